@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+import { composite, optional, required, several } from './composite.js';
+import type { Composite, Restricted } from './composite.js';
+
+// prettier-ignore
+export const transportComposites: readonly Composite[] = [
+  composite('open', 0x10, '2.7.1', 'Negotiates the parameters of a connection.', [
+    required('container-id',         'string',              'Identifies the container of the sender of this frame.'),
+    optional('hostname',             'string',              'Name of the host that the sender of this frame wants to reach.'),
+    optional('max-frame-size',       'uint',                'Largest frame that this peer takes, in bytes, 512 or more.', 4294967295),
+    optional('channel-max',          'ushort',              'Highest channel number that may be used.', 65535),
+    optional('idle-time-out',        'milliseconds',        'This peer closes when it hears nothing; its partner sends at least this often.'),
+    several ('outgoing-locales',     'ietf-language-tag',   'Locales for text that this peer sends.'),
+    several ('incoming-locales',     'ietf-language-tag',   'Locales that this peer likes to receive, best first.'),
+    several ('offered-capabilities', 'symbol',              'Extensions that this peer supports.'),
+    several ('desired-capabilities', 'symbol',              'Extensions that this peer may use if its partner supports them.'),
+    optional('properties',           'fields',              'Properties of the connection: product, version, platform and the like.'),
+  ]),
+  composite('begin', 0x11, '2.7.2', 'Starts a session on a channel.', [
+    optional('remote-channel',       'ushort',              'In an answer: the channel of the begin that is answered.'),
+    required('next-outgoing-id',     'transfer-number',     'Transfer-id of the first transfer that this peer will send.'),
+    required('incoming-window',      'uint',                'Transfer frames that this peer can take now.'),
+    required('outgoing-window',      'uint',                'Transfer frames that this peer can send now.'),
+    optional('handle-max',           'handle',              'Highest link handle that may be used.', 4294967295),
+    several ('offered-capabilities', 'symbol',              'Extensions that this peer supports on the session.'),
+    several ('desired-capabilities', 'symbol',              'Extensions that this peer may use on the session.'),
+    optional('properties',           'fields',              'Properties of the session.'),
+  ]),
+  composite('attach', 0x12, '2.7.3', 'Attaches a link to a session.', [
+    required('name',                 'string',              'Name of the link, unique for its direction between the two containers.'),
+    required('handle',               'handle',              'Number by which this peer names the link on the session.'),
+    required('role',                 'role',                'Role of the peer that sends this frame: false for sender, true for receiver.'),
+    optional('snd-settle-mode',      'sender-settle-mode',  '0 unsettled, 1 settled, 2 mixed.', 2),
+    optional('rcv-settle-mode',      'receiver-settle-mode', '0 first, 1 second.', 0),
+    optional('source',               'source',              'Where messages come from.'),
+    optional('target',               'target',              'Where messages go to.'),
+    optional('unsettled',            'map',                 'Deliveries that are unsettled at this peer, by tag.'),
+    optional('incomplete-unsettled', 'boolean',             'The unsettled map is not whole.', false),
+    optional('initial-delivery-count', 'sequence-no',       'From the sender of the link: its first delivery-count.'),
+    optional('max-message-size',     'ulong',               'Largest message that this peer takes, in bytes; 0 or absent for any.'),
+    several ('offered-capabilities', 'symbol',              'Extensions that this peer supports on the link.'),
+    several ('desired-capabilities', 'symbol',              'Extensions that this peer may use on the link.'),
+    optional('properties',           'fields',              'Properties of the link.'),
+  ]),
+  composite('flow', 0x13, '2.7.4', 'Updates the flow state of a session, and of a link where it names one.', [
+    optional('next-incoming-id',     'transfer-number',     'Transfer-id that this peer expects next; absent before the begin of its partner.'),
+    required('incoming-window',      'uint',                'Transfer frames that this peer can take now.'),
+    required('next-outgoing-id',     'transfer-number',     'Transfer-id that the next transfer of this peer will have.'),
+    required('outgoing-window',      'uint',                'Transfer frames that this peer can send now.'),
+    optional('handle',               'handle',              'Link that the rest of the fields are about.'),
+    optional('delivery-count',       'sequence-no',         'Delivery-count of the link.'),
+    optional('link-credit',          'uint',                'Messages that the receiver takes from delivery-count on.'),
+    optional('available',            'uint',                'Messages that wait at the sender.'),
+    optional('drain',                'boolean',             'The sender is to use up the credit, with messages or without.', false),
+    optional('echo',                 'boolean',             'The partner is to answer with its own flow state.', false),
+    optional('properties',           'fields',              'Properties of the link state.'),
+  ]),
+  composite('transfer', 0x14, '2.7.5', 'Carries a message, or a part of one, over a link.', [
+    required('handle',               'handle',              'Link on which the message travels.'),
+    optional('delivery-id',          'delivery-number',     'On the first transfer of a delivery; may be left out on the rest.'),
+    optional('delivery-tag',         'delivery-tag',        'Up to 32 bytes, unique among the unsettled deliveries of the link.'),
+    optional('message-format',       'message-format',      'Upper three octets name the format, the lowest its version.'),
+    optional('settled',              'boolean',             'The sender keeps no state for this delivery.'),
+    optional('more',                 'boolean',             'Further transfers of the same delivery follow.', false),
+    optional('rcv-settle-mode',      'receiver-settle-mode', 'Overrides the mode of the link for this delivery.'),
+    optional('state',                'delivery-state',      'Delivery state at the sender.'),
+    optional('resume',               'boolean',             'Takes up a delivery of the unsettled map.', false),
+    optional('aborted',              'boolean',             'The delivery is withdrawn, its bytes are discarded.', false),
+    optional('batchable',            'boolean',             'The disposition may wait to be sent with others.', false),
+  ]),
+  composite('disposition', 0x15, '2.7.6', 'Tells the state of deliveries to the remote peer.', [
+    required('role',                 'role',                'Role of the peer that sends this frame on the links concerned.'),
+    required('first',                'delivery-number',     'First delivery-id of the range.'),
+    optional('last',                 'delivery-number',     'Last delivery-id of the range; absent means that it equals first.'),
+    optional('settled',              'boolean',             'The sender of this frame has settled the deliveries.', false),
+    optional('state',                'delivery-state',      'State of the deliveries at the sender of this frame.'),
+    optional('batchable',            'boolean',             'The answer may wait to be sent with others.', false),
+  ]),
+  composite('detach', 0x16, '2.7.7', 'Detaches a link from its session.', [
+    required('handle',               'handle',              'Link to detach.'),
+    optional('closed',               'boolean',             'The sender of this frame has closed the link for good.', false),
+    optional('error',                'error',               'Why, where it was not meant to be.'),
+  ]),
+  composite('end', 0x17, '2.7.8', 'Ends a session.', [
+    optional('error',                'error',               'Why, where it was not meant to be.'),
+  ]),
+  composite('close', 0x18, '2.7.9', 'Closes a connection.', [
+    optional('error',                'error',               'Why, where it was not meant to be.'),
+  ]),
+  composite('error', 0x1d, '2.8.14', 'What went wrong.', [
+    required('condition',            'symbol',              'Symbol that names the kind of error.'),
+    optional('description',          'string',              'Text for people.'),
+    optional('info',                 'fields',              'Further details.'),
+  ]),
+];
+
+// prettier-ignore
+export const transportRestricted: readonly Restricted[] = [
+  { name: 'role',                 source: 'boolean', section: '2.8.1', choices: { sender: false, receiver: true } },
+  { name: 'sender-settle-mode',   source: 'ubyte',   section: '2.8.2', choices: { unsettled: 0, settled: 1, mixed: 2 } },
+  { name: 'receiver-settle-mode', source: 'ubyte',   section: '2.8.3', choices: { first: 0, second: 1 } },
+  { name: 'handle',               source: 'uint',    section: '2.8.4' },
+  { name: 'seconds',              source: 'uint',    section: '2.8.5' },
+  { name: 'milliseconds',         source: 'uint',    section: '2.8.6' },
+  { name: 'delivery-tag',         source: 'binary',  section: '2.8.7' },
+  { name: 'delivery-number',      source: 'uint',    section: '2.8.8' },
+  { name: 'transfer-number',      source: 'uint',    section: '2.8.9' },
+  { name: 'sequence-no',          source: 'uint',    section: '2.8.10' },
+  { name: 'message-format',       source: 'uint',    section: '2.8.11' },
+  { name: 'ietf-language-tag',    source: 'symbol',  section: '2.8.12' },
+];

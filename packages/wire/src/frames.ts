@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+import { RemoteProtocolError } from './errors.js';
+import { putRaw32 } from './writer.js';
+import type { Writer } from './writer.js';
+
+/** Protocol ids of the header `AMQP id major minor revision`. @see OASIS AMQP 1.0, 2.2, 5.2.1 and 5.3.2 */
+export const PROTOCOL_AMQP = 0;
+export const PROTOCOL_TLS = 2;
+export const PROTOCOL_SASL = 3;
+
+/** Frame types. @see OASIS AMQP 1.0, 2.3.1 and 5.3.1 */
+export const FRAME_AMQP = 0;
+export const FRAME_SASL = 1;
+
+/** Every peer takes frames of this size, and no SASL frame may be larger. @see OASIS AMQP 1.0, 2.8.19 and 5.3.1 */
+export const MIN_MAX_FRAME_SIZE = 512;
+
+export const FRAME_HEADER_SIZE = 8;
+export const PROTOCOL_HEADER_SIZE = 8;
+
+export function protocolHeader(id: number): Uint8Array {
+  return Uint8Array.of(0x41, 0x4d, 0x51, 0x50, id, 1, 0, 0);
+}
+
+/**
+ * Reads a protocol header at `at`, of which eight bytes must be there.
+ *
+ * @returns the protocol id, or a text that says what stands there instead
+ */
+export function protocolIdOf(bytes: Uint8Array, at: number): number | string {
+  if (bytes[at] !== 0x41 || bytes[at + 1] !== 0x4d || bytes[at + 2] !== 0x51 || bytes[at + 3] !== 0x50) {
+    return `no AMQP protocol header but ${describeBytes(bytes, at)}`;
+  }
+  const major = bytes[at + 5]!;
+  const minor = bytes[at + 6]!;
+  if (major !== 1 || minor !== 0) {
+    // AMQP 0-9-1 says `AMQP 0 0 9 1`: name it, since brokers of both kinds share a port.
+    return `AMQP version ${bytes[at + 4]}-${major}-${minor}-${bytes[at + 7]} where 1.0.0 is spoken`;
+  }
+  return bytes[at + 4]!;
+}
+
+/** Names what the first bytes of a stream look like, for error messages. */
+export function describeBytes(bytes: Uint8Array, at = 0): string {
+  if (bytes[at] === 0x16 && bytes[at + 1] === 0x03) return 'a TLS handshake';
+  if (bytes[at] === 0x15 && bytes[at + 1] === 0x03) return 'a TLS alert';
+  let text = '';
+  for (let i = at; i < Math.min(bytes.length, at + 8); i++) {
+    const c = bytes[i]!;
+    text += c >= 0x20 && c < 0x7f ? String.fromCharCode(c) : `\\x${c.toString(16).padStart(2, '0')}`;
+  }
+  if (/^(GET|POST|PUT|HEAD|HTTP|OPTI|CONN)/.test(text)) return `HTTP ("${text}")`;
+  return `"${text}"`;
+}
+
+/** Leaves room for a frame header; {@link endFrame} fills it in. */
+export function beginFrame(w: Writer): number {
+  w.ensure(FRAME_HEADER_SIZE);
+  const start = w.position;
+  w.position += FRAME_HEADER_SIZE;
+  return start;
+}
+
+export function endFrame(w: Writer, start: number, type: number, channel: number): void {
+  const b = w.bytes;
+  putRaw32(b, start, w.position - start);
+  b[start + 4] = 2;
+  b[start + 5] = type;
+  b[start + 6] = channel >>> 8;
+  b[start + 7] = channel;
+}
+
+/**
+ * Cuts a stream into frames, whole frames as views of the chunk that they arrived in. What is left of a chunk is kept
+ * and completed by the next ones; only such a frame is copied.
+ */
+export class FrameSplitter {
+  /** Largest frame that is taken, in bytes; a larger one is an error before its bytes are waited for. */
+  maxFrameSize: number;
+  #partial: Uint8Array | undefined;
+  #have = 0;
+
+  constructor(maxFrameSize: number) {
+    this.maxFrameSize = maxFrameSize;
+  }
+
+  /** Bytes of an unfinished frame that are held. */
+  get pending(): number {
+    return this.#have;
+  }
+
+  /**
+   * The whole frames in `chunk`, together with what was left before.
+   *
+   * @throws RemoteProtocolError `amqp:connection:framing-error`
+   */
+  *push(chunk: Uint8Array): Generator<Uint8Array> {
+    let position = 0;
+    while (position < chunk.length) {
+      if (this.#partial !== undefined) {
+        position = this.#fill(chunk, position);
+        if (this.#partial.length > 8 || this.#have === 8) {
+          if (this.#partial.length === 8 && this.#grow()) continue;
+          if (this.#have === this.#partial.length) {
+            const frame = this.#partial;
+            this.#partial = undefined;
+            this.#have = 0;
+            yield frame;
+          }
+        }
+        continue;
+      }
+      const left = chunk.length - position;
+      if (left >= 8) {
+        const size = frameSizeAt(chunk, position, this.maxFrameSize);
+        if (size <= left) {
+          yield chunk.subarray(position, position + size);
+          position += size;
+          continue;
+        }
+        this.#partial = new Uint8Array(size);
+      } else {
+        this.#partial = new Uint8Array(8);
+      }
+    }
+  }
+
+  #fill(chunk: Uint8Array, position: number): number {
+    const partial = this.#partial!;
+    const count = Math.min(partial.length - this.#have, chunk.length - position);
+    partial.set(chunk.subarray(position, position + count), this.#have);
+    this.#have += count;
+    return position + count;
+  }
+
+  /** Once the head of a frame is whole: makes room for the rest. False where the frame is nothing but a head. */
+  #grow(): boolean {
+    const size = frameSizeAt(this.#partial!, 0, this.maxFrameSize);
+    if (size === 8) return false;
+    const whole = new Uint8Array(size);
+    whole.set(this.#partial!);
+    this.#partial = whole;
+    return true;
+  }
+}
+
+/**
+ * The size field of a frame.
+ *
+ * @throws RemoteProtocolError `amqp:connection:framing-error` where it is below 8 or above `max`
+ */
+export function frameSizeAt(bytes: Uint8Array, at: number, max: number): number {
+  const size = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  if (size < FRAME_HEADER_SIZE || size > max) {
+    const wrong = size < FRAME_HEADER_SIZE ? 'is below 8' : `exceeds the ${max} that we announced`;
+    throw new RemoteProtocolError('amqp:connection:framing-error', `frame of ${size} bytes ${wrong}`, { scope: 'connection', section: '2.3.1' });
+  }
+  return size;
+}
