@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+import { entityType, reported, settable } from '../entity-type.js';
+import type { EntityType } from '../entity-type.js';
+import { PHASE } from './connection-rows.js';
+
+// prettier-ignore
+export const autoLink: EntityType = entityType('router.config.autoLink', {
+  doc: 'A link that the router attaches to a node of a broker by itself.',
+  section: 'autoLink',
+  operations: ['CREATE', 'DELETE', 'READ'],
+}, [
+  settable('address', 'string', 'Address in the network of routers.', { required: true, deprecatedName: 'addr' }),
+  settable('direction', ['in', 'out'], 'in: messages come from the broker; out: they go to it.', { required: true, deprecatedName: 'dir' }),
+  settable('phase', 'integer', 'Phase of the address. Where none is given, 1 for in and 0 for out.', { ...PHASE }),
+  settable('containerId', 'string', 'Container id of the broker. In place of connection.'),
+  settable('connection', 'string', 'Name of the connector or listener that leads to the broker.'),
+  settable('externalAddress', 'string', 'Name of the node at the broker, where it is not the address.', { deprecatedName: 'externalAddr' }),
+  settable('fallback', 'boolean', 'The link serves as fallback destination of the address.', { default: false }),
+  reported('linkRef', 'string', 'Identity of the link while it is attached.'),
+  reported('operStatus', ['inactive', 'attaching', 'failed', 'active', 'quiescing', 'idle'], 'State of the link.'),
+  reported('lastError', 'string', 'Why the last attach was refused or the link detached.'),
+]);

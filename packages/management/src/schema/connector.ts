@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+import { entityType, reported, settable } from '../entity-type.js';
+import type { EntityType } from '../entity-type.js';
+import { ADDRESS_FAMILIES, COUNT, ROLE_ALIASES, ROLES, STRIP_ANNOTATIONS, TIMER_SECONDS } from './connection-rows.js';
+
+// prettier-ignore
+export const connector: EntityType = entityType('connector', {
+  doc: 'A connection that the router makes and keeps.',
+  section: 'connector',
+  operations: ['CREATE', 'DELETE', 'READ'],
+}, [
+  settable('host', 'string', 'Host to connect to.', { default: '127.0.0.1' }),
+  settable('port', 'string', 'Port to connect to: a number, amqp (5672) or amqps (5671). Towards Azure Service Bus 5671 where none is given.', { default: 'amqp' }),
+  settable('connectionString', 'string', 'Azure Service Bus in one line, in place of host, port, TLS and SASL: env:NAME, file:PATH, or pass:TEXT.', { hidden: true, secret: true, own: true }),
+  settable('protocolFamily', ADDRESS_FAMILIES, 'Read for compatibility: has no effect.'),
+  settable('role', ROLES, 'What we connect to: a peer, another router, a broker (route-container), an interior router as its edge.', { default: 'normal', valueAliases: ROLE_ALIASES }),
+  settable('cost', 'integer', 'Cost of the way over this connection. Between routers only.', { default: 1, min: 1, max: 2_147_483_647 }),
+  settable('sslProfile', 'string', 'Name of the sslProfile. With one, the connection uses TLS.'),
+  settable('saslMechanisms', 'string', 'SASL mechanisms that may be used, separated by blanks.'),
+  settable('allowRedirect', 'boolean', 'Read for compatibility: redirects are not followed.', { default: true }),
+  settable('maxFrameSize', 'integer', 'Greatest AMQP frame to accept, in bytes. Values below 512 count as 512.', { default: 16_384, ...COUNT }),
+  settable('maxSessions', 'integer', 'Greatest number of sessions on the connection. 0 and values above 32768 count as 32768.', { default: 32_768, ...COUNT }),
+  settable('maxSessionFrames', 'integer', 'Frames that a session may have under way towards us. 0 or none means no limit.', { ...COUNT }),
+  settable('idleTimeoutSeconds', 'integer', 'A connection silent for so long is closed; half of it is what the peer is told. 0 switches it off. Towards Azure Service Bus 240 where none is given.', { default: 16, ...TIMER_SECONDS }),
+  settable('stripAnnotations', STRIP_ANNOTATIONS, 'Direction in which the routers\' own message annotations are removed.', { default: 'both' }),
+  settable('linkCapacity', 'integer', 'Credit that a sending link is given. 0 or none means 250, towards Azure Service Bus 50.', { ...COUNT }),
+  settable('verifyHostname', 'boolean', 'The name in the peer\'s certificate must be the host\'s.', { default: true, deprecatedName: 'verifyHostName' }),
+  settable('saslUsername', 'string', 'User name for SASL. For Azure Service Bus the name of the shared access policy.'),
+  settable('saslPassword', 'string', 'Password for SASL: env:NAME, file:PATH, or pass:TEXT. For Azure Service Bus the key of the policy.', { hidden: true, secret: true }),
+  settable('messageLoggingComponents', 'string', 'Parts of messages to log: none, all, or names separated by commas.', { default: 'none', deprecatedName: 'logMessage' }),
+  reported('failoverUrls', 'string', 'Addresses that are tried, in turn.', { deprecatedName: 'failoverList' }),
+  reported('connectionStatus', 'string', 'State of the connection.'),
+  reported('connectionMsg', 'string', 'What the last attempt met with.'),
+  settable('policyVhost', 'string', 'Policy vhost whose limits count for this connection.'),
+  settable('openProperties', 'properties', 'Properties to add to our AMQP open.'),
+]);
