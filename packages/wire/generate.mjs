@@ -37,7 +37,7 @@ function typeOf(field) {
   if (type === 'fields') return { ts: 'Map<string, AmqpValue>', read: 'p.readFields(r)', write: (v) => `q.writeFields(w, ${v})` };
   if (type === 'annotations') return { ts: 'Map<string | bigint, AmqpValue>', read: 'p.readAnnotations(r)', write: (v) => `q.writeAnnotations(w, ${v})` };
   if (type === 'map') return { ts: 'Map<AmqpValue, AmqpValue>', read: 'p.readMap(r)', write: (v) => `q.writeMap(w, ${v})` };
-  if (byName.has(type)) return { ts: pascal(type) === 'Error' ? 'AmqpError' : pascal(type), read: `readOptional(r, ${nameOf(type)}Code, '${type}', read${nameOf(type)}Body)`, write: (v) => `writeOptional(w, ${v}, write${nameOf(type)})` };
+  if (byName.has(type)) return { ts: `${nameOf(type)}Fields`, read: `readOptional(r, ${nameOf(type)}Code, '${type}', read${nameOf(type)}Body)`, write: (v) => `writeOptional(w, ${v}, write${nameOf(type)})` };
   const base = restrictedByName.get(type)?.source ?? type;
   if (!(base in PRIMITIVES)) throw new Error(`no primitive for ${type}`);
   const reader = `p.read${pascal(base)}(r)`;

@@ -1,2 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+export * from './connection.js';
+export * from './connection-state.js';
+export * from './delivery.js';
+export * from './endpoint.js';
+export { DispositionFrame, FlowFrame, TransferFrame, parseDisposition, parseFlow, parseTransfer } from './hot-frames.js';
+export * from './link.js';
+export * from './sasl.js';
+export * from './session.js';

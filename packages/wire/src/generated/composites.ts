@@ -531,7 +531,7 @@ export interface DetachFields {
   /** The sender of this frame has closed the link for good. Absent means false. */
   closed?: boolean | undefined;
   /** Why, where it was not meant to be. */
-  error?: AmqpError | undefined;
+  error?: AmqpErrorFields | undefined;
 }
 
 export interface Detach extends DetachFields {
@@ -574,7 +574,7 @@ export function writeDetach(w: Writer, v: DetachFields, padded = false): void {
 /** Ends a session. amqp:end:list, 0x17. @see OASIS AMQP 1.0, 2.7.8 */
 export interface EndFields {
   /** Why, where it was not meant to be. */
-  error?: AmqpError | undefined;
+  error?: AmqpErrorFields | undefined;
 }
 
 export interface End extends EndFields {
@@ -612,7 +612,7 @@ export function writeEnd(w: Writer, v: EndFields, padded = false): void {
 /** Closes a connection. amqp:close:list, 0x18. @see OASIS AMQP 1.0, 2.7.9 */
 export interface CloseFields {
   /** Why, where it was not meant to be. */
-  error?: AmqpError | undefined;
+  error?: AmqpErrorFields | undefined;
 }
 
 export interface Close extends CloseFields {
@@ -922,7 +922,7 @@ export function writeAccepted(w: Writer, _v: AcceptedFields, _padded = false): v
 /** The message is invalid and cannot be processed. amqp:rejected:list, 0x25. @see OASIS AMQP 1.0, 3.4.3 */
 export interface RejectedFields {
   /** What is wrong with it. */
-  error?: AmqpError | undefined;
+  error?: AmqpErrorFields | undefined;
 }
 
 export interface Rejected extends RejectedFields {

@@ -1,0 +1,786 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  FRAME_AMQP, FRAME_SASL, LocalProtocolError, MIN_MAX_FRAME_SIZE, PROTOCOL_AMQP, PROTOCOL_SASL, PROTOCOL_TLS, ProtocolError, Reader,
+  RemoteProtocolError, Writer, beginFrame, decodeError, endFrame, frameSizeAt, protocolHeader, protocolIdOf,
+  readPerformative, readSaslFrame, writeAttach, writeBegin, writeClose, writeDetach, writeEnd, writeOpen, writeSaslInit,
+  writeSaslMechanisms, writeSaslOutcome,
+} from '@pointsman/wire';
+import type {
+  AmqpErrorFields, Attach, AttachFields, BeginFields, DetachFields, Open, OpenFields, Performative, SaslFrame,
+} from '@pointsman/wire';
+import { nextConnectionState } from './connection-state.js';
+import type { ConnectionEvent, ConnectionState } from './connection-state.js';
+import type { ProtocolEndpoint } from './endpoint.js';
+import { DispositionFrame, FlowFrame, TransferFrame, parseDisposition, parseFlow, parseTransfer } from './hot-frames.js';
+import type { ReceiverLink, SenderLink } from './link.js';
+import { Output } from './output.js';
+import { SASL_CODE_NAMES, chooseMechanism, decideByDefault, requestOf } from './sasl.js';
+import type { SaslClientOptions, SaslServerOptions } from './sasl.js';
+import { Session } from './session.js';
+
+export interface ConnectionOptions {
+  /** The client speaks first. */
+  readonly role: 'client' | 'server';
+  readonly containerId: string;
+  /** Monotonic ms at the beginning. */
+  readonly now: number;
+  readonly hostname?: string | undefined;
+  /** Largest frame that we take, 512 or more. */
+  readonly maxFrameSize?: number | undefined;
+  /** Highest channel that the peer may use. */
+  readonly channelMax?: number | undefined;
+  /** Silence after which we close, in ms; 0 for never. Half of it is advertised, so that the peer sends in time. 2.4.5 */
+  readonly idleTimeoutMs?: number | undefined;
+  /** Time until the open of the peer has to be here, in ms; 0 for any. */
+  readonly handshakeTimeoutMs?: number | undefined;
+  /** Time that the peer has to answer our close, in ms. */
+  readonly closeTimeoutMs?: number | undefined;
+  readonly offeredCapabilities?: readonly string[] | undefined;
+  readonly desiredCapabilities?: readonly string[] | undefined;
+  readonly properties?: OpenFields['properties'];
+  /** Client: authenticate by SASL; left out, there is no SASL layer. */
+  readonly saslClient?: SaslClientOptions | undefined;
+  /** Server: left out, ANONYMOUS is offered and the layer is optional. */
+  readonly saslServer?: SaslServerOptions | undefined;
+  /** Output that waits beyond this holds transfers back, in bytes. */
+  readonly outputMax?: number | undefined;
+  /** Write all ten fields of the open. */
+  readonly padded?: boolean | undefined;
+}
+
+/** How far the connection had come when it ended. */
+export type ConnectionPhase = 'header' | 'sasl' | 'open' | 'opened';
+
+/** Why a connection ended. */
+export interface ConnectionEnd {
+  /**
+   * local: we closed. remote: the peer closed. protocol: the peer broke the protocol. idle: the peer fell silent.
+   * sasl: authentication failed. lost: the socket went away.
+   */
+  readonly by: 'local' | 'remote' | 'protocol' | 'idle' | 'sasl' | 'lost';
+  readonly phase: ConnectionPhase;
+  readonly error?: AmqpErrorFields | undefined;
+  readonly cause?: Error | undefined;
+}
+
+/** Happenings of a connection. The engine calls; it never emits. */
+export interface ConnectionHandler {
+  /** The SASL layer is done. `user` is undefined where it was left out. */
+  onAuthenticated?(connection: Connection, mechanism: string, user: string | undefined): void;
+  /** The peer's open. Answer with {@link Connection.open} where that has not been done. */
+  onOpen(connection: Connection, open: Open): void;
+  /** The peer began a session: answer with {@link Session.begin}. Called for sessions of ours too, once answered. */
+  onBegin(session: Session): void;
+  /** The peer ended a session, or we did for its breach of the protocol. Its links have been told. */
+  onEnd(session: Session, error: AmqpErrorFields | undefined): void;
+  /** The peer attached a link: accept or refuse it, now or later. */
+  onAttach(link: SenderLink | ReceiverLink, attach: Attach): void;
+  /** A breach of the protocol by the peer, for the log. What it costs is done by the engine. */
+  onProtocolError?(connection: Connection, error: ProtocolError): void;
+  /** The connection is over. Called once, last of all. */
+  onClosed(connection: Connection, end: ConnectionEnd): void;
+}
+
+const MAX_FRAME_SIZE = 65_536;
+const CHANNEL_MAX = 32_767;
+const OUTPUT_MAX = 1 << 18;
+const CLOSE_TIMEOUT_MS = 5_000;
+
+/** An AMQP 1.0 connection endpoint: both roles, without I/O. @see OASIS AMQP 1.0, 2.4 */
+export class Connection implements ProtocolEndpoint {
+  readonly handler: ConnectionHandler;
+  readonly options: ConnectionOptions;
+  wake: (() => void) | undefined = undefined;
+  state: ConnectionState = 'START';
+  remoteOpen: Open | undefined = undefined;
+  /** Name that SASL established, or undefined. */
+  user: string | undefined = undefined;
+  saslMechanism: string | undefined = undefined;
+  /** For whoever owns the connection. */
+  context: unknown = undefined;
+  /** @internal */
+  readonly output: Output = new Output();
+  /** @internal */
+  remoteMaxFrameSize: number = MIN_MAX_FRAME_SIZE;
+
+  #layer: 'start' | 'sasl-header' | 'sasl' | 'amqp-header' | 'amqp' = 'start';
+  #maxFrameSize: number;
+  readonly #outputMax: number;
+  #channelMax: number;
+  #partial: Uint8Array | undefined = undefined;
+  #partialLength = 0;
+  #wakeScheduled = false;
+  #ended: ConnectionEnd | undefined;
+  #closing: ConnectionEnd | undefined;
+  #outputDone = false;
+  readonly #sessions: (Session | undefined)[] = [];
+  readonly #byRemoteChannel: (Session | undefined)[] = [];
+  #dirtySessions: Session[] = [];
+  #waiting: SenderLink[] = [];
+  readonly #transfer = new TransferFrame();
+  readonly #disposition = new DispositionFrame();
+  readonly #flow = new FlowFrame();
+  readonly #writer = new Writer(512);
+
+  #now: number;
+  #lastReceived: number;
+  #lastSent: number;
+  #handshakeDeadline: number;
+  #closeDeadline = 0;
+  #remoteIdleMs = 0;
+  #localOpenSent = false;
+
+  constructor(options: ConnectionOptions, handler: ConnectionHandler) {
+    this.options = options;
+    this.handler = handler;
+    this.#maxFrameSize = Math.max(MIN_MAX_FRAME_SIZE, options.maxFrameSize ?? MAX_FRAME_SIZE);
+    this.#channelMax = options.channelMax ?? CHANNEL_MAX;
+    this.#outputMax = options.outputMax ?? OUTPUT_MAX;
+    this.#now = this.#lastReceived = this.#lastSent = options.now;
+    const handshake = options.handshakeTimeoutMs ?? 30_000;
+    this.#handshakeDeadline = handshake > 0 ? options.now + handshake : 0;
+    if (options.role === 'client') {
+      this.#layer = options.saslClient === undefined ? 'amqp-header' : 'sasl-header';
+      this.#sendHeader(options.saslClient === undefined ? PROTOCOL_AMQP : PROTOCOL_SASL);
+    }
+  }
+
+  // ---- ProtocolEndpoint ----
+
+  receive(bytes: Uint8Array, now: number): void {
+    this.#now = this.#lastReceived = now;
+    if (this.done || this.#ended !== undefined) return;
+    try {
+      this.#consume(bytes);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#failed(error);
+    }
+  }
+
+  receiveEnd(now: number, cause?: Error): void {
+    this.#now = now;
+    this.#outputDone = true;
+    if (this.#closing !== undefined) this.#finish(this.#closing);
+    else this.#finish({ by: 'lost', phase: this.phase, cause });
+  }
+
+  takeOutput(now: number): Uint8Array[] | undefined {
+    this.#wakeScheduled = false;
+    this.#now = now;
+    const dirty = this.#dirtySessions;
+    if (dirty.length > 0) {
+      this.#dirtySessions = [];
+      for (let i = 0; i < dirty.length; i++) dirty[i]!.flush();
+      this.#wakeScheduled = false;
+    }
+    const buffers = this.output.take();
+    if (buffers !== undefined) this.#lastSent = now;
+    return buffers;
+  }
+
+  releaseOutput(_buffers: Uint8Array[], now: number): void {
+    this.#now = now;
+    this.output.release();
+    if (this.#waiting.length > 0 && this.output.backlog < this.#outputMax >> 1) this.roomChanged();
+  }
+
+  deadline(): number | undefined {
+    if (this.#ended !== undefined) return undefined;
+    let at = Infinity;
+    if (this.#closeDeadline > 0) return this.#closeDeadline;
+    if (this.#handshakeDeadline > 0 && this.remoteOpen === undefined) at = this.#handshakeDeadline;
+    if (this.#remoteIdleMs > 0) at = Math.min(at, this.#lastSent + (this.#remoteIdleMs >> 1));
+    const idle = this.options.idleTimeoutMs ?? 0;
+    if (idle > 0 && this.remoteOpen !== undefined) at = Math.min(at, this.#lastReceived + idle);
+    return at === Infinity ? undefined : at;
+  }
+
+  tick(now: number): void {
+    this.#now = now;
+    if (this.#ended !== undefined) return;
+    if (this.#closeDeadline > 0) {
+      if (now >= this.#closeDeadline) this.#finish(this.#closing ?? { by: 'local', phase: this.phase });
+      return;
+    }
+    if (this.#handshakeDeadline > 0 && this.remoteOpen === undefined && now >= this.#handshakeDeadline) {
+      this.#giveUp({ by: 'idle', phase: this.phase, error: { condition: 'amqp:not-allowed', description: 'Timeout waiting for initial handshake' } });
+      return;
+    }
+    const idle = this.options.idleTimeoutMs ?? 0;
+    if (idle > 0 && this.remoteOpen !== undefined && now >= this.#lastReceived + idle) {
+      this.#giveUp({
+        by: 'idle', phase: this.phase,
+        error: { condition: 'amqp:resource-limit-exceeded', description: `local-idle-timeout expired: nothing came for ${idle} ms` },
+      });
+      return;
+    }
+    if (this.#remoteIdleMs > 0 && now >= this.#lastSent + (this.#remoteIdleMs >> 1)) {
+      // An empty frame: the heartbeat of 2.4.5.
+      this.output.append(HEARTBEAT);
+      this.#lastSent = now;
+      this.wakeUp();
+    }
+  }
+
+  get congested(): boolean {
+    // A peer that does not read must not make us collect answers without end.
+    return this.output.backlog > this.#outputMax * 4;
+  }
+
+  get done(): boolean {
+    return this.#outputDone;
+  }
+
+  // ---- commands ----
+
+  get phase(): ConnectionPhase {
+    if (this.remoteOpen !== undefined) return 'opened';
+    if (this.#layer === 'amqp') return 'open';
+    return this.#layer === 'sasl' || this.#layer === 'amqp-header' ? 'sasl' : 'header';
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+
+  get isOpen(): boolean {
+    return this.state === 'OPENED';
+  }
+
+  /** How it ended; undefined while it lives. */
+  get ended(): ConnectionEnd | undefined {
+    return this.#ended;
+  }
+
+  /** @internal transfers have to wait: the socket is behind. */
+  get outputFull(): boolean {
+    return this.output.backlog > this.#outputMax;
+  }
+
+  get sessions(): Session[] {
+    return this.#sessions.filter((session) => session !== undefined);
+  }
+
+  /** What is advertised as idle-time-out: half of what is enforced, or undefined for none. */
+  get advertisedIdleTimeOut(): number | undefined {
+    const idle = this.options.idleTimeoutMs ?? 0;
+    return idle > 0 ? Math.max(1, Math.floor(idle / 2)) : undefined;
+  }
+
+  /** Sends our open. `fields` override what the options say. Idempotent. */
+  open(fields: Partial<OpenFields> = {}): void {
+    if (this.#localOpenSent || this.#layer !== 'amqp') return;
+    this.#localOpenSent = true;
+    const o = this.options;
+    const open: OpenFields = {
+      containerId: o.containerId,
+      hostname: o.hostname,
+      maxFrameSize: this.#maxFrameSize,
+      channelMax: this.#channelMax,
+      idleTimeOut: this.advertisedIdleTimeOut,
+      offeredCapabilities: o.offeredCapabilities,
+      desiredCapabilities: o.desiredCapabilities,
+      properties: o.properties,
+      ...fields,
+    };
+    // What we say is what we hold the peer to.
+    this.#maxFrameSize = open.maxFrameSize ?? 0xffffffff;
+    this.#channelMax = open.channelMax ?? 65_535;
+    this.#say('send:open', 0, (w) => writeOpen(w, open, o.padded === true));
+  }
+
+  /** Begins a session of ours. @throws LocalProtocolError where no channel is free */
+  session(options: Parameters<Session['begin']>[0] = {}): Session {
+    const session = new Session(this, this.#freeChannel());
+    this.#sessions[session.channel] = session;
+    session.begin(options);
+    return session;
+  }
+
+  /** Closes; the peer has some seconds to answer. Idempotent. */
+  close(error?: AmqpErrorFields): void {
+    this.#close(error, { by: 'local', phase: this.phase, error });
+  }
+
+  /** Ends at once, without a word: the socket is closed once what waits is written. */
+  abort(): void {
+    this.#outputDone = true;
+    this.#finish({ by: 'local', phase: this.phase });
+    this.wakeUp();
+  }
+
+  // ---- receiving ----
+
+  #consume(bytes: Uint8Array): void {
+    let p = 0;
+    const end = bytes.length;
+    while (this.#partial !== undefined) {
+      p = this.#complete(bytes, p);
+      if (p === end && this.#partial !== undefined) return;
+    }
+    while (end - p >= 8) {
+      if (this.#layer !== 'amqp' && this.#layer !== 'sasl') {
+        this.#header(bytes, p);
+        p += 8;
+        if (this.#outputDone) return;
+        continue;
+      }
+      const max = this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize;
+      const size = frameSizeAt(bytes, p, max);
+      if (size > end - p) {
+        this.#partial = new Uint8Array(size);
+        this.#partialLength = 0;
+        break;
+      }
+      this.#frame(bytes, p, p + size);
+      p += size;
+      if (this.#ended !== undefined) return;
+    }
+    if (p === end) return;
+    this.#partial ??= new Uint8Array(8);
+    this.#partial.set(bytes.subarray(p), 0);
+    this.#partialLength = end - p;
+  }
+
+  /** Adds to the frame (or its head, or a protocol header) that an earlier chunk left unfinished. */
+  #complete(bytes: Uint8Array, position: number): number {
+    let partial = this.#partial!;
+    const count = Math.min(partial.length - this.#partialLength, bytes.length - position);
+    partial.set(position === 0 && count === bytes.length ? bytes : bytes.subarray(position, position + count), this.#partialLength);
+    this.#partialLength += count;
+    const next = position + count;
+    if (this.#partialLength < partial.length) return next;
+    if (partial.length === 8) {
+      if (this.#layer !== 'amqp' && this.#layer !== 'sasl') {
+        this.#partial = undefined;
+        this.#header(partial, 0);
+        return this.#outputDone ? bytes.length : next;
+      }
+      const size = frameSizeAt(partial, 0, this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize);
+      if (size > 8) {
+        const whole = new Uint8Array(size);
+        whole.set(partial);
+        this.#partial = partial = whole;
+        return next;
+      }
+    }
+    this.#partial = undefined;
+    this.#frame(partial, 0, partial.length);
+    return this.#ended === undefined ? next : bytes.length;
+  }
+
+  #frame(b: Uint8Array, start: number, end: number): void {
+    const doff = b[start + 4]!;
+    const body = start + (doff << 2);
+    if (doff < 2 || body > end) {
+      throw new RemoteProtocolError('amqp:connection:framing-error', `data offset ${doff} in a frame of ${end - start} bytes`, { scope: 'connection', section: '2.3.1' });
+    }
+    const type = b[start + 5]!;
+    if (this.#layer === 'sasl') {
+      if (type !== FRAME_SASL) throw decodeError(`frame of type ${type} while SASL is spoken`, '5.3.1');
+      const r = new Reader(b, body, end);
+      this.#sasl(readSaslFrame(r));
+      return;
+    }
+    if (type !== FRAME_AMQP) throw decodeError(`frame of type ${type}`, '2.3.1');
+    if (body === end) return;
+    const channel = (b[start + 6]! << 8) | b[start + 7]!;
+    if (b[body] === 0 && b[body + 1] === 0x53 && this.state === 'OPENED') {
+      const code = b[body + 2];
+      if (code === 0x14 || code === 0x15 || code === 0x13) {
+        const session = this.#byRemoteChannel[channel];
+        if (session !== undefined && session.state === 'mapped') {
+          if (code === 0x14) {
+            const f = this.#transfer;
+            parseTransfer(f, b, body + 3, end);
+            session.takeTransfer(f);
+          } else if (code === 0x15) {
+            const f = this.#disposition;
+            parseDisposition(f, b, body + 3, end);
+            session.takeDisposition(f);
+          } else {
+            const f = this.#flow;
+            parseFlow(f, b, body + 3, end);
+            session.takeFlow(f);
+          }
+          return;
+        }
+      }
+    }
+    const r = new Reader(b, body, end);
+    this.#performative(readPerformative(r), channel, b, body, end);
+  }
+
+  #performative(frame: Performative, channel: number, b: Uint8Array, body: number, end: number): void {
+    const event: ConnectionEvent = frame.type === 'open' ? 'recv:open' : frame.type === 'close' ? 'recv:close' : 'recv:other';
+    const before = this.state;
+    this.state = nextConnectionState(before, event);
+    if (before === 'DISCARDING' && frame.type !== 'close') return;
+    switch (frame.type) {
+      case 'open': return this.#takeOpen(frame);
+      case 'close': return this.#takeClose(frame.error);
+      case 'begin': return this.#takeBegin(frame, channel);
+      default:
+    }
+    const session = this.#byRemoteChannel[channel];
+    if (session === undefined) {
+      throw new RemoteProtocolError('amqp:not-allowed', `${frame.type} on channel ${channel}, where no session was begun`, { scope: 'connection', section: '2.5.1' });
+    }
+    if (frame.type === 'end') {
+      this.#byRemoteChannel[channel] = undefined;
+      const ours = session.state === 'ending';
+      session.takeEnd(frame.error);
+      if (this.#sessions[session.channel] === session) this.#sessions[session.channel] = undefined;
+      if (!ours) this.handler.onEnd(session, frame.error);
+      return;
+    }
+    // Our end is out: what the peer had on the way is discarded. 2.5.3
+    if (session.state === 'ending' || session.state === 'ended') return;
+    switch (frame.type) {
+      case 'attach': return session.takeAttach(frame);
+      case 'detach': return session.takeDetach(frame.handle, frame.closed === true, frame.error);
+      // Written in a form that the fast path leaves alone, such as with a symbolic descriptor.
+      case 'transfer': parseTransfer(this.#transfer, b, listStart(b, body, end), end); return session.takeTransfer(this.#transfer);
+      case 'disposition': parseDisposition(this.#disposition, b, listStart(b, body, end), end); return session.takeDisposition(this.#disposition);
+      case 'flow': parseFlow(this.#flow, b, listStart(b, body, end), end); return session.takeFlow(this.#flow);
+    }
+  }
+
+  #takeOpen(open: Open): void {
+    const max = open.maxFrameSize ?? 0xffffffff;
+    if (max < MIN_MAX_FRAME_SIZE) {
+      throw new RemoteProtocolError('amqp:invalid-field', `max-frame-size ${max} is below ${MIN_MAX_FRAME_SIZE}`, { scope: 'connection', section: '2.7.1' });
+    }
+    this.remoteOpen = open;
+    // A frame has to fit one buffer of the output.
+    this.remoteMaxFrameSize = Math.min(max, 1 << 16);
+    this.#remoteIdleMs = open.idleTimeOut ?? 0;
+    this.handler.onOpen(this, open);
+  }
+
+  #takeBegin(begin: import('@pointsman/wire').Begin, channel: number): void {
+    if (channel > this.#channelMax) {
+      throw new RemoteProtocolError('amqp:connection:framing-error', `channel ${channel} is above the channel-max of ${this.#channelMax}`, { scope: 'connection', section: '2.7.1' });
+    }
+    if (this.#byRemoteChannel[channel] !== undefined) {
+      throw new RemoteProtocolError('amqp:not-allowed', `begin on channel ${channel}, where a session is`, { scope: 'connection', section: '2.5.1' });
+    }
+    let session: Session;
+    if (begin.remoteChannel !== undefined) {
+      const ours = this.#sessions[begin.remoteChannel];
+      if (ours === undefined || ours.remoteBegin !== undefined) {
+        throw new RemoteProtocolError('amqp:not-allowed', `begin answers channel ${begin.remoteChannel}, where no begin of ours waits`, { scope: 'connection', section: '2.7.2' });
+      }
+      session = ours;
+    } else {
+      session = new Session(this, this.#freeChannel());
+      this.#sessions[session.channel] = session;
+    }
+    this.#byRemoteChannel[channel] = session;
+    session.takeBegin(begin, channel);
+    if (session.state !== 'ending') this.handler.onBegin(session);
+  }
+
+  #takeClose(error: AmqpErrorFields | undefined): void {
+    if (this.#closing === undefined) {
+      const end: ConnectionEnd = { by: 'remote', phase: this.phase, error };
+      this.#loseSessions(error);
+      if (!this.#localOpenSent) this.open();
+      this.#say('send:close', 0, (w) => writeClose(w, {}));
+      this.#finish(end);
+    } else {
+      this.#finish(this.#closing);
+    }
+    this.#outputDone = true;
+    this.wakeUp();
+  }
+
+  // ---- protocol headers and SASL ----
+
+  #header(bytes: Uint8Array, at: number): void {
+    const id = protocolIdOf(bytes, at);
+    if (this.options.role === 'server') return this.#clientHeader(id);
+    const wanted = this.#layer === 'sasl-header' ? PROTOCOL_SASL : PROTOCOL_AMQP;
+    if (id === wanted) {
+      if (wanted === PROTOCOL_SASL) {
+        this.#layer = 'sasl';
+        return;
+      }
+      this.state = nextConnectionState(this.state, 'recv:header');
+      this.#layer = 'amqp';
+      this.open();
+      return;
+    }
+    throw new RemoteProtocolError('amqp:connection:framing-error', headerMismatch(wanted, id), { scope: 'connection', section: '2.2' });
+  }
+
+  #clientHeader(id: number | string): void {
+    const sasl = this.options.saslServer ?? OPEN_DOOR;
+    if (id === PROTOCOL_SASL && this.#layer === 'start') {
+      this.#sendHeader(PROTOCOL_SASL);
+      this.#layer = 'sasl';
+      this.#sayRaw(FRAME_SASL, 0, (w) => writeSaslMechanisms(w, { saslServerMechanisms: sasl.mechanisms }));
+      return;
+    }
+    const authenticated = this.#layer === 'amqp-header';
+    if (id === PROTOCOL_AMQP && (authenticated || sasl.optional)) {
+      this.state = nextConnectionState(this.state, 'recv:header');
+      this.#sendHeader(PROTOCOL_AMQP);
+      this.#layer = 'amqp';
+      if (!authenticated) this.handler.onAuthenticated?.(this, 'none', undefined);
+      return;
+    }
+    // 2.2: say what would have been right, then close.
+    this.#sendHeader(authenticated || sasl.optional ? PROTOCOL_AMQP : PROTOCOL_SASL);
+    const what = typeof id === 'string' ? id : id === PROTOCOL_TLS ? 'the TLS header of AMQP, but this port has no TLS' : `the AMQP header without SASL, which is required here`;
+    this.#outputDone = true;
+    const error = new RemoteProtocolError('amqp:connection:framing-error', `the peer sent ${what}`, { scope: 'connection', section: '2.2' });
+    this.handler.onProtocolError?.(this, error);
+    this.#finish({ by: 'protocol', phase: 'header', error: { condition: error.condition, description: error.description } });
+    this.wakeUp();
+  }
+
+  #sasl(frame: SaslFrame): void {
+    if (this.options.role === 'client') return this.#saslClient(frame);
+    if (frame.type !== 'sasl-init') {
+      throw new RemoteProtocolError('amqp:not-allowed', `${frame.type} where sasl-init belongs`, { scope: 'connection', section: '5.3.2' });
+    }
+    const server = this.options.saslServer ?? OPEN_DOOR;
+    const request = server.mechanisms.includes(frame.mechanism)
+      ? requestOf(frame.mechanism, frame.initialResponse ?? new Uint8Array(0), frame.hostname)
+      : undefined;
+    const decision = request === undefined
+      ? { ok: false, reason: `SASL ${frame.mechanism} is not offered here, or its response is malformed` }
+      : (server.authenticate ?? decideByDefault)(request);
+    this.#sayRaw(FRAME_SASL, 0, (w) => writeSaslOutcome(w, { code: decision.ok ? 0 : 1, additionalData: decision.additionalData }));
+    if (decision.ok) {
+      this.user = decision.user;
+      this.saslMechanism = frame.mechanism;
+      this.#layer = 'amqp-header';
+      this.handler.onAuthenticated?.(this, frame.mechanism, decision.user);
+      return;
+    }
+    this.#outputDone = true;
+    this.#finish({ by: 'sasl', phase: 'sasl', error: { condition: 'amqp:unauthorized-access', description: decision.reason ?? 'SASL refused' } });
+    this.wakeUp();
+  }
+
+  #saslClient(frame: SaslFrame): void {
+    const client = this.options.saslClient!;
+    if (frame.type === 'sasl-mechanisms') {
+      if (this.saslMechanism !== undefined) throw decodeError('sasl-mechanisms twice', '5.3.2');
+      const choice = chooseMechanism(client, frame);
+      if (typeof choice === 'string') return this.#saslFailed(choice);
+      this.saslMechanism = choice.mechanism;
+      this.#sayRaw(FRAME_SASL, 0, (w) => writeSaslInit(w, { mechanism: choice.mechanism, initialResponse: choice.initialResponse, hostname: client.hostname }));
+      return;
+    }
+    if (frame.type === 'sasl-outcome' && this.saslMechanism !== undefined) {
+      if (frame.code !== 0) {
+        const name = SASL_CODE_NAMES[frame.code] ?? String(frame.code);
+        return this.#saslFailed(`the peer refused SASL ${this.saslMechanism}${client.username === undefined ? '' : ` as '${client.username}'`}: ${name}`);
+      }
+      this.user = client.username;
+      this.#layer = 'amqp-header';
+      this.#sendHeader(PROTOCOL_AMQP);
+      this.handler.onAuthenticated?.(this, this.saslMechanism, client.username);
+      return;
+    }
+    throw new RemoteProtocolError('amqp:not-allowed', `${frame.type} out of turn`, { scope: 'connection', section: '5.3.2' });
+  }
+
+  #saslFailed(description: string): void {
+    this.#outputDone = true;
+    this.#finish({ by: 'sasl', phase: 'sasl', error: { condition: 'amqp:unauthorized-access', description } });
+    this.wakeUp();
+  }
+
+  #sendHeader(id: number): void {
+    if (id === PROTOCOL_AMQP && (this.state === 'START' || this.state === 'HDR_RCVD')) this.state = nextConnectionState(this.state, 'send:header');
+    this.output.append(protocolHeader(id));
+    this.wakeUp();
+  }
+
+  // ---- sending ----
+
+  /** @internal */
+  sendBegin(session: Session, begin: BeginFields, padded: boolean): void {
+    this.#say('send:other', session.channel, (w) => writeBegin(w, begin, padded));
+  }
+
+  /** @internal */
+  sendEnd(session: Session, error: AmqpErrorFields | undefined): void {
+    this.#say('send:other', session.channel, (w) => writeEnd(w, { error: shorten(error, this.remoteMaxFrameSize) }));
+  }
+
+  /** @internal */
+  sendAttach(session: Session, attach: AttachFields, padded: boolean): void {
+    this.#say('send:other', session.channel, (w) => writeAttach(w, attach, padded));
+  }
+
+  /** @internal */
+  sendDetach(session: Session, detach: DetachFields): void {
+    this.#say('send:other', session.channel, (w) => writeDetach(w, { ...detach, error: shorten(detach.error, this.remoteMaxFrameSize) }));
+  }
+
+  #say(event: ConnectionEvent, channel: number, write: (w: Writer) => void): void {
+    // Nothing can be said any more: the peer has closed, or we have.
+    if (this.#ended !== undefined || this.state === 'END' || this.state === 'DISCARDING' || this.state === 'CLOSE_SENT') return;
+    this.state = nextConnectionState(this.state, event);
+    this.#sayRaw(FRAME_AMQP, channel, write);
+  }
+
+  #sayRaw(type: number, channel: number, write: (w: Writer) => void): void {
+    const w = this.#writer;
+    w.reset();
+    const start = beginFrame(w);
+    write(w);
+    endFrame(w, start, type, channel);
+    const size = w.position;
+    if (type === FRAME_AMQP && this.remoteOpen !== undefined && size > this.remoteMaxFrameSize) {
+      throw new LocalProtocolError('amqp:frame-size-too-small', `a frame of ${size} bytes for a peer that takes ${this.remoteMaxFrameSize}`, { scope: 'connection', section: '2.3.1' });
+    }
+    this.output.append(w.written());
+    this.wakeUp();
+  }
+
+  /** @internal something waits to be written. */
+  wakeUp(): void {
+    if (this.#wakeScheduled) return;
+    this.#wakeScheduled = true;
+    if (this.wake !== undefined) this.wake();
+  }
+
+  /** @internal */
+  sessionDirty(session: Session): void {
+    this.#dirtySessions.push(session);
+    this.wakeUp();
+  }
+
+  /** @internal */
+  awaitRoom(link: SenderLink): void {
+    if (link.waiting) return;
+    link.waiting = true;
+    this.#waiting.push(link);
+  }
+
+  /** @internal there may be room again: for output, or in a session's window. */
+  roomChanged(): void {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    for (const link of waiting) {
+      link.waiting = false;
+      if (link.state === 'attached' && (link.credit > 0 || link.current !== undefined)) link.handler.onSendable(link);
+    }
+  }
+
+  // ---- ending ----
+
+  #freeChannel(): number {
+    const max = Math.min(this.#channelMax, this.remoteOpen?.channelMax ?? 65_535);
+    for (let i = 0; i <= max; i++) if (this.#sessions[i] === undefined) return i;
+    throw new LocalProtocolError('amqp:resource-limit-exceeded', `all ${max + 1} channels are in use`, { scope: 'connection', section: '2.7.1' });
+  }
+
+  #failed(error: ProtocolError): void {
+    this.handler.onProtocolError?.(this, error);
+    const amqpError: AmqpErrorFields = { condition: error.condition, description: error.description };
+    if (this.#layer !== 'amqp') {
+      // 2.2: a peer that does not speak the protocol gets the header that would have been right, and nothing else.
+      if (this.options.role === 'server' && this.#layer === 'start') this.#sendHeader(PROTOCOL_SASL);
+      this.#outputDone = true;
+      this.#finish({ by: 'protocol', phase: this.phase, error: amqpError, cause: error });
+      this.wakeUp();
+      return;
+    }
+    this.#close(amqpError, { by: 'protocol', phase: this.phase, error: amqpError, cause: error });
+  }
+
+  #close(error: AmqpErrorFields | undefined, end: ConnectionEnd): void {
+    if (this.#ended !== undefined || this.#closing !== undefined) return;
+    if (this.#layer !== 'amqp') {
+      this.#outputDone = true;
+      this.#finish(end);
+      this.wakeUp();
+      return;
+    }
+    this.open();
+    for (const session of this.sessions) session.flush();
+    this.#closing = end;
+    this.#closeDeadline = this.#now + (this.options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS);
+    this.#say(error === undefined ? 'send:close' : 'send:close-with-error', 0, (w) => writeClose(w, { error: shorten(error, this.remoteMaxFrameSize) }));
+    this.#loseSessions(error);
+    if (this.state === 'END') {
+      this.#outputDone = true;
+      this.#finish(end);
+    }
+  }
+
+  /** The peer cannot be talked to: say why, and leave without waiting. */
+  #giveUp(end: ConnectionEnd): void {
+    if (this.#layer === 'amqp' && this.state !== 'END') {
+      this.open();
+      if (this.state === 'OPENED' || this.state === 'OPEN_SENT') {
+        this.#say('send:close-with-error', 0, (w) => writeClose(w, { error: shorten(end.error, this.remoteMaxFrameSize) }));
+      }
+    }
+    this.#outputDone = true;
+    this.#finish(end);
+    this.wakeUp();
+  }
+
+  #loseSessions(error: AmqpErrorFields | undefined): void {
+    for (const session of this.sessions) {
+      if (session.state === 'ended') continue;
+      session.lose(error);
+      session.state = 'ended';
+    }
+    this.#sessions.length = 0;
+    this.#byRemoteChannel.length = 0;
+    this.#waiting.length = 0;
+    this.#dirtySessions.length = 0;
+  }
+
+  #finish(end: ConnectionEnd): void {
+    if (this.#ended !== undefined) return;
+    this.#loseSessions(end.error);
+    this.#ended = end;
+    this.#partial = undefined;
+    if (!this.#outputDone && this.#closeDeadline > 0) this.#outputDone = true;
+    this.handler.onClosed(this, end);
+    this.wakeUp();
+  }
+}
+
+/** Who comes is let in: what a listener without any settings does. */
+const OPEN_DOOR: SaslServerOptions = { mechanisms: ['ANONYMOUS'], optional: true };
+
+const HEARTBEAT = Uint8Array.of(0, 0, 0, 8, 2, 0, 0, 0);
+
+/** Where the list of a described performative starts, behind a descriptor of any form. */
+function listStart(b: Uint8Array, body: number, end: number): number {
+  const r = new Reader(b, body + 1, end);
+  const code = b[r.position]!;
+  if (code === 0x53) return body + 3;
+  if (code === 0x80) return body + 10;
+  return body + 3 + (code === 0xa3 ? b[body + 2]! : 0) + (code === 0xb3 ? 3 + ((b[body + 2]! << 24) | (b[body + 3]! << 16) | (b[body + 4]! << 8) | b[body + 5]!) : 0);
+}
+
+function headerMismatch(wanted: number, got: number | string): string {
+  const names: Readonly<Record<number, string>> = { 0: 'plain AMQP without SASL', 2: 'TLS first (AMQP header id 2)', 3: 'SASL first' };
+  if (typeof got === 'string') return `the peer sent ${got}`;
+  return `we asked for ${wanted === PROTOCOL_SASL ? 'SASL' : 'AMQP'}, the peer insists on ${names[got] ?? `protocol id ${got}`}`;
+}
+
+/** An error that fits a frame of the peer: the condition counts most. */
+function shorten(error: AmqpErrorFields | undefined, max: number): AmqpErrorFields | undefined {
+  if (error === undefined) return undefined;
+  const room = Math.max(64, Math.min(max, 16_384) - 256);
+  if ((error.description?.length ?? 0) * 3 <= room && error.info === undefined) return error;
+  if ((error.description?.length ?? 0) * 3 <= room && max >= 4096) return error;
+  return { condition: error.condition, description: error.description?.slice(0, Math.floor(room / 3)) };
+}
+
+

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Accepted, DeliveryState, Modified, Released } from '@pointsman/wire';
+import type { ReceiverLink, SenderLink } from './link.js';
+
+/** The outcomes without details, shared: dispositions that carry the same object leave as one range. */
+export const ACCEPTED: Accepted = Object.freeze({ type: 'accepted' });
+export const RELEASED: Released = Object.freeze({ type: 'released' });
+/** Counted as a failed attempt, and nothing else. */
+export const MODIFIED_FAILED: Modified = Object.freeze({
+  type: 'modified', deliveryFailed: true, undeliverableHere: undefined, messageAnnotations: undefined,
+});
+
+/**
+ * A message on its way in. `context` belongs to whoever handles the link.
+ *
+ * @see OASIS AMQP 1.0, 2.6.12
+ */
+export class IncomingDelivery {
+  readonly id: number;
+  readonly link: ReceiverLink;
+  readonly messageFormat: number;
+  /** Settled by the sender, or by us. */
+  settled: boolean;
+  /** The last frame has arrived, or the delivery was aborted. */
+  complete = false;
+  aborted = false;
+  context: unknown = undefined;
+  /** State that we last told the sender of it. */
+  localState: DeliveryState | undefined = undefined;
+  /** Bytes of payload that have arrived. */
+  bytes = 0;
+
+  constructor(id: number, link: ReceiverLink, messageFormat: number, settled: boolean) {
+    this.id = id;
+    this.link = link;
+    this.messageFormat = messageFormat;
+    this.settled = settled;
+  }
+}
+
+/**
+ * A message on its way out. `context` belongs to whoever handles the link.
+ *
+ * @see OASIS AMQP 1.0, 2.6.12
+ */
+export class OutgoingDelivery {
+  readonly id: number;
+  readonly link: SenderLink;
+  settled: boolean;
+  /** The last frame is written, or the abort. */
+  complete = false;
+  context: unknown;
+  /** State that the receiver last told us of it. */
+  remoteState: DeliveryState | undefined = undefined;
+
+  constructor(id: number, link: SenderLink, settled: boolean, context: unknown) {
+    this.id = id;
+    this.link = link;
+    this.settled = settled;
+    this.context = context;
+  }
+}
+
+/** Largest span of ids that the ring itself holds; what stays behind longer moves to the map. */
+const RING_MAX = 1 << 14;
+
+/**
+ * Deliveries by their id. Ids are dense and rise, so the place is the id's low bits; a delivery that stays unsettled
+ * while thousands pass it moves to a map, so that one slow delivery does not make the ring grow.
+ */
+export class DeliveryRing<T extends { readonly id: number }> {
+  #slots: (T | undefined)[] = new Array<T | undefined>(16).fill(undefined);
+  #mask = 15;
+  #late: Map<number, T> | undefined;
+  size = 0;
+
+  add(delivery: T): void {
+    const at = delivery.id & this.#mask;
+    if (this.#slots[at] !== undefined) this.#makeRoom(delivery.id);
+    this.#slots[delivery.id & this.#mask] = delivery;
+    this.size++;
+  }
+
+  get(id: number): T | undefined {
+    const delivery = this.#slots[id & this.#mask];
+    if (delivery !== undefined && delivery.id === id) return delivery;
+    return this.#late === undefined ? undefined : this.#late.get(id);
+  }
+
+  remove(id: number): void {
+    const at = id & this.#mask;
+    const delivery = this.#slots[at];
+    if (delivery !== undefined && delivery.id === id) {
+      this.#slots[at] = undefined;
+      this.size--;
+    } else if (this.#late?.delete(id) === true) {
+      this.size--;
+    }
+  }
+
+  /** First id of a range that can still be in the ring, given that `next` was not given out yet. */
+  clampFirst(first: number, next: number): number {
+    const behind = (next - first) | 0;
+    return behind > this.#slots.length ? (next - this.#slots.length) >>> 0 : first;
+  }
+
+  /** Those of a range that stayed behind; called beside the walk over the ring. */
+  lateBetween(first: number, last: number): T[] {
+    if (this.#late === undefined || this.#late.size === 0) return [];
+    const span = (last - first) >>> 0;
+    return [...this.#late.values()].filter((delivery) => ((delivery.id - first) >>> 0) <= span);
+  }
+
+  /** All of them, oldest first as far as the ring goes. */
+  all(): T[] {
+    const list: T[] = this.#late === undefined ? [] : [...this.#late.values()];
+    for (const delivery of this.#slots) if (delivery !== undefined) list.push(delivery);
+    return list.sort((a, b) => (a.id - b.id) | 0);
+  }
+
+  clear(): void {
+    this.#slots = new Array<T | undefined>(16).fill(undefined);
+    this.#mask = 15;
+    this.#late = undefined;
+    this.size = 0;
+  }
+
+  #makeRoom(id: number): void {
+    while (this.#slots.length < RING_MAX && this.#slots[id & this.#mask] !== undefined) {
+      const old = this.#slots;
+      const slots = new Array<T | undefined>(old.length * 2).fill(undefined);
+      this.#mask = slots.length - 1;
+      for (const delivery of old) if (delivery !== undefined) slots[delivery.id & this.#mask] = delivery;
+      this.#slots = slots;
+    }
+    const occupant = this.#slots[id & this.#mask];
+    if (occupant === undefined) return;
+    this.#late ??= new Map();
+    this.#late.set(occupant.id, occupant);
+    this.#slots[id & this.#mask] = undefined;
+  }
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+import { LocalProtocolError, serial, serialDistance } from '@pointsman/wire';
+import type { AmqpErrorFields, Attach, AttachFields, DeliveryState, SerialNumber, SourceTerminus, TargetTerminus } from '@pointsman/wire';
+import { IncomingDelivery, OutgoingDelivery } from './delivery.js';
+import type { FlowFrame, TransferFrame } from './hot-frames.js';
+import type { Session } from './session.js';
+
+/** Delivery states of a link's life, as each side sees it. */
+export type LinkState = 'attaching' | 'attached' | 'detached';
+
+/** What we say of a link in our attach. The rest follows from the link itself. */
+export interface AttachParameters {
+  readonly source?: SourceTerminus | undefined;
+  readonly target?: TargetTerminus | undefined;
+  readonly sndSettleMode?: number | undefined;
+  readonly rcvSettleMode?: number | undefined;
+  readonly maxMessageSize?: bigint | undefined;
+  readonly offeredCapabilities?: readonly string[] | undefined;
+  readonly desiredCapabilities?: readonly string[] | undefined;
+  readonly properties?: Map<string, import('@pointsman/wire').AmqpValue> | undefined;
+  /** Write all 14 fields, absent ones as null. */
+  readonly padded?: boolean | undefined;
+}
+
+/** Happenings of any link. No member is called again after {@link onDetach} or {@link onLost}. */
+export interface LinkHandler {
+  /** The peer answered an attach of ours. A refusal is an answer with null termini: the detach follows. */
+  onAttached?(link: Link, attach: Attach): void;
+  /** The peer detached. We have not answered yet: {@link Link.detach} does. */
+  onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void;
+  /** The session ended or the connection is gone; nothing can be sent on the link any more. */
+  onLost(link: Link, error: AmqpErrorFields | undefined): void;
+}
+
+export interface ReceiverHandler extends LinkHandler {
+  /**
+   * A frame of a delivery. `frame` and its bytes are valid during the call; the bytes alone may be kept by reference.
+   * `delivery.complete` is set on its last frame.
+   */
+  onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void;
+  /** The sender told a state of a delivery, or settled it. */
+  onRemoteState?(link: ReceiverLink, delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void;
+  /** The sender told its flow state: an answer to a drain, or what is available. */
+  onFlow?(link: ReceiverLink, frame: FlowFrame): void;
+}
+
+export interface SenderHandler extends LinkHandler {
+  /** There is credit and room again: {@link SenderLink.sendable} may have become true. */
+  onSendable(link: SenderLink): void;
+  /** The receiver told a state of a delivery, or settled it. */
+  onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void;
+  /** The receiver wants the credit used up: send what there is, then call {@link SenderLink.drained}. */
+  onDrain?(link: SenderLink): void;
+  /** Every flow of the receiver for this link, after the credit was updated. */
+  onFlow?(link: SenderLink, frame: FlowFrame): void;
+}
+
+const NOTHING: LinkHandler = { onDetach: (link) => link.detach(undefined, true), onLost: () => undefined };
+
+/** One direction between two nodes over a session. @see OASIS AMQP 1.0, 2.6 */
+export abstract class Link {
+  readonly session: Session;
+  readonly name: string;
+  /** Number by which we name the link. */
+  readonly handle: number;
+  state: LinkState = 'attaching';
+  /** Number by which the peer names the link, -1 before its attach. */
+  remoteHandle = -1;
+  /** What the peer said in its attach. */
+  remoteAttach: Attach | undefined = undefined;
+  localAttached = false;
+  /** Negotiated: what each side said last counts. */
+  sndSettleMode = 2;
+  rcvSettleMode = 0;
+  /** For whoever owns the link. */
+  context: unknown = undefined;
+  /** Our detach is out; what still arrives is for nobody. */
+  localDetached = false;
+  remoteDetached = false;
+
+  constructor(session: Session, name: string, handle: number) {
+    this.session = session;
+    this.name = name;
+    this.handle = handle;
+  }
+
+  abstract readonly isReceiver: boolean;
+  abstract get commonHandler(): LinkHandler;
+
+  /** Detaches, or answers a detach. Idempotent. @param closed - for good; false keeps the terminus in theory */
+  detach(error?: AmqpErrorFields, closed = true): void {
+    this.session.detachLink(this, error, closed);
+  }
+
+  /**
+   * Refuses an attach of the peer: an attach with null termini, then a detach with the error.
+   *
+   * @see OASIS AMQP 1.0, 2.6.3
+   */
+  refuse(error: AmqpErrorFields, parameters: AttachParameters = {}): void {
+    this.session.answerAttach(this, { ...parameters, ...this.refusedTermini(parameters) });
+    this.detach(error, true);
+  }
+
+  protected abstract refusedTermini(parameters: AttachParameters): AttachParameters;
+
+  /** @internal fills the fields of our attach that follow from the link. */
+  attachFields(parameters: AttachParameters): AttachFields {
+    const remote = this.remoteAttach;
+    this.sndSettleMode = parameters.sndSettleMode ?? remote?.sndSettleMode ?? 2;
+    this.rcvSettleMode = parameters.rcvSettleMode ?? remote?.rcvSettleMode ?? 0;
+    return {
+      name: this.name,
+      handle: this.handle,
+      role: this.isReceiver,
+      sndSettleMode: this.sndSettleMode,
+      rcvSettleMode: this.rcvSettleMode,
+      source: parameters.source,
+      target: parameters.target,
+      initialDeliveryCount: this.isReceiver ? undefined : 0,
+      maxMessageSize: parameters.maxMessageSize,
+      offeredCapabilities: parameters.offeredCapabilities,
+      desiredCapabilities: parameters.desiredCapabilities,
+      properties: parameters.properties,
+    };
+  }
+}
+
+/** The end of a link that we receive on. */
+export class ReceiverLink extends Link {
+  override readonly isReceiver = true;
+  handler: ReceiverHandler = NOTHING as ReceiverHandler;
+  /** Deliveries that have begun, as RFC 1982 counts. Follows the sender's attach and flows. */
+  deliveryCount: SerialNumber = serial(0);
+  /** Messages that may still begin, those that the sender does not know of yet included. */
+  credit = 0;
+  /** Of these, how many the sender knows of. */
+  announced = 0;
+  /** Delivery whose frames are arriving. */
+  current: IncomingDelivery | undefined = undefined;
+  /** We want the sender to use its credit up. */
+  draining = false;
+  /** @internal in the session's list of links that owe a flow. */
+  flowPending = false;
+  /** Bytes of the largest message that we said we take; 0 for any. */
+  maxMessageSize = 0;
+
+  override get commonHandler(): LinkHandler {
+    return this.handler;
+  }
+
+  /** Takes the attach of the peer: from here on the link is attached. */
+  accept(handler: ReceiverHandler, parameters: AttachParameters = {}): void {
+    this.handler = handler;
+    const remote = this.remoteAttach!;
+    this.session.answerAttach(this, { source: remote.source, target: remote.target, ...parameters });
+    this.maxMessageSize = Number(parameters.maxMessageSize ?? 0n);
+  }
+
+  /** Lets `count` more messages begin. The flow leaves with the next write, several together. */
+  addCredit(count: number): void {
+    this.credit += count;
+    // Tell the sender when it has used up half of what it may know: one flow for many messages, and never a stall.
+    if (this.announced <= this.credit >> 1) this.session.oweFlow(this);
+  }
+
+  /** Takes back all credit that is not used yet, as far as the sender has not. */
+  withdrawCredit(): void {
+    this.credit = 0;
+    this.session.oweFlow(this);
+  }
+
+  /** Asks the sender to use its credit up at once. {@link ReceiverHandler.onFlow} tells when it has. */
+  drain(): void {
+    this.draining = true;
+    this.session.oweFlow(this);
+  }
+
+  /** Sends a flow at once with the next write, with `echo` asking for the sender's. */
+  sendFlow(): void {
+    this.session.oweFlow(this);
+  }
+
+  /** Tells the sender a state and keeps the delivery: for links whose receiver settles second. */
+  update(delivery: IncomingDelivery, state: DeliveryState): void {
+    delivery.localState = state;
+    this.session.dispose(delivery, state, false);
+  }
+
+  /** Settles with a final state. Idempotent: what is settled stays so. */
+  settle(delivery: IncomingDelivery, state: DeliveryState | undefined): void {
+    if (delivery.settled) return;
+    delivery.settled = true;
+    delivery.localState = state;
+    this.session.dispose(delivery, state, true);
+  }
+
+  protected override refusedTermini(parameters: AttachParameters): AttachParameters {
+    return { source: parameters.source, target: undefined };
+  }
+}
+
+/** The end of a link that we send on. */
+export class SenderLink extends Link {
+  override readonly isReceiver = false;
+  handler: SenderHandler = NOTHING as unknown as SenderHandler;
+  deliveryCount: SerialNumber = serial(0);
+  credit = 0;
+  /** The receiver asked for its credit to be used up. */
+  draining = false;
+  /** Delivery of which only a part is sent. */
+  current: OutgoingDelivery | undefined = undefined;
+  /** Largest message that the peer takes, in bytes; 0 for any. */
+  remoteMaxMessageSize = 0n;
+  /** @internal in the connection's list of links that wait for room. */
+  waiting = false;
+  /** @internal next value of the tags that we make ourselves: eight bytes, the upper four of them zero. */
+  tagCounter = 0;
+
+  override get commonHandler(): LinkHandler {
+    return this.handler;
+  }
+
+  /** Takes the attach of the peer: from here on the link is attached. */
+  accept(handler: SenderHandler, parameters: AttachParameters = {}): void {
+    this.handler = handler;
+    const remote = this.remoteAttach!;
+    this.session.answerAttach(this, { source: remote.source, target: remote.target, ...parameters });
+  }
+
+  /** A new message may begin now. Where it is false for want of room, onSendable follows. */
+  get sendable(): boolean {
+    return this.credit > 0 && this.current === undefined && this.session.hasRoom(this) && this.state === 'attached';
+  }
+
+  /**
+   * Begins a delivery and sends as much of `bytes[start, end)` as there is room for, at least one frame.
+   *
+   * @param tag - up to 32 bytes, unique among the unsettled of the link; undefined for a counter of ours
+   * @param last - nothing follows `end`
+   * @returns the delivery; {@link sentBytes} tells how far it came, and {@link resume} goes on
+   * @throws LocalProtocolError where the link is not {@link sendable}
+   */
+  send(
+    tag: Uint8Array | undefined, messageFormat: number, settled: boolean, context: unknown,
+    bytes: Uint8Array, start: number, end: number, last: boolean, state?: DeliveryState,
+  ): OutgoingDelivery {
+    if (!this.sendable) {
+      throw new LocalProtocolError('amqp:illegal-state', `link ${this.name} cannot send now`, { scope: 'link', section: '2.6.7' });
+    }
+    this.credit--;
+    this.deliveryCount = ((this.deliveryCount + 1) >>> 0) as SerialNumber;
+    return this.session.beginDelivery(this, tag, messageFormat, settled, context, bytes, start, end, last, state);
+  }
+
+  /** Bytes of the last `send` or `resume` that went out. */
+  sentBytes = 0;
+
+  /**
+   * Sends more of {@link current}.
+   *
+   * @returns bytes that went out; fewer than given where room ended: onSendable follows
+   */
+  resume(bytes: Uint8Array, start: number, end: number, last: boolean): number {
+    const delivery = this.current;
+    if (delivery === undefined) return 0;
+    this.session.continueDelivery(this, delivery, bytes, start, end, last);
+    return this.sentBytes;
+  }
+
+  /** There is room for a further frame of {@link current}. */
+  get resumable(): boolean {
+    return this.session.hasRoom(this) && this.state === 'attached';
+  }
+
+  /** Withdraws the delivery whose frames are going out. @see OASIS AMQP 1.0, 2.7.5 aborted */
+  abort(): void {
+    const delivery = this.current;
+    if (delivery !== undefined) this.session.abortDelivery(this, delivery);
+  }
+
+  /** Uses up what credit is left, after a drain. */
+  drained(): void {
+    this.deliveryCount = serial(this.deliveryCount + this.credit);
+    this.credit = 0;
+    this.session.sendLinkFlow(this, this.draining);
+    this.draining = false;
+  }
+
+  /** Settles a delivery that the receiver has told an outcome of, or that we give up. Idempotent. */
+  settle(delivery: OutgoingDelivery, state?: DeliveryState): void {
+    if (delivery.settled) return;
+    delivery.settled = true;
+    this.session.disposeOutgoing(delivery, state, true);
+  }
+
+  /** Tells the receiver a state without settling: the progress of a transaction. */
+  update(delivery: OutgoingDelivery, state: DeliveryState): void {
+    this.session.disposeOutgoing(delivery, state, false);
+  }
+
+  /** @internal the credit that a flow of the receiver leaves us. @see OASIS AMQP 1.0, 2.6.7 */
+  takeFlow(frame: FlowFrame): void {
+    const theirCount = frame.deliveryCount < 0 ? serial(0) : serial(frame.deliveryCount);
+    const crossed = serialDistance(theirCount, this.deliveryCount);
+    this.credit = Math.max(0, frame.linkCredit - Math.max(0, crossed));
+    this.draining = frame.drain;
+  }
+
+  protected override refusedTermini(parameters: AttachParameters): AttachParameters {
+    return { source: undefined, target: parameters.target };
+  }
+}

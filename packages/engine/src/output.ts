@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Size of the buffers that frames are written into. Large enough for what one turn of the event loop forwards. */
+const BUFFER_BYTES = 1 << 17;
+
+/** Idle buffers that are kept for all connections together: beyond that the garbage collector has them. */
+const POOL_MAX = 64;
+
+const pool: Uint8Array[] = [];
+
+/** One write to the socket: what it consists of, and which of it goes back to the pool. */
+interface Batch {
+  readonly buffers: Uint8Array[];
+  readonly pooled: Uint8Array[];
+  readonly bytes: number;
+}
+
+/**
+ * Collects what a connection says in one turn. Small things are copied into pooled buffers, large payloads are
+ * referenced, and everything leaves in one vectored write.
+ */
+export class Output {
+  /** Buffer that is being filled, and the place of the next byte. Writers fill it directly after {@link room}. */
+  bytes: Uint8Array = EMPTY;
+  position = 0;
+  /** Bytes that wait here or with the socket. */
+  pendingBytes = 0;
+  #segmentStart = 0;
+  #sealed: Uint8Array[] = [];
+  #pooled: Uint8Array[] = [];
+  #sealedBytes = 0;
+  #inFlight: Batch[] = [];
+
+  /** Makes sure that `count` bytes fit behind {@link position} in one piece; `count` is at most the buffer size. */
+  room(count: number): void {
+    if (this.bytes.length - this.position >= count) return;
+    this.#seal();
+    this.bytes = count > BUFFER_BYTES ? new Uint8Array(count) : (pool.pop() ?? new Uint8Array(BUFFER_BYTES));
+    if (this.bytes.length === BUFFER_BYTES) this.#pooled.push(this.bytes);
+    this.position = this.#segmentStart = 0;
+  }
+
+  /** Copies `bytes` behind what was written. */
+  append(bytes: Uint8Array): void {
+    this.room(bytes.length);
+    this.bytes.set(bytes, this.position);
+    this.position += bytes.length;
+  }
+
+  /** Lets `bytes` follow what was written, by reference: they must not change until they are on the wire. */
+  reference(bytes: Uint8Array): void {
+    this.#seal();
+    this.#sealed.push(bytes);
+    this.#sealedBytes += bytes.length;
+  }
+
+  /** Bytes that wait to be taken. */
+  get waiting(): number {
+    return this.#sealedBytes + this.position - this.#segmentStart;
+  }
+
+  /** Bytes that wait here or are with the socket. */
+  get backlog(): number {
+    return this.pendingBytes + this.waiting;
+  }
+
+  take(): Uint8Array[] | undefined {
+    this.#seal();
+    if (this.#sealed.length === 0) return undefined;
+    const batch: Batch = { buffers: this.#sealed, pooled: this.#pooled, bytes: this.#sealedBytes };
+    this.#inFlight.push(batch);
+    this.pendingBytes += batch.bytes;
+    this.#sealed = [];
+    this.#pooled = [];
+    this.#sealedBytes = 0;
+    this.bytes = EMPTY;
+    this.position = this.#segmentStart = 0;
+    return batch.buffers;
+  }
+
+  /** The earliest batch that was taken is on the wire, or the socket is gone. */
+  release(): void {
+    const batch = this.#inFlight.shift();
+    if (batch === undefined) return;
+    this.pendingBytes -= batch.bytes;
+    for (const buffer of batch.pooled) if (pool.length < POOL_MAX) pool.push(buffer);
+  }
+
+  #seal(): void {
+    if (this.position === this.#segmentStart) return;
+    const whole = this.#segmentStart === 0 && this.position === this.bytes.length;
+    const segment = whole ? this.bytes : this.bytes.subarray(this.#segmentStart, this.position);
+    this.#sealed.push(segment);
+    this.#sealedBytes += segment.length;
+    this.#segmentStart = this.position;
+  }
+}
+
+const EMPTY = new Uint8Array(0);

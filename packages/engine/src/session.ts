@@ -1,0 +1,764 @@
+// SPDX-License-Identifier: Apache-2.0
+import { RemoteProtocolError, decodeError, serial, serialDistance } from '@pointsman/wire';
+import type { AmqpErrorFields, Attach, Begin, BeginFields, DeliveryState, SerialNumber } from '@pointsman/wire';
+import { writeDispositionFrame, writeFlowFrame, writeTransferHead, TRANSFER_HEAD_MAX } from './hot-writers.js';
+import type { Connection } from './connection.js';
+import { ACCEPTED, DeliveryRing, IncomingDelivery, OutgoingDelivery } from './delivery.js';
+import type { DispositionFrame, FlowFrame, TransferFrame } from './hot-frames.js';
+import { ReceiverLink, SenderLink } from './link.js';
+import type { AttachParameters, Link, ReceiverHandler, SenderHandler } from './link.js';
+
+export type SessionState = 'beginning' | 'mapped' | 'ending' | 'ended';
+
+export interface SessionOptions {
+  /** Transfer frames that the peer may have on the way to us, 1 or more. */
+  readonly incomingWindow?: number | undefined;
+  /** Highest handle that the peer may use, 0 to 2^32 - 1. */
+  readonly handleMax?: number | undefined;
+  /** First transfer-id of ours. */
+  readonly nextOutgoingId?: number | undefined;
+  readonly properties?: BeginFields['properties'];
+  /** Write all eight fields of the begin. */
+  readonly padded?: boolean | undefined;
+}
+
+/** Most frames that the peer may have on the way by default: with frames of 16 KiB these are 16 MiB a session. */
+const INCOMING_WINDOW = 1024;
+/** Links that a session takes by default. */
+const HANDLE_MAX = 4095;
+/** Payloads from here on are referenced in the output instead of copied. */
+const REFERENCE_MIN = 4096;
+/** Below this many bytes a loop copies faster than a call. */
+const LOOP_COPY_MAX = 200;
+
+interface PendingDisposition {
+  first: number;
+  last: number;
+  settled: boolean;
+  state: DeliveryState | undefined;
+  receiver: boolean;
+}
+
+/** A session endpoint. @see OASIS AMQP 1.0, 2.5 */
+export class Session {
+  readonly connection: Connection;
+  readonly channel: number;
+  remoteChannel = -1;
+  state: SessionState = 'beginning';
+  remoteBegin: Begin | undefined = undefined;
+  localBegun = false;
+  /** For whoever owns the session. */
+  context: unknown = undefined;
+
+  /** Ids and windows of 2.5.6, in transfer frames. */
+  nextIncomingId: SerialNumber = serial(0);
+  incomingWindow: number = INCOMING_WINDOW;
+  #incomingWindowMax: number = INCOMING_WINDOW;
+  #windowHolds = 0;
+  nextOutgoingId: SerialNumber = serial(0);
+  remoteIncomingWindow = 0;
+  #handleMax = HANDLE_MAX;
+
+  readonly #links: (Link | undefined)[] = [];
+  readonly #byRemoteHandle: (Link | undefined)[] = [];
+  readonly #byName = new Map<string, Link>();
+
+  /** Next delivery-id of ours, and of the peer (-1 before its first). */
+  #nextDeliveryId = 0;
+  #expectedDeliveryId = -1;
+  readonly incoming: DeliveryRing<IncomingDelivery> = new DeliveryRing();
+  readonly outgoing: DeliveryRing<OutgoingDelivery> = new DeliveryRing();
+
+  /** Ids that we accepted and settled since the last write: they leave as ranges. */
+  #accepted: Uint32Array = new Uint32Array(64);
+  #acceptedCount = 0;
+  #acceptedSorted = true;
+  #pending: PendingDisposition | undefined;
+  #flowDebtors: ReceiverLink[] = [];
+  #owesSessionFlow = false;
+  /** @internal in the connection's list of sessions with something to add at the next write. */
+  dirty = false;
+  #localEnded = false;
+
+  constructor(connection: Connection, channel: number) {
+    this.connection = connection;
+    this.channel = channel;
+  }
+
+  /** Every link that is attached or attaching. */
+  get links(): Link[] {
+    return this.#links.filter((link) => link !== undefined);
+  }
+
+  // ---- life ----
+
+  /** Sends our begin: starts a session, or answers that of the peer. */
+  begin(options: SessionOptions = {}): void {
+    if (this.localBegun) return;
+    this.localBegun = true;
+    this.#incomingWindowMax = this.incomingWindow = options.incomingWindow ?? INCOMING_WINDOW;
+    const remote = this.remoteBegin;
+    this.#handleMax = options.handleMax ?? HANDLE_MAX;
+    this.nextOutgoingId = serial(options.nextOutgoingId ?? 0);
+    if (remote !== undefined) this.state = 'mapped';
+    this.connection.sendBegin(this, {
+      remoteChannel: this.remoteChannel < 0 ? undefined : this.remoteChannel,
+      nextOutgoingId: this.nextOutgoingId,
+      incomingWindow: this.incomingWindow,
+      outgoingWindow: 0x7fffffff,
+      handleMax: this.#handleMax,
+      properties: options.properties,
+    }, options.padded === true);
+  }
+
+  /** Ends the session, or answers the end of the peer. Its links are gone. Idempotent. */
+  end(error?: AmqpErrorFields): void {
+    if (this.#localEnded) return;
+    this.flush();
+    this.#localEnded = true;
+    if (this.localBegun) this.connection.sendEnd(this, error);
+    this.lose(error);
+    this.state = this.state === 'ended' ? 'ended' : 'ending';
+    if (this.remoteBegin === undefined && !this.localBegun) this.state = 'ended';
+  }
+
+  /** @internal */
+  takeBegin(begin: Begin, channel: number): void {
+    this.remoteBegin = begin;
+    this.remoteChannel = channel;
+    this.nextIncomingId = serial(begin.nextOutgoingId);
+    this.remoteIncomingWindow = begin.incomingWindow;
+    if (this.localBegun && !this.#localEnded) this.state = 'mapped';
+  }
+
+  /** @internal the peer ended: answer where we have not. Returns once nothing of the session is left. */
+  takeEnd(error: AmqpErrorFields | undefined): void {
+    this.state = 'ended';
+    this.lose(error);
+    if (!this.#localEnded) {
+      this.#localEnded = true;
+      if (!this.localBegun) {
+        this.localBegun = true;
+        this.#localEnded = true;
+        return;
+      }
+      this.connection.sendEnd(this, undefined);
+    }
+  }
+
+  /** @internal tells every link that it is gone. */
+  lose(error: AmqpErrorFields | undefined): void {
+    if (this.state !== 'ended') this.state = 'ending';
+    const links = this.links;
+    this.#links.length = 0;
+    this.#byRemoteHandle.length = 0;
+    this.#byName.clear();
+    this.#flowDebtors.length = 0;
+    this.#acceptedCount = 0;
+    this.#pending = undefined;
+    for (const link of links) {
+      const known = !link.localDetached && !link.remoteDetached;
+      link.state = 'detached';
+      link.localDetached = link.remoteDetached = true;
+      if (known) link.commonHandler.onLost(link, error);
+    }
+    this.incoming.clear();
+    this.outgoing.clear();
+  }
+
+  // ---- links ----
+
+  /**
+   * Attaches a link that we receive on.
+   *
+   * @param name - unique for its direction between the two containers
+   */
+  attachReceiver(name: string, handler: ReceiverHandler, parameters: AttachParameters): ReceiverLink {
+    const link = new ReceiverLink(this, name, this.#freeHandle());
+    link.handler = handler;
+    link.maxMessageSize = Number(parameters.maxMessageSize ?? 0n);
+    this.#attach(link, parameters);
+    return link;
+  }
+
+  /** Attaches a link that we send on. */
+  attachSender(name: string, handler: SenderHandler, parameters: AttachParameters): SenderLink {
+    const link = new SenderLink(this, name, this.#freeHandle());
+    link.handler = handler;
+    this.#attach(link, parameters);
+    return link;
+  }
+
+  #attach(link: Link, parameters: AttachParameters): void {
+    this.#links[link.handle] = link;
+    this.#byName.set(keyOf(link.name, link.isReceiver), link);
+    link.localAttached = true;
+    this.connection.sendAttach(this, link.attachFields(parameters), parameters.padded === true);
+  }
+
+  /** Handles that the peer lets us use and that are free. */
+  get hasFreeHandle(): boolean {
+    return this.#links.filter((link) => link !== undefined).length <= (this.remoteBegin?.handleMax ?? 0xffffffff);
+  }
+
+  #freeHandle(): number {
+    for (let i = 0; ; i++) if (this.#links[i] === undefined) return i;
+  }
+
+  /** @internal */
+  answerAttach(link: Link, parameters: AttachParameters): void {
+    if (link.localAttached || link.localDetached) return;
+    link.localAttached = true;
+    link.state = 'attached';
+    this.connection.sendAttach(this, link.attachFields(parameters), parameters.padded === true);
+  }
+
+  /** @internal */
+  takeAttach(attach: Attach): void {
+    if (attach.handle > this.#handleMax) {
+      return this.fail('amqp:resource-limit-exceeded', `handle ${attach.handle} is above the handle-max of ${this.#handleMax}`, '2.7.2');
+    }
+    if (this.#byRemoteHandle[attach.handle] !== undefined) {
+      return this.fail('amqp:session:handle-in-use', `handle ${attach.handle} is attached already`, '2.7.3');
+    }
+    // Their sender is our receiver.
+    const known = this.#byName.get(keyOf(attach.name, !attach.role));
+    if (known !== undefined && known.remoteHandle < 0 && known.localAttached) {
+      this.#bind(known, attach);
+      if (!known.localDetached) {
+        known.state = 'attached';
+        known.commonHandler.onAttached?.(known, attach);
+      }
+      return;
+    }
+    const handle = this.#freeHandle();
+    const link = attach.role ? new SenderLink(this, attach.name, handle) : new ReceiverLink(this, attach.name, handle);
+    if (known === undefined) this.#byName.set(keyOf(attach.name, link.isReceiver), link);
+    this.#links[handle] = link;
+    this.#bind(link, attach);
+    // A name that is taken on this very session: the newer link is the one that is refused, the older stays.
+    if (known !== undefined) {
+      link.refuse({ condition: 'amqp:resource-locked', description: `a link named ${attach.name} is attached already` });
+      return;
+    }
+    this.connection.handler.onAttach(link as SenderLink | ReceiverLink, attach);
+  }
+
+  #bind(link: Link, attach: Attach): void {
+    link.remoteAttach = attach;
+    link.remoteHandle = attach.handle;
+    this.#byRemoteHandle[attach.handle] = link;
+    if (attach.sndSettleMode !== undefined) link.sndSettleMode = attach.sndSettleMode;
+    if (link instanceof ReceiverLink) link.deliveryCount = serial(attach.initialDeliveryCount ?? 0);
+    else if (link instanceof SenderLink) link.remoteMaxMessageSize = attach.maxMessageSize ?? 0n;
+  }
+
+  /** @internal */
+  detachLink(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
+    if (link.localDetached) return;
+    link.localDetached = true;
+    link.state = 'detached';
+    if (!link.localAttached) {
+      // An attach that was never answered: it has to be, before it can be detached.
+      link.localAttached = true;
+      this.connection.sendAttach(this, link.attachFields({}), false);
+    }
+    this.flush();
+    this.#forgetDeliveries(link);
+    this.connection.sendDetach(this, { handle: link.handle, closed, error });
+    if (link.remoteDetached) this.#release(link);
+  }
+
+  /** @internal */
+  takeDetach(handle: number, closed: boolean, error: AmqpErrorFields | undefined): void {
+    const link = this.#byRemoteHandle[handle];
+    if (link === undefined) return this.fail('amqp:session:unattached-handle', `detach of handle ${handle}, which is not attached`, '2.7.7');
+    link.remoteDetached = true;
+    this.#byRemoteHandle[handle] = undefined;
+    if (link.localDetached) return this.#release(link);
+    link.state = 'detached';
+    link.commonHandler.onDetach(link, error, closed);
+    // A detach is always answered, even by a handler that forgot to.
+    if (!link.localDetached) link.detach(undefined, closed);
+  }
+
+  #release(link: Link): void {
+    if (this.#links[link.handle] === link) this.#links[link.handle] = undefined;
+    const key = keyOf(link.name, link.isReceiver);
+    if (this.#byName.get(key) === link) this.#byName.delete(key);
+  }
+
+  /** Unsettled deliveries end with their link: nothing is resumed. */
+  #forgetDeliveries(link: Link): void {
+    const ring: DeliveryRing<IncomingDelivery | OutgoingDelivery> = link.isReceiver ? this.incoming : this.outgoing;
+    if (ring.size === 0) return;
+    for (const delivery of ring.all()) if (delivery.link === link) ring.remove(delivery.id);
+  }
+
+  /** Unsettled deliveries of a link of ours, oldest first. */
+  unsettledOf(link: SenderLink): OutgoingDelivery[] {
+    return this.outgoing.all().filter((delivery) => delivery.link === link);
+  }
+
+  /** Ends the session for a breach by the peer. */
+  fail(condition: string, description: string, section: string): void {
+    const error = new RemoteProtocolError(condition, description, { scope: 'session', section, where: { channel: this.channel } });
+    this.connection.handler.onProtocolError?.(this.connection, error);
+    this.end({ condition, description });
+    this.connection.handler.onEnd(this, { condition, description });
+  }
+
+  // ---- receiving ----
+
+  /** @internal */
+  takeTransfer(f: TransferFrame): void {
+    this.nextIncomingId = ((this.nextIncomingId + 1) >>> 0) as SerialNumber;
+    if (--this.incomingWindow < 0) {
+      return this.fail('amqp:session:window-violation', 'a transfer beyond the incoming-window', '2.5.6');
+    }
+    if (this.incomingWindow <= this.#incomingWindowMax >> 1) this.#replenish();
+    const link = this.#byRemoteHandle[f.handle];
+    if (link === undefined) return this.fail('amqp:session:unattached-handle', `transfer on handle ${f.handle}, which is not attached`, '2.5.7');
+    if (!(link instanceof ReceiverLink)) {
+      return this.fail('amqp:not-allowed', `transfer on handle ${f.handle}, which we send on`, '2.6');
+    }
+    let delivery = link.current;
+    if (delivery === undefined) {
+      delivery = this.#beginIncoming(link, f);
+      if (delivery === undefined) return;
+    } else if (f.deliveryId >= 0 && f.deliveryId !== delivery.id) {
+      return this.fail('amqp:invalid-field', `delivery ${f.deliveryId} begins before delivery ${delivery.id} is whole`, '2.6.14');
+    } else if (f.settled && !delivery.settled) {
+      delivery.settled = true;
+      this.incoming.remove(delivery.id);
+    }
+    delivery.bytes += f.payloadEnd - f.payloadStart;
+    if (f.more && !f.aborted) {
+      link.current = delivery;
+    } else {
+      link.current = undefined;
+      delivery.complete = true;
+      if (f.aborted) {
+        delivery.aborted = true;
+        // An aborted delivery is settled, whatever its frames say. 2.7.5
+        delivery.settled = true;
+        this.incoming.remove(delivery.id);
+      }
+    }
+    if (link.localDetached || !link.localAttached) return;
+    if (link.maxMessageSize > 0 && delivery.bytes > link.maxMessageSize) {
+      link.handler.onDetach(link, {
+        condition: 'amqp:link:message-size-exceeded',
+        description: `a message of ${delivery.bytes} bytes or more exceeds the ${link.maxMessageSize} of the link`,
+      }, true);
+      link.detach({ condition: 'amqp:link:message-size-exceeded', description: `the message exceeds the limit of ${link.maxMessageSize} bytes` });
+      return;
+    }
+    link.handler.onTransfer(link, delivery, f);
+  }
+
+  #beginIncoming(link: ReceiverLink, f: TransferFrame): IncomingDelivery | undefined {
+    if (f.deliveryId < 0 || f.tagLength < 0) throw decodeError('the first transfer of a delivery without delivery-id or delivery-tag', '2.7.5');
+    if (f.tagLength > 32) throw decodeError(`a delivery-tag of ${f.tagLength} bytes`, '2.8.7');
+    if (this.#expectedDeliveryId < 0) this.#expectedDeliveryId = f.deliveryId;
+    if (f.deliveryId !== this.#expectedDeliveryId) {
+      this.fail('amqp:session:invalid-field', `delivery-id ${f.deliveryId} where ${this.#expectedDeliveryId} follows`, '2.6.12');
+      return undefined;
+    }
+    this.#expectedDeliveryId = (f.deliveryId + 1) >>> 0;
+    const delivery = new IncomingDelivery(f.deliveryId, link, f.messageFormat < 0 ? 0 : f.messageFormat, f.settled);
+    if (link.localDetached || !link.localAttached) {
+      // Our detach crossed it: the frames are read and dropped.
+      if (f.more && !f.aborted) link.current = delivery;
+      return undefined;
+    }
+    link.deliveryCount = ((link.deliveryCount + 1) >>> 0) as SerialNumber;
+    link.credit--;
+    if (--link.announced < 0) {
+      const error = { condition: 'amqp:link:transfer-limit-exceeded', description: 'a message beyond the link-credit' };
+      link.handler.onDetach(link, error, true);
+      link.detach(error);
+      return undefined;
+    }
+    // Taken back, but the sender did not know yet.
+    if (link.credit < 0) link.credit = 0;
+    if (!f.settled) this.incoming.add(delivery);
+    return delivery;
+  }
+
+  #replenish(): void {
+    if (this.#windowHolds > 0 || this.#owesSessionFlow) return;
+    this.#owesSessionFlow = true;
+    this.#mark();
+  }
+
+  /** Stops taking more transfers on this session until {@link releaseWindow}: somebody ahead cannot take them. */
+  holdWindow(): void {
+    this.#windowHolds++;
+  }
+
+  releaseWindow(): void {
+    if (--this.#windowHolds === 0 && this.incomingWindow <= this.#incomingWindowMax >> 1) this.#replenish();
+  }
+
+  /** @internal */
+  takeDisposition(f: DispositionFrame): void {
+    // What the receiver says is about what we send.
+    if (f.receiver) {
+      const first = this.outgoing.clampFirst(f.first, this.#nextDeliveryId);
+      if (first !== f.first) for (const d of this.outgoing.lateBetween(f.first, f.last)) this.#outgoingState(d, f);
+      const span = serialDistance(serial(first), serial(f.last));
+      const limit = serialDistance(serial(first), serial(this.#nextDeliveryId)) - 1;
+      const count = Math.min(span, limit);
+      for (let i = 0; i <= count; i++) {
+        const delivery = this.outgoing.get((first + i) >>> 0);
+        if (delivery !== undefined) this.#outgoingState(delivery, f);
+      }
+      return;
+    }
+    if (this.#expectedDeliveryId < 0) return;
+    const first = this.incoming.clampFirst(f.first, this.#expectedDeliveryId);
+    if (first !== f.first) for (const d of this.incoming.lateBetween(f.first, f.last)) this.#incomingState(d, f);
+    const count = Math.min(serialDistance(serial(first), serial(f.last)), serialDistance(serial(first), serial(this.#expectedDeliveryId)) - 1);
+    for (let i = 0; i <= count; i++) {
+      const delivery = this.incoming.get((first + i) >>> 0);
+      if (delivery !== undefined) this.#incomingState(delivery, f);
+    }
+  }
+
+  #outgoingState(delivery: OutgoingDelivery, f: DispositionFrame): void {
+    const link = delivery.link;
+    delivery.remoteState = f.state;
+    if (f.settled) {
+      delivery.settled = true;
+      this.outgoing.remove(delivery.id);
+    }
+    if (!link.localDetached) link.handler.onDisposition(link, delivery, f.state, f.settled);
+  }
+
+  #incomingState(delivery: IncomingDelivery, f: DispositionFrame): void {
+    const link = delivery.link;
+    if (f.settled) {
+      delivery.settled = true;
+      this.incoming.remove(delivery.id);
+    }
+    if (!link.localDetached) link.handler.onRemoteState?.(link, delivery, f.state, f.settled);
+  }
+
+  /** @internal */
+  takeFlow(f: FlowFrame): void {
+    const base = f.nextIncomingId < 0 ? 0 : f.nextIncomingId;
+    const before = this.remoteIncomingWindow;
+    // 2.5.6: what is in flight counts against what the peer says it can take.
+    this.remoteIncomingWindow = f.incomingWindow - serialDistance(serial(base), this.nextOutgoingId);
+    if (f.handle >= 0) this.#takeLinkFlow(f);
+    else if (f.echo) this.sendSessionFlow();
+    if (before <= 0 && this.remoteIncomingWindow > 0) this.connection.roomChanged();
+  }
+
+  #takeLinkFlow(f: FlowFrame): void {
+    const link = this.#byRemoteHandle[f.handle];
+    if (link === undefined) return this.fail('amqp:session:unattached-handle', `flow on handle ${f.handle}, which is not attached`, '2.7.4');
+    if (link.localDetached || !link.localAttached) return;
+    if (link instanceof SenderLink) {
+      if (f.linkCredit >= 0) link.takeFlow(f);
+      link.handler.onFlow?.(link, f);
+      if (link.localDetached) return;
+      if (link.credit > 0) link.handler.onSendable(link);
+      if (f.drain && link.draining && !link.localDetached) {
+        if (link.handler.onDrain === undefined) link.drained();
+        else link.handler.onDrain(link);
+      }
+      if (f.echo && !link.localDetached) this.sendLinkFlow(link, false);
+    } else if (link instanceof ReceiverLink) {
+      if (f.deliveryCount >= 0) {
+        // A drained sender moves its count on: the credit that it used up so is gone.
+        const skipped = serialDistance(link.deliveryCount, serial(f.deliveryCount));
+        if (skipped > 0) {
+          link.deliveryCount = serial(f.deliveryCount);
+          link.announced = Math.max(0, link.announced - skipped);
+          link.credit = Math.max(0, link.credit - skipped);
+        }
+      }
+      if (link.draining && link.announced === 0) link.draining = false;
+      link.handler.onFlow?.(link, f);
+      if (f.echo && !link.localDetached) this.oweFlow(link);
+    }
+  }
+
+  // ---- sending ----
+
+  /** @internal A frame may go out: the peer's window and our own output have room. Else the link is told later. */
+  hasRoom(link: SenderLink): boolean {
+    if (this.remoteIncomingWindow > 0 && !this.connection.outputFull) return true;
+    this.connection.awaitRoom(link);
+    return false;
+  }
+
+  /** @internal */
+  beginDelivery(
+    link: SenderLink, tag: Uint8Array | undefined, messageFormat: number, settled: boolean, context: unknown,
+    bytes: Uint8Array, start: number, end: number, last: boolean, state: DeliveryState | undefined,
+  ): OutgoingDelivery {
+    const id = this.#nextDeliveryId;
+    this.#nextDeliveryId = (id + 1) >>> 0;
+    const delivery = new OutgoingDelivery(id, link, settled, context);
+    if (!settled) this.outgoing.add(delivery);
+    const out = this.connection.output;
+    const max = this.connection.remoteMaxFrameSize;
+    const size = end - start;
+    out.room(TRANSFER_HEAD_MAX + (size < REFERENCE_MIN ? size : 0));
+    const headStart = out.position;
+    const head = writeTransferHead(
+      out.bytes, headStart, this.channel, link.handle, id, tag, link.tagCounter, messageFormat, settled, !last, false, state,
+    );
+    if (tag === undefined) link.tagCounter = (link.tagCounter + 1) >>> 0;
+    const fits = max - head;
+    if (size <= fits) {
+      out.position = headStart + head;
+      this.#writePayload(headStart, bytes, start, end);
+      link.sentBytes = size;
+      if (last) delivery.complete = true;
+      else link.current = delivery;
+      this.#frameSent();
+      return delivery;
+    }
+    // Larger than a frame: written again, since `more` is set now.
+    const first = writeTransferHead(
+      out.bytes, headStart, this.channel, link.handle, id, tag, tag === undefined ? link.tagCounter - 1 : 0, messageFormat, settled, true, false, state,
+    );
+    out.position = headStart + first;
+    this.#writePayload(headStart, bytes, start, start + max - first);
+    this.#frameSent();
+    link.current = delivery;
+    const sent = max - first;
+    this.continueDelivery(link, delivery, bytes, start + sent, end, last);
+    link.sentBytes += sent;
+    return delivery;
+  }
+
+  /** @internal */
+  continueDelivery(link: SenderLink, delivery: OutgoingDelivery, bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    const out = this.connection.output;
+    const max = this.connection.remoteMaxFrameSize;
+    let position = start;
+    while ((position < end || last) && this.hasRoom(link)) {
+      out.room(TRANSFER_HEAD_MAX + Math.min(end - position, max));
+      const headStart = out.position;
+      let head = writeTransferHead(out.bytes, headStart, this.channel, link.handle, -1, undefined, 0, -1, delivery.settled, true, false, undefined);
+      const size = Math.min(end - position, max - head);
+      const final = last && position + size === end;
+      if (final) head = writeTransferHead(out.bytes, headStart, this.channel, link.handle, -1, undefined, 0, -1, delivery.settled, false, false, undefined);
+      out.position = headStart + head;
+      this.#writePayload(headStart, bytes, position, position + size);
+      this.#frameSent();
+      position += size;
+      if (final) {
+        link.current = undefined;
+        delivery.complete = true;
+        break;
+      }
+    }
+    link.sentBytes = position - start;
+  }
+
+  /** @internal */
+  abortDelivery(link: SenderLink, delivery: OutgoingDelivery): void {
+    const out = this.connection.output;
+    out.room(TRANSFER_HEAD_MAX);
+    const start = out.position;
+    out.position += writeTransferHead(out.bytes, start, this.channel, link.handle, -1, undefined, 0, -1, true, false, true, undefined);
+    this.#writePayload(start, out.bytes, 0, 0);
+    link.current = undefined;
+    delivery.complete = true;
+    delivery.settled = true;
+    this.outgoing.remove(delivery.id);
+    this.#frameSent();
+  }
+
+  #frameSent(): void {
+    this.nextOutgoingId = ((this.nextOutgoingId + 1) >>> 0) as SerialNumber;
+    this.remoteIncomingWindow--;
+    this.connection.wakeUp();
+  }
+
+  /** Puts the payload behind a head that was just written, and the size into the frame. */
+  #writePayload(headStart: number, bytes: Uint8Array, start: number, end: number): void {
+    const out = this.connection.output;
+    const length = end - start;
+    const target = out.bytes;
+    const size = out.position - headStart + length;
+    target[headStart] = size >>> 24;
+    target[headStart + 1] = size >>> 16;
+    target[headStart + 2] = size >>> 8;
+    target[headStart + 3] = size;
+    if (length >= REFERENCE_MIN) {
+      out.reference(bytes.subarray(start, end));
+      return;
+    }
+    let w = out.position;
+    if (length < LOOP_COPY_MAX) {
+      for (let i = start; i < end; i++) target[w++] = bytes[i]!;
+    } else {
+      target.set(bytes.subarray(start, end), w);
+      w += length;
+    }
+    out.position = w;
+  }
+
+  // ---- what is said at the next write ----
+
+  #mark(): void {
+    if (this.dirty) return;
+    this.dirty = true;
+    this.connection.sessionDirty(this);
+  }
+
+  /** @internal */
+  oweFlow(link: ReceiverLink): void {
+    if (link.flowPending || link.localDetached) return;
+    link.flowPending = true;
+    this.#flowDebtors.push(link);
+    this.#mark();
+  }
+
+  /** @internal what we say as receiver of a delivery. */
+  dispose(delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+    if (this.incoming.get(delivery.id) !== delivery) return;
+    if (settled) this.incoming.remove(delivery.id);
+    if (settled && state === ACCEPTED) {
+      let count = this.#acceptedCount;
+      if (count === this.#accepted.length) {
+        const grown = new Uint32Array(count * 2);
+        grown.set(this.#accepted);
+        this.#accepted = grown;
+      }
+      if (count > 0 && ((delivery.id - this.#accepted[count - 1]!) | 0) < 0) this.#acceptedSorted = false;
+      this.#accepted[count++] = delivery.id;
+      this.#acceptedCount = count;
+      if (!this.dirty) this.#mark();
+      return;
+    }
+    this.#pend(delivery.id, state, settled, true);
+  }
+
+  /** @internal what we say as sender of a delivery. */
+  disposeOutgoing(delivery: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+    if (this.outgoing.get(delivery.id) !== delivery) return;
+    if (settled) this.outgoing.remove(delivery.id);
+    this.#pend(delivery.id, state, settled, false);
+  }
+
+  #pend(id: number, state: DeliveryState | undefined, settled: boolean, receiver: boolean): void {
+    const pending = this.#pending;
+    if (
+      pending !== undefined && pending.receiver === receiver && pending.settled === settled && pending.state === state &&
+      ((pending.last + 1) >>> 0) === id
+    ) {
+      pending.last = id;
+      return;
+    }
+    this.#flushPending();
+    this.#pending = { first: id, last: id, settled, state, receiver };
+    this.#mark();
+  }
+
+  #flushPending(): void {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    this.#pending = undefined;
+    writeDispositionFrame(this.connection.output, this.channel, pending.receiver, pending.first, pending.last, pending.settled, pending.state);
+    this.connection.wakeUp();
+  }
+
+  #flushAccepted(): void {
+    const count = this.#acceptedCount;
+    if (count === 0) return;
+    const ids = this.#accepted;
+    if (!this.#acceptedSorted) {
+      // Relative to the oldest, so that a wrap does not tear the order.
+      const base = this.#expectedDeliveryId;
+      const run = ids.subarray(0, count);
+      for (let i = 0; i < count; i++) run[i] = run[i]! - base;
+      run.sort();
+      for (let i = 0; i < count; i++) run[i] = run[i]! + base;
+    }
+    let first = ids[0]!;
+    let last = first;
+    const out = this.connection.output;
+    for (let i = 1; i < count; i++) {
+      const id = ids[i]!;
+      if (id === ((last + 1) >>> 0)) {
+        last = id;
+        continue;
+      }
+      writeDispositionFrame(out, this.channel, true, first, last, true, ACCEPTED);
+      first = last = id;
+    }
+    writeDispositionFrame(out, this.channel, true, first, last, true, ACCEPTED);
+    this.#acceptedCount = 0;
+    this.#acceptedSorted = true;
+    this.connection.wakeUp();
+  }
+
+  /** Writes what was put off: dispositions, link flows, a session flow. Called before each write, and before a detach. */
+  flush(): void {
+    this.dirty = false;
+    if (this.state !== 'mapped' && !(this.localBegun && !this.#localEnded)) return;
+    this.#flushAccepted();
+    this.#flushPending();
+    const debtors = this.#flowDebtors;
+    if (debtors.length > 0) {
+      for (let i = 0; i < debtors.length; i++) this.#writeLinkFlow(debtors[i]!);
+      debtors.length = 0;
+    }
+    if (this.#owesSessionFlow) {
+      this.#owesSessionFlow = false;
+      if (this.#windowHolds === 0) this.sendSessionFlow();
+    }
+  }
+
+  #writeLinkFlow(link: ReceiverLink): void {
+    link.flowPending = false;
+    if (link.localDetached || !link.localAttached) return;
+    link.announced = link.credit;
+    this.#refillWindow();
+    writeFlowFrame(
+      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.incomingWindow,
+      this.nextOutgoingId, link.handle, link.deliveryCount, link.credit, link.draining, false,
+    );
+    if (link.draining && link.credit === 0) link.draining = false;
+    this.connection.wakeUp();
+  }
+
+  #refillWindow(): void {
+    if (this.#windowHolds === 0) this.incomingWindow = this.#incomingWindowMax;
+    this.#owesSessionFlow = false;
+  }
+
+  /** @internal */
+  sendLinkFlow(link: SenderLink, drain: boolean): void {
+    if (link.localDetached) return;
+    this.#refillWindow();
+    writeFlowFrame(
+      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.incomingWindow,
+      this.nextOutgoingId, link.handle, link.deliveryCount, link.credit, drain, false,
+    );
+    this.connection.wakeUp();
+  }
+
+  /** Tells the peer our side of the session's flow state. @param echo - ask for its side */
+  sendSessionFlow(echo = false): void {
+    if (this.#localEnded || !this.localBegun) return;
+    this.#refillWindow();
+    writeFlowFrame(
+      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.incomingWindow,
+      this.nextOutgoingId, -1, 0, 0, false, echo,
+    );
+    this.connection.wakeUp();
+  }
+}
+
+function keyOf(name: string, isReceiver: boolean): string {
+  return isReceiver ? `r${name}` : `s${name}`;
+}
