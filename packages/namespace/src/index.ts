@@ -1,2 +1,2 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';

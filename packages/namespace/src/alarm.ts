@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Clock } from './clock.js';
+
+/** One order with a clock at a time. It rings at or after the earliest time asked for since it last rang. */
+export class Alarm {
+  readonly #clock: Clock;
+  readonly #action: () => void;
+  #at: number | undefined;
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock, action: () => void) {
+    this.#clock = clock;
+    this.#action = action;
+  }
+
+  /** Rings at `at` (ms of the clock), unless it is set to ring earlier. */
+  atLatest(at: number): void {
+    if (at === Infinity || (this.#at !== undefined && this.#at <= at)) return;
+    this.stop();
+    this.#at = at;
+    this.#cancel = this.#clock.after(Math.max(0, at - this.#clock.now()), () => {
+      this.#at = undefined;
+      this.#cancel = undefined;
+      this.#action();
+    });
+  }
+
+  stop(): void {
+    this.#cancel?.();
+    this.#at = undefined;
+    this.#cancel = undefined;
+  }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readAddress, type NodeAddress } from './address.js';
+import type { Entity, EntityStatus } from './entity.js';
+import type { MessageCounts, MessageQueue, MessageQueueHost } from './message-queue.js';
+import type { Policy, PolicyOptions } from './policy.js';
+import { policiesByName, Queue, type QueueOptions } from './queue.js';
+import { Topic, type Subscription, type SubscriptionOptions, type TopicOptions } from './topic.js';
+
+export interface BrokerOptions {
+  readonly queues?: readonly QueueOptions[];
+  readonly topics?: readonly TopicOptions[];
+  /** Policies of the whole namespace. */
+  readonly policies?: readonly PolicyOptions[];
+}
+
+/** What an address leads to. */
+export interface BrokerNode {
+  readonly address: NodeAddress;
+  readonly entity: Queue | Topic | Subscription;
+  /** Messages to be received here; undefined for a topic. */
+  readonly messages: MessageQueue | undefined;
+  /** A dead-letter queue of the entity is meant, not the entity. */
+  readonly isDeadLetterQueue: boolean;
+}
+
+/** All entities of a namespace. Names are compared without regard to case. */
+export class Broker {
+  readonly policies: ReadonlyMap<string, Policy>;
+  readonly #entities = new Map<string, Queue | Topic>();
+  readonly #host: MessageQueueHost;
+
+  /** @throws TypeError where an option is not valid */
+  constructor(options: BrokerOptions, host: MessageQueueHost) {
+    this.#host = host;
+    this.policies = policiesByName(options.policies);
+    for (const queue of options.queues ?? []) this.createQueue(queue);
+    for (const topic of options.topics ?? []) this.createTopic(topic);
+  }
+
+  createQueue(options: QueueOptions): Queue {
+    return this.#add(new Queue(options, this.#host));
+  }
+
+  createTopic(options: TopicOptions): Topic {
+    return this.#add(new Topic(options, this.#host));
+  }
+
+  createSubscription(topicPath: string, options: SubscriptionOptions): Subscription {
+    const topic = this.#entities.get(topicPath.toLowerCase());
+    if (topic?.kind !== 'topic') throw new TypeError(`There is no topic '${topicPath}'.`);
+    return topic.addSubscription(options);
+  }
+
+  #add<T extends Queue | Topic>(entity: T): T {
+    const key = entity.path.toLowerCase();
+    if (this.#entities.has(key)) throw new TypeError(`There is a queue or topic '${entity.path}' already.`);
+    this.#entities.set(key, entity);
+    return entity;
+  }
+
+  /** All queues, topics and subscriptions. */
+  entities(): Entity[] {
+    return [...this.#entities.values()].flatMap<Entity>((entity) =>
+      entity.kind === 'topic' ? [entity, ...entity.subscriptions] : [entity]);
+  }
+
+  /** The queue, topic or subscription of a path in any case. */
+  entity(path: string): Queue | Topic | Subscription | undefined {
+    const lower = path.toLowerCase();
+    const direct = this.#entities.get(lower);
+    if (direct !== undefined) return direct;
+    const mark = '/subscriptions/';
+    const at = lower.lastIndexOf(mark);
+    if (at < 0) return undefined;
+    const topic = this.#entities.get(lower.slice(0, at));
+    return topic?.kind === 'topic' ? topic.subscription(lower.slice(at + mark.length)) : undefined;
+  }
+
+  /** What an address leads to, or undefined where there is no such node. `$cbs` is not a node of the broker. */
+  resolve(address: string): BrokerNode | undefined {
+    const read = readAddress(address);
+    const entity = read.kind === 'cbs' ? undefined : this.entity(read.path);
+    if (entity === undefined) return undefined;
+    if (read.kind === 'entity') {
+      const messages = entity.kind === 'topic' ? undefined : entity.messages;
+      return { address: read, entity, messages, isDeadLetterQueue: false };
+    }
+    if (entity.kind === 'topic') return undefined;
+    const messages = read.kind === 'dead-letter-queue' ? entity.messages.deadLetters : entity.transferDeadLetters;
+    return { address: read, entity, messages, isDeadLetterQueue: true };
+  }
+
+  /** @throws TypeError where there is no such entity */
+  setStatus(path: string, status: EntityStatus): Entity {
+    const entity = this.entity(path);
+    if (entity === undefined) throw new TypeError(`There is no entity '${path}'.`);
+    entity.status = status;
+    return entity;
+  }
+
+  /** @throws TypeError where there is no such queue, subscription or dead-letter queue */
+  counts(address: string): MessageCounts {
+    const messages = this.resolve(address)?.messages;
+    if (messages === undefined) throw new TypeError(`There is no queue, subscription or dead-letter queue '${address}'.`);
+    return messages.counts();
+  }
+
+  close(): void {
+    for (const entity of this.#entities.values()) entity.close();
+  }
+}

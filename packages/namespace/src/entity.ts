@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Policy, PolicyOptions } from './policy.js';
+
+/** A topic knows only send-disabling, a subscription only receive-disabling. */
+export type EntityStatus = 'Active' | 'Disabled' | 'SendDisabled' | 'ReceiveDisabled';
+
+/** Why something is not done: an error condition and its text, without the tracking that the wire adds. */
+export interface Refusal {
+  readonly condition: string;
+  readonly description: string;
+}
+
+/** What queues, topics and subscriptions have in common. */
+export interface Entity {
+  readonly kind: 'queue' | 'topic' | 'subscription';
+  /** As it was created: `orders`, `news`, `news/Subscriptions/all`. */
+  readonly path: string;
+  readonly maxMessageSizeBytes: number;
+  readonly requiresSession: boolean;
+  status: EntityStatus;
+  /** Policies of the entity itself, by name in lower case. */
+  readonly policies: ReadonlyMap<string, Policy>;
+}
+
+export interface EntityOptions {
+  readonly name: string;
+  readonly status?: EntityStatus;
+  readonly policies?: readonly PolicyOptions[];
+  /** 262 144 (Standard tier) unless given. */
+  readonly maxMessageSizeBytes?: number;
+}
+
+export const canSend: (status: EntityStatus) => boolean = (status) => status === 'Active' || status === 'ReceiveDisabled';
+export const canReceive: (status: EntityStatus) => boolean = (status) => status === 'Active' || status === 'SendDisabled';
+
+/** Bytes of a message in the Standard tier. */
+export const MESSAGE_SIZE_MAX = 262_144;
+/** Bytes of an entity; the smallest size that the cloud offers. */
+export const ENTITY_SIZE_MAX: number = 1024 ** 3;
+
+export const REFUSALS: Readonly<Record<'ttlZero' | 'sessionIdMissing' | 'full' | 'scheduling', Refusal>> = {
+  ttlZero: {
+    condition: 'amqp:internal-error',
+    description: 'The service was unable to process the request; please retry the operation. The time to live of the message is zero.',
+  },
+  sessionIdMissing: {
+    condition: 'amqp:not-allowed',
+    description: 'The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session support '
+      + 'enabled can only receive messages that have the SessionId set to a valid value.',
+  },
+  full: {
+    condition: 'amqp:resource-limit-exceeded',
+    description: 'The maximum entity size has been reached or exceeded. Please note that messages that are locked or deferred count '
+      + 'towards the size.',
+  },
+  scheduling: {
+    condition: 'amqp:not-implemented',
+    description: 'Scheduled messages are not supported by this namespace.',
+  },
+};

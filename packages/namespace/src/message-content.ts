@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  AmqpSymbol, decodeError, Reader, readAnnotations, readBinary, readHeaderBody, readPropertiesBody, readStringMap,
+  SECTION, sectionsOf, Typed, Writer, writeAnnotations, writeDescriptor, writeHeader, writeStringMap,
+  type AmqpValue, type HeaderFields, type SectionSpan,
+} from '@pointsman/wire';
+
+/** Message format of a batch: a series of data sections, each holding one encoded message. */
+export const BATCH_FORMAT = 0x8001_3700;
+
+/** Messages in one batch: what fits in the largest batch, at a few bytes each, is far below. */
+const BATCH_MESSAGES_MAX = 16_384;
+
+/** Annotations that the broker sets. What a sender put there is not kept. */
+const BROKER_ANNOTATIONS: ReadonlySet<string> = new Set([
+  'x-opt-sequence-number', 'x-opt-enqueue-sequence-number', 'x-opt-enqueued-time', 'x-opt-locked-until',
+  'x-opt-message-state', 'x-opt-deadletter-source', 'x-opt-lock-token', 'x-opt-partition-id',
+]);
+
+type Annotations = Map<string | bigint, AmqpValue>;
+
+/**
+ * A message as it was sent. All sections are kept bit for bit; header and message annotations are decoded too, because
+ * they are written anew each time the message goes out.
+ */
+export class MessageContent {
+  readonly format: number;
+  readonly header: HeaderFields | undefined;
+  /** Without those that the broker sets. */
+  readonly annotations: ReadonlyMap<string | bigint, AmqpValue> | undefined;
+  /** Properties, application properties, body and footer as they came. */
+  readonly bare: Uint8Array;
+  /** Span of the application properties in `bare`; empty, at the place where they belong, where there are none. */
+  readonly #applicationProperties: { readonly start: number; readonly end: number; readonly value: number | undefined };
+  readonly messageId: AmqpValue;
+  /** `group-id`: the message session that it belongs to. */
+  readonly groupId: string | undefined;
+  /** Of the whole message as sent. */
+  readonly sizeBytes: number;
+
+  private constructor(
+    bytes: Uint8Array,
+    format: number,
+    spans: readonly SectionSpan[],
+  ) {
+    this.format = format;
+    this.sizeBytes = bytes.length;
+    const at = (code: number): SectionSpan | undefined => spans.find((span) => span.code === code);
+    const reader = (span: SectionSpan): Reader => new Reader(bytes, span.valueStart, span.end);
+
+    const header = at(SECTION.header);
+    this.header = header === undefined ? undefined : readHeaderBody(reader(header));
+    const annotations = at(SECTION.messageAnnotations);
+    this.annotations = annotations === undefined ? undefined : withoutBrokers(readAnnotations(reader(annotations)));
+    const properties = at(SECTION.properties);
+    const fields = properties === undefined ? undefined : readPropertiesBody(reader(properties));
+    this.messageId = fields?.messageId ?? null;
+    this.groupId = fields?.groupId ?? undefined;
+
+    const first = spans.find((span) => span.code >= SECTION.properties);
+    const start = first?.start ?? bytes.length;
+    this.bare = bytes.subarray(start);
+    const own = at(SECTION.applicationProperties);
+    // Decoded once now, so that a malformed map is refused here and not when the message is dead-lettered.
+    if (own !== undefined) readStringMap(reader(own));
+    const place = (own?.start ?? properties?.end ?? start) - start;
+    this.#applicationProperties = own === undefined
+      ? { start: place, end: place, value: undefined }
+      : { start: place, end: own.end - start, value: own.valueStart - start };
+  }
+
+  /** @throws RemoteProtocolError `amqp:decode-error` where the bytes are not a message */
+  static read(bytes: Uint8Array, format: number): MessageContent {
+    return new MessageContent(bytes, format, sectionsOf(bytes));
+  }
+
+  /** Time to live in milliseconds, undefined for no end. 0 is not a valid one; the caller refuses it. */
+  get ttlMs(): number | undefined {
+    return this.header?.ttl ?? undefined;
+  }
+
+  /** When the sender wants it to appear, in ms since 1970. */
+  get scheduledAtUtc(): number | undefined {
+    return numberOf(this.annotations?.get('x-opt-scheduled-enqueue-time'));
+  }
+
+  applicationProperties(): Map<string, AmqpValue> {
+    const { value, end } = this.#applicationProperties;
+    return value === undefined ? new Map() : readStringMap(new Reader(this.bare, value, end)) ?? new Map();
+  }
+
+  /**
+   * The message as it goes out: header and annotations written anew, then the rest as it came, with the application
+   * properties extended where settling or dead-lettering changed some.
+   *
+   * @param deliveryCount - earlier attempts, 0 the first time
+   * @returns pieces to be sent one behind the other; the last is never copied
+   */
+  encode(deliveryCount: number, brokerAnnotations: Annotations, changes?: ReadonlyMap<string, AmqpValue>): Uint8Array[] {
+    const w = new Writer();
+    writeHeader(w, { ...this.header, deliveryCount });
+    const annotations: Annotations = new Map(this.annotations);
+    for (const [key, value] of brokerAnnotations) annotations.set(key, value);
+    writeDescriptor(w, SECTION.messageAnnotations);
+    writeAnnotations(w, annotations);
+    if (changes === undefined || changes.size === 0) return [w.toBytes(), this.bare];
+
+    const { start, end } = this.#applicationProperties;
+    const changed = new Writer();
+    writeDescriptor(changed, SECTION.applicationProperties);
+    writeStringMap(changed, new Map([...this.applicationProperties(), ...changes]));
+    return [w.toBytes(), this.bare.subarray(0, start), changed.toBytes(), this.bare.subarray(end)];
+  }
+}
+
+/**
+ * The messages of a transfer: itself, or those inside where it is a batch.
+ *
+ * @throws RemoteProtocolError `amqp:decode-error` where the bytes are not a message, or not a batch of them
+ */
+export function messagesOf(bytes: Uint8Array, format: number): MessageContent[] {
+  if (format !== BATCH_FORMAT) return [MessageContent.read(bytes, format)];
+  const inner = sectionsOf(bytes).filter((span) => span.code === SECTION.data);
+  if (inner.length === 0) throw decodeError('a batch without messages', '3.2.6');
+  if (inner.length > BATCH_MESSAGES_MAX) throw decodeError(`a batch of more than ${BATCH_MESSAGES_MAX} messages`, '3.2.6');
+  return inner.map((span) => MessageContent.read(readBinary(new Reader(bytes, span.valueStart, span.end)) ?? new Uint8Array(0), 0));
+}
+
+function withoutBrokers(annotations: Annotations | undefined): Annotations | undefined {
+  if (annotations === undefined) return undefined;
+  for (const name of BROKER_ANNOTATIONS) annotations.delete(name);
+  return annotations;
+}
+
+/** A number in whatever AMQP type it came, or undefined. */
+export function numberOf(value: AmqpValue | undefined): number | undefined {
+  const plain = value instanceof Typed && !(value.value instanceof Uint8Array) ? value.value : value;
+  if (typeof plain === 'bigint') return Number(plain);
+  return typeof plain === 'number' ? plain : undefined;
+}
+
+/** The text of a string or symbol, or undefined. */
+export function textOf(value: AmqpValue | undefined): string | undefined {
+  if (value instanceof AmqpSymbol) return value.value;
+  return typeof value === 'string' ? value : undefined;
+}
