@@ -29,6 +29,8 @@ const TEST_CONCURRENCY = 2;
 /** Folders whose tests are compiled: a file `X/test/a.test.ts` runs as `X/dist/test/a.test.js`. */
 const COMPILED = [...foldersIn('packages').map((name) => join('packages', name)), 'testing', 'interop', 'bench'];
 
+const TSC = join('node_modules', 'typescript', 'bin', 'tsc');
+
 /** @type {Readonly<Record<string, (args: string[]) => Promise<number>>>} */
 const COMMANDS = { start, test, build: () => build(['.']), bench, generate, tidy, lint, format };
 
@@ -101,15 +103,23 @@ async function bench(args) {
   return (await build(['packages/pointsman', 'bench'])) || run(join('bench', 'dist', 'src', 'main.js'), args);
 }
 
-/** Runs the `generate` script of every package that has one, from the repository's root. */
+/**
+ * Writes anew what is generated: runs `generate.mjs` of every package that has one.
+ *
+ * What it generates from, `src/definitions`, is compiled alone and aside: the rest of the package may not compile before.
+ */
 async function generate() {
-  const built = await build(['.']);
-  if (built !== 0) return built;
+  const installed = await install();
+  if (installed !== 0) return installed;
   for (const folder of COMPILED) {
-    const script = manifestOf(folder).scripts?.generate;
-    if (script === undefined) continue;
+    const generator = join(folder, 'generate.mjs');
+    if (!existsSync(join(ROOT, generator))) continue;
     say(`generating ${folder} ...`);
-    const status = await spawned(script, [], { cwd: join(ROOT, folder), shell: true });
+    const compiled = join(ROOT, '.cache', 'generate', folder);
+    const options = ['--ignoreConfig', '--module', 'nodenext', '--target', 'es2022', '--types', '--outDir', compiled];
+    const status =
+      (await run(TSC, [join(folder, 'src', 'definitions', 'index.ts'), ...options])) ||
+      (await run(generator, [compiled]));
     if (status !== 0) return status;
   }
   return 0;
@@ -157,7 +167,7 @@ async function build(projects) {
   if (installed !== 0) return installed;
   const first = !existsSync(join(ROOT, 'packages', 'wire', 'dist'));
   say(`building${first ? ' (first time, a few seconds)' : ''} ...`);
-  return run(join('node_modules', 'typescript', 'bin', 'tsc'), ['-b', ...projects]);
+  return run(TSC, ['-b', ...projects]);
 }
 
 /** Brings node_modules to what package-lock.json says, where it is not there already. */
@@ -238,11 +248,6 @@ function foldersIn(folder) {
     .sort();
 }
 
-/** @param {string} folder */
-function manifestOf(folder) {
-  return JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8'));
-}
-
 /** @param {string} scope of npm, under which a tool has one package per platform */
 function hasBinary(scope) {
   const bindings = join(ROOT, 'node_modules', scope);
@@ -266,12 +271,12 @@ function run(script, args) {
  *
  * @param {string} program
  * @param {string[]} args
- * @param {{cwd?: string, shell?: boolean, quiet?: boolean}} options `quiet` shows the output only where it fails
+ * @param {{shell?: boolean, quiet?: boolean}} options `quiet` shows the output only where it fails
  * @returns {Promise<number>}
  */
-function spawned(program, args, { cwd = ROOT, shell = false, quiet = false }) {
+function spawned(program, args, { shell = false, quiet = false }) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, shell, stdio: quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit' });
+    const child = spawn(program, args, { cwd: ROOT, shell, stdio: quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit' });
     /** @type {Buffer[]} */
     const output = [];
     child.stdout?.on('data', (/** @type {Buffer} */ chunk) => output.push(chunk));
