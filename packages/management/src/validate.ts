@@ -133,7 +133,7 @@ export function validateEntity(type: EntityType, raw: RawAttributes, purpose: Pu
         code: 'deprecated',
         entry,
         attribute: name,
-        message: `'${written}' is the old name of '${name}' in ${label(type)}`,
+        message: `'${shownName(written)}' is the old name of '${name}' in ${label(type)}`,
         nearest: name,
       });
     } else if (attribute.deprecated !== undefined) {
@@ -221,9 +221,9 @@ function unknownAttribute(
     severity: 'error',
     code: 'unknown-attribute',
     entry,
-    attribute: written,
-    message: `${label(type)} has no attribute '${shown(written)}'`,
-    found: shown(written),
+    attribute: shownName(written),
+    message: `${label(type)} has no attribute '${shownName(written)}'`,
+    found: shownName(written),
     allowed: valid.toSorted().join(', '),
     ...(nearest === undefined ? {} : { nearest }),
   };
@@ -296,7 +296,7 @@ export function convertValue(attribute: AttributeType, raw: unknown): Converted 
       const index = integerOf(raw);
       const tag = index === undefined ? undefined : values[index];
       if (tag !== undefined) return { value: tag };
-      return refuse('is not one of its values', nearestName(String(raw), [...values, ...Object.keys(valueAliases)]));
+      return refuse('is not one of its values', nearestName(typeof raw === 'string' ? raw : '', [...values, ...Object.keys(valueAliases)]));
     }
     case 'properties':
     case 'map': {
@@ -389,8 +389,15 @@ function hasControlCharacter(text: string): boolean {
   return /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/u.test(text);
 }
 
+/** A name that is not one of ours: no further than names go, for what follows may be a value, and a secret one. */
+function shownName(name: string): string {
+  const word = /^[\w$.-]*/u.exec(name)![0];
+  return word.length === name.length ? shown(name) : `${shown(word)}...`;
+}
+
 function shown(value: unknown): string {
-  const text = typeof value === 'object' ? (JSON.stringify(value) ?? '') : String(value);
+  if (typeof value === 'object' || typeof value === 'function') return Array.isArray(value) ? 'a list' : 'a map';
+  const text = String(value);
   const plain = text.replaceAll(/\p{Cc}/gu, '\ufffd');
   return plain.length > 120 ? `${plain.slice(0, 117)}...` : plain;
 }

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { AttributeValue } from '@pointsman/management';
+import type { SaslMechanism } from './model.js';
+
+/** One thing that Qpid Dispatch does and this version does not. */
+export interface NotSupported {
+  readonly section: string;
+  /** Without one the whole section is meant. */
+  readonly attribute?: string;
+  /** Values that are meant. Without it, any value but the default. */
+  readonly values?: readonly AttributeValue[];
+  /** What it would have done. */
+  readonly what: string;
+  readonly hint?: string;
+  /** The rest works without it, and nobody relies on it. */
+  readonly harmless?: true;
+}
+
+const ROUTER_NETWORKS = 'networks of several routers';
+
+/**
+ * Everything that is understood in a configuration file and not there yet. What gets built loses its line here, and
+ * nothing else has to change in the reading of configurations.
+ */
+// prettier-ignore
+export const NOT_SUPPORTED: readonly NotSupported[] = [
+  { section: 'router', attribute: 'mode', values: ['interior', 'edge'], what: ROUTER_NETWORKS, hint: 'mode: standalone' },
+  { section: 'listener', attribute: 'role', values: ['inter-router', 'edge'], what: ROUTER_NETWORKS, hint: 'role: normal, or role: route-container' },
+  { section: 'connector', attribute: 'role', values: ['inter-router', 'edge'], what: ROUTER_NETWORKS, hint: 'role: normal, or role: route-container' },
+  { section: 'listener', attribute: 'http', what: 'HTTP and WebSocket listeners' },
+  { section: 'listener', attribute: 'httpRootDir', what: 'HTTP and WebSocket listeners' },
+  { section: 'listener', attribute: 'multiTenant', what: 'address spaces per tenant' },
+  { section: 'listener', attribute: 'failoverUrls', what: 'telling clients of other addresses' },
+  { section: 'listener', attribute: 'saslPlugin', what: 'authentication by another service' },
+  { section: 'listener', attribute: 'policyVhost', what: 'policies' },
+  { section: 'connector', attribute: 'policyVhost', what: 'policies' },
+  { section: 'listener', attribute: 'messageLoggingComponents', what: 'logging of messages', harmless: true },
+  { section: 'connector', attribute: 'messageLoggingComponents', what: 'logging of messages', harmless: true },
+  { section: 'sslProfile', attribute: 'uidNameMappingFile', what: 'mapping of user ids to names', harmless: true },
+  { section: 'address', attribute: 'enableFallback', what: 'fallback destinations' },
+  { section: 'autoLink', attribute: 'fallback', what: 'fallback destinations' },
+  { section: 'authServicePlugin', what: 'authentication by another service' },
+  { section: 'exchange', what: 'exchanges' },
+  { section: 'binding', what: 'exchanges' },
+  { section: 'vhost', what: 'policies' },
+  { section: 'policy', attribute: 'maxConnections', what: 'policies', hint: 'a policy section with nothing but defaults is accepted' },
+  { section: 'policy', attribute: 'maxMessageSize', what: 'policies', hint: 'a policy section with nothing but defaults is accepted' },
+  { section: 'policy', attribute: 'enableVhostPolicy', what: 'policies', hint: 'a policy section with nothing but defaults is accepted' },
+  { section: 'policy', attribute: 'policyDir', what: 'policies', harmless: true },
+];
+
+/** SASL mechanisms that exist; the word of the standard is `ANONYMOUS` for none. */
+export const SASL_MECHANISMS: readonly string[] = [
+  'ANONYMOUS', 'PLAIN', 'EXTERNAL', 'SCRAM-SHA-1', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'GSSAPI', 'DIGEST-MD5', 'CRAM-MD5',
+  'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'MSSBCBS',
+];
+
+/** Those of them that are there. A listener has no list of users yet that it could check a password against. */
+export const SASL_SUPPORTED: Readonly<Record<'listener' | 'connector', readonly SaslMechanism[]>> = {
+  listener: ['ANONYMOUS', 'EXTERNAL'],
+  connector: ['ANONYMOUS', 'PLAIN', 'EXTERNAL'],
+};

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+import { editDistance } from '@pointsman/management';
+
+/** One mistake, or something doubtful, in a configuration file. Never holds a secret. */
+export interface ConfigProblem {
+  readonly severity: 'error' | 'warning';
+  readonly file: string;
+  /** Line of the file, counted from 1, or undefined where the whole file is meant. */
+  readonly line: number | undefined;
+  /** What is wrong, in one sentence. */
+  readonly message: string;
+  /** What stands there. */
+  readonly found?: string | undefined;
+  /** What may stand there. */
+  readonly allowed?: string | undefined;
+  /** The valid name or value that was most likely meant. */
+  readonly nearest?: string | undefined;
+  /** What to do about it. */
+  readonly hint?: string | undefined;
+}
+
+export type ProblemDetails = Pick<ConfigProblem, 'found' | 'allowed' | 'nearest' | 'hint'>;
+
+// A file of a hundred mistakes is not the file that was meant; more would only hide the first ones.
+const PROBLEMS_MAX = 100;
+const SHOWN_LENGTH_MAX = 160;
+const WRAP_COLUMNS = 100;
+
+/** Collects the problems of one file. */
+export class ProblemList {
+  readonly file: string;
+  readonly #problems: ConfigProblem[] = [];
+  #left = 0;
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  error(line: number | undefined, message: string, details: ProblemDetails = {}): void {
+    this.#add({ severity: 'error', file: this.file, line, message, ...details });
+  }
+
+  warn(line: number | undefined, message: string, details: ProblemDetails = {}): void {
+    this.#add({ severity: 'warning', file: this.file, line, message, ...details });
+  }
+
+  get hasErrors(): boolean {
+    return this.#left > 0 || this.#problems.some(({ severity }) => severity === 'error');
+  }
+
+  /** All of them in the order of their lines; those of the whole file come last. */
+  sorted(): readonly ConfigProblem[] {
+    const problems = this.#problems.toSorted((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity) || 0);
+    if (this.#left > 0) {
+      const message = `${this.#left} further problems are not shown`;
+      problems.push({ severity: 'error', file: this.file, line: undefined, message });
+    }
+    return problems;
+  }
+
+  #add(problem: ConfigProblem): void {
+    // A parser that stumbles often stumbles twice over one stone.
+    const last = this.#problems.at(-1);
+    if (last !== undefined && last.line === problem.line && last.message === problem.message && last.found === problem.found) {
+      return;
+    }
+    if (this.#problems.length >= PROBLEMS_MAX) {
+      this.#left += 1;
+      return;
+    }
+    this.#problems.push(problem);
+  }
+}
+
+// After these words a line may go on with something that nobody else should read.
+const SECRET_WORD = /pas+w(?:or)?d|passphrase|pwd|secret|connection.?string|sharedaccess(?:key|signature)(?!name)/iu;
+// So it may after the same words mistyped.
+const SECRET_NAMES = ['password', 'saslpassword', 'connectionstring', 'sharedaccesskey'];
+const MISTYPED_LETTERS_MAX = 3;
+const WORDS_LOOKED_AT = 20;
+
+/**
+ * Text out of a configuration file, made fit to be shown: without what might be a secret, on one line, not too long.
+ */
+export function safeText(text: string): string {
+  const printable = openPart(text.slice(0, 4096)).trim().replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd');
+  return printable.length > SHOWN_LENGTH_MAX ? `${printable.slice(0, SHOWN_LENGTH_MAX - 3)}...` : printable;
+}
+
+/** What comes before a secret, and the word that announces it. */
+function openPart(text: string): string {
+  let looked = 0;
+  for (const { 0: word, index } of text.matchAll(/[\w-]+/gu)) {
+    if (++looked > WORDS_LOOKED_AT) break;
+    const after = index + word.length;
+    if (!/\S/u.test(text.slice(after))) break;
+    if (SECRET_WORD.test(word) || isMistyped(word.toLowerCase())) return `${text.slice(0, after)} [hidden]`;
+  }
+  return text;
+}
+
+function isMistyped(word: string): boolean {
+  return SECRET_NAMES.some(
+    (name) =>
+      Math.abs(name.length - word.length) <= MISTYPED_LETTERS_MAX &&
+      editDistance(word, name) <= Math.min(MISTYPED_LETTERS_MAX, name.length >> 2),
+  );
+}
+
+export interface FormatOptions {
+  /** Colours the severity with ANSI escape sequences. */
+  readonly color: boolean;
+}
+
+/**
+ * The problems as text for a terminal: one block each, an empty line between them, and how many there are at the end.
+ *
+ *     router.conf:7: error: connector has no attribute 'prot'
+ *       found    prot
+ *       allowed  allowRedirect, connectionString, cost, …
+ *       nearest  port
+ */
+export function formatProblems(problems: readonly ConfigProblem[], options: FormatOptions): string {
+  if (problems.length === 0) return '';
+  const blocks = problems.map((problem) => formatProblem(problem, options));
+  const count = (severity: string): number => problems.filter((problem) => problem.severity === severity).length;
+  const [errors, warnings] = [count('error'), count('warning')];
+  const totals = [plural(errors, 'error'), plural(warnings, 'warning')].filter((part) => part !== '');
+  return `${blocks.join('\n\n')}\n\n${totals.join(', ')}\n`;
+}
+
+function formatProblem(problem: ConfigProblem, { color }: FormatOptions): string {
+  const place = problem.line === undefined ? problem.file : `${problem.file}:${problem.line}`;
+  const { severity } = problem;
+  const paint = severity === 'error' ? '\u001b[1;31m' : '\u001b[1;33m';
+  const lines = [`${place}: ${color ? `${paint}${severity}\u001b[0m` : severity}: ${problem.message}`];
+  const detail = (name: string, text: string | undefined): void => {
+    if (text === undefined) return;
+    const [first = '', ...rest] = wrapped(text);
+    lines.push(`  ${name.padEnd(8)} ${first}`, ...rest.map((line) => `${' '.repeat(11)}${line}`));
+  };
+  detail('found', problem.found);
+  detail('allowed', problem.allowed);
+  detail('nearest', problem.nearest);
+  detail('hint', problem.hint);
+  return lines.join('\n');
+}
+
+function wrapped(text: string): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + word.length >= WRAP_COLUMNS) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
+}
+
+function plural(count: number, noun: string): string {
+  if (count === 0) return '';
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
