@@ -164,6 +164,13 @@ export class ReceiverLink extends Link {
     if (this.announced <= this.credit >> 1) this.session.oweFlow(this);
   }
 
+  /** Makes the credit exactly `count`, and tells the sender at once. @param drain - it is to use the credit up */
+  setCredit(count: number, drain = false): void {
+    this.credit = count;
+    this.draining = drain;
+    this.session.oweFlow(this);
+  }
+
   /** Takes back all credit that is not used yet, as far as the sender has not. */
   withdrawCredit(): void {
     this.credit = 0;

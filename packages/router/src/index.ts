@@ -1,2 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+export * from './address-text.js';
+export { Address } from './address.js';
+export { AutoLink } from './auto-link.js';
+export type { AutoLinkStatus } from './auto-link.js';
+export { IncomingLink } from './incoming-link.js';
+export { LinkRoute } from './link-route.js';
+export { OutgoingLink } from './outgoing-link.js';
+export * from './pattern-tree.js';
+export { Router } from './router.js';
+export type { Bound, RouterObserver } from './router.js';
+export { RouterConnection } from './router-connection.js';
+export * from './settings.js';

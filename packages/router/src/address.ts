@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { AddressKey } from './address-text.js';
+import type { IncomingLink } from './incoming-link.js';
+import type { OutgoingLink } from './outgoing-link.js';
+import type { Distribution } from './settings.js';
+
+/**
+ * A node: producers on one side, consumers on the other. Links hold it directly, so that forwarding on an attached link
+ * looks nothing up.
+ */
+export class Address {
+  readonly key: AddressKey;
+  readonly distribution: Distribution;
+  readonly consumers: OutgoingLink[] = [];
+  readonly producers: Set<IncomingLink> = new Set();
+  /** Links that are about to come, such as those of autolinks. */
+  pins = 0;
+  /** Where the next search for a consumer starts. */
+  #turn = 0;
+  /** Messages that came in here from clients, and that went out to consumers. */
+  deliveriesIngress = 0;
+  deliveriesEgress = 0;
+
+  constructor(key: AddressKey, distribution: Distribution) {
+    this.key = key;
+    this.distribution = distribution;
+  }
+
+  /** There is somewhere for a message to go. */
+  get hasPaths(): boolean {
+    return this.consumers.length > 0;
+  }
+
+  get isUnused(): boolean {
+    return this.consumers.length === 0 && this.producers.size === 0 && this.pins === 0;
+  }
+
+  addConsumer(link: OutgoingLink): void {
+    this.consumers.push(link);
+    if (this.consumers.length > 1) return;
+    for (const producer of this.producers) producer.pathsOpened();
+  }
+
+  removeConsumer(link: OutgoingLink): void {
+    const at = this.consumers.indexOf(link);
+    if (at >= 0) this.consumers.splice(at, 1);
+  }
+
+  /**
+   * The consumer that takes the next message, or undefined where there is none.
+   *
+   * `closest` takes them in turn. `balanced` takes the one with the fewest messages that wait or are unsettled, among
+   * those below their capacity first; capacity ranks, it never prevents.
+   */
+  choose(): OutgoingLink | undefined {
+    const consumers = this.consumers;
+    const count = consumers.length;
+    if (count <= 1) return consumers[0];
+    if (this.#turn >= count) this.#turn = 0;
+    if (this.distribution === 'closest') return consumers[this.#turn++];
+    let best = consumers[this.#turn]!;
+    let bestLoad = best.load;
+    let bestEligible = best.capacity > bestLoad;
+    for (let i = 1; i < count && !(bestEligible && bestLoad === 0); i++) {
+      const at = this.#turn + i;
+      const candidate = consumers[at < count ? at : at - count]!;
+      const load = candidate.load;
+      const eligible = candidate.capacity > load;
+      if (eligible === bestEligible ? load < bestLoad : eligible) {
+        best = candidate;
+        bestLoad = load;
+        bestEligible = eligible;
+      }
+    }
+    if (bestEligible && bestLoad === 0) this.#turn++;
+    return best;
+  }
+}

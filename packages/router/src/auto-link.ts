@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { AmqpErrorFields, Attach } from '@pointsman/wire';
+import type { Address } from './address.js';
+import { IncomingLink } from './incoming-link.js';
+import { OutgoingLink } from './outgoing-link.js';
+import type { LinkOwner } from './outgoing-link.js';
+import type { RouterConnection } from './router-connection.js';
+import type { AutoLinkSettings, Direction } from './settings.js';
+
+/** `operStatus` of management. */
+export type AutoLinkStatus = 'inactive' | 'attaching' | 'failed' | 'active' | 'quiescing' | 'idle';
+
+/** First retry of a refused attach, and those after it, in ms; a dialect may know better. */
+const FIRST_RETRY_MS = 2_000;
+const RETRY_MS = 5_000;
+
+/** A link that the router attaches at a container on its own account, for as long as the container is connected. */
+export class AutoLink implements LinkOwner {
+  readonly settings: AutoLinkSettings;
+  readonly name: string;
+  status: AutoLinkStatus = 'inactive';
+  /** Description of the last failure; a later success does not clear it. */
+  lastError: string | undefined = undefined;
+  /** Refusals and detaches since the link was last active. */
+  failures = 0;
+  /** Times that the link was active. */
+  activations = 0;
+  /** Monotonic ms of the next attempt, while one is planned. */
+  nextAttempt: number | undefined = undefined;
+  connection: RouterConnection | undefined = undefined;
+  link: IncomingLink | OutgoingLink | undefined = undefined;
+  #refused = false;
+  #pinned: Address | undefined;
+  #activeSince = 0;
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(settings: AutoLinkSettings, name: string) {
+    this.settings = settings;
+    this.name = name;
+  }
+
+  get direction(): Direction {
+    return this.settings.direction;
+  }
+
+  /** Name of the node at the container. */
+  get externalAddress(): string {
+    return this.settings.externalAddress ?? this.settings.address;
+  }
+
+  get phase(): number {
+    return this.settings.phase ?? (this.direction === 'in' ? 1 : 0);
+  }
+
+  matches(connection: RouterConnection): boolean {
+    const { connection: name, containerId } = this.settings;
+    if (connection.settings.role !== 'route-container') return false;
+    return (name !== undefined && name === connection.settings.name) || (containerId !== undefined && containerId === connection.containerId);
+  }
+
+  /** Attaches at a connection that has opened. */
+  activate(connection: RouterConnection): void {
+    if (this.connection !== undefined) return;
+    this.connection = connection;
+    this.#attach();
+  }
+
+  /** Keeps the node while the link is on its way. */
+  #pin(address: Address | undefined): void {
+    if (address !== undefined) address.pins++;
+    const former = this.#pinned;
+    this.#pinned = address;
+    if (former === undefined) return;
+    former.pins--;
+    this.connection?.router.addressLeft(former);
+  }
+
+  /** The connection is gone. */
+  deactivate(): void {
+    this.#pin(undefined);
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.nextAttempt = undefined;
+    this.connection = undefined;
+    this.link = undefined;
+    this.#become('inactive');
+  }
+
+  #attach(): void {
+    const connection = this.connection!;
+    const router = connection.router;
+    this.nextAttempt = undefined;
+    this.#refused = false;
+    this.#become('attaching');
+    const dialect = connection.settings.dialect;
+    const address = router.bind(this.settings.address, this.phase, true);
+    this.#pin(address);
+    const session = connection.autoLinkSession();
+    const name = `qdlink.${router.randomText(15)}`;
+    const terminus = this.externalAddress;
+    // The near terminus is empty, not null: to many peers a null one means a refusal.
+    if (this.direction === 'in') {
+      const capacity = Math.min(connection.linkCapacity, dialect?.inboundCredit ?? Infinity);
+      const link = new IncomingLink(connection, address, this.settings.address, capacity);
+      link.owner = this;
+      this.link = link;
+      link.link = session.attachReceiver(name, link, {
+        source: { type: 'source', address: terminus },
+        target: { type: 'target' },
+        sndSettleMode: dialect === undefined ? 2 : 0,
+        rcvSettleMode: dialect?.settleSecond === true ? 1 : 0,
+      });
+      link.link.context = link;
+    } else {
+      const link = new OutgoingLink(connection);
+      link.owner = this;
+      this.link = link;
+      link.link = session.attachSender(name, link, {
+        source: { type: 'source' },
+        target: { type: 'target', address: terminus },
+        sndSettleMode: dialect === undefined ? 2 : 0,
+        rcvSettleMode: 0,
+      });
+      link.link.context = link;
+      link.pendingAddress = address;
+    }
+  }
+
+  // ---- LinkOwner ----
+
+  attached(attach: Attach): void {
+    const terminus = this.direction === 'in' ? attach.source : attach.target;
+    if (terminus === undefined) {
+      // Refused: the detach that follows says why.
+      this.#refused = true;
+      return;
+    }
+    const link = this.link;
+    const connection = this.connection!;
+    this.failures = 0;
+    this.activations++;
+    this.#activeSince = connection.router.clock.now();
+    if (link instanceof IncomingLink) connection.router.startProducer(link, link.link);
+    else link?.start();
+    this.#become('active');
+    connection.router.log('ROUTER_CORE', 'info', `Auto Link Activated ${this.#where()}`);
+  }
+
+  ended(error: AmqpErrorFields | undefined, lost: boolean): void {
+    const connection = this.connection;
+    if (connection === undefined) return;
+    const wasActive = this.status === 'active';
+    this.link = undefined;
+    const { dialect } = connection.settings;
+    const description = error?.description ?? error?.condition ?? (this.#refused ? 'refused without a reason' : 'detached without a reason');
+    if (lost && connection.isClosing) return;
+    this.lastError = description;
+    this.failures++;
+    const router = connection.router;
+    const attachedMs = wasActive ? router.clock.now() - this.#activeSince : 0;
+    const normal = wasActive && dialect?.isNormalEnd?.(error) === true;
+    if (normal) {
+      router.log('ROUTER_CORE', 'info', `Auto Link Detached by its container, attaching again. ${description} ${this.#where()}`);
+    } else {
+      router.log('ROUTER_CORE', 'warning', `Auto Link Activation Failed. ${description} ${this.#where()}`);
+      const explained = dialect?.explain?.(error, { address: this.externalAddress, direction: this.direction, name: this.name });
+      if (explained !== undefined) router.log('ROUTER_CORE', 'warning', explained);
+    }
+    const delay = dialect?.retryDelay?.(error, this.failures, attachedMs) ?? (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
+    this.nextAttempt = router.clock.now() + delay;
+    this.lastFailure = { error, normal };
+    this.#become(normal ? 'idle' : 'failed');
+    this.#cancelRetry = router.clock.after(delay, () => {
+      this.#cancelRetry = undefined;
+      if (this.connection === connection && this.link === undefined) this.#attach();
+    });
+  }
+
+  /** How it last ended while its connection lived. */
+  lastFailure: { readonly error: AmqpErrorFields | undefined; readonly normal: boolean } | undefined = undefined;
+
+  #where(): string {
+    const { connection } = this;
+    const container = this.settings.containerId;
+    return container === undefined ? `'${this.name}' on connection ${connection?.settings.name ?? ''}` : `'${this.name}' on container ${container}`;
+  }
+
+  #become(status: AutoLinkStatus): void {
+    this.status = status;
+    this.onChange?.(this);
+  }
+
+  /** Told of every change of {@link status}. */
+  onChange: ((autoLink: AutoLink) => void) | undefined = undefined;
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+import { RELEASED } from '@pointsman/engine';
+import type { IncomingDelivery, Link, OutgoingDelivery, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
+import { ProtocolError, Reader, SECTION, readPropertiesBody, sectionAt } from '@pointsman/wire';
+import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
+import type { Address } from './address.js';
+import { headOf, hasNoAnnotations, writeHead } from './annotations.js';
+import type { MessageHead, RouterAnnotations } from './annotations.js';
+import type { LinkOwner, OutgoingLink } from './outgoing-link.js';
+import type { RouterConnection } from './router-connection.js';
+import { Copy, STREAM_FROM, Transit } from './transit.js';
+
+/** A link that messages enter the router on: a producer of its address, or an anonymous one. */
+export class IncomingLink implements ReceiverHandler {
+  readonly connection: RouterConnection;
+  link!: ReceiverLink;
+  owner: LinkOwner | undefined = undefined;
+  /** Node that messages go to; undefined for an anonymous link, whose messages name theirs. */
+  readonly address: Address | undefined;
+  /** Address text for those who want to read it in the message: where {@link address} is given. */
+  readonly addressText: string;
+  /** Credit that is granted once there is somewhere to go. */
+  #withheld = 0;
+  /** The sender is asked to use its credit up, since messages have nowhere to go. */
+  #draining = false;
+  /** Message whose frames are arriving and that was not sent on yet, or is being sent on. */
+  #arriving: Transit | undefined;
+  /** Bytes kept of a message of which nobody is to hear any more. */
+  #discarding: IncomingDelivery | undefined;
+  /** Deliveries in hand that are more than a pointer to their one copy. */
+  readonly #transits = new Set<Transit>();
+  readonly capacity: number;
+  deliveries = 0;
+  accepted = 0;
+  rejected = 0;
+  released = 0;
+  modified = 0;
+
+  constructor(connection: RouterConnection, address: Address | undefined, addressText: string, capacity: number) {
+    this.connection = connection;
+    this.address = address;
+    this.addressText = addressText;
+    this.capacity = capacity;
+  }
+
+  /** The link is attached: credit, where there is somewhere to go. */
+  start(link: ReceiverLink): void {
+    this.link = link;
+    link.context = this;
+    if (this.address === undefined || this.address.hasPaths) link.addCredit(this.capacity);
+    else this.#withheld = this.capacity;
+  }
+
+  /** A first consumer came. */
+  pathsOpened(): void {
+    if (this.link.state !== 'attached') return;
+    const count = this.#withheld;
+    this.#withheld = 0;
+    this.#draining = false;
+    if (count > 0) this.link.addCredit(count);
+  }
+
+  // ---- ReceiverHandler ----
+
+  onAttached(_link: Link, attach: Attach): void {
+    this.owner?.attached(attach);
+  }
+
+  onTransfer(_link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
+    if (this.#arriving === undefined && delivery.complete && this.#discarding === undefined) {
+      if (delivery.aborted) return this.#replace();
+      this.deliveries++;
+      this.#whole(delivery, frame.bytes, frame.payloadStart, frame.payloadEnd);
+      return;
+    }
+    this.#part(delivery, frame);
+  }
+
+  /** The common case: a message in one frame, for a receiver that can take it now, is passed on as it stands. */
+  #whole(delivery: IncomingDelivery, bytes: Uint8Array, start: number, end: number): void {
+    const address = this.address;
+    if (address !== undefined && hasNoAnnotations(bytes, start, end) && address.distribution !== 'multicast') {
+      const consumer = address.choose();
+      if (consumer !== undefined && !consumer.writesAnnotations && consumer.canPass(end - start)) {
+        address.deliveriesIngress++;
+        address.deliveriesEgress++;
+        consumer.pass(delivery, bytes, start, end);
+        return;
+      }
+    }
+    const transit = new Transit(delivery, this);
+    transit.append(bytes.subarray(start, end));
+    transit.complete = true;
+    this.#route(transit);
+  }
+
+  #part(delivery: IncomingDelivery, frame: TransferFrame): void {
+    if (this.#discarding !== undefined) {
+      if (delivery.complete) this.#discarding = undefined;
+      return;
+    }
+    let transit = this.#arriving;
+    if (transit === undefined) {
+      transit = this.#arriving = new Transit(delivery, this);
+      this.deliveries++;
+    } else if (transit.isOver) {
+      // Its receiver settled before it was whole: the rest is read and dropped.
+      if (delivery.complete) this.#arriving = undefined;
+      return;
+    }
+    if (delivery.aborted) {
+      this.#arriving = undefined;
+      this.#transits.delete(transit);
+      transit.abort();
+      return this.#replace();
+    }
+    const empty = frame.payloadStart === frame.payloadEnd;
+    if (!empty || delivery.complete) transit.append(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
+    transit.complete = delivery.complete;
+    if (delivery.complete) this.#arriving = undefined;
+    if (transit.copies.length > 0) {
+      for (const copy of transit.copies) if (!copy.done) copy.link.pump();
+    } else if (delivery.complete || transit.held >= STREAM_FROM) {
+      this.#route(transit);
+    }
+  }
+
+  /** Decides where a message goes, and sends or queues it. */
+  #route(transit: Transit): void {
+    const delivery = transit.incoming!;
+    let head: MessageHead | undefined;
+    let address = this.address;
+    let to: string | undefined;
+    const bytes = transit.joinedHead();
+    try {
+      if (address === undefined || !hasNoAnnotations(bytes, 0, bytes.length)) {
+        head = headOf(bytes, 0, bytes.length);
+        if (this.connection.stripsIn) head = { ...head, annotations: {} };
+      }
+      if (address === undefined) {
+        to = head!.annotations.to ?? toAt(bytes, head!.rest) ?? undefined;
+        if (to === undefined) {
+          return this.#refuse(transit, { condition: 'amqp:precondition-failed', description: 'Routing failure: no address present' });
+        }
+        const found = this.connection.router.resolve(to, head!.annotations.phase);
+        if (found === 'unavailable') {
+          return this.#refuse(transit, { condition: 'amqp:not-found', description: 'Deliveries cannot be sent to an unavailable address' });
+        }
+        address = found;
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return this.#refuse(transit, { condition: 'amqp:decode-error', description: `invalid message format: ${error.description}` });
+    }
+    if (address === undefined || !address.hasPaths) return this.#noPath(transit);
+    address.deliveriesIngress++;
+    const receivers = address.distribution === 'multicast' ? [...address.consumers] : [address.choose()!];
+    this.#transits.add(transit);
+    delivery.context = transit;
+    const rewritten = head?.hasRouterAnnotations === true;
+    const copies = receivers.map((consumer) => {
+      address.deliveriesEgress++;
+      return transit.addCopy(consumer, this.#firstPart(consumer, bytes, head, rewritten, to ?? this.addressText));
+    });
+    for (const copy of copies) copy.link.enqueue(copy);
+  }
+
+  /** The first part of a message for one receiver, where it differs from what came. */
+  #firstPart(consumer: OutgoingLink, bytes: Uint8Array, head: MessageHead | undefined, rewritten: boolean, to: string): Uint8Array | undefined {
+    if (!consumer.writesAnnotations && !rewritten) return undefined;
+    const from = head ?? headOf(bytes, 0, bytes.length);
+    let annotations: RouterAnnotations | undefined;
+    if (consumer.writesAnnotations) {
+      const here = this.connection.router.traceId;
+      const came = from.annotations;
+      annotations = { ...came, to: came.to ?? to, ingress: came.ingress ?? here, trace: [...(came.trace ?? []), here] };
+    }
+    const lead = writeHead(bytes, 0, from, annotations);
+    const first = new Uint8Array(lead.length + bytes.length - from.rest);
+    first.set(lead);
+    first.set(bytes.subarray(from.rest), lead.length);
+    return first;
+  }
+
+  /** Nowhere to go: the sender gets the message back, and no new credit until there is. */
+  #noPath(transit: Transit): void {
+    const delivery = transit.incoming!;
+    this.#discardRest(transit);
+    const { address, link } = this;
+    if (!delivery.settled) {
+      link.settle(delivery, this.#toSender(RELEASED));
+      this.released++;
+    }
+    if (address === undefined) return this.#replace();
+    this.#withheld++;
+    if (!this.#draining) {
+      this.#draining = true;
+      link.drain();
+    }
+  }
+
+  #refuse(transit: Transit, error: AmqpErrorFields): void {
+    const delivery = transit.incoming!;
+    this.#discardRest(transit);
+    if (!delivery.settled) {
+      // A routing problem is the router's: a container that stores rejected messages apart must not take it for its own.
+      this.link.settle(delivery, this.connection.settings.dialect === undefined ? { type: 'rejected', error } : this.#toSender(RELEASED));
+      this.rejected++;
+    }
+    this.#replace();
+  }
+
+  #discardRest(transit: Transit): void {
+    const delivery = transit.incoming!;
+    if (!delivery.complete) this.#discarding = delivery;
+    this.#arriving = undefined;
+    transit.abort();
+  }
+
+  /** A message has come to its end, with `state` as its outcome. */
+  finish(delivery: IncomingDelivery, state: DeliveryState | undefined): void {
+    if (delivery.context instanceof Transit) this.#transits.delete(delivery.context);
+    delivery.context = undefined;
+    if (this.link.state !== 'attached') return;
+    if (!delivery.settled) {
+      this.#count(state);
+      const said = this.#toSender(state);
+      if (this.link.rcvSettleMode === 1 && said !== undefined && this.connection.settings.dialect?.settleSecond === true) this.link.update(delivery, said);
+      else this.link.settle(delivery, said);
+    }
+    this.#replace();
+  }
+
+  /** The receiver told an outcome and waits for the sender to confirm it. */
+  update(delivery: IncomingDelivery, state: DeliveryState): void {
+    this.link.update(delivery, this.#toSender(state) ?? state);
+  }
+
+  onRemoteState(_link: ReceiverLink, delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+    if (!settled) return;
+    const context = delivery.context;
+    delivery.context = undefined;
+    if (context === undefined) return;
+    // The sender settled: the receiver that waits for it may settle too.
+    if (!(context instanceof Transit)) {
+      const outgoing = context as OutgoingDelivery;
+      const consumer = outgoing.link.handler as OutgoingLink;
+      consumer.confirm(outgoing, state);
+      if (delivery.localState !== undefined) {
+        this.#count(delivery.localState);
+        this.#replace();
+      }
+      const copy = outgoing.context;
+      if (copy instanceof Copy) this.#transits.delete(copy.transit);
+      return;
+    }
+    this.#transits.delete(context);
+    context.disown();
+  }
+
+  #count(state: DeliveryState | undefined): void {
+    if (state === undefined || !('type' in state)) return;
+    switch (state.type) {
+      case 'accepted': this.accepted++; break;
+      case 'rejected': this.rejected++; break;
+      case 'released': this.released++; break;
+      case 'modified': this.modified++; break;
+      default:
+    }
+  }
+
+  #toSender(state: DeliveryState | undefined): DeliveryState | undefined {
+    const map = this.connection.settings.dialect?.outcomeToContainer;
+    return map === undefined ? state : map(state);
+  }
+
+  /** One message less in hand: one more may come. */
+  #replace(): void {
+    if (this.link.state !== 'attached') return;
+    if (this.address === undefined || this.address.hasPaths) this.link.addCredit(1);
+    else this.#withheld++;
+  }
+
+  onFlow(link: ReceiverLink): void {
+    if (this.#draining && link.announced === 0) this.#withheld = this.capacity;
+  }
+
+  onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
+    this.#end();
+    link.detach(undefined, closed);
+    this.owner?.ended(error, false);
+    this.connection.linkGone(this);
+  }
+
+  onLost(_link: Link, error: AmqpErrorFields | undefined): void {
+    this.#end();
+    this.owner?.ended(error, true);
+    this.connection.linkGone(this);
+  }
+
+  #end(): void {
+    const arriving = this.#arriving;
+    this.#arriving = undefined;
+    this.#discarding = undefined;
+    if (arriving !== undefined) {
+      this.#transits.delete(arriving);
+      arriving.abort();
+    }
+    // Receivers go on with what is whole; what they say of it has no one to go to.
+    for (const transit of this.#transits) transit.disown();
+    this.#transits.clear();
+    const address = this.address;
+    if (address !== undefined) {
+      address.producers.delete(this);
+      this.connection.router.addressLeft(address);
+    }
+  }
+
+  /** Leaves on our own account. */
+  close(error?: AmqpErrorFields): void {
+    this.#end();
+    this.link.detach(error, true);
+  }
+}
+
+/** `to` of the properties, which start at `position` where the message has any. */
+function toAt(bytes: Uint8Array, position: number): string | undefined {
+  if (position >= bytes.length) return undefined;
+  const span = sectionAt(bytes, position, bytes.length);
+  if (span.code !== SECTION.properties) return undefined;
+  return readPropertiesBody(new Reader(bytes, span.valueStart, span.end)).to;
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ACCEPTED, IncomingDelivery, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
+import type { Link, OutgoingDelivery, SenderHandler, SenderLink } from '@pointsman/engine';
+import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
+import type { Address } from './address.js';
+import type { IncomingLink } from './incoming-link.js';
+import type { RouterConnection } from './router-connection.js';
+import { Copy } from './transit.js';
+
+/** What an autolink wants to know of the link that it made. */
+export interface LinkOwner {
+  attached(attach: Attach): void;
+  /** The link is gone: detached by the peer with `error`, or lost with its session or connection. */
+  ended(error: AmqpErrorFields | undefined, lost: boolean): void;
+}
+
+/** A link that messages leave the router on: a consumer of its address. */
+export class OutgoingLink implements SenderHandler {
+  readonly connection: RouterConnection;
+  readonly capacity: number;
+  link!: SenderLink;
+  owner: LinkOwner | undefined = undefined;
+  address: Address | undefined = undefined;
+  /** Node whose consumer it becomes with {@link start}. */
+  pendingAddress: Address | undefined = undefined;
+  /** Router annotations are written for this receiver. */
+  readonly writesAnnotations: boolean;
+  #queue: (Copy | undefined)[] = [];
+  #head = 0;
+  unsettled = 0;
+  /** Counters since the attach. */
+  deliveries = 0;
+  presettled = 0;
+  presettledDropped = 0;
+
+  constructor(connection: RouterConnection) {
+    this.connection = connection;
+    this.capacity = connection.linkCapacity;
+    this.writesAnnotations = !connection.stripsOut;
+  }
+
+  /** The link is attached: from here on it takes messages of its address. */
+  start(): void {
+    const address = this.pendingAddress;
+    if (address === undefined || this.address !== undefined) return;
+    this.address = address;
+    address.addConsumer(this);
+  }
+
+  get queued(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  /** Messages that wait here or are unsettled with the receiver. */
+  get load(): number {
+    return this.#queue.length - this.#head + this.unsettled;
+  }
+
+  /** A message of `bytes` can go out in this very turn, in one frame, past nobody. */
+  canPass(bytes: number): boolean {
+    return this.#head === this.#queue.length && this.link.sendable && bytes <= this.link.session.connection.remoteMaxFrameSize - 512;
+  }
+
+  /** Sends a whole message at once; {@link canPass} was asked before. */
+  pass(incoming: IncomingDelivery, bytes: Uint8Array, start: number, end: number): void {
+    const link = this.link;
+    const settled = incoming.settled || link.sndSettleMode === 1;
+    const outgoing = link.send(undefined, incoming.messageFormat, settled, incoming, bytes, start, end, true);
+    this.deliveries++;
+    if (!settled) {
+      this.unsettled++;
+      incoming.context = outgoing;
+      return;
+    }
+    this.presettled++;
+    // The receiver wants no settlement: reaching it is the best that can be known.
+    (incoming.link.context as IncomingLink).finish(incoming, ACCEPTED);
+  }
+
+  enqueue(copy: Copy): void {
+    if (copy.transit.settled && this.queued >= this.capacity) this.#dropPresettled();
+    this.#queue.push(copy);
+    this.pump();
+  }
+
+  /** A receiver that does not keep up gets no more than its capacity of messages that nobody waits for. */
+  #dropPresettled(): void {
+    const kept: Copy[] = [];
+    for (let i = this.#head; i < this.#queue.length; i++) {
+      const copy = this.#queue[i]!;
+      if (i > this.#head && copy.transit.settled && copy.outgoing === undefined) {
+        this.presettledDropped++;
+        copy.transit.outcome(copy, undefined);
+      } else {
+        kept.push(copy);
+      }
+    }
+    this.#queue = kept;
+    this.#head = 0;
+  }
+
+  /** Sends what waits, as far as credit and room go. */
+  pump(): void {
+    while (this.#head < this.#queue.length) {
+      const copy = this.#queue[this.#head]!;
+      if (!this.#send(copy)) return;
+      this.#queue[this.#head++] = undefined;
+      if (this.#head > 64 && this.#head * 2 > this.#queue.length) {
+        this.#queue = this.#queue.slice(this.#head);
+        this.#head = 0;
+      }
+    }
+    if (this.#head > 0) {
+      this.#queue.length = 0;
+      this.#head = 0;
+    }
+  }
+
+  /** @returns false where it has to stop: for want of credit or room, or of further parts */
+  #send(copy: Copy): boolean {
+    const { transit } = copy;
+    const link = this.link;
+    const settled = transit.settled || link.sndSettleMode === 1;
+    for (;;) {
+      if (copy.done) return true;
+      const part = copy.part();
+      if (part === undefined) return false;
+      const last = transit.complete && copy.index === transit.end - 1;
+      if (copy.outgoing === undefined) {
+        if (!link.sendable) return false;
+        copy.outgoing = link.send(undefined, transit.messageFormat, settled, copy, part, 0, part.length, last);
+        this.deliveries++;
+        if (settled) this.presettled++;
+        else this.unsettled++;
+        copy.offset = link.sentBytes;
+      } else {
+        if (!link.resumable) return false;
+        copy.offset += link.resume(part, copy.offset, part.length, last);
+      }
+      if (copy.offset < part.length || (last && !copy.outgoing.complete)) return false;
+      copy.index++;
+      copy.offset = 0;
+      if (last) {
+        copy.done = true;
+        transit.consumed();
+        if (settled) transit.outcome(copy, ACCEPTED);
+        return true;
+      }
+      transit.consumed();
+    }
+  }
+
+  /** A message that is not whole and never will be. */
+  abortCopy(copy: Copy): void {
+    copy.done = true;
+    if (copy.outgoing !== undefined && !copy.outgoing.complete) {
+      if (!copy.outgoing.settled) this.unsettled--;
+      this.link.abort();
+    }
+    this.pump();
+  }
+
+  // ---- SenderHandler ----
+
+  onAttached(_link: Link, attach: Attach): void {
+    this.owner?.attached(attach);
+  }
+
+  onSendable(link: SenderLink): void {
+    if (this.#head < this.#queue.length) this.pump();
+    if (link.draining && link.current === undefined && this.#head === this.#queue.length) link.drained();
+  }
+
+  onDrain(link: SenderLink): void {
+    // What waits here goes out first; nothing is fetched from elsewhere.
+    this.pump();
+    if (link.current === undefined) link.drained();
+  }
+
+  onDisposition(link: SenderLink, outgoing: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+    const context = outgoing.context;
+    if (context instanceof IncomingDelivery) {
+      if (settled) {
+        this.unsettled--;
+        (context.link.context as IncomingLink).finish(context, this.#fromReceiver(state));
+      } else {
+        this.#unsettledState(link, outgoing, context, state);
+      }
+      return;
+    }
+    const copy = context as Copy;
+    if (settled) {
+      this.unsettled--;
+      copy.done = true;
+      copy.transit.outcome(copy, this.#fromReceiver(state));
+      if (!outgoing.complete) this.#receiverDone(copy);
+      return;
+    }
+    const incoming = copy.transit.copies.length === 1 ? copy.transit.incoming : undefined;
+    this.#unsettledState(link, outgoing, incoming, state, copy);
+  }
+
+  /** The receiver settled before it had the whole message: the rest is not for it any more. */
+  #receiverDone(copy: Copy): void {
+    if (this.#queue[this.#head] !== copy) return;
+    this.link.abort();
+    this.pump();
+  }
+
+  /** The receiver told a state and waits for our settlement. */
+  #unsettledState(link: SenderLink, outgoing: OutgoingDelivery, incoming: IncomingDelivery | undefined, state: DeliveryState | undefined, copy?: Copy): void {
+    if (state === undefined || isProgress(state)) return;
+    const inbound = incoming?.link;
+    if (incoming !== undefined && inbound !== undefined && inbound.state === 'attached' && !incoming.settled && inbound.rcvSettleMode === 1) {
+      // The sender confirms, and its settlement comes back to the receiver.
+      incoming.context = outgoing;
+      (inbound.context as IncomingLink).update(incoming, this.#fromReceiver(state) ?? state);
+      return;
+    }
+    this.unsettled--;
+    link.settle(outgoing, state);
+    if (copy !== undefined) copy.transit.outcome(copy, this.#fromReceiver(state));
+    else if (incoming !== undefined) (incoming.link.context as IncomingLink).finish(incoming, this.#fromReceiver(state));
+  }
+
+  /** The sender of a message settled it: so may we. */
+  confirm(outgoing: OutgoingDelivery, state: DeliveryState | undefined): void {
+    if (outgoing.settled) return;
+    this.unsettled--;
+    this.link.settle(outgoing, state);
+    if (outgoing.context instanceof Copy) outgoing.context.settled = true;
+  }
+
+  #fromReceiver(state: DeliveryState | undefined): DeliveryState | undefined {
+    const map = this.connection.settings.dialect?.outcomeFromContainer;
+    return map === undefined ? state : map(state);
+  }
+
+  onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
+    this.#end();
+    link.detach(undefined, closed);
+    this.owner?.ended(error, false);
+    this.connection.linkGone(this);
+  }
+
+  onLost(_link: Link, error: AmqpErrorFields | undefined): void {
+    this.#end();
+    this.owner?.ended(error, true);
+    this.connection.linkGone(this);
+  }
+
+  /** Takes the link out of its address: what was not sent is released, what was sent and is unsettled is in doubt. */
+  #end(): void {
+    const address = this.address;
+    this.address = undefined;
+    if (address !== undefined) {
+      address.removeConsumer(this);
+      this.connection.router.addressLeft(address);
+    }
+    for (const outgoing of this.link.session.unsettledOf(this.link)) {
+      const context = outgoing.context;
+      if (context instanceof IncomingDelivery) (context.link.context as IncomingLink).finish(context, MODIFIED_FAILED);
+      else if (context instanceof Copy) context.transit.outcome(context, MODIFIED_FAILED);
+    }
+    const queue = this.#queue.slice(this.#head) as Copy[];
+    this.#queue = [];
+    this.#head = 0;
+    for (const copy of queue) {
+      copy.done = true;
+      copy.transit.outcome(copy, copy.outgoing === undefined ? RELEASED : MODIFIED_FAILED);
+    }
+    this.unsettled = 0;
+  }
+
+  /** Leaves on our own account. */
+  close(error?: AmqpErrorFields): void {
+    this.#end();
+    this.link.detach(error, true);
+  }
+}
+
+/** A state that is no outcome: how far a transfer has come. */
+function isProgress(state: DeliveryState): boolean {
+  return 'type' in state && state.type === 'received';
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ReceiverLink, SenderLink } from '@pointsman/engine';
+import type { Connection, ConnectionEnd, ConnectionHandler, Session } from '@pointsman/engine';
+import type { AmqpErrorFields, Attach, Open, ProtocolError, SourceTerminus, TargetTerminus } from '@pointsman/wire';
+import { IncomingLink } from './incoming-link.js';
+import { RoutedLink } from './link-route.js';
+import type { LinkRoute } from './link-route.js';
+import { OutgoingLink } from './outgoing-link.js';
+import type { Router } from './router.js';
+import type { RouterConnectionSettings } from './settings.js';
+
+const LINK_CAPACITY = 250;
+/** Links of autolinks that share a session: fewer than the 256 handles that some peers allow. */
+const LINKS_PER_SESSION = 250;
+
+const NO_ROUTE: AmqpErrorFields = { condition: 'qd:no-route-to-dest', description: 'No route to the destination node' };
+const NOT_FOUND: AmqpErrorFields = { condition: 'amqp:not-found', description: 'Node not found' };
+const NO_COORDINATOR: AmqpErrorFields = {
+  condition: 'amqp:precondition-failed',
+  description: "The router can't coordinate transactions by itself, a linkRoute to a coordinator must be configured to use transactions.",
+};
+const FORBIDDEN: AmqpErrorFields = { condition: 'qd:forbidden', description: 'Connectivity to the node is forbidden' };
+
+/** What the router holds of one connection. */
+export class RouterConnection implements ConnectionHandler {
+  readonly router: Router;
+  readonly settings: RouterConnectionSettings;
+  /** Number in logs and management. */
+  readonly id: number;
+  connection!: Connection;
+  containerId = '';
+  isOpen = false;
+  isClosing = false;
+  readonly links: Set<IncomingLink | OutgoingLink> = new Set();
+  readonly #autoLinkSessions: Session[] = [];
+  readonly #routedSessions = new Map<Session, Session>();
+
+  constructor(router: Router, settings: RouterConnectionSettings, id: number) {
+    this.router = router;
+    this.settings = settings;
+    this.id = id;
+  }
+
+  get linkCapacity(): number {
+    const { linkCapacity } = this.settings;
+    return linkCapacity === undefined || linkCapacity === 0 ? LINK_CAPACITY : linkCapacity;
+  }
+
+  get stripsIn(): boolean {
+    const strip = this.settings.stripAnnotations ?? 'both';
+    return strip === 'both' || strip === 'in';
+  }
+
+  get stripsOut(): boolean {
+    const strip = this.settings.stripAnnotations ?? 'both';
+    return strip === 'both' || strip === 'out';
+  }
+
+  /** A session for one more autolink. */
+  autoLinkSession(): Session {
+    const free = this.#autoLinkSessions.find((session) => session.state !== 'ended' && session.state !== 'ending' && session.links.length < LINKS_PER_SESSION && session.hasFreeHandle);
+    if (free !== undefined) return free;
+    const session = this.connection.session();
+    this.#autoLinkSessions.push(session);
+    return session;
+  }
+
+  /** The session here that stands for a client's session there: what is together there stays together. */
+  routedSession(client: Session): Session {
+    const known = this.#routedSessions.get(client);
+    if (known !== undefined && known.state !== 'ended' && known.state !== 'ending') return known;
+    const session = this.connection.session();
+    this.#routedSessions.set(client, session);
+    return session;
+  }
+
+  // ---- ConnectionHandler ----
+
+  onOpen(connection: Connection, open: Open): void {
+    this.connection = connection;
+    connection.open();
+    this.containerId = open.containerId;
+    this.isOpen = true;
+    this.router.connectionOpened(this);
+  }
+
+  onBegin(session: Session): void {
+    session.begin();
+  }
+
+  onEnd(session: Session): void {
+    const at = this.#autoLinkSessions.indexOf(session);
+    if (at >= 0) this.#autoLinkSessions.splice(at, 1);
+    this.#forgetRouted(session);
+    this.router.sessionEnded(session);
+  }
+
+  /** @internal a client's session is over: so is the one that stood for it here. */
+  endRouted(client: Session): void {
+    const session = this.#routedSessions.get(client);
+    if (session === undefined) return;
+    this.#routedSessions.delete(client);
+    session.end();
+  }
+
+  #forgetRouted(session: Session): void {
+    for (const [client, ours] of this.#routedSessions) if (ours === session) this.#routedSessions.delete(client);
+  }
+
+  onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {
+    const terminus = attach.role ? attach.source : attach.target;
+    if (!attach.role && attach.target !== undefined && 'type' in attach.target && attach.target.type === 'coordinator') {
+      const route = this.router.linkRouteFor('$coordinator', 'in');
+      if (route !== undefined) return this.#routeLink(route, link, attach);
+      // Once as asked for, with a null target: then the reason.
+      return link.refuse(NO_COORDINATOR, { source: attach.source });
+    }
+    const capabilities = terminus !== undefined && 'capabilities' in terminus ? terminus.capabilities : undefined;
+    if (capabilities?.length === 1 && (capabilities[0] === 'qd.router' || capabilities[0] === 'qd.router-data')) {
+      return link.refuse(FORBIDDEN, echoOf(attach));
+    }
+    if (link instanceof SenderLink) this.#attachConsumer(link, attach);
+    else this.#attachProducer(link, attach);
+  }
+
+  #attachConsumer(link: SenderLink, attach: Attach): void {
+    const source = attach.source;
+    if (source === undefined || !('type' in source)) return link.refuse(NO_ROUTE, { target: attach.target });
+    let { address } = source;
+    let terminus: SourceTerminus = source;
+    if (source.dynamic === true) {
+      address = `amqp:/_topo/${this.router.area}/${this.router.id}/temp.${this.router.randomText(15)}`;
+      terminus = { ...source, address };
+    } else {
+      if (address === undefined || address === '') return link.refuse(NO_ROUTE, { target: attach.target });
+      const route = this.router.linkRouteFor(address, 'out');
+      if (route !== undefined) return this.#routeLink(route, link, attach);
+    }
+    const node = this.router.bindConsumer(address, capabilitiesOf(source), source.dynamic === true);
+    if (node === 'unavailable') return link.refuse(NOT_FOUND, { target: attach.target });
+    if (node === 'no-route') return link.refuse(NO_ROUTE, { target: attach.target });
+    const outgoing = new OutgoingLink(this);
+    outgoing.link = link;
+    link.context = outgoing;
+    outgoing.pendingAddress = node;
+    this.links.add(outgoing);
+    link.accept(outgoing, { source: terminus, target: attach.target ?? { type: 'target' } });
+    outgoing.start();
+    this.#logAttached('out', link, attach);
+  }
+
+  #attachProducer(link: ReceiverLink, attach: Attach): void {
+    const target = attach.target;
+    if (target === undefined || !('type' in target) || target.type !== 'target') return link.refuse(NO_ROUTE, { source: attach.source });
+    let { address } = target;
+    let terminus: TargetTerminus = target;
+    let node;
+    if (target.dynamic === true) {
+      address = `amqp:/_$temp.${this.router.randomText(15)}`;
+      terminus = { ...target, address };
+      node = this.router.bindProducer(address, undefined, true);
+    } else if (address !== undefined && address !== '') {
+      const route = this.router.linkRouteFor(address, 'in');
+      if (route !== undefined) return this.#routeLink(route, link, attach);
+      node = this.router.bindProducer(address, capabilitiesOf(target), false);
+    } else if (this.router.defaultDistribution === 'unavailable' && this.router.addressesAreEmpty) {
+      node = 'unavailable' as const;
+    }
+    if (node === 'unavailable') return link.refuse(NOT_FOUND, { source: attach.source });
+    if (node === 'no-route') return link.refuse(NO_ROUTE, { source: attach.source });
+    const incoming = new IncomingLink(this, node, address ?? '', this.linkCapacity);
+    this.links.add(incoming);
+    link.accept(incoming, { source: attach.source ?? { type: 'source' }, target: terminus });
+    this.router.startProducer(incoming, link);
+    this.#logAttached('in', link, attach);
+  }
+
+  #routeLink(route: LinkRoute, link: SenderLink | ReceiverLink, attach: Attach): void {
+    const to = route.next();
+    if (to === undefined) return link.refuse(NO_ROUTE, echoOf(attach));
+    new RoutedLink(route, link).attach(to, attach, `${attach.name}@${this.containerId}`);
+    this.#logAttached(link instanceof SenderLink ? 'out' : 'in', link, attach);
+  }
+
+  #logAttached(direction: string, link: SenderLink | ReceiverLink, attach: Attach): void {
+    this.router.log('ROUTER_CORE', 'info', `[C${this.id}] Link attached: dir=${direction} source={${addressOf(attach.source)}} target={${addressOf(attach.target)}} name=${link.name}`);
+  }
+
+  /** @internal */
+  linkGone(link: IncomingLink | OutgoingLink): void {
+    this.links.delete(link);
+    this.router.log('ROUTER_CORE', 'info', `[C${this.id}] Link detached: name=${link.link.name} del=${link.deliveries}`);
+  }
+
+  onProtocolError(_connection: Connection, error: ProtocolError): void {
+    this.router.log('PROTOCOL', 'error', `[C${this.id}] ${this.settings.peer}: ${error.message}${error.section === undefined ? '' : ` (AMQP 1.0, ${error.section})`}`);
+  }
+
+  onClosed(_connection: Connection, end: ConnectionEnd): void {
+    this.isOpen = false;
+    this.router.connectionClosed(this, end);
+  }
+
+  /** Leaves: links first told by the close itself. */
+  close(error?: AmqpErrorFields): void {
+    this.isClosing = true;
+    this.connection.close(error);
+  }
+}
+
+function capabilitiesOf(terminus: { readonly capabilities?: readonly string[] | undefined }): readonly string[] | undefined {
+  return terminus.capabilities;
+}
+
+/** What a refused attach is answered with: the near terminus as it came, the far one null. */
+function echoOf(attach: Attach): { source?: SourceTerminus | undefined; target?: TargetTerminus | undefined } {
+  return attach.role ? { target: attach.target } : { source: attach.source };
+}
+
+function addressOf(terminus: SourceTerminus | TargetTerminus | undefined): string {
+  if (terminus === undefined || !('type' in terminus)) return '<none>';
+  if (terminus.type === 'coordinator') return '<coordinator>';
+  if (terminus.dynamic === true) return '(dyn)<none>';
+  return terminus.address ?? '<none>';
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
+import type { Clock } from '@pointsman/engine';
+
+/** How messages for an address are spread over its consumers. */
+export type Distribution = 'closest' | 'balanced' | 'multicast' | 'unavailable';
+
+export type Direction = 'in' | 'out';
+
+/** One of prefix and pattern is given. */
+export interface AddressSettings {
+  readonly name?: string | undefined;
+  readonly prefix?: string | undefined;
+  readonly pattern?: string | undefined;
+  readonly distribution: Exclude<Distribution, 'unavailable'> | 'unavailable';
+  /** Senders attach to phase 0, receivers to phase 1, where no phase is given. */
+  readonly waypoint?: boolean | undefined;
+  /** 0 to 9. */
+  readonly ingressPhase?: number | undefined;
+  readonly egressPhase?: number | undefined;
+}
+
+/** One of prefix and pattern, and containerId, connection or both. */
+export interface LinkRouteSettings {
+  readonly name?: string | undefined;
+  readonly prefix?: string | undefined;
+  readonly pattern?: string | undefined;
+  /** `in`: clients send; `out`: clients receive. */
+  readonly direction: Direction;
+  readonly containerId?: string | undefined;
+  /** Name of a connector or listener. */
+  readonly connection?: string | undefined;
+  readonly addExternalPrefix?: string | undefined;
+  readonly delExternalPrefix?: string | undefined;
+}
+
+export interface AutoLinkSettings {
+  readonly name?: string | undefined;
+  readonly address: string;
+  /** `in`: messages come from the container; `out`: they go to it. */
+  readonly direction: Direction;
+  /** 0 to 9; by default 1 for `in`, 0 for `out`. */
+  readonly phase?: number | undefined;
+  readonly containerId?: string | undefined;
+  readonly connection?: string | undefined;
+  /** Name of the node at the container, where it differs from {@link address}. */
+  readonly externalAddress?: string | undefined;
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical';
+
+/** Where the router writes what happens; `module` is one of the old router's log modules. */
+export type Log = (module: string, level: LogLevel, text: string) => void;
+
+export interface RouterOptions {
+  readonly id: string;
+  readonly area?: string;
+  readonly defaultDistribution?: Distribution;
+  readonly addresses?: readonly AddressSettings[];
+  readonly linkRoutes?: readonly LinkRouteSettings[];
+  readonly autoLinks?: readonly AutoLinkSettings[];
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log?: Log;
+}
+
+/** How a container of one kind has to be spoken to, where it differs from plain AMQP. */
+export interface ContainerDialect {
+  /** What a consumer's outcome becomes towards the container. */
+  outcomeToContainer?(state: DeliveryState | undefined): DeliveryState;
+  /** What the container's outcome becomes towards the producer. */
+  outcomeFromContainer?(state: DeliveryState | undefined): DeliveryState;
+  /** Ms until a link that ended with `error` is attached again; `attempt` counts from 1 since the last success. */
+  retryDelay?(error: AmqpErrorFields | undefined, attempt: number, attachedMs: number): number;
+  /** Says what a refusal means and what to change. */
+  explain?(error: AmqpErrorFields | undefined, link: { readonly address: string; readonly direction: Direction; readonly name: string }): string;
+  /** The end of a link in the normal course of things: not worth more than an info line. */
+  isNormalEnd?(error: AmqpErrorFields | undefined): boolean;
+  /** Most messages that an inbound autolink takes ahead of their settlement. */
+  readonly inboundCredit?: number;
+  /** Receivers settle second: the container confirms each outcome. */
+  readonly settleSecond?: boolean;
+}
+
+/** What the router has to know of a connection besides what AMQP tells. */
+export interface RouterConnectionSettings {
+  readonly role: 'normal' | 'route-container' | 'inter-router' | 'edge';
+  readonly direction: Direction;
+  /** Name of the listener or connector; undefined where the operator gave none. */
+  readonly name?: string | undefined;
+  /** `host:port` of the peer, for logs. */
+  readonly peer: string;
+  readonly linkCapacity?: number | undefined;
+  readonly stripAnnotations?: 'both' | 'in' | 'out' | 'no' | undefined;
+  readonly dialect?: ContainerDialect | undefined;
+}

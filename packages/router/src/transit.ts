@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ACCEPTED, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
+import type { IncomingDelivery, OutgoingDelivery } from '@pointsman/engine';
+import type { DeliveryState } from '@pointsman/wire';
+import type { IncomingLink } from './incoming-link.js';
+import type { OutgoingLink } from './outgoing-link.js';
+
+/** Bytes from which on a message that is still arriving is sent on: below, it goes out whole. */
+export const STREAM_FROM: number = 1 << 17;
+/** Bytes of one message that may wait here before its sender is held back, and where it may go on. */
+const HOLD_AT = 1 << 18;
+const RELEASE_AT = 1 << 17;
+
+/**
+ * A message that cannot simply be passed through in the turn in which it came: it arrives in parts, or waits for credit,
+ * or has several receivers. Its bytes are held once, by reference, whatever the number of receivers.
+ */
+export class Transit {
+  /** The delivery that is waiting for an outcome; undefined once its link is gone. */
+  incoming: IncomingDelivery | undefined;
+  readonly from: IncomingLink;
+  readonly messageFormat: number;
+  readonly settled: boolean;
+  readonly copies: Copy[] = [];
+  complete = false;
+  aborted = false;
+  #parts: Uint8Array[] = [];
+  /** Parts that every copy has sent and that are dropped. */
+  #dropped = 0;
+  /** Bytes that are held. */
+  held = 0;
+  #holds = false;
+  #outcome: DeliveryState | undefined;
+  #pending = 0;
+
+  constructor(incoming: IncomingDelivery, from: IncomingLink) {
+    this.incoming = incoming;
+    this.from = from;
+    this.messageFormat = incoming.messageFormat;
+    this.settled = incoming.settled;
+  }
+
+  /** Number of the part behind the last. */
+  get end(): number {
+    return this.#dropped + this.#parts.length;
+  }
+
+  /** Every receiver has told its outcome, whether the message is whole or not. */
+  get isOver(): boolean {
+    return this.incoming === undefined && this.copies.length > 0;
+  }
+
+  part(index: number): Uint8Array | undefined {
+    return this.#parts[index - this.#dropped];
+  }
+
+  append(bytes: Uint8Array): void {
+    this.#parts.push(bytes);
+    this.held += bytes.length;
+    if (this.held >= HOLD_AT && !this.#holds && this.incoming !== undefined) {
+      this.#holds = true;
+      this.incoming.link.session.holdWindow();
+    }
+  }
+
+  /** Puts the first parts together until they are `bytes` long or all that there is. */
+  joinedHead(): Uint8Array {
+    if (this.#parts.length === 1) return this.#parts[0]!;
+    const joined = new Uint8Array(this.held);
+    let at = 0;
+    for (const part of this.#parts) {
+      joined.set(part, at);
+      at += part.length;
+    }
+    this.#parts = [joined];
+    return joined;
+  }
+
+  addCopy(link: OutgoingLink, first: Uint8Array | undefined): Copy {
+    const copy = new Copy(this, link, first);
+    this.copies.push(copy);
+    this.#pending++;
+    return copy;
+  }
+
+  /** Drops what every copy has sent, and lets the sender go on where little is left. */
+  consumed(): void {
+    let least = Infinity;
+    for (const copy of this.copies) if (!copy.done && copy.index < least) least = copy.index;
+    const limit = Math.min(least, this.end);
+    while (this.#dropped < limit) {
+      this.held -= this.#parts[0]!.length;
+      this.#parts.shift();
+      this.#dropped++;
+    }
+    if (this.held < RELEASE_AT) this.#release();
+  }
+
+  #release(): void {
+    if (!this.#holds) return;
+    this.#holds = false;
+    this.incoming?.link.session.releaseWindow();
+  }
+
+  /** The sender withdrew the message, or went away in mid-message: no outcome is produced. */
+  abort(): void {
+    this.aborted = this.complete = true;
+    this.#release();
+    this.incoming = undefined;
+    for (const copy of this.copies) if (!copy.done) copy.link.abortCopy(copy);
+    this.#parts = [];
+    this.held = 0;
+  }
+
+  /** The inbound link is gone: what is still to be said about the delivery is for nobody. */
+  disown(): void {
+    if (!this.complete) return this.abort();
+    this.#release();
+    this.incoming = undefined;
+  }
+
+  /**
+   * A receiver told an outcome. With several receivers the strongest counts: rejected before accepted before modified
+   * before released, once all have spoken.
+   */
+  outcome(copy: Copy, state: DeliveryState | undefined): void {
+    if (copy.settled) return;
+    copy.settled = true;
+    copy.done = true;
+    this.#pending--;
+    if (this.copies.length === 1) this.#outcome = state;
+    else if (rank(state) > rank(this.#outcome)) this.#outcome = plainOutcome(state);
+    this.consumed();
+    if (this.#pending === 0) this.#finish();
+  }
+
+  #finish(): void {
+    this.#release();
+    const incoming = this.incoming;
+    if (incoming === undefined) return;
+    this.incoming = undefined;
+    this.#parts = [];
+    this.from.finish(incoming, this.#outcome);
+  }
+}
+
+function rank(state: DeliveryState | undefined): number {
+  if (state === undefined || !('type' in state)) return 0;
+  switch (state.type) {
+    case 'rejected': case 'declared': return 4;
+    case 'accepted': return 3;
+    case 'modified': return 2;
+    case 'released': return 1;
+    default: return 0;
+  }
+}
+
+/** Of several receivers' outcomes only the kind is told, not the details. */
+function plainOutcome(state: DeliveryState | undefined): DeliveryState | undefined {
+  if (state === undefined || !('type' in state)) return state;
+  switch (state.type) {
+    case 'rejected': case 'declared': return { type: 'rejected' };
+    case 'accepted': return ACCEPTED;
+    case 'modified': return MODIFIED_FAILED;
+    case 'released': return RELEASED;
+    default: return state;
+  }
+}
+
+/** One receiver's share of a message in transit. */
+export class Copy {
+  readonly transit: Transit;
+  readonly link: OutgoingLink;
+  /** Stands in for the first part, where its annotations differ from what came. */
+  readonly first: Uint8Array | undefined;
+  /** Next part to send, and how far into it. */
+  index = 0;
+  offset = 0;
+  outgoing: OutgoingDelivery | undefined = undefined;
+  /** All parts are out, or none will be any more. */
+  done = false;
+  settled = false;
+
+  constructor(transit: Transit, link: OutgoingLink, first: Uint8Array | undefined) {
+    this.transit = transit;
+    this.link = link;
+    this.first = first;
+  }
+
+  part(): Uint8Array | undefined {
+    return this.index === 0 && this.first !== undefined ? this.first : this.transit.part(this.index);
+  }
+}
