@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The one way in: `npm start`, `npm test`, `npm run build | bench | generate | tidy | lint | format`.
+ * The one way in: `npm start`, `npm test`, `npm run pointsman | build | bench | generate | tidy | lint | format`.
  *
  * Installs what is missing, builds what has changed, then does what was asked. Plain JavaScript without dependencies,
  * because it runs before anything is installed. What it says itself goes to stderr; stdout belongs to the command.
@@ -32,7 +32,7 @@ const COMPILED = [...foldersIn('packages').map((name) => join('packages', name))
 const TSC = join('node_modules', 'typescript', 'bin', 'tsc');
 
 /** @type {Readonly<Record<string, (args: string[]) => Promise<number>>>} */
-const COMMANDS = { start, test, build: () => build(['.']), bench, generate, tidy, lint, format };
+const COMMANDS = { start, test, pointsman, build: () => build(['.']), bench, generate, tidy, lint, format };
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -63,10 +63,18 @@ async function main([name, ...args]) {
  * @param {string[]} args
  */
 async function start(args) {
-  return (
-    (await build(['packages/pointsman'])) ||
-    run(join('packages', 'pointsman', 'dist', 'src', 'main.js'), ['demo', ...args])
-  );
+  return pointsman(['demo', ...args]);
+}
+
+/**
+ * The command itself. Paths among its arguments are relative to where it was called, not to the root, where npm goes first.
+ *
+ * @param {string[]} args
+ */
+async function pointsman(args) {
+  const built = await build(['packages/pointsman']);
+  if (built !== 0) return built;
+  return run(join(ROOT, 'packages', 'pointsman', 'dist', 'src', 'main.js'), args, process.env['INIT_CWD']);
 }
 
 /**
@@ -261,9 +269,10 @@ function hasBinary(scope) {
  *
  * @param {string} script path relative to the root, or a flag of node
  * @param {string[]} args
+ * @param {string} [cwd]
  */
-function run(script, args) {
-  return spawned(process.execPath, ['--enable-source-maps', script, ...args], {});
+function run(script, args, cwd) {
+  return spawned(process.execPath, ['--enable-source-maps', script, ...args], { cwd });
 }
 
 /**
@@ -271,12 +280,12 @@ function run(script, args) {
  *
  * @param {string} program
  * @param {string[]} args
- * @param {{shell?: boolean, quiet?: boolean}} options `quiet` shows the output only where it fails
+ * @param {{cwd?: string | undefined, shell?: boolean, quiet?: boolean}} options `quiet` shows the output only where it fails
  * @returns {Promise<number>}
  */
-function spawned(program, args, { shell = false, quiet = false }) {
+function spawned(program, args, { cwd = ROOT, shell = false, quiet = false }) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd: ROOT, shell, stdio: quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit' });
+    const child = spawn(program, args, { cwd, shell, stdio: quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit' });
     /** @type {Buffer[]} */
     const output = [];
     child.stdout?.on('data', (/** @type {Buffer} */ chunk) => output.push(chunk));
