@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ACCEPTED } from '@pointsman/engine';
+import { World } from './world.js';
+
+const broker = { role: 'route-container', direction: 'out', name: 'broker' } as const;
+
+describe('autolinks', () => {
+  it('passes messages through a queue of a broker and back', () => {
+    const world = new World({
+      addresses: [{ prefix: 'orders', distribution: 'balanced', waypoint: true }],
+      autoLinks: [
+        { address: 'orders', direction: 'out', connection: 'broker', externalAddress: 'queue.orders' },
+        { address: 'orders', direction: 'in', connection: 'broker', externalAddress: 'queue.orders' },
+      ],
+    });
+    const container = world.peer(broker);
+    const [toBroker] = container.attached;
+    const [fromBroker] = container.outlets;
+    assert.equal(toBroker!.link.remoteAttach!.target !== undefined && (toBroker!.link.remoteAttach!.target as { address: string }).address, 'queue.orders');
+    assert.deepEqual(world.router.autoLinks.map((link) => link.status), ['active', 'active']);
+    toBroker!.credit(10);
+    const outlet = world.peer().send('orders');
+    outlet.text('o1');
+    assert.deepEqual(toBroker!.texts, ['o1']);
+    toBroker!.settle(0, ACCEPTED);
+    assert.deepEqual(outlet.told, { o1: 'accepted' });
+    assert.equal(fromBroker!.link.credit, 0, 'nobody receives yet, so nothing is fetched');
+    const inlet = world.peer().receive('orders');
+    assert.equal(fromBroker!.link.credit, 250);
+    fromBroker!.text('o1');
+    assert.deepEqual(inlet.texts, ['o1']);
+    inlet.settle(0, ACCEPTED);
+    assert.deepEqual(fromBroker!.told, { o1: 'accepted' });
+  });
+
+  it('is active only once the terminus is there, keeps the reason of a refusal and tries again', () => {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'out', connection: 'broker' }] });
+    const [autoLink] = world.router.autoLinks;
+    const statuses: string[] = [];
+    world.router.observer = { onAutoLink: (link) => statuses.push(link.status) };
+    const container = world.peer(broker);
+    assert.equal(autoLink!.status, 'active');
+    container.decide = (): { condition: string; description: string } => ({ condition: 'amqp:not-found', description: 'no such queue' });
+    container.attached[0]!.link.detach({ condition: 'amqp:resource-deleted', description: 'deleted' });
+    world.run();
+    assert.equal(autoLink!.status, 'failed');
+    assert.equal(autoLink!.lastError, 'deleted');
+    world.advance(2_000);
+    assert.equal(autoLink!.lastError, 'no such queue');
+    assert.equal(autoLink!.status, 'failed');
+    container.decide = undefined;
+    world.advance(5_000);
+    assert.equal(autoLink!.status, 'active');
+    assert.deepEqual(statuses, ['attaching', 'active', 'failed', 'attaching', 'failed', 'attaching', 'active']);
+    assert.ok(world.logs.some((line) => line.includes("Auto Link Activation Failed. no such queue 'autoLink/0' on connection broker")));
+  });
+
+  it('is inactive without its connection and comes back with it', () => {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'in', containerId: 'theirs' }] });
+    const container = world.peer({ role: 'route-container', containerId: 'theirs' });
+    assert.equal(world.router.autoLinks[0]!.status, 'active');
+    container.cut();
+    assert.equal(world.router.autoLinks[0]!.status, 'inactive');
+    world.advance(60_000);
+    world.peer({ role: 'route-container', containerId: 'theirs' });
+    assert.equal(world.router.autoLinks[0]!.status, 'active');
+  });
+
+  it('does not attach on a connection of another role', () => {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'in', connection: 'broker' }] });
+    world.peer({ ...broker, role: 'normal' });
+    assert.equal(world.router.autoLinks[0]!.status, 'inactive');
+  });
+});
