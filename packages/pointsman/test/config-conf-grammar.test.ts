@@ -166,6 +166,7 @@ describe('.conf grammar: mistakes', () => {
     ['text after a quote', 'router {\n id: "A" B\n}', 2, /something follows the closing quote of 'id'/u],
     ['an escape that does not exist', String.raw`router { id: "\x" }`, 1, /an escape that does not exist/u],
     ['JSON', '[["router", {}]]', 1, /looks like JSON/u],
+    ['a line that is too long', `router {\n id: ${'a'.repeat(40_000)}\n}`, 2, /longer than 32768 characters/u],
     ['YAML', '# c\nrouter:\n  id: A\n', 2, /looks like YAML/u],
     ['a YAML list', '- router\n', 1, /looks like YAML/u],
   ];
@@ -263,7 +264,7 @@ describe('.conf grammar: maps', () => {
   });
 
   it('bounds the nesting', () => {
-    const { problems } = read(`vhost {\n groups: ${'{ a: '.repeat(100_000)}`);
+    const { problems } = read(`vhost {\n groups: ${'{ a: '.repeat(5_000)}`);
     assert.match(problems[0]!.message, /nested more than 32 deep/u);
   });
 });

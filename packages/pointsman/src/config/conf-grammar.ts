@@ -15,6 +15,9 @@ export interface Vocabulary {
 // Their values are full of `#` that are no comments: the value is then whatever comes before the first blank.
 const HASH_SAFE = new Set(['pattern', 'bindingKey', 'hostname']);
 
+// A line is gone over for each of its attributes.
+const LINE_LENGTH_MAX = 32_768;
+
 const WORD = /[\w$.-]+/uy;
 
 /**
@@ -49,6 +52,11 @@ class ConfReader {
 
   read(): RawSection[] {
     const cursor = this.#cursor;
+    const long = cursor.text.split('\n').findIndex((line) => line.length > LINE_LENGTH_MAX);
+    if (long !== -1) {
+      this.#problems.error(long + 1, `the line is longer than ${LINE_LENGTH_MAX} characters`);
+      return [];
+    }
     for (cursor.skipSpace(); !cursor.atEnd; cursor.skipSpace()) {
       if (this.#sections.length === 0 && this.#looksForeign()) return [];
       this.#top();
@@ -237,7 +245,7 @@ class ConfReader {
     following.lastIndex = at;
     const [, word = '', next = ''] = following.exec(rest) ?? [];
     if (word === '') return false;
-    return next === '' || isBlank(next) || this.#vocabulary.isAttribute(section, word);
+    return /^(?:[\s{"']|$)/u.test(next) || this.#vocabulary.isAttribute(section, word);
   }
 
   /** Refuses, in one sentence, a file in another format than its name says. */

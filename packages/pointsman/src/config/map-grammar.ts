@@ -150,7 +150,7 @@ class MapReader {
     cursor.at += end;
     if (text === 'true' || text === 'false') return text === 'true';
     if (text === 'null') return null;
-    return /^-?(?:0|[1-9]\d{0,15})(?:\.\d{1,15})?(?:[eE][+-]?\d{1,3})?$/u.test(text) ? Number(text) : text;
+    return /^-?(?:0|[1-9]\d{0,24})(?:\.\d{1,24})?(?:[eE][+-]?\d{1,3})?$/u.test(text) ? Number(text) : text;
   }
 
   #skipSeparators(): void {
@@ -166,6 +166,7 @@ class MapReader {
     const { problems, halted } = this.#cursor;
     if (halted) return;
     problems.error(this.#start, `a '${bracket}' is missing: what opens on this line goes on to the end of the file`);
+    this.#cursor.halt();
   }
 }
 

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { formatProblems, safeText } from '../src/config/problems.js';
+import { configFormatOf, CONFIG_LENGTH_MAX, loadConfig, readConfig } from '../src/config/read-config.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'pointsman-config-'));
+after(() => rmSync(directory, { recursive: true }));
+
+function saved(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe('formatProblems', () => {
+  const result = readConfig('listener {\n  prot: 5672\n  role: norml\n}\nconnector { maxFrameSize: 1 }', { path: 'etc/a.conf' });
+  assert.ok(!result.ok);
+  const { problems } = result;
+
+  it('gives each problem a block with file, line, what stands there, what is allowed and what was meant', () => {
+    assert.equal(
+      formatProblems(problems, { color: false }),
+      `etc/a.conf:2: error: listener has no attribute 'prot'
+  found    prot
+  allowed  authenticatePeer, cost, failoverUrls, healthz, host, http, httpRootDir, idleTimeoutSeconds,
+           initialHandshakeTimeoutSeconds, linkCapacity, maxFrameSize, maxSessionFrames, maxSessions,
+           messageLoggingComponents, metrics, multiTenant, name, openProperties, policyVhost, port,
+           requireEncryption, requireSsl, role, saslMechanisms, saslPlugin, socketAddressFamily, sslProfile,
+           stripAnnotations, trustedCertsFile, websockets
+  nearest  port
+
+etc/a.conf:3: error: 'role' of listener is not one of its values
+  found    norml
+  allowed  normal, inter-router, route-container, edge
+  nearest  normal
+
+etc/a.conf:5: warning: 'maxFrameSize' of connector is raised to 512
+  found    1
+  hint     AMQP allows no less
+
+2 errors, 1 warning
+`,
+    );
+  });
+
+  it('colours the severity where it is asked to, and nothing else', () => {
+    const coloured = formatProblems(problems, { color: true });
+    assert.notEqual(coloured, formatProblems(problems, { color: false }));
+    assert.equal(coloured.replaceAll(/\u001b\[[\d;]*m/gu, ''), formatProblems(problems, { color: false }));
+  });
+
+  it('says nothing of nothing', () => {
+    assert.equal(formatProblems([], { color: true }), '');
+  });
+});
+
+describe('safeText', () => {
+  it('hides what follows a word that announces a secret, spelt in whatever way', () => {
+    for (const text of ['password: x', 'saslPassword x', 'sasl-password=x', 'pasword x', 'paswsord x', 'conectionString: x', 'Endpoint=sb://n;SharedAccessKey=x', 'PWD x']) {
+      assert.match(safeText(text), /\[hidden\]$/u, text);
+    }
+  });
+
+  it('leaves alone what is none', () => {
+    for (const text of ['port: 5672', 'password', 'direction: inn', 'passenger/x', 'SharedAccessKeyName=Root']) assert.equal(safeText(text), text);
+  });
+
+  it('gives no control character to a terminal, and no more than a line', () => {
+    assert.equal(safeText('a\u001b[2Jb\u202e'), 'a\ufffd[2Jb\ufffd');
+    assert.ok(safeText('x'.repeat(10_000)).length <= 160);
+  });
+});
+
+describe('configFormatOf', () => {
+  it('goes by the ending of the name', () => {
+    assert.deepEqual(['a.conf', 'a', 'a.JSON', 'a.yaml', 'b.yml', 'json'].map(configFormatOf), ['conf', 'conf', 'json', 'yaml', 'yaml', 'conf']);
+  });
+});
+
+describe('loadConfig', () => {
+  it('reads the same configuration from all formats', () => {
+    const files = [
+      saved('a.conf', '\ufeffrouter {\r\n  id: A\r\n}\r\nlistener {\r\n  port: amqp\r\n  role: normal\r\n}\r\n'),
+      saved('a.yaml', 'router: { id: A }\n\n\nlistener:\n  - port: amqp\n    role: normal\n'),
+      saved('a.json', '[["router", { "id": "A" }],\n\n\n["listener", { "port": "amqp", "role": "normal" }]]'),
+    ];
+    const configs = files.map((path) => {
+      const result = loadConfig(path);
+      assert.ok(result.ok, path);
+      assert.deepEqual(result.warnings, []);
+      const { file, ...config } = result.config;
+      assert.equal(file, path);
+      return config;
+    });
+    const [conf, yaml, json] = configs.map((config) => JSON.parse(JSON.stringify(config).replaceAll(/"line":\d+/gu, '"line":0')) as unknown);
+    assert.deepEqual(yaml, conf);
+    assert.deepEqual(json, conf);
+  });
+
+  it('makes up an id for a router that has none, another one each time', () => {
+    const path = saved('b.conf', '# nothing');
+    const ids = [1, 2].map(() => {
+      const result = loadConfig(path);
+      return result.ok ? result.config.router.id : '';
+    });
+    for (const id of ids) assert.match(id, /^Standalone_[A-Za-z0-9+_]{15}$/u);
+    assert.notEqual(ids[0], ids[1]);
+  });
+
+  it('reports a file that is missing, empty, a directory, or too large', () => {
+    for (const [path, message] of [
+      [join(directory, 'none.conf'), /does not exist/u],
+      [saved('empty.conf', ''), /is empty/u],
+      [saved('blank.json', ' \n'), /is empty/u],
+      [directory, /is a directory/u],
+      [saved('large.conf', '#'.repeat(CONFIG_LENGTH_MAX + 1)), /too large/u],
+    ] as const) {
+      const result = loadConfig(path);
+      assert.ok(!result.ok);
+      assert.deepEqual(result.problems.map(({ severity, line, file }) => [severity, line, file]), [['error', undefined, path]]);
+      assert.match(result.problems[0]!.message, message);
+    }
+  });
+});
