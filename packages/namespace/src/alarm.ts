@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Clock } from './clock.js';
+import type { Clock } from '@pointsman/engine';
+
+/** A longer delay in one is more than the timers of JavaScript can: they would ring at once. */
+const DELAY_MAX = 0x7fff_ffff;
 
 /** One order with a clock at a time. It rings at or after the earliest time asked for since it last rang. */
 export class Alarm {
@@ -18,10 +21,12 @@ export class Alarm {
     if (at === Infinity || (this.#at !== undefined && this.#at <= at)) return;
     this.stop();
     this.#at = at;
-    this.#cancel = this.#clock.after(Math.max(0, at - this.#clock.now()), () => {
+    this.#cancel = this.#clock.after(Math.min(DELAY_MAX, Math.max(0, at - this.#clock.now())), () => {
       this.#at = undefined;
       this.#cancel = undefined;
-      this.#action();
+      // Too early: the time is further off than the clock can wait, or its timer was imprecise.
+      if (this.#clock.now() < at) this.atLatest(at);
+      else this.#action();
     });
   }
 

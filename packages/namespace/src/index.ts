@@ -1,2 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';
+export type { Entity, EntityOptions, EntityStatus, Refusal } from './entity.js';
+export type { NamespaceHost } from './host.js';
+export type { MessageCounts } from './message-queue.js';
+export { DEVELOPMENT_POLICY, Namespace, type Faults, type NamespaceOptions } from './namespace.js';
+export type { HmacSha256, PolicyOptions, Right } from './policy.js';
+export type { HoldingOptions, QueueOptions } from './queue.js';
+export type { ConnectionInfo } from './service-connection.js';
+export { CLOUD_TIMES, type Times } from './times.js';
+export type { SubscriptionOptions, TopicOptions } from './topic.js';

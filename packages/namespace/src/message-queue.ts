@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpValue } from '@pointsman/wire';
 import { Alarm } from './alarm.js';
-import type { Clock } from './clock.js';
+import type { Clock } from '@pointsman/engine';
 import { hexOf, randomGuid, swapGuid } from './guid.js';
 import { MinHeap } from './heap.js';
 import type { MessageContent } from './message-content.js';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Clock } from '../src/clock.js';
+import type { Clock } from '@pointsman/engine';
 
 interface Order {
   readonly at: number;

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Clock } from '@pointsman/engine';
+import type { HmacSha256 } from './policy.js';
+
+/** What a namespace is given by whoever runs it: it has no clock, randomness or cryptography of its own. */
+export interface NamespaceHost {
+  readonly clock: Clock;
+  /** Ms since 1970 at which the clock showed 0, for what is told to clients and for the expiry of tokens. */
+  readonly timeOrigin: number;
+  /** 0 to 1, exclusive. Good enough for lock tokens; not for keys. */
+  readonly random: () => number;
+  readonly hmacSha256: HmacSha256;
+  /** Happenings for a developer to read. No secret is ever in them. */
+  readonly log?: (level: 'debug' | 'info' | 'warning', text: string) => void;
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ProtocolEndpoint } from '@pointsman/engine';
+import type { AmqpErrorFields } from '@pointsman/wire';
+import { readAddress } from './address.js';
+import { Broker, type BrokerOptions } from './broker.js';
+import { canReceive, canSend, type EntityStatus, type Refusal } from './entity.js';
+import { FaultPlan, SERVER_BUSY } from './fault-plan.js';
+import type { NamespaceHost } from './host.js';
+import { disabledRefusal } from './link-desk.js';
+import type { MessageCounts } from './message-queue.js';
+import type { NamespaceLink } from './namespace-link.js';
+import type { PolicyOptions } from './policy.js';
+import { ServiceConnection, type ConnectionInfo } from './service-connection.js';
+import type { ServiceContext } from './service-context.js';
+import { CLOUD_TIMES, type Times } from './times.js';
+
+export interface NamespaceOptions extends BrokerOptions {
+  /** Host name as it stands in texts and resource names; `localhost` unless given. */
+  readonly hostname?: string;
+  /** Clocks that differ from those of the cloud. */
+  readonly times?: Partial<Times>;
+  /** As in the cloud, where nothing goes without TLS; false for a development emulator. True unless given. */
+  readonly requireTls?: boolean;
+  /** 5000 unless given; the official emulator takes 10. */
+  readonly connectionsMax?: number;
+  /** Link credit that publishers are given; 1000 unless given. 1 finds clients that assume plenty. */
+  readonly publisherCredit?: number;
+}
+
+/** Policy of the official emulator; what a namespace has that is given none. */
+export const DEVELOPMENT_POLICY: PolicyOptions = {
+  name: 'RootManageSharedAccessKey', key: 'SAS_KEY_VALUE', rights: ['Send', 'Listen', 'Manage'],
+};
+
+/** Things that go wrong on request. Each gives the number of connections or links that it met. */
+export interface Faults {
+  /** Closes all connections, with `amqp:connection:forced` unless another error is given. */
+  closeConnections(error?: AmqpErrorFields): number;
+  /** Ends all connections without a word. */
+  dropConnections(): number;
+  /** Lets all connections hang: nothing is read or written, and the sockets stay. */
+  freezeConnections(): number;
+  /** Detaches the links of a node, with `amqp:link:detach-forced` unless another error is given. */
+  detachLinks(address: string, error?: AmqpErrorFields): number;
+  /** Takes back the tokens of all connections; links that depended on them are detached. */
+  revokeTokens(): number;
+  /** Refuses the next `times` sends to an entity (or to any), with `com.microsoft:server-busy` unless given. The link stays. */
+  refuseSends(times: number, path?: string, refusal?: Refusal): void;
+  /** Refuses the next `times` settlements at an entity (or at any). */
+  refuseSettlements(times: number, path?: string, refusal?: Refusal): void;
+}
+
+/** A namespace in memory that speaks and behaves like one of Azure Service Bus. */
+export class Namespace {
+  readonly broker: Broker;
+  readonly faults: Faults;
+  readonly #context: ServiceContext;
+
+  /** @throws TypeError where an option is not valid */
+  constructor(options: NamespaceOptions, host: NamespaceHost) {
+    this.broker = new Broker({ ...options, policies: options.policies ?? [DEVELOPMENT_POLICY] }, host);
+    this.#context = {
+      broker: this.broker,
+      host,
+      times: { ...CLOUD_TIMES, ...options.times },
+      hostname: options.hostname ?? 'localhost',
+      requireTls: options.requireTls ?? true,
+      connectionsMax: options.connectionsMax ?? 5000,
+      publisherCredit: options.publisherCredit ?? 1000,
+      connections: new Set(),
+      linksByName: new Map(),
+      sendFaults: new FaultPlan(),
+      settlementFaults: new FaultPlan(),
+    };
+    this.faults = this.#makeFaults();
+  }
+
+  /** Takes a connection that came in. The caller drives the endpoint over its socket. */
+  accept(info: ConnectionInfo): ProtocolEndpoint {
+    const connection = new ServiceConnection(this.#context, info);
+    this.#context.connections.add(connection);
+    return connection;
+  }
+
+  get connections(): number {
+    return this.#context.connections.size;
+  }
+
+  /** Links that are attached, of all connections. */
+  get links(): number {
+    return this.#links().length;
+  }
+
+  /** Messages of a queue, subscription or dead-letter queue. @throws TypeError where there is none */
+  counts(address: string): MessageCounts {
+    return this.broker.counts(address);
+  }
+
+  /** Enables or disables an entity; links that are not allowed any more are detached. @throws TypeError where there is none */
+  setStatus(path: string, status: EntityStatus): void {
+    const entity = this.broker.setStatus(path, status);
+    const affected = this.#links().filter(({ link }) => {
+      if (link.entityPath !== entity.path.toLowerCase()) return false;
+      return (link.use === 'publisher' && !canSend(status)) || (link.use === 'consumer' && !canReceive(status));
+    });
+    for (const { connection, link } of affected) connection.detach(link, disabledRefusal(entity.path, this.#context.hostname));
+  }
+
+  /** Closes all connections and gives orders with the clock back. */
+  close(): void {
+    this.faults.closeConnections({ condition: 'amqp:connection:forced', description: 'The namespace is closing.' });
+    this.broker.close();
+  }
+
+  #links(): { connection: ServiceConnection; link: NamespaceLink }[] {
+    return [...this.#context.connections].flatMap((connection) => connection.links.map((link) => ({ connection, link })));
+  }
+
+  #makeFaults(): Faults {
+    const { connections, sendFaults, settlementFaults } = this.#context;
+    const each = (act: (connection: ServiceConnection) => void): number => {
+      const all = [...connections];
+      for (const connection of all) act(connection);
+      return all.length;
+    };
+    return {
+      closeConnections: (error) => each((connection) => connection.close(error ?? {
+        condition: 'amqp:connection:forced', description: 'The connection was closed by the service: the gateway is being recycled.',
+      })),
+      dropConnections: () => each((connection) => connection.drop()),
+      freezeConnections: () => each((connection) => connection.freeze()),
+      revokeTokens: () => each((connection) => connection.revokeTokens()),
+      detachLinks: (address, error) => {
+        const path = readAddress(address).written.toLowerCase();
+        const met = this.#links().filter(({ link }) => link.nodePath === path);
+        for (const { connection, link } of met) {
+          connection.detach(link, error ?? {
+            condition: 'amqp:link:detach-forced',
+            description: `The link 'G0:${link.link.handle}:${link.link.name}' is force detached. Code: ${link.use}(link${link.link.handle}). `
+              + 'Details: InnerMessageReceiver was closed.',
+          });
+        }
+        return met.length;
+      },
+      refuseSends: (times, path, refusal) => sendFaults.plan(path, refusal ?? SERVER_BUSY, times),
+      refuseSettlements: (times, path, refusal) => settlementFaults.plan(path, refusal ?? SERVER_BUSY, times),
+    };
+  }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ACCEPTED, type IncomingDelivery, type ReceiverHandler, type ReceiverLink, type TransferFrame } from '@pointsman/engine';
+import { RemoteProtocolError, type AmqpErrorFields, type DeliveryState } from '@pointsman/wire';
+import type { Refusal } from './entity.js';
+import { IncomingPayload } from './incoming-payload.js';
+import { messagesOf, type MessageContent } from './message-content.js';
+import type { LinkOwner, LinkUse, NamespaceLink } from './namespace-link.js';
+import type { Right } from './policy.js';
+
+export interface PublisherSettings {
+  readonly entityPath: string;
+  readonly nodePath: string;
+  /** Largest message in bytes. */
+  readonly maxMessageSize: number;
+  /** Link credit that is held open. */
+  readonly credit: number;
+  readonly now: () => number;
+  /** Takes the messages of one transfer, all or none. */
+  readonly send: (contents: readonly MessageContent[]) => Refusal | undefined;
+  /** Appends tracking to a text that goes out. */
+  readonly tracked: (text: string) => string;
+}
+
+/** A link on which the peer sends to a queue or a topic. */
+export class PublisherLink implements NamespaceLink, ReceiverHandler {
+  readonly use: LinkUse = 'publisher';
+  readonly rights: readonly Right[] = ['Send'];
+  readonly link: ReceiverLink;
+  readonly entityPath: string;
+  readonly nodePath: string;
+  lastActivity: number;
+  readonly #settings: PublisherSettings;
+  readonly #owner: LinkOwner;
+  readonly #payload = new IncomingPayload();
+  /** Size of the delivery whose frames are coming. */
+  #size = 0;
+
+  constructor(link: ReceiverLink, owner: LinkOwner, settings: PublisherSettings) {
+    this.link = link;
+    this.entityPath = settings.entityPath;
+    this.nodePath = settings.nodePath;
+    this.lastActivity = settings.now();
+    this.#owner = owner;
+    this.#settings = settings;
+  }
+
+  /** Gives the first credit. To be called once the attach is out. */
+  start(): void {
+    this.link.addCredit(this.#settings.credit);
+  }
+
+  onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
+    const { maxMessageSize } = this.#settings;
+    this.#size += frame.payloadEnd - frame.payloadStart;
+    if (this.#size > maxMessageSize && !delivery.aborted) {
+      // Not an outcome of the message: the link ends.
+      this.#owner.detach(this, {
+        condition: 'amqp:link:message-size-exceeded',
+        description: `The received message (delivery-id:${delivery.id}, size:${this.#size} bytes) exceeds the limit `
+          + `(${maxMessageSize} bytes) currently allowed on the link.`,
+      });
+      return;
+    }
+    const state = frame.state;
+    const bytes = this.#payload.add(delivery, frame);
+    if (!delivery.complete) return;
+    this.#size = 0;
+    // The engine puts top-ups together: the peer hears of them when half of its credit is used up.
+    link.addCredit(1);
+    if (bytes === undefined) return;
+    this.#owner.onActivity(this);
+    const refusal = this.#take(bytes, delivery, state);
+    // What came settled gets no answer, taken or not; settling it again is without effect.
+    if (refusal === undefined) link.settle(delivery, ACCEPTED);
+    else link.settle(delivery, { type: 'rejected', error: { ...refusal, description: this.#settings.tracked(refusal.description) } });
+  }
+
+  #take(bytes: Uint8Array, delivery: IncomingDelivery, state: DeliveryState | undefined): Refusal | undefined {
+    if (state !== undefined && 'type' in state && state.type === 'transactional-state') {
+      return { condition: 'amqp:not-implemented', description: 'Transactions are not supported by this namespace.' };
+    }
+    try {
+      return this.#settings.send(messagesOf(bytes, delivery.messageFormat));
+    } catch (error) {
+      if (!(error instanceof RemoteProtocolError)) throw error;
+      return { condition: error.condition, description: error.description };
+    }
+  }
+
+  onDetach(): void {
+    this.#owner.onGone(this);
+  }
+
+  onLost(_link: unknown, _error: AmqpErrorFields | undefined): void {
+    this.#owner.onGone(this);
+  }
+
+  onGone(): void {
+    // Nothing is kept for a link that has gone: there is no resuming.
+  }
+}
