@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** What an attribute's value is. `path` and `entityId` are text that names a file, and another entity. */
-export type ValueKind =
-  | 'string'
-  | 'path'
-  | 'entityId'
-  | 'boolean'
-  | 'integer'
-  | 'enum'
-  | 'properties'
-  | 'map'
-  | 'list';
+export type ValueKind = 'string' | 'path' | 'entityId' | 'boolean' | 'integer' | 'enum' | 'properties' | 'map' | 'list';
 
 /** Management operations on an entity, as the schema reports them. */
 export type Operation = 'CREATE' | 'READ' | 'UPDATE' | 'DELETE';
@@ -76,12 +67,7 @@ export const TYPE_PREFIX = 'org.apache.qpid.dispatch';
 
 type Extras = Partial<Omit<AttributeType, 'name' | 'type' | 'doc' | 'values'>>;
 
-function attribute(
-  name: string,
-  type: ValueKind | readonly string[],
-  doc: string,
-  extras: Extras,
-): AttributeType {
+function attribute(name: string, type: ValueKind | readonly string[], doc: string, extras: Extras): AttributeType {
   return {
     name,
     doc,

@@ -57,7 +57,11 @@ export function nearestName(name: string, valid: Iterable<string>): string | und
       nearest = candidate;
     }
     const [short, long] = wanted.length < other.length ? [wanted, other] : [other, wanted];
-    if (short.length >= 4 && long.includes(short) && (containing === undefined || candidate.length < containing.length)) {
+    if (
+      short.length >= 4 &&
+      long.includes(short) &&
+      (containing === undefined || candidate.length < containing.length)
+    ) {
       containing = candidate;
     }
   }

@@ -263,7 +263,8 @@ export function convertValue(attribute: AttributeType, raw: unknown): Converted 
     case 'string':
     case 'path':
     case 'entityId': {
-      if (typeof raw === 'object' || typeof raw === 'function' || typeof raw === 'symbol') return refuse('must be text');
+      if (typeof raw === 'object' || typeof raw === 'function' || typeof raw === 'symbol')
+        return refuse('must be text');
       const text = String(raw);
       if (hasControlCharacter(text)) return refuse('contains a control character');
       if (attribute.required && text.trim() === '') return refuse('is empty');
@@ -296,13 +297,17 @@ export function convertValue(attribute: AttributeType, raw: unknown): Converted 
       const index = integerOf(raw);
       const tag = index === undefined ? undefined : values[index];
       if (tag !== undefined) return { value: tag };
-      return refuse('is not one of its values', nearestName(typeof raw === 'string' ? raw : '', [...values, ...Object.keys(valueAliases)]));
+      return refuse(
+        'is not one of its values',
+        nearestName(typeof raw === 'string' ? raw : '', [...values, ...Object.keys(valueAliases)]),
+      );
     }
     case 'properties':
     case 'map': {
       if (!isMap(raw)) return refuse('must be a map');
       const copy = structureOf(raw, { keys: 0 }, 0);
-      if (copy === undefined) return refuse('is too large, nested too deeply, or holds something that is no JSON value');
+      if (copy === undefined)
+        return refuse('is too large, nested too deeply, or holds something that is no JSON value');
       if (attribute.type === 'properties' && Object.keys(raw).some((key) => !/^[\x20-\x7e]+$/u.test(key))) {
         return refuse('has a key that is not plain ASCII');
       }

@@ -13,8 +13,20 @@ describe('schema', () => {
     assert.deepEqual(
       entityTypes.map(({ section }) => section),
       [
-        'router', 'sslProfile', 'authServicePlugin', 'listener', 'connector', 'log', 'address', 'linkRoute', 'autoLink',
-        'exchange', 'binding', 'console', 'policy', 'vhost',
+        'router',
+        'sslProfile',
+        'authServicePlugin',
+        'listener',
+        'connector',
+        'log',
+        'address',
+        'linkRoute',
+        'autoLink',
+        'exchange',
+        'binding',
+        'console',
+        'policy',
+        'vhost',
       ],
     );
   });
@@ -23,7 +35,10 @@ describe('schema', () => {
     const names = entityTypes.map(({ fullName }) => fullName);
     assert.equal(new Set(names).size, names.length);
     for (const type of entityTypes) {
-      const all = type.attributes.flatMap(({ name, deprecatedName }) => [name, ...(deprecatedName ? [deprecatedName] : [])]);
+      const all = type.attributes.flatMap(({ name, deprecatedName }) => [
+        name,
+        ...(deprecatedName ? [deprecatedName] : []),
+      ]);
       assert.equal(new Set(all).size, all.length, type.name);
     }
   });
@@ -38,7 +53,11 @@ describe('schema', () => {
   it('has a default that is a valid value of its attribute, wherever it has one', () => {
     for (const [type, attribute] of rows) {
       if (attribute.default === undefined || attribute.name === 'area') continue;
-      assert.deepEqual(convertValue(attribute, attribute.default), { value: attribute.default }, `${type.name}.${attribute.name}`);
+      assert.deepEqual(
+        convertValue(attribute, attribute.default),
+        { value: attribute.default },
+        `${type.name}.${attribute.name}`,
+      );
     }
   });
 

@@ -19,7 +19,11 @@ function valueOf(section: string, name: string, raw: unknown): unknown {
 
 describe('validateEntity', () => {
   it('gives valid attributes and the defaults of all others', () => {
-    const { value, given, problems } = validateEntity(type('connector'), { host: 'broker', port: 5671, 'verify-hostname': 'no' });
+    const { value, given, problems } = validateEntity(type('connector'), {
+      host: 'broker',
+      port: 5671,
+      'verify-hostname': 'no',
+    });
     assert.deepEqual(problems, []);
     assert.deepEqual([...given], ['host', 'port', 'verifyHostname']);
     assert.equal(value['port'], '5671');
@@ -45,7 +49,8 @@ describe('validateEntity', () => {
     assert.equal(valueOf('listener', 'role', 'route-container'), 'route-container');
     assert.equal(valueOf('listener', 'role', 2), 'route-container');
     assert.equal(valueOf('listener', 'role', 'interior'), 'inter-router');
-    for (const tag of ['Normal', 4, -1, 'constructor', '__proto__']) assert.equal(valueOf('listener', 'role', tag), 'bad-value');
+    for (const tag of ['Normal', 4, -1, 'constructor', '__proto__'])
+      assert.equal(valueOf('listener', 'role', tag), 'bad-value');
   });
 
   it('takes any scalar as text, but no structure and no control character', () => {
@@ -57,7 +62,7 @@ describe('validateEntity', () => {
 
   it('takes maps of JSON values with ASCII keys as properties', () => {
     assert.deepEqual(valueOf('listener', 'openProperties', { a: [1, { b: null }] }), { a: [1, { b: null }] });
-    for (const map of ['a', [1], { 'ä': 1 }, { a: () => 1 }, { a: Infinity }]) {
+    for (const map of ['a', [1], { ä: 1 }, { a: () => 1 }, { a: Infinity }]) {
       assert.equal(valueOf('listener', 'openProperties', map), 'bad-value');
     }
     let deep: unknown = 1;
@@ -94,7 +99,11 @@ describe('validateEntity', () => {
   });
 
   it('reports every mistake, each with the entry that it is about', () => {
-    const problems = problemsOf('autoLink', [['direction', 'inn'], ['phase', 10], ['bogus', 1]]);
+    const problems = problemsOf('autoLink', [
+      ['direction', 'inn'],
+      ['phase', 10],
+      ['bogus', 1],
+    ]);
     assert.deepEqual(
       problems.map(({ code, entry, attribute }) => [code, entry, attribute]),
       [
@@ -109,24 +118,39 @@ describe('validateEntity', () => {
   it('understands old names with a warning, and refuses both names together', () => {
     const { value, problems } = validateEntity(type('autoLink'), { addr: 'a', dir: 'in', externalAddr: 'q' });
     assert.deepEqual([value['address'], value['direction'], value['externalAddress']], ['a', 'in', 'q']);
-    assert.deepEqual(problems.map(({ severity, code, nearest }) => [severity, code, nearest]), [
-      ['warning', 'deprecated', 'address'],
-      ['warning', 'deprecated', 'direction'],
-      ['warning', 'deprecated', 'externalAddress'],
-    ]);
+    assert.deepEqual(
+      problems.map(({ severity, code, nearest }) => [severity, code, nearest]),
+      [
+        ['warning', 'deprecated', 'address'],
+        ['warning', 'deprecated', 'direction'],
+        ['warning', 'deprecated', 'externalAddress'],
+      ],
+    );
     const both = problemsOf('autoLink', { address: 'a', direction: 'in', dir: 'in' });
-    assert.deepEqual(both.map(({ severity, code }) => [severity, code]), [['error', 'old-and-new-name']]);
+    assert.deepEqual(
+      both.map(({ severity, code }) => [severity, code]),
+      [['error', 'old-and-new-name']],
+    );
   });
 
   it('warns of deprecated attributes and says what to write', () => {
     const [problem] = problemsOf('sslProfile', { passwordFile: '/etc/pw' });
-    assert.deepEqual([problem?.severity, problem?.code, problem?.hint], ['warning', 'deprecated', 'write password: file:PATH instead']);
+    assert.deepEqual(
+      [problem?.severity, problem?.code, problem?.hint],
+      ['warning', 'deprecated', 'write password: file:PATH instead'],
+    );
   });
 
   it('lets the last of several values count, with a warning', () => {
-    const { value, problems } = validateEntity(type('listener'), [['port', '1'], ['port', '2']]);
+    const { value, problems } = validateEntity(type('listener'), [
+      ['port', '1'],
+      ['port', '2'],
+    ]);
     assert.equal(value['port'], '2');
-    assert.deepEqual(problems.map(({ severity, code }) => [severity, code]), [['warning', 'repeated-attribute']]);
+    assert.deepEqual(
+      problems.map(({ severity, code }) => [severity, code]),
+      [['warning', 'repeated-attribute']],
+    );
   });
 
   it('never shows the value of a secret', () => {
@@ -136,9 +160,15 @@ describe('validateEntity', () => {
   });
 
   it('ignores in a file what the router reports, and refuses type and identity', () => {
-    assert.deepEqual(problemsOf('router', { area: '0' }).map(({ severity }) => severity), ['warning']);
+    assert.deepEqual(
+      problemsOf('router', { area: '0' }).map(({ severity }) => severity),
+      ['warning'],
+    );
     for (const name of ['type', 'identity']) {
-      assert.deepEqual(problemsOf('router', { [name]: 'x' }).map(({ severity, code }) => [severity, code]), [['error', 'not-settable']]);
+      assert.deepEqual(
+        problemsOf('router', { [name]: 'x' }).map(({ severity, code }) => [severity, code]),
+        [['error', 'not-settable']],
+      );
     }
   });
 
@@ -146,7 +176,10 @@ describe('validateEntity', () => {
     const { fullName } = type('address');
     assert.deepEqual(problemsOf('address', { type: fullName, prefix: 'a' }, 'create'), []);
     assert.equal(problemsOf('address', { type: 'listener', prefix: 'a' }, 'create')[0]?.code, 'not-settable');
-    assert.equal(problemsOf('autoLink', { operStatus: 'active', address: 'a', direction: 'in' }, 'create')[0]?.code, 'not-settable');
+    assert.equal(
+      problemsOf('autoLink', { operStatus: 'active', address: 'a', direction: 'in' }, 'create')[0]?.code,
+      'not-settable',
+    );
   });
 
   it('lets a request update what may be updated, without the rest and without defaults', () => {
@@ -165,13 +198,17 @@ describe('validateEntity', () => {
   it('meets any value of any attribute with a value or a problem', () => {
     const names = entityTypes.flatMap((entity) => entity.attributes.map(({ name }) => [entity.name, name] as const));
     fc.assert(
-      fc.property(fc.constantFrom(...names), fc.anything({ withBigInt: true, withNullPrototype: true }), ([entity, name], raw) => {
-        const { value, given, problems } = validateEntity(type(entity), [[name, raw]]);
-        if (raw === null || raw === undefined) return;
-        const judged = problems.some((problem) => problem.entry === 0);
-        assert.equal(given.has(name) || judged, true);
-        if (given.has(name)) assert.notEqual(value[name], undefined);
-      }),
+      fc.property(
+        fc.constantFrom(...names),
+        fc.anything({ withBigInt: true, withNullPrototype: true }),
+        ([entity, name], raw) => {
+          const { value, given, problems } = validateEntity(type(entity), [[name, raw]]);
+          if (raw === null || raw === undefined) return;
+          const judged = problems.some((problem) => problem.entry === 0);
+          assert.equal(given.has(name) || judged, true);
+          if (given.has(name)) assert.notEqual(value[name], undefined);
+        },
+      ),
       { numRuns: 2_000 },
     );
   });

@@ -19,7 +19,10 @@ function read(text: string): { sections: RawSection[]; problems: readonly Config
 function values(text: string): [string, Record<string, RawValue>][] {
   const { sections, problems } = read(text);
   assert.deepEqual(problems, []);
-  return sections.map(({ name, attributes }) => [name, Object.fromEntries(attributes.map(({ key, value }) => [key, value]))]);
+  return sections.map(({ name, attributes }) => [
+    name,
+    Object.fromEntries(attributes.map(({ key, value }) => [key, value])),
+  ]);
 }
 
 /** The value of `name:` followed by that text. */
@@ -49,10 +52,15 @@ host:0.0.0.0
   });
 
   it('knows the line of every section and attribute', () => {
-    const { sections } = read('\r\nrouter {\r\n  id: A\r\n}\r\n\r\nlistener {\r\n\r\n  port: 1\r\n}'.replaceAll('\r\n', '\n'));
+    const { sections } = read(
+      '\r\nrouter {\r\n  id: A\r\n}\r\n\r\nlistener {\r\n\r\n  port: 1\r\n}'.replaceAll('\r\n', '\n'),
+    );
     assert.deepEqual(
       sections.map(({ line, attributes }) => [line, attributes.map((attribute) => attribute.line)]),
-      [[2, [3]], [6, [8]]],
+      [
+        [2, [3]],
+        [6, [8]],
+      ],
     );
   });
 
@@ -82,7 +90,8 @@ host:0.0.0.0
   });
 
   it('keeps # in pattern, bindingKey and hostname, up to the first blank', () => {
-    const text = 'address {\n pattern: a/#/b.# # comment\n}\nvhost {\n hostname: #x\n}\nbinding {\n binding-key: # // all\n}';
+    const text =
+      'address {\n pattern: a/#/b.# # comment\n}\nvhost {\n hostname: #x\n}\nbinding {\n binding-key: # // all\n}';
     assert.deepEqual(values(text), [
       ['address', { pattern: 'a/#/b.#' }],
       ['vhost', { hostname: '#x' }],
@@ -91,7 +100,9 @@ host:0.0.0.0
   });
 
   it('notes where a comment ended a value, and whether without a blank', () => {
-    const [section] = read('connector {\n saslPassword: abc#def\n host: abc # def\n name: abc\n role: abc // x\n}').sections;
+    const [section] = read(
+      'connector {\n saslPassword: abc#def\n host: abc # def\n name: abc\n role: abc // x\n}',
+    ).sections;
     assert.deepEqual(
       section?.attributes.map(({ value, comment }) => [value, comment]),
       [
@@ -104,10 +115,15 @@ host:0.0.0.0
   });
 
   it('reads escapes outside of quotes as the old router did, and keeps what it refused', () => {
-    const [section] = read(String.raw`a {` + '\n' + String.raw` name: a\\b` + '\n' + String.raw` host: C:\xampp` + '\n}').sections;
+    const [section] = read(
+      String.raw`a {` + '\n' + String.raw` name: a\\b` + '\n' + String.raw` host: C:\xampp` + '\n}',
+    ).sections;
     assert.deepEqual(
       section?.attributes.map(({ value, escaped }) => [value, escaped]),
-      [['a\\b', true], [String.raw`C:\xampp`, undefined]],
+      [
+        ['a\\b', true],
+        [String.raw`C:\xampp`, undefined],
+      ],
     );
   });
 
@@ -121,7 +137,8 @@ host:0.0.0.0
       '{ host: 0.0.0.0  port: 5672\n role: normal\n}',
       '{ host: 0.0.0.0\n port: 5672\n role: normal }',
       '\n{ host: 0.0.0.0\n port: 5672\n role: normal\n}',
-    ]) assert.deepEqual(values(`listener ${body}`), expected, body);
+    ])
+      assert.deepEqual(values(`listener ${body}`), expected, body);
   });
 
   it('does not take env: or a scheme for an attribute on such a line', () => {
@@ -147,14 +164,27 @@ host:0.0.0.0
   });
 
   it('takes the last line of a section with the closing brace after a blank', () => {
-    assert.deepEqual(values('listener {\n port: 5672 } # end\nrouter {\n}'), [['listener', { port: '5672' }], ['router', {}]]);
+    assert.deepEqual(values('listener {\n port: 5672 } # end\nrouter {\n}'), [
+      ['listener', { port: '5672' }],
+      ['router', {}],
+    ]);
   });
 });
 
 describe('.conf grammar: mistakes', () => {
   const cases: readonly (readonly [what: string, text: string, line: number, message: RegExp])[] = [
-    ['a missing brace at the end', 'router {\n id: A\n', 1, /a '\}' is missing: the section 'router' goes on to the end/u],
-    ['a missing brace before the next section', 'router {\n id: A\nlistener {\n}\n', 1, /'router' is still open at line 3/u],
+    [
+      'a missing brace at the end',
+      'router {\n id: A\n',
+      1,
+      /a '\}' is missing: the section 'router' goes on to the end/u,
+    ],
+    [
+      'a missing brace before the next section',
+      'router {\n id: A\nlistener {\n}\n',
+      1,
+      /'router' is still open at line 3/u,
+    ],
     ['a brace too many', 'router {\n}\n}\n', 3, /this '\}' closes nothing/u],
     ['a missing colon', 'router {\n id A\n}', 2, /a colon is missing after 'id'/u],
     ['a missing value', 'router {\n id:\n}', 2, /'id' of 'router' has no value/u],
@@ -173,24 +203,42 @@ describe('.conf grammar: mistakes', () => {
   for (const [what, text, line, message] of cases) {
     it(`reports ${what} with its line, and nothing else`, () => {
       const { problems } = read(text);
-      assert.deepEqual(problems.map((problem) => [problem.severity, problem.line]), [['error', line]]);
+      assert.deepEqual(
+        problems.map((problem) => [problem.severity, problem.line]),
+        [['error', line]],
+      );
       assert.match(problems[0]!.message, message);
     });
   }
 
   it('goes on behind a mistake', () => {
     const { sections, problems } = read('router {\n id A\n mode: x\n}\nlistener {\n port 1\n host: y\n}');
-    assert.deepEqual(problems.map(({ line }) => line), [2, 6]);
-    assert.deepEqual(sections.map(({ attributes }) => attributes.map(({ key }) => key)), [['mode'], ['host']]);
+    assert.deepEqual(
+      problems.map(({ line }) => line),
+      [2, 6],
+    );
+    assert.deepEqual(
+      sections.map(({ attributes }) => attributes.map(({ key }) => key)),
+      [['mode'], ['host']],
+    );
   });
 
   it('warns of what is lost behind the first blank of a pattern', () => {
     const { problems } = read('address {\n pattern: a b\n}');
-    assert.deepEqual(problems.map(({ severity, line, found }) => [severity, line, found]), [['warning', 2, 'b']]);
+    assert.deepEqual(
+      problems.map(({ severity, line, found }) => [severity, line, found]),
+      [['warning', 2, 'b']],
+    );
   });
 
   it('shows no password of a line that it does not understand, however it is spelt', () => {
-    for (const line of ['saslPassword hunter2', 'saslPasword hunter2', 'password = hunter2', 'conectionString hunter2', '= SharedAccessKey=hunter2']) {
+    for (const line of [
+      'saslPassword hunter2',
+      'saslPasword hunter2',
+      'password = hunter2',
+      'conectionString hunter2',
+      '= SharedAccessKey=hunter2',
+    ]) {
       const { problems } = read(`connector {\n ${line}\n}`);
       assert.equal(problems.length, 1, line);
       assert.doesNotMatch(JSON.stringify(problems), /hunter2/u, line);
@@ -235,10 +283,13 @@ describe('.conf grammar: maps', () => {
   });
 
   it('goes on with the section behind the map', () => {
-    assert.deepEqual(values('listener {\n openProperties: {\n a: 1\n }\n port: 1\n}\nlistener { openProperties { b: 2 } port: 2 }'), [
-      ['listener', { openProperties: { a: 1 }, port: '1' }],
-      ['listener', { openProperties: { b: 2 }, port: '2' }],
-    ]);
+    assert.deepEqual(
+      values('listener {\n openProperties: {\n a: 1\n }\n port: 1\n}\nlistener { openProperties { b: 2 } port: 2 }'),
+      [
+        ['listener', { openProperties: { a: 1 }, port: '1' }],
+        ['listener', { openProperties: { b: 2 }, port: '2' }],
+      ],
+    );
   });
 
   it('reports what it does not understand, and where', () => {
@@ -250,7 +301,11 @@ describe('.conf grammar: maps', () => {
       ['{\n a: "1\n }', 3, /a quote is opened/u],
     ] as const) {
       const { problems } = read(`vhost {\n groups: ${text}\n}`);
-      assert.deepEqual(problems.map((problem) => problem.line), [line], text);
+      assert.deepEqual(
+        problems.map((problem) => problem.line),
+        [line],
+        text,
+      );
       assert.match(problems[0]!.message, message);
     }
     const { problems } = read('vhost {\n groups: {\n a: [ 1\n}\n');
@@ -260,7 +315,10 @@ describe('.conf grammar: maps', () => {
   it('warns of a key that stands twice, and takes the last', () => {
     const { sections, problems } = read('vhost {\n groups: {\n a: 1\n a: 2\n }\n}');
     assert.deepEqual(sections[0]?.attributes[0]?.value, { a: 2 });
-    assert.deepEqual(problems.map(({ severity, line }) => [severity, line]), [['warning', 4]]);
+    assert.deepEqual(
+      problems.map(({ severity, line }) => [severity, line]),
+      [['warning', 4]],
+    );
   });
 
   it('bounds the nesting', () => {

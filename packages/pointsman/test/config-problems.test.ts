@@ -17,7 +17,9 @@ function saved(name: string, text: string): string {
 }
 
 describe('formatProblems', () => {
-  const result = readConfig('listener {\n  prot: 5672\n  role: norml\n}\nconnector { maxFrameSize: 1 }', { path: 'etc/a.conf' });
+  const result = readConfig('listener {\n  prot: 5672\n  role: norml\n}\nconnector { maxFrameSize: 1 }', {
+    path: 'etc/a.conf',
+  });
   assert.ok(!result.ok);
   const { problems } = result;
 
@@ -60,13 +62,23 @@ etc/a.conf:5: warning: 'maxFrameSize' of connector is raised to 512
 
 describe('safeText', () => {
   it('hides what follows a word that announces a secret, spelt in whatever way', () => {
-    for (const text of ['password: x', 'saslPassword x', 'sasl-password=x', 'pasword x', 'paswsord x', 'conectionString: x', 'Endpoint=sb://n;SharedAccessKey=x', 'PWD x']) {
+    for (const text of [
+      'password: x',
+      'saslPassword x',
+      'sasl-password=x',
+      'pasword x',
+      'paswsord x',
+      'conectionString: x',
+      'Endpoint=sb://n;SharedAccessKey=x',
+      'PWD x',
+    ]) {
       assert.match(safeText(text), /\[hidden\]$/u, text);
     }
   });
 
   it('leaves alone what is none', () => {
-    for (const text of ['port: 5672', 'password', 'direction: inn', 'passenger/x', 'SharedAccessKeyName=Root']) assert.equal(safeText(text), text);
+    for (const text of ['port: 5672', 'password', 'direction: inn', 'passenger/x', 'SharedAccessKeyName=Root'])
+      assert.equal(safeText(text), text);
   });
 
   it('gives no control character to a terminal, and no more than a line', () => {
@@ -77,7 +89,14 @@ describe('safeText', () => {
 
 describe('configFormatOf', () => {
   it('goes by the ending of the name', () => {
-    assert.deepEqual(['a.conf', 'a', 'a.JSON', 'a.yaml', 'b.yml', 'json'].map(configFormatOf), ['conf', 'conf', 'json', 'yaml', 'yaml', 'conf']);
+    assert.deepEqual(['a.conf', 'a', 'a.JSON', 'a.yaml', 'b.yml', 'json'].map(configFormatOf), [
+      'conf',
+      'conf',
+      'json',
+      'yaml',
+      'yaml',
+      'conf',
+    ]);
   });
 });
 
@@ -96,7 +115,9 @@ describe('loadConfig', () => {
       assert.equal(file, path);
       return config;
     });
-    const [conf, yaml, json] = configs.map((config) => JSON.parse(JSON.stringify(config).replaceAll(/"line":\d+/gu, '"line":0')) as unknown);
+    const [conf, yaml, json] = configs.map(
+      (config) => JSON.parse(JSON.stringify(config).replaceAll(/"line":\d+/gu, '"line":0')) as unknown,
+    );
     assert.deepEqual(yaml, conf);
     assert.deepEqual(json, conf);
   });
@@ -121,7 +142,10 @@ describe('loadConfig', () => {
     ] as const) {
       const result = loadConfig(path);
       assert.ok(!result.ok);
-      assert.deepEqual(result.problems.map(({ severity, line, file }) => [severity, line, file]), [['error', undefined, path]]);
+      assert.deepEqual(
+        result.problems.map(({ severity, line, file }) => [severity, line, file]),
+        [['error', undefined, path]],
+      );
       assert.match(result.problems[0]!.message, message);
     }
   });

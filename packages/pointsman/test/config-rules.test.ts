@@ -17,7 +17,9 @@ interface Reading {
 
 function read(text: string, options: Partial<ReadOptions> = {}): Reading {
   const result = readConfig(text, { path: 'a.conf', secrets, generateId: (mode) => `${mode}-1`, ...options });
-  return result.ok ? { config: result.config, problems: result.warnings } : { config: undefined, problems: result.problems };
+  return result.ok
+    ? { config: result.config, problems: result.warnings }
+    : { config: undefined, problems: result.problems };
 }
 
 /** A configuration in which nothing is wrong. */
@@ -67,13 +69,18 @@ describe('the model', () => {
   });
 
   it('fills in defaults, and what numbers out of the ordinary stand for', () => {
-    const { listeners: [plain, odd] } = accepted(
+    const {
+      listeners: [plain, odd],
+    } = accepted(
       'listener { port: amqps }\nlistener { host: "[::1]" port: 0 maxSessions: 0 linkCapacity: 0 maxSessionFrames: 0 idleTimeoutSeconds: 0 }',
     );
     assert.equal(plain?.host, '');
     assert.equal(plain.port, 5671);
     assert.deepEqual(plain.idleTimeOut, { advertisedMs: 8_000, enforcedMs: 16_000 });
-    assert.deepEqual([plain.linkCapacity, plain.maxSessions, plain.maxFrameSize, plain.maxSessionFrames], [250, 32_768, 16_384, undefined]);
+    assert.deepEqual(
+      [plain.linkCapacity, plain.maxSessions, plain.maxFrameSize, plain.maxSessionFrames],
+      [250, 32_768, 16_384, undefined],
+    );
     assert.equal(odd?.host, '::1');
     assert.equal(odd.port, 0);
     assert.deepEqual(odd.idleTimeOut, { advertisedMs: undefined, enforcedMs: undefined });
@@ -87,8 +94,14 @@ describe('the model', () => {
       log { module: AGENT enable: info }
       connector { host: x port: 1 }`);
     assert.equal(config.listeners[0]?.name, 'listener/h:amqp');
-    assert.deepEqual(config.connectors.map(({ name }) => name), ['broker', 'connector/x:1']);
-    assert.deepEqual(config.autoLinks.map(({ name }) => name), ['autoLink/0', 'autoLink/1']);
+    assert.deepEqual(
+      config.connectors.map(({ name }) => name),
+      ['broker', 'connector/x:1'],
+    );
+    assert.deepEqual(
+      config.autoLinks.map(({ name }) => name),
+      ['autoLink/0', 'autoLink/1'],
+    );
     assert.equal(config.logs[0]?.name, 'log/AGENT');
   });
 
@@ -97,8 +110,20 @@ describe('the model', () => {
       address { prefix: r ingressPhase: 2 egressPhase: 3 }
       autoLink { address: q direction: in connection: broker externalAddress: x }
       autoLink { address: q direction: out connection: broker }`);
-    assert.deepEqual(config.addresses.map(({ ingressPhase, egressPhase }) => [ingressPhase, egressPhase]), [[0, 1], [2, 3]]);
-    assert.deepEqual(config.autoLinks.map(({ phase, externalAddress }) => [phase, externalAddress]), [[1, 'x'], [0, 'q']]);
+    assert.deepEqual(
+      config.addresses.map(({ ingressPhase, egressPhase }) => [ingressPhase, egressPhase]),
+      [
+        [0, 1],
+        [2, 3],
+      ],
+    );
+    assert.deepEqual(
+      config.autoLinks.map(({ phase, externalAddress }) => [phase, externalAddress]),
+      [
+        [1, 'x'],
+        [0, 'q'],
+      ],
+    );
   });
 
   it('reads the levels of a log section', () => {
@@ -123,7 +148,10 @@ describe('rules: names', () => {
 
   it('refuse two listeners without names on one port, but not on port 0', () => {
     assert.match(only('listener { port: 5672 }\nlistener { port: 5672 }').message, /the same as the one at line 1/u);
-    assert.match(only('listener { port: amqp }\nlistener { name: x port: 5672 }').message, /listens where the one at line 1 does/u);
+    assert.match(
+      only('listener { port: amqp }\nlistener { name: x port: 5672 }').message,
+      /listens where the one at line 1 does/u,
+    );
     const { listeners } = accepted('listener { port: 0 }\nlistener { port: 0 }\nlistener { port: 0 }');
     assert.equal(new Set(listeners.map(({ name }) => name)).size, 3);
   });
@@ -131,7 +159,10 @@ describe('rules: names', () => {
   it('refuse a second router or policy section, and a second one for a log module', () => {
     assert.match(only('router { id: a }\nrouter { id: b }').message, /a second router section/u);
     assert.match(only('policy { }\npolicy { }').message, /a second policy section/u);
-    assert.match(only('log { module: AGENT }\nlog { module: AGENT }').message, /a second log section for module AGENT/u);
+    assert.match(
+      only('log { module: AGENT }\nlog { module: AGENT }').message,
+      /a second log section for module AGENT/u,
+    );
     accepted('log { module: AGENT }\nlog { module: SERVER }');
   });
 
@@ -158,8 +189,12 @@ describe('rules: router', () => {
   });
 
   it('refuse roles that do not go with the mode', () => {
-    const message = (mode: string, connection: string): string => only(`router { mode: ${mode} }\n${connection}`, everything).message;
-    assert.match(message('standalone', 'listener { role: inter-router }'), /has role inter-router, but the router is a standalone one/u);
+    const message = (mode: string, connection: string): string =>
+      only(`router { mode: ${mode} }\n${connection}`, everything).message;
+    assert.match(
+      message('standalone', 'listener { role: inter-router }'),
+      /has role inter-router, but the router is a standalone one/u,
+    );
     assert.match(message('standalone', 'connector { role: edge }'), /standalone/u);
     assert.match(message('edge', 'connector { role: inter-router }'), /needs mode: interior/u);
     assert.match(message('edge', 'listener { role: edge }'), /needs mode: interior/u);
@@ -167,13 +202,18 @@ describe('rules: router', () => {
   });
 
   it('take interior for inter-router as a role', () => {
-    assert.equal(accepted('router { mode: interior }\nlistener { role: interior }', everything).listeners[0]?.role, 'inter-router');
+    assert.equal(
+      accepted('router { mode: interior }\nlistener { role: interior }', everything).listeners[0]?.role,
+      'inter-router',
+    );
   });
 });
 
 describe('rules: references', () => {
   it('refuse an sslProfile that does not exist, and name those that do', () => {
-    const problem = only('sslProfile { name: azure-tls }\nsslProfile { name: other }\nconnector { sslProfile: azure_tls }');
+    const problem = only(
+      'sslProfile { name: azure-tls }\nsslProfile { name: other }\nconnector { sslProfile: azure_tls }',
+    );
     assert.equal(problem.line, 3);
     assert.equal(problem.found, 'azure_tls');
     assert.equal(problem.allowed, 'azure-tls, other');
@@ -190,7 +230,9 @@ describe('rules: references', () => {
   });
 
   it('do not let a made-up name be referred to', () => {
-    const problem = only('connector { role: route-container host: x port: 1 }\nautoLink { address: a direction: out connection: "connector/x:1" }');
+    const problem = only(
+      'connector { role: route-container host: x port: 1 }\nautoLink { address: a direction: out connection: "connector/x:1" }',
+    );
     assert.match(problem.allowed ?? '', /no connector or listener with a name/u);
   });
 
@@ -211,8 +253,14 @@ describe('rules: openProperties', () => {
     for (const key of ['product', 'version', 'failover-server-list', 'network-host', 'port', 'qd.x', 'x-opt-qd.y']) {
       assert.match(only(`listener {\n openProperties: { "${key}": 1 }\n}`).message, /is reserved/u, key);
     }
-    assert.match(only('router { mode: interior }\nlistener { role: inter-router openProperties: { a: 1 } }', everything).message, /cannot be given for role inter-router/u);
-    assert.deepEqual(accepted('listener { openProperties: { a: 1, hostname: x } }').listeners[0]?.openProperties, { a: 1, hostname: 'x' });
+    assert.match(
+      only('router { mode: interior }\nlistener { role: inter-router openProperties: { a: 1 } }', everything).message,
+      /cannot be given for role inter-router/u,
+    );
+    assert.deepEqual(accepted('listener { openProperties: { a: 1, hostname: x } }').listeners[0]?.openProperties, {
+      a: 1,
+      hostname: 'x',
+    });
   });
 });
 
@@ -225,7 +273,12 @@ describe('rules: addresses and links', () => {
   });
 
   it('refuse two address sections for the same addresses, however they are spelt', () => {
-    for (const [a, b] of [['prefix: a/b', 'prefix: a.b'], ['prefix: a', 'pattern: a/#'], ['pattern: a/#/*', 'pattern: a.*.#'], ['pattern: #/#', 'pattern: #']]) {
+    for (const [a, b] of [
+      ['prefix: a/b', 'prefix: a.b'],
+      ['prefix: a', 'pattern: a/#'],
+      ['pattern: a/#/*', 'pattern: a.*.#'],
+      ['pattern: #/#', 'pattern: #'],
+    ]) {
       const problem = only(`address { ${a} }\naddress { ${b} }`);
       assert.equal(problem.line, 2);
       assert.match(problem.message, /covers the same addresses as the one at line 1/u);
@@ -234,13 +287,18 @@ describe('rules: addresses and links', () => {
   });
 
   it('allow link routes for the same addresses in both directions', () => {
-    accepted(`${BROKER}linkRoute { prefix: a direction: in connection: broker }\nlinkRoute { prefix: a direction: out connection: broker }`);
+    accepted(
+      `${BROKER}linkRoute { prefix: a direction: in connection: broker }\nlinkRoute { prefix: a direction: out connection: broker }`,
+    );
   });
 
   it('want exactly one of connection and containerId', () => {
     for (const link of ['autoLink { address: a direction: out', 'linkRoute { prefix: a direction: in']) {
       assert.match(only(`${BROKER}${link} }`).message, /does not say which connection it uses/u);
-      assert.match(only(`${BROKER}${link} connection: broker containerId: c }`).message, /both 'connection' and 'containerId'/u);
+      assert.match(
+        only(`${BROKER}${link} connection: broker containerId: c }`).message,
+        /both 'connection' and 'containerId'/u,
+      );
       accepted(`${link} containerId: c }`);
     }
   });
@@ -256,7 +314,12 @@ describe('rules: addresses and links', () => {
     assert.equal(problem.severity, 'warning');
     assert.match(problem.message, /receivers attach at phase 0 and get none/u);
     assert.match(problem.hint ?? '', /waypoint: yes/u);
-    assert.match(only(`${BROKER}address { prefix: q ingressPhase: 1 }\nautoLink { address: q.x direction: out connection: broker }`).message, /senders send at phase 1/u);
+    assert.match(
+      only(
+        `${BROKER}address { prefix: q ingressPhase: 1 }\nautoLink { address: q.x direction: out connection: broker }`,
+      ).message,
+      /senders send at phase 1/u,
+    );
   });
 
   it('do not warn of one that brings in what another takes out, nor of one with the right phase', () => {
@@ -268,15 +331,29 @@ describe('rules: addresses and links', () => {
   });
 
   it('refuse fallback together with phases', () => {
-    assert.match(only('address { prefix: a enableFallback: yes waypoint: yes }', everything).message, /enableFallback together with waypoint/u);
-    assert.match(only('autoLink { address: a direction: out containerId: c fallback: yes phase: 1 }', everything).message, /has no phase/u);
-    accepted('address { prefix: a enableFallback: yes }\nautoLink { address: a direction: in containerId: c fallback: yes }', everything);
+    assert.match(
+      only('address { prefix: a enableFallback: yes waypoint: yes }', everything).message,
+      /enableFallback together with waypoint/u,
+    );
+    assert.match(
+      only('autoLink { address: a direction: out containerId: c fallback: yes phase: 1 }', everything).message,
+      /has no phase/u,
+    );
+    accepted(
+      'address { prefix: a enableFallback: yes }\nautoLink { address: a direction: in containerId: c fallback: yes }',
+      everything,
+    );
   });
 });
 
 describe('rules: connections', () => {
   it('refuse hosts that are none, and say what the host is', () => {
-    for (const [host, nearest] of [['"amqps://x.example:5671"', 'x.example'], ['x.example:5671', 'x.example'], ['x.example/q', undefined], ['x name: y', undefined]]) {
+    for (const [host, nearest] of [
+      ['"amqps://x.example:5671"', 'x.example'],
+      ['x.example:5671', 'x.example'],
+      ['x.example/q', undefined],
+      ['x name: y', undefined],
+    ]) {
       const problem = only(`connector {\n host: ${host}\n}`);
       assert.equal(problem.line, 2);
       assert.equal(problem.nearest, nearest);
@@ -289,25 +366,37 @@ describe('rules: connections', () => {
   });
 
   it('take ports by number and by name, and suggest the name that was meant', () => {
-    for (const [port, number] of [['amqp', 5672], ['amqps', 5671], ['65535', 65_535]] as const) {
+    for (const [port, number] of [
+      ['amqp', 5672],
+      ['amqps', 5671],
+      ['65535', 65_535],
+    ] as const) {
       assert.equal(accepted(`connector { port: ${port} }`).connectors[0]?.port, number);
     }
     assert.equal(only('listener { port: ampqs }').nearest, 'amqps');
-    for (const port of ['65536', '-1', '1.5', '5672}x', 'constructor']) assert.match(only(`listener {\n port: ${port}\n}`).message, /is no port/u);
+    for (const port of ['65536', '-1', '1.5', '5672}x', 'constructor'])
+      assert.match(only(`listener {\n port: ${port}\n}`).message, /is no port/u);
     assert.match(only('connector { port: 0 }').allowed ?? '', /from 1 to 65535/u);
   });
 
   it('raise a small frame size, with a warning', () => {
     const { config, problems } = read('listener { maxFrameSize: 100 }');
     assert.equal(config?.listeners[0]?.maxFrameSize, 512);
-    assert.deepEqual(problems.map(({ severity }) => severity), ['warning']);
+    assert.deepEqual(
+      problems.map(({ severity }) => severity),
+      ['warning'],
+    );
   });
 
   it('want a certificate for a listener with TLS, and an sslProfile for one that insists on it', () => {
     assert.match(only('sslProfile { name: p }\nlistener { sslProfile: p }').message, /has no certificate to show/u);
     assert.match(only('listener { requireSsl: yes }').message, /needs an sslProfile/u);
     assert.match(only('listener { saslMechanisms: EXTERNAL ANONYMOUS }').message, /EXTERNAL .* needs an sslProfile/u);
-    assert.equal(accepted('sslProfile { name: p certFile: c }\nlistener { sslProfile: p requireSsl: yes }').listeners[0]?.requireEncryption, true);
+    assert.equal(
+      accepted('sslProfile { name: p certFile: c }\nlistener { sslProfile: p requireSsl: yes }').listeners[0]
+        ?.requireEncryption,
+      true,
+    );
   });
 
   it('refuse an sslProfile that does not fit together', () => {
@@ -316,7 +405,10 @@ describe('rules: connections', () => {
     assert.match(only('sslProfile { name: p uidFormat: cx }').message, /a letter that stands for nothing/u);
     assert.equal(only('sslProfile { certFile: c }').severity, 'warning');
     const both = read('sslProfile { name: p certFile: c password: env:KEY passwordFile: /pw }').problems;
-    assert.deepEqual(both.map(({ severity }) => severity), ['warning', 'error']);
+    assert.deepEqual(
+      both.map(({ severity }) => severity),
+      ['warning', 'error'],
+    );
   });
 
   it('take trustedCertsFile with a warning', () => {
@@ -327,7 +419,10 @@ describe('rules: connections', () => {
     assert.equal(only('connector { saslMechanisms: ANONYMUS }').nearest, 'ANONYMOUS');
     assert.equal(only('connector { saslMechanisms: SCRAM-SHA-1 }').severity, 'error');
     const { config, problems } = read('connector { saslMechanisms: scram-sha-256 anonymous }');
-    assert.deepEqual(problems.map(({ severity }) => severity), ['warning']);
+    assert.deepEqual(
+      problems.map(({ severity }) => severity),
+      ['warning'],
+    );
     assert.deepEqual(config?.connectors[0]?.saslMechanisms, ['ANONYMOUS']);
     assert.match(only('listener { saslMechanisms: PLAIN }').message, /PLAIN .* not supported yet/u);
   });
@@ -335,7 +430,10 @@ describe('rules: connections', () => {
   it('want a user name and a password for PLAIN', () => {
     assert.match(only('connector { saslMechanisms: PLAIN }').message, /no saslUsername and no saslPassword/u);
     assert.equal(only('connector { saslUsername: u }').severity, 'warning');
-    assert.match(only('connector { saslMechanisms: ANONYMOUS saslUsername: u saslPassword: env:KEY }').message, /do not include PLAIN/u);
+    assert.match(
+      only('connector { saslMechanisms: ANONYMOUS saslUsername: u saslPassword: env:KEY }').message,
+      /do not include PLAIN/u,
+    );
   });
 
   it('check the parts of messages to log', () => {
@@ -370,10 +468,24 @@ describe('rules: Service Bus', () => {
   });
 
   it('recognise the hosts of all clouds', () => {
-    for (const host of ['ns.servicebus.windows.net', 'NS.ServiceBus.Windows.net', 'ns.servicebus.usgovcloudapi.net', 'ns.servicebus.chinacloudapi.cn', 'ns.servicebus.cloudapi.de']) {
-      assert.equal(accepted(cloud(CREDENTIALS).replace('ns.servicebus.windows.net', host)).connectors[0]?.serviceBus, true, host);
+    for (const host of [
+      'ns.servicebus.windows.net',
+      'NS.ServiceBus.Windows.net',
+      'ns.servicebus.usgovcloudapi.net',
+      'ns.servicebus.chinacloudapi.cn',
+      'ns.servicebus.cloudapi.de',
+    ]) {
+      assert.equal(
+        accepted(cloud(CREDENTIALS).replace('ns.servicebus.windows.net', host)).connectors[0]?.serviceBus,
+        true,
+        host,
+      );
     }
-    assert.equal(accepted(cloud(CREDENTIALS).replace('ns.servicebus.windows.net', 'servicebus.windows.net.example')).connectors[0]?.serviceBus, false);
+    assert.equal(
+      accepted(cloud(CREDENTIALS).replace('ns.servicebus.windows.net', 'servicebus.windows.net.example')).connectors[0]
+        ?.serviceBus,
+      false,
+    );
   });
 
   it('imply TLS: in-band on 5672, from the first byte elsewhere', () => {
@@ -386,7 +498,12 @@ describe('rules: Service Bus', () => {
     assert.deepEqual(tls('port: amqps;sslProfile: p'), [5671, 'first']);
     assert.deepEqual(tls('port: amqp'), [5672, 'in-band']);
     assert.deepEqual(tls('port: 5672;sslProfile: p'), [5672, 'in-band']);
-    assert.deepEqual(accepted('sslProfile { name: p }\nconnector { sslProfile: p }\nconnector { host: x }').connectors.map((c) => c.tls), ['first', 'none']);
+    assert.deepEqual(
+      accepted('sslProfile { name: p }\nconnector { sslProfile: p }\nconnector { host: x }').connectors.map(
+        (c) => c.tls,
+      ),
+      ['first', 'none'],
+    );
   });
 
   it('advertise two minutes where nothing is set, and refuse what Service Bus would refuse', () => {
@@ -395,9 +512,15 @@ describe('rules: Service Bus', () => {
     assert.deepEqual(idle('idleTimeoutSeconds: 120'), { advertisedMs: 60_000, enforcedMs: 120_000 });
     assert.deepEqual(idle('idleTimeoutSeconds: 20'), { advertisedMs: 10_000, enforcedMs: 20_000 });
     assert.deepEqual(idle('idleTimeoutSeconds: 0'), { advertisedMs: undefined, enforcedMs: undefined });
-    for (const text of [cloud(`${CREDENTIALS};idleTimeoutSeconds: 16`), AZURE.replace('}', '  idleTimeoutSeconds: 16\n}')]) {
+    for (const text of [
+      cloud(`${CREDENTIALS};idleTimeoutSeconds: 16`),
+      AZURE.replace('}', '  idleTimeoutSeconds: 16\n}'),
+    ]) {
       const problem = only(text);
-      assert.equal(problem.message, 'idleTimeoutSeconds: 16 would advertise 8000 ms; Service Bus refuses anything under 10000 ms');
+      assert.equal(
+        problem.message,
+        'idleTimeoutSeconds: 16 would advertise 8000 ms; Service Bus refuses anything under 10000 ms',
+      );
       assert.equal(problem.hint, 'write 120 (advertises 60000 ms), or leave it out');
     }
   });
@@ -415,7 +538,12 @@ describe('rules: Service Bus', () => {
   it('refuse to send to a subscription or a dead-letter queue', () => {
     const link = (direction: string, node: string): string =>
       `${AZURE}address { prefix: a waypoint: yes }\nautoLink {\n address: a\n direction: ${direction}\n connection: azure\n externalAddress: ${node}\n}`;
-    for (const node of ['t/Subscriptions/s', 't/subscriptions/s', 'q/$DeadLetterQueue', 't/Subscriptions/s/$deadletterqueue']) {
+    for (const node of [
+      't/Subscriptions/s',
+      't/subscriptions/s',
+      'q/$DeadLetterQueue',
+      't/Subscriptions/s/$deadletterqueue',
+    ]) {
       const problem = only(link('out', node));
       assert.equal(problem.severity, 'error');
       assert.equal(problem.line, 11);
@@ -426,18 +554,32 @@ describe('rules: Service Bus', () => {
   });
 
   it('warn of the same towards a host that only might be a namespace', () => {
-    const problem = only(`${BROKER}autoLink { address: a direction: out connection: broker externalAddress: t/Subscriptions/s }`);
+    const problem = only(
+      `${BROKER}autoLink { address: a direction: out connection: broker externalAddress: t/Subscriptions/s }`,
+    );
     assert.equal(problem.severity, 'warning');
   });
 });
 
 describe('what is not there yet', () => {
   const refused: readonly string[] = [
-    'router { mode: interior }', 'router { mode: edge }', 'listener { role: inter-router }', 'connector { role: edge }',
-    'listener { http: yes }', 'listener { httpRootDir: /www }', 'listener { multiTenant: yes }', 'listener { failoverUrls: x }',
-    'listener { policyVhost: x }', 'connector { policyVhost: x }', 'address { prefix: a enableFallback: yes }',
-    'autoLink { address: a direction: out containerId: c fallback: yes }', 'authServicePlugin { name: a host: x }',
-    'exchange { address: a }', 'vhost { hostname: x }', 'policy { maxConnections: 10 }', 'policy { enableVhostPolicy: yes }',
+    'router { mode: interior }',
+    'router { mode: edge }',
+    'listener { role: inter-router }',
+    'connector { role: edge }',
+    'listener { http: yes }',
+    'listener { httpRootDir: /www }',
+    'listener { multiTenant: yes }',
+    'listener { failoverUrls: x }',
+    'listener { policyVhost: x }',
+    'connector { policyVhost: x }',
+    'address { prefix: a enableFallback: yes }',
+    'autoLink { address: a direction: out containerId: c fallback: yes }',
+    'authServicePlugin { name: a host: x }',
+    'exchange { address: a }',
+    'vhost { hostname: x }',
+    'policy { maxConnections: 10 }',
+    'policy { enableVhostPolicy: yes }',
   ];
   for (const text of refused) {
     it(`is refused for just that reason: ${text}`, () => {
@@ -448,13 +590,20 @@ describe('what is not there yet', () => {
   }
 
   it('is accepted where it is switched off, and warned of where nobody relies on it', () => {
-    accepted('policy { maxConnections: 65535 enableVhostPolicy: no maxMessageSize: 0 }\nlistener { http: no multiTenant: no healthz: yes }');
+    accepted(
+      'policy { maxConnections: 65535 enableVhostPolicy: no maxMessageSize: 0 }\nlistener { http: no multiTenant: no healthz: yes }',
+    );
     assert.equal(only('listener { messageLoggingComponents: all }').severity, 'warning');
   });
 
   it('is refused once for each place where it stands', () => {
-    const { problems } = read('router { mode: interior }\nlistener { role: inter-router port: 1 }\nlistener { role: edge port: 2 }');
-    assert.deepEqual(problems.map(({ line }) => line), [1, 2, 3]);
+    const { problems } = read(
+      'router { mode: interior }\nlistener { role: inter-router port: 1 }\nlistener { role: edge port: 2 }',
+    );
+    assert.deepEqual(
+      problems.map(({ line }) => line),
+      [1, 2, 3],
+    );
   });
 });
 
@@ -478,7 +627,13 @@ ${BROKER}autoLink {
     assert.equal(config, undefined);
     assert.deepEqual(
       problems.map(({ line, nearest }) => [line, nearest]),
-      [[2, 'standalone'], [4, 'listener'], [7, 'port'], [8, 'amqp'], [18, 'broker']],
+      [
+        [2, 'standalone'],
+        [4, 'listener'],
+        [7, 'port'],
+        [8, 'amqp'],
+        [18, 'broker'],
+      ],
     );
   });
 

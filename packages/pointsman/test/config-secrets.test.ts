@@ -36,7 +36,11 @@ function read(password: string): { secret: string | undefined; problems: readonl
 
 describe('secrets', () => {
   it('come from the environment or the first line of a file, without a word', () => {
-    for (const [form, secret] of [['env:KEY', VARIABLES['KEY']], ['env: KEY', VARIABLES['KEY']], ['file:/run/key', 'from a file']]) {
+    for (const [form, secret] of [
+      ['env:KEY', VARIABLES['KEY']],
+      ['env: KEY', VARIABLES['KEY']],
+      ['file:/run/key', 'from a file'],
+    ]) {
       const reading = read(form!);
       assert.equal(reading.secret, secret);
       assert.deepEqual(reading.problems, []);
@@ -47,7 +51,10 @@ describe('secrets', () => {
     for (const form of ['pass:hunter2', 'literal:hunter2', 'hunter2', '"hunter2"']) {
       const reading = read(form);
       assert.equal(reading.secret, 'hunter2');
-      assert.deepEqual(reading.problems.map(({ severity, line }) => [severity, line]), [['warning', 3]]);
+      assert.deepEqual(
+        reading.problems.map(({ severity, line }) => [severity, line]),
+        [['warning', 3]],
+      );
       assert.match(reading.problems[0]!.message, /unsafe .* plain text/u);
     }
   });
@@ -66,7 +73,11 @@ describe('secrets', () => {
     ] as const) {
       const { secret, problems } = read(form);
       assert.equal(secret, undefined);
-      assert.deepEqual(problems.map(({ severity, line }) => [severity, line]), [['error', 3]], form);
+      assert.deepEqual(
+        problems.map(({ severity, line }) => [severity, line]),
+        [['error', 3]],
+        form,
+      );
       assert.match(problems[0]!.message, message);
     }
   });
@@ -78,10 +89,18 @@ describe('secrets', () => {
   });
 
   it('get a warning where a # cuts them short, and keep it in quotes', () => {
-    for (const [text, secret] of [['hunter2#rest', 'hunter2'], ['hunter2 #rest', 'hunter2'], ['pass:hunter2#rest', 'hunter2'], ['hunter2 //rest', 'hunter2']]) {
+    for (const [text, secret] of [
+      ['hunter2#rest', 'hunter2'],
+      ['hunter2 #rest', 'hunter2'],
+      ['pass:hunter2#rest', 'hunter2'],
+      ['hunter2 //rest', 'hunter2'],
+    ]) {
       const reading = read(text!);
       assert.equal(reading.secret, secret);
-      assert.ok(reading.problems.some(({ message }) => /ends the value of 'saslPassword'/u.test(message)), text);
+      assert.ok(
+        reading.problems.some(({ message }) => /ends the value of 'saslPassword'/u.test(message)),
+        text,
+      );
       assert.doesNotMatch(formatProblems(reading.problems, { color: false }), /hunter2|rest/u);
     }
     assert.equal(read('"hunter2#rest"').secret, 'hunter2#rest');
@@ -92,7 +111,10 @@ describe('secrets', () => {
   it('serve sslProfiles too, by the old attribute with a warning', () => {
     const profile = (line: string): ReturnType<typeof readConfig> =>
       readConfig(`sslProfile {\n name: p\n certFile: c\n ${line}\n}`, { path: 'a.conf', secrets });
-    for (const [line, warnings] of [['password: file:/run/key', 0], ['passwordFile: /run/key', 1]] as const) {
+    for (const [line, warnings] of [
+      ['password: file:/run/key', 0],
+      ['passwordFile: /run/key', 1],
+    ] as const) {
       const result = profile(line);
       assert.ok(result.ok);
       assert.equal(result.config.sslProfiles[0]?.password?.reveal(), 'from a file');
@@ -101,7 +123,8 @@ describe('secrets', () => {
   });
 
   it('get no warning in the connection string of the emulator, whose key is public', () => {
-    const string = 'Endpoint=sb://localhost;SharedAccessKeyName=R;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;';
+    const string =
+      'Endpoint=sb://localhost;SharedAccessKeyName=R;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;';
     const result = readConfig(`connector {\n name: a\n connectionString: ${string}\n}`, { path: 'a.conf', secrets });
     assert.ok(result.ok);
     assert.equal(result.config.connectors[0]?.connectionString?.reveal(), string);

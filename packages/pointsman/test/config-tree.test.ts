@@ -7,7 +7,10 @@ import type { RawSection, RawValue } from '../src/config/raw-config.js';
 import { readTree } from '../src/config/yaml-form.js';
 import type { TreeFormat } from '../src/config/yaml-form.js';
 
-function read(text: string, format: TreeFormat = 'YAML'): { sections: RawSection[]; problems: readonly ConfigProblem[] } {
+function read(
+  text: string,
+  format: TreeFormat = 'YAML',
+): { sections: RawSection[]; problems: readonly ConfigProblem[] } {
   const problems = new ProblemList('a');
   return { sections: readTree(text, format, problems), problems: problems.sorted() };
 }
@@ -15,7 +18,10 @@ function read(text: string, format: TreeFormat = 'YAML'): { sections: RawSection
 function values(text: string, format: TreeFormat = 'YAML'): [string, Record<string, RawValue>][] {
   const { sections, problems } = read(text, format);
   assert.deepEqual(problems, []);
-  return sections.map(({ name, attributes }) => [name, Object.fromEntries(attributes.map(({ key, value }) => [key, value]))]);
+  return sections.map(({ name, attributes }) => [
+    name,
+    Object.fromEntries(attributes.map(({ key, value }) => [key, value])),
+  ]);
 }
 
 const EXPECTED = [
@@ -66,14 +72,18 @@ listener:
     const { sections } = read('\nlistener:\n  - port: 1\n    host: x\n\n  - port: 2\nrouter:\n  id: A\n');
     assert.deepEqual(
       sections.map(({ line, attributes }) => [line, attributes.map((attribute) => attribute.line)]),
-      [[3, [3, 4]], [6, [6]], [7, [8]]],
+      [
+        [3, [3, 4]],
+        [6, [6]],
+        [7, [8]],
+      ],
     );
   });
 
   it('keep the text of a value that looks like a number or a word of another type', () => {
-    const [[, attributes]] = values('connector: { saslUsername: 007, saslPassword: 1e3, name: 0x1F, host: "true", role: no }') as [
-      [string, Record<string, RawValue>],
-    ];
+    const [[, attributes]] = values(
+      'connector: { saslUsername: 007, saslPassword: 1e3, name: 0x1F, host: "true", role: no }',
+    ) as [[string, Record<string, RawValue>]];
     assert.deepEqual(attributes, { saslUsername: '007', saslPassword: '1e3', name: '0x1F', host: 'true', role: 'no' });
   });
 
@@ -85,15 +95,21 @@ listener:
 
   it('note a comment behind plain text, which may have been part of it', () => {
     const [section] = read('connector:\n  saslPassword: abc #def\n  host: abc#def\n  name: "abc" # def\n').sections;
-    assert.deepEqual(section?.attributes.map(({ value, comment }) => [value, comment?.mark]), [
-      ['abc', '#'],
-      ['abc#def', undefined],
-      ['abc', undefined],
-    ]);
+    assert.deepEqual(
+      section?.attributes.map(({ value, comment }) => [value, comment?.mark]),
+      [
+        ['abc', '#'],
+        ['abc#def', undefined],
+        ['abc', undefined],
+      ],
+    );
   });
 
   it('resolve aliases, but not without end', () => {
-    assert.deepEqual(values('sslProfile: &p { name: x }\nrouter: *p'), [['sslProfile', { name: 'x' }], ['router', { name: 'x' }]]);
+    assert.deepEqual(values('sslProfile: &p { name: x }\nrouter: *p'), [
+      ['sslProfile', { name: 'x' }],
+      ['router', { name: 'x' }],
+    ]);
     // Each line stands for ten of the line before it.
     const layers = Array.from({ length: 9 }, (_, i) => `    a${i + 1}: &a${i + 1} [${`*a${i}, `.repeat(10)}]\n`);
     const { problems } = read(`listener:\n  openProperties:\n    a0: &a0 [x]\n${layers.join('')}`);
@@ -108,10 +124,19 @@ listener:
 
   it('keep a repeated key for the judgement of the section', () => {
     const [section] = read('listener: { port: 1, port: 2 }').sections;
-    assert.deepEqual(section?.attributes.map(({ value }) => value), ['1', '2']);
+    assert.deepEqual(
+      section?.attributes.map(({ value }) => value),
+      ['1', '2'],
+    );
   });
 
-  const mistakes: readonly (readonly [what: string, format: TreeFormat, text: string, line: number | undefined, message: RegExp])[] = [
+  const mistakes: readonly (readonly [
+    what: string,
+    format: TreeFormat,
+    text: string,
+    line: number | undefined,
+    message: RegExp,
+  ])[] = [
     ['a missing bracket', 'JSON', '{\n "router": { "id": "A" }\n', 3, /not valid JSON/u],
     ['a missing comma', 'JSON', '{ "router": { "id": "A"\n "mode": "x" } }', 2, /not valid JSON/u],
     ['tabs as indentation', 'YAML', 'router:\n\tid: A\n', 2, /not valid YAML/u],
@@ -127,19 +152,31 @@ listener:
   for (const [what, format, text, line, message] of mistakes) {
     it(`report ${what} with its line, and nothing else`, () => {
       const { problems } = read(text, format);
-      assert.deepEqual(problems.map((problem) => [problem.severity, problem.line]), [['error', line]]);
+      assert.deepEqual(
+        problems.map((problem) => [problem.severity, problem.line]),
+        [['error', line]],
+      );
       assert.match(problems[0]!.message, message);
     });
   }
 
   it('report nesting that no parser survives', () => {
-    for (const text of ['['.repeat(50_000), '{a: '.repeat(50_000), `router: { openProperties: ${'['.repeat(100)}${']'.repeat(100)} }`]) {
+    for (const text of [
+      '['.repeat(50_000),
+      '{a: '.repeat(50_000),
+      `router: { openProperties: ${'['.repeat(100)}${']'.repeat(100)} }`,
+    ]) {
       for (const format of ['YAML', 'JSON'] as const) assert.ok(read(text, format).problems.length > 0);
     }
   });
 
   it('show nothing of a text that they cannot read, since it may be a password', () => {
-    for (const text of ['connector:\n  saslPassword: "hunter2\n', 'connector:\n  saslPassword: @hunter2\n', 'connector: { saslPassword: hunter2 ]', 'connector:\n  saslPassword: *hunter2\n']) {
+    for (const text of [
+      'connector:\n  saslPassword: "hunter2\n',
+      'connector:\n  saslPassword: @hunter2\n',
+      'connector: { saslPassword: hunter2 ]',
+      'connector:\n  saslPassword: *hunter2\n',
+    ]) {
       const { problems } = read(text);
       assert.ok(problems.length > 0);
       assert.doesNotMatch(JSON.stringify(problems), /hunter2/u);

@@ -16,15 +16,45 @@ type Section = readonly [name: string, attributes: readonly (readonly [key: stri
 const vocabulary: Vocabulary = { isAttribute: () => false };
 const secrets = { env: () => undefined, readFile: () => '' };
 
-const word = fc.stringMatching(/^[A-Za-z][A-Za-z0-9_-]{0,8}$/u).filter((name) => !/^(?:pattern|binding-?key|hostname)$/iu.test(name));
-const text = fc.oneof(
-  fc.string({ minLength: 1, maxLength: 20 }),
-  fc.array(fc.constantFrom('a', 'b', '1', ' ', '#', '//', '"', "'", '\\', '{', '}', ',', ';', ':', 'env:', 'port: ', '[', ']'), { minLength: 1, maxLength: 8 })
-    .map((parts) => parts.join('')),
-).filter((value) => !/[\n\r\u0085\u2028\u2029]/u.test(value));
+const word = fc
+  .stringMatching(/^[A-Za-z][A-Za-z0-9_-]{0,8}$/u)
+  .filter((name) => !/^(?:pattern|binding-?key|hostname)$/iu.test(name));
+const text = fc
+  .oneof(
+    fc.string({ minLength: 1, maxLength: 20 }),
+    fc
+      .array(
+        fc.constantFrom(
+          'a',
+          'b',
+          '1',
+          ' ',
+          '#',
+          '//',
+          '"',
+          "'",
+          '\\',
+          '{',
+          '}',
+          ',',
+          ';',
+          ':',
+          'env:',
+          'port: ',
+          '[',
+          ']',
+        ),
+        { minLength: 1, maxLength: 8 },
+      )
+      .map((parts) => parts.join('')),
+  )
+  .filter((value) => !/[\n\r\u0085\u2028\u2029]/u.test(value));
 const json: fc.Arbitrary<RawValue> = fc
   .jsonValue({ maxDepth: 3 })
-  .filter((value) => typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.stringify(value).includes('-0'))
+  .filter(
+    (value) =>
+      typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.stringify(value).includes('-0'),
+  )
   .map((value) => JSON.parse(JSON.stringify(value)) as RawValue);
 const attributes = fc.uniqueArray(fc.tuple(word, fc.oneof({ weight: 5, arbitrary: text }, json)), {
   maxLength: 5,
@@ -35,7 +65,9 @@ const sections: fc.Arbitrary<Section[]> = fc.array(fc.tuple(word, attributes), {
 /** Decides, one after the other, in which of several ways something is written. */
 type Choose = (ways: number) => number;
 
-const choices: fc.Arbitrary<Choose> = fc.infiniteStream(fc.nat(1_000)).map((stream) => (ways) => (stream.next().value as number) % ways);
+const choices: fc.Arbitrary<Choose> = fc
+  .infiniteStream(fc.nat(1_000))
+  .map((stream) => (ways) => (stream.next().value as number) % ways);
 
 function printConf(model: readonly Section[], choose: Choose): string {
   return model.map((section) => printSection(section, choose)).join(['\n', '\n\n# x {\n', ' // y }\n'][choose(3)]);
@@ -46,7 +78,9 @@ function printSection([name, pairs]: Section, choose: Choose): string {
   const gap = inline ? [' ', ', ', '; '][choose(3)]! : '\n  ';
   // On one line a colon without a blank may belong to the value before it, as in `amqp:`.
   const colons = inline ? [': ', ' : '] : [': ', ' : ', ':'];
-  const body = pairs.map(([key, value]) => `${key}${colons[choose(colons.length)]}${printValue(value, inline, choose)}`);
+  const body = pairs.map(
+    ([key, value]) => `${key}${colons[choose(colons.length)]}${printValue(value, inline, choose)}`,
+  );
   if (inline) return `${name} { ${body.join(gap)} }`;
   const comments = body.map((line) => line + ['', '  # end', ' // end'][choose(3)]!);
   return `${name} {\n  ${comments.join(gap)}${[' ', '\n', '\n\n'][comments.at(-1)?.includes(' end') === true ? 1 : choose(3)]}}`;
@@ -93,7 +127,9 @@ describe('configuration formats', () => {
       fc.property(sections, fc.constantFrom(undefined, 2, '\t'), (model, indent) => {
         const pairs = model.map((section) => [section[0], objectOf(section)]);
         const listed = model.map((section) => ({ [section[0]]: [objectOf(section)] }));
-        const named = Object.fromEntries(pairs.filter(([name]) => model.filter((section) => section[0] === name).length === 1));
+        const named = Object.fromEntries(
+          pairs.filter(([name]) => model.filter((section) => section[0] === name).length === 1),
+        );
         for (const [printed, format, expected] of [
           [JSON.stringify(pairs, undefined, indent), 'JSON', pairs],
           [JSON.stringify(listed, undefined, indent), 'JSON', pairs],
@@ -103,7 +139,11 @@ describe('configuration formats', () => {
           const problems = new ProblemList('a');
           const read = readTree(printed, format, problems);
           assert.deepEqual(problems.sorted(), [], printed);
-          assert.deepEqual(modelOf(read).map((section) => [section[0], objectOf(section)]), expected, printed);
+          assert.deepEqual(
+            modelOf(read).map((section) => [section[0], objectOf(section)]),
+            expected,
+            printed,
+          );
         }
       }),
       { numRuns: 200 },
@@ -112,13 +152,83 @@ describe('configuration formats', () => {
 });
 
 const FRAGMENTS: readonly string[] = [
-  'router', 'listener', 'connector', 'autoLink', 'address', 'linkRoute', 'log', 'vhost', 'sslProfile', 'policy', ' { ', ' }', '{', '}',
-  '\n', '\n\n', '\r\n', ': ', ':', ' ', '\t', '#', '//', '"', "'", '\\', ',', ';', '[', ']', '- ', '---', '&a', '*a', '? ', '|', '>', '!x',
-  'port', 'host', 'name', 'role', 'prefix', 'pattern', 'direction', 'connection', 'phase', 'groups', 'openProperties', 'saslPassword',
-  'connectionString', 'idleTimeoutSeconds', 'module', 'enable', 'amqp', '5672', '-1', '1e9', 'yes', 'route-container', 'in', 'out',
-  'ns.servicebus.windows.net', 'a/#', '$default', '__proto__', 'constructor', 'toString', 'env:', 'file:', 'pass:x', '\u0000', '\ud800', '\u2028',
+  'router',
+  'listener',
+  'connector',
+  'autoLink',
+  'address',
+  'linkRoute',
+  'log',
+  'vhost',
+  'sslProfile',
+  'policy',
+  ' { ',
+  ' }',
+  '{',
+  '}',
+  '\n',
+  '\n\n',
+  '\r\n',
+  ': ',
+  ':',
+  ' ',
+  '\t',
+  '#',
+  '//',
+  '"',
+  "'",
+  '\\',
+  ',',
+  ';',
+  '[',
+  ']',
+  '- ',
+  '---',
+  '&a',
+  '*a',
+  '? ',
+  '|',
+  '>',
+  '!x',
+  'port',
+  'host',
+  'name',
+  'role',
+  'prefix',
+  'pattern',
+  'direction',
+  'connection',
+  'phase',
+  'groups',
+  'openProperties',
+  'saslPassword',
+  'connectionString',
+  'idleTimeoutSeconds',
+  'module',
+  'enable',
+  'amqp',
+  '5672',
+  '-1',
+  '1e9',
+  'yes',
+  'route-container',
+  'in',
+  'out',
+  'ns.servicebus.windows.net',
+  'a/#',
+  '$default',
+  '__proto__',
+  'constructor',
+  'toString',
+  'env:',
+  'file:',
+  'pass:x',
+  '\u0000',
+  '\ud800',
+  '\u2028',
 ];
-const fragments = fc.array(fc.oneof(fc.constantFrom(...FRAGMENTS), fc.string({ maxLength: 4, unit: 'binary' })), { maxLength: 60 })
+const fragments = fc
+  .array(fc.oneof(fc.constantFrom(...FRAGMENTS), fc.string({ maxLength: 4, unit: 'binary' })), { maxLength: 60 })
   .map((parts) => parts.join(''));
 const formats = fc.constantFrom<ConfigFormat>('conf', 'yaml', 'json');
 
@@ -129,7 +239,10 @@ describe('readConfig', () => {
         const result = readConfig(input, { path: 'a', format, secrets });
         const problems = result.ok ? result.warnings : result.problems;
         const lines = input.split(/\r\n?|\n/u).length;
-        assert.equal(problems.some(({ severity }) => severity === 'error'), !result.ok);
+        assert.equal(
+          problems.some(({ severity }) => severity === 'error'),
+          !result.ok,
+        );
         for (const { line, message } of problems) {
           assert.ok(line === undefined || (line >= 1 && line <= lines), `line ${line} of ${lines}`);
           assert.doesNotMatch(message, /undefined|\[object|NaN/u);
@@ -141,13 +254,26 @@ describe('readConfig', () => {
   });
 
   it('shows no password in what it says of a file, whatever else is wrong with it', () => {
-    const key = fc.constantFrom('saslPassword', 'sasl-password', 'connectionString', 'password', 'saslPasword', 'Password');
-    const around = fc.array(fc.constantFrom(...FRAGMENTS.filter((part) => !part.includes('hunter'))), { maxLength: 12 }).map((parts) => parts.join(''));
+    const key = fc.constantFrom(
+      'saslPassword',
+      'sasl-password',
+      'connectionString',
+      'password',
+      'saslPasword',
+      'Password',
+    );
+    const around = fc
+      .array(fc.constantFrom(...FRAGMENTS.filter((part) => !part.includes('hunter'))), { maxLength: 12 })
+      .map((parts) => parts.join(''));
     const mark = fc.constantFrom(': ', ':', ' : ', ' ', ': "', ": '", ': pass:', ': literal:');
     fc.assert(
       fc.property(fc.boolean(), around, key, mark, around, formats, (section, before, name, colon, behind, format) => {
         const open = section ? 'connector {\n' : '';
-        const result = readConfig(`${before}\n${open}${name}${colon}hunter2${behind}\n}`, { path: 'a', format, secrets });
+        const result = readConfig(`${before}\n${open}${name}${colon}hunter2${behind}\n}`, {
+          path: 'a',
+          format,
+          secrets,
+        });
         const problems = result.ok ? result.warnings : result.problems;
         assert.doesNotMatch(formatProblems(problems, { color: false }), /hunter2/u);
       }),

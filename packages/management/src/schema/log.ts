@@ -3,8 +3,23 @@ import { entityType, reported } from '../entity-type.js';
 import type { EntityType } from '../entity-type.js';
 
 const MODULES: readonly string[] = [
-  'ROUTER', 'ROUTER_CORE', 'ROUTER_HELLO', 'ROUTER_LS', 'ROUTER_MA', 'MESSAGE', 'SERVER', 'AGENT', 'AUTHSERVICE',
-  'CONTAINER', 'ERROR', 'POLICY', 'HTTP', 'CONN_MGR', 'PYTHON', 'PROTOCOL', 'DEFAULT',
+  'ROUTER',
+  'ROUTER_CORE',
+  'ROUTER_HELLO',
+  'ROUTER_LS',
+  'ROUTER_MA',
+  'MESSAGE',
+  'SERVER',
+  'AGENT',
+  'AUTHSERVICE',
+  'CONTAINER',
+  'ERROR',
+  'POLICY',
+  'HTTP',
+  'CONN_MGR',
+  'PYTHON',
+  'PROTOCOL',
+  'DEFAULT',
 ];
 
 // A log entity exists for every module from the start: it is configured and updated, never created.

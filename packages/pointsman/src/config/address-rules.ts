@@ -9,7 +9,8 @@ import type { RuleContext } from './rules.js';
 
 /** What address, linkRoute and autoLink sections say. Needs the references checked. */
 export function checkAddresses(context: RuleContext): void {
-  for (const entity of [...all(context, 'address'), ...all(context, 'linkRoute')]) checkPrefixOrPattern(context, entity);
+  for (const entity of [...all(context, 'address'), ...all(context, 'linkRoute')])
+    checkPrefixOrPattern(context, entity);
   for (const entity of all(context, 'address')) checkFallback(context, entity);
   checkDuplicates(context);
   for (const entity of [...all(context, 'linkRoute'), ...all(context, 'autoLink')]) checkContainer(context, entity);
@@ -17,7 +18,9 @@ export function checkAddresses(context: RuleContext): void {
     checkNode(context, entity);
     checkPhase(context, entity);
     if (entity.flag('fallback') && phaseOf(entity) !== 0 && !entity.isUnsound('fallback')) {
-      context.problems.error(entity.lineOf('phase'), 'a fallback autoLink has no phase', { found: `phase: ${phaseOf(entity)}` });
+      context.problems.error(entity.lineOf('phase'), 'a fallback autoLink has no phase', {
+        found: `phase: ${phaseOf(entity)}`,
+      });
     }
   }
 }
@@ -39,9 +42,13 @@ function checkPrefixOrPattern({ problems }: RuleContext, entity: ConfigEntity): 
   if (entity.isUnsound('prefix') || entity.isUnsound('pattern')) return;
   const given = ['prefix', 'pattern'].filter((name) => entity.given.has(name));
   if (given.length === 0) {
-    problems.error(entity.line, `${entity.label} says of no address what it is for`, { allowed: "one of 'prefix' and 'pattern'" });
+    problems.error(entity.line, `${entity.label} says of no address what it is for`, {
+      allowed: "one of 'prefix' and 'pattern'",
+    });
   } else if (given.length === 2) {
-    problems.error(entity.lineOf('pattern'), `${entity.label} has both 'prefix' and 'pattern'`, { hint: 'take one of them out' });
+    problems.error(entity.lineOf('pattern'), `${entity.label} has both 'prefix' and 'pattern'`, {
+      hint: 'take one of them out',
+    });
   } else if (addressParts(entity.text(given[0]!) ?? '').join('') === '') {
     problems.error(entity.lineOf(given[0]!), `'${given[0]}' of ${entity.label} is empty`);
   }
@@ -73,9 +80,13 @@ function checkFallback({ problems }: RuleContext, entity: ConfigEntity): void {
   if (!entity.flag('enableFallback') || entity.isUnsound('enableFallback')) return;
   const { ingress, egress } = phasesOf(entity);
   if (ingress === 0 && egress === 0 && !entity.flag('waypoint')) return;
-  problems.error(entity.lineOf('enableFallback'), `${entity.label} has enableFallback together with waypoint or phases`, {
-    hint: 'a waypoint has no fallback destination; take one of them out',
-  });
+  problems.error(
+    entity.lineOf('enableFallback'),
+    `${entity.label} has enableFallback together with waypoint or phases`,
+    {
+      hint: 'a waypoint has no fallback destination; take one of them out',
+    },
+  );
 }
 
 function checkContainer(context: RuleContext, entity: ConfigEntity): void {
@@ -92,11 +103,15 @@ function checkContainer(context: RuleContext, entity: ConfigEntity): void {
   }
   const target = connectionOf(context, entity);
   if (target === undefined || target.isUnsound('role') || target.text('role') === 'route-container') return;
-  problems.error(entity.lineOf('connection'), `${entity.label} uses '${safeText(connection ?? '')}', which is no route container`, {
-    found: `role: ${target.text('role')}`,
-    allowed: 'role: route-container',
-    hint: `set it in the ${target.section} at line ${target.line}`,
-  });
+  problems.error(
+    entity.lineOf('connection'),
+    `${entity.label} uses '${safeText(connection ?? '')}', which is no route container`,
+    {
+      found: `role: ${target.text('role')}`,
+      allowed: 'role: route-container',
+      hint: `set it in the ${target.section} at line ${target.line}`,
+    },
+  );
 }
 
 /** The listener or connector that an autolink or link route names, or undefined where there is none such. */
@@ -128,7 +143,8 @@ function checkNode(context: RuleContext, entity: ConfigEntity): void {
 function checkPhase(context: RuleContext, autoLink: ConfigEntity): void {
   const address = autoLink.text('address');
   const direction = autoLink.text('direction');
-  if (address === undefined || direction === undefined || autoLink.isUnsound('phase') || autoLink.flag('fallback')) return;
+  if (address === undefined || direction === undefined || autoLink.isUnsound('phase') || autoLink.flag('fallback'))
+    return;
   const phase = phaseOf(autoLink);
   const { ingress, egress } = phasesAt(context, address);
   const peers = direction === 'in' ? egress : ingress;

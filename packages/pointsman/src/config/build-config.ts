@@ -2,13 +2,31 @@
 import type { Secret } from '@pointsman/azure';
 import { phaseOf, phasesOf } from './address-rules.js';
 import {
-  frameSizeOf, hostOf, idleTimeOutOf, isServiceBus, mechanismsOf, portOf, tlsModeOf, tlsProtocolsOf,
+  frameSizeOf,
+  hostOf,
+  idleTimeOutOf,
+  isServiceBus,
+  mechanismsOf,
+  portOf,
+  tlsModeOf,
+  tlsProtocolsOf,
 } from './connection-rules.js';
 import type { ConfigEntity } from './entity.js';
 import { LOG_LEVELS, parseLogLevels } from './log-levels.js';
 import type {
-  AddressConfig, AutoLinkConfig, ConnectionRole, ConnectorConfig, Direction, Distribution, LinkRouteConfig,
-  ListenerConfig, LogConfig, RouterConfig, RouterSettings, SslProfileConfig, StripAnnotations,
+  AddressConfig,
+  AutoLinkConfig,
+  ConnectionRole,
+  ConnectorConfig,
+  Direction,
+  Distribution,
+  LinkRouteConfig,
+  ListenerConfig,
+  LogConfig,
+  RouterConfig,
+  RouterSettings,
+  SslProfileConfig,
+  StripAnnotations,
 } from './model.js';
 import type { ProblemList } from './problems.js';
 import { safeText } from './problems.js';
@@ -28,7 +46,11 @@ export interface BuildOptions {
 }
 
 /** The configuration that checked entities make. Secrets are looked up here, and reported where they are not found. */
-export function buildConfig(entities: readonly ConfigEntity[], problems: ProblemList, options: BuildOptions): RouterConfig {
+export function buildConfig(
+  entities: readonly ConfigEntity[],
+  problems: ProblemList,
+  options: BuildOptions,
+): RouterConfig {
   const context = { entities, problems };
   const secretOf = (entity: ConfigEntity, attribute: string): Secret | undefined =>
     secretFor(entity, attribute, problems, options.secrets);
@@ -64,9 +86,13 @@ function secretFor(
   // The emulator's key is printed in its documentation.
   const isPublic = attribute === 'connectionString' && /UseDevelopmentEmulator\s*=\s*true/iu.test(text);
   if (resolved.plain && !isPublic) {
-    problems.warn(line, `it is unsafe to have '${attribute}' of ${entity.label} as plain text in the configuration file`, {
-      hint: `write ${attribute}: env:VARIABLE, or ${attribute}: file:PATH`,
-    });
+    problems.warn(
+      line,
+      `it is unsafe to have '${attribute}' of ${entity.label} as plain text in the configuration file`,
+      {
+        hint: `write ${attribute}: env:VARIABLE, or ${attribute}: file:PATH`,
+      },
+    );
   }
   return resolved.secret;
 }

@@ -95,7 +95,8 @@ class ConfReader {
     // Back to where it went wrong, which may be lines above.
     cursor.at = at;
     cursor.line = line;
-    if (colon) cursor.refuseLine(`'${safeText(name)}' stands outside of a section`, 'name { … }', "is a '{' missing above?");
+    if (colon)
+      cursor.refuseLine(`'${safeText(name)}' stands outside of a section`, 'name { … }', "is a '{' missing above?");
     else cursor.refuseLine('this is not understood', 'name { … }', "is a '{' missing?");
   }
 
@@ -109,7 +110,10 @@ class ConfReader {
       const { line, at } = cursor;
       if (cursor.halted) return;
       if (cursor.atEnd) {
-        this.#problems.error(startLine, `a '}' is missing: the section '${safeText(name)}' goes on to the end of the file`);
+        this.#problems.error(
+          startLine,
+          `a '}' is missing: the section '${safeText(name)}' goes on to the end of the file`,
+        );
         return;
       }
       if (cursor.char === '}') {
@@ -165,7 +169,8 @@ class ConfReader {
       cursor.at = before;
       // To the old router a single quote was a character like any other.
       if (cursor.char === '"') {
-        const what = 'text' in quoted ? 'something follows the closing quote of' : 'a quote is opened and not closed in';
+        const what =
+          'text' in quoted ? 'something follows the closing quote of' : 'a quote is opened and not closed in';
         this.#problems.error(line, `${what} '${safeText(key)}'`, {
           hint: String.raw`a quote inside of double quotes is written \", or the whole in single quotes`,
         });
@@ -176,7 +181,10 @@ class ConfReader {
     const attribute = this.#plain(section, key, inline);
     if (attribute.value === '') {
       this.#problems.error(line, `'${safeText(key)}' of '${safeText(section)}' has no value`, {
-        hint: attribute.comment === undefined ? 'write one, or take the line out' : 'a comment begins before it: write it in quotes',
+        hint:
+          attribute.comment === undefined
+            ? 'write one, or take the line out'
+            : 'a comment begins before it: write it in quotes',
       });
       return;
     }
@@ -195,9 +203,7 @@ class ConfReader {
     if (HASH_SAFE.has(camelCase(key))) return this.#firstWord(key, rest, inline);
 
     const glueBefore = !isBlank(cursor.text[cursor.at - 1] ?? '');
-    const { end, comment } = inline
-      ? this.#inlineEnd(section, rest, glueBefore)
-      : commentIn(rest, glueBefore);
+    const { end, comment } = inline ? this.#inlineEnd(section, rest, glueBefore) : commentIn(rest, glueBefore);
     let text = rest.slice(0, end).trim();
     if (inline) text = text.replace(/[,;\s]+$/u, '');
     let length = end;

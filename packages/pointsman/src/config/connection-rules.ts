@@ -17,8 +17,20 @@ const IDLE_SECONDS_ADVISED = 120;
 const TLS_PROTOCOLS: readonly TlsProtocol[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
 const UID_LETTERS = 'cslou125n';
 const MESSAGE_COMPONENTS: readonly string[] = [
-  'message-id', 'user-id', 'to', 'subject', 'reply-to', 'correlation-id', 'content-type', 'content-encoding',
-  'absolute-expiry-time', 'creation-time', 'group-id', 'group-sequence', 'reply-to-group-id', 'app-properties',
+  'message-id',
+  'user-id',
+  'to',
+  'subject',
+  'reply-to',
+  'correlation-id',
+  'content-type',
+  'content-encoding',
+  'absolute-expiry-time',
+  'creation-time',
+  'group-id',
+  'group-sequence',
+  'reply-to-group-id',
+  'app-properties',
 ];
 
 /** What listener, connector and sslProfile sections say. Needs the references checked. */
@@ -110,13 +122,20 @@ function checkHost(entity: ConfigEntity, problems: ProblemList): void {
   const refuse = (what: string, nearest?: string, hint?: string): void => {
     entity.markUnsound('host');
     const found = safeText(entity.text('host') ?? '');
-    problems.error(line, `'host' of ${entity.label} ${what}`, { found, allowed: 'a host name or IP address', nearest, hint });
+    problems.error(line, `'host' of ${entity.label} ${what}`, {
+      found,
+      allowed: 'a host name or IP address',
+      nearest,
+      hint,
+    });
   };
   const [, bare = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/:@\s]*)/iu.exec(host) ?? [];
   const [, name, port] = /^([^:/\s]+):(\w+)$/u.exec(host) ?? [];
   if (host === '' && entity.section === 'connector') refuse('is empty');
-  else if (bare !== '') refuse('is an address with a scheme', bare, "write the host alone; the port goes to 'port', TLS to 'sslProfile'");
-  else if (name !== undefined) refuse('has the port with it', name, `write port: ${safeText(port ?? '')} on a line of its own`);
+  else if (bare !== '')
+    refuse('is an address with a scheme', bare, "write the host alone; the port goes to 'port', TLS to 'sslProfile'");
+  else if (name !== undefined)
+    refuse('has the port with it', name, `write port: ${safeText(port ?? '')} on a line of its own`);
   else if (/\s/u.test(host)) refuse('has blanks in it', undefined, 'each attribute goes on a line of its own');
   else if (/[/@?#[\]]/u.test(host)) refuse('has a character that no host has');
   else if (host.length > 255) refuse('is longer than any host name');
@@ -143,10 +162,14 @@ function checkSamePorts(context: RuleContext): void {
     if (earlier === undefined) seen.set(place, listener);
     // Two without names have been reported as the same listener.
     else if (listener.text('name') !== undefined || earlier.text('name') !== undefined) {
-      context.problems.error(listener.lineOf('port'), `${listener.label} listens where the one at line ${earlier.line} does`, {
-        found: safeText(place),
-        hint: 'give one of them another port',
-      });
+      context.problems.error(
+        listener.lineOf('port'),
+        `${listener.label} listens where the one at line ${earlier.line} does`,
+        {
+          found: safeText(place),
+          hint: 'give one of them another port',
+        },
+      );
     }
   }
 }
@@ -197,11 +220,15 @@ function checkMessageLogging(entity: ConfigEntity, problems: ProblemList): void 
   const names = text.trim() === 'none' || text.trim() === 'all' ? [] : text.split(',').map((name) => name.trim());
   for (const name of names) {
     if (MESSAGE_COMPONENTS.includes(name)) continue;
-    problems.error(entity.lineOf('messageLoggingComponents'), `'messageLoggingComponents' of ${entity.label} is not understood`, {
-      found: safeText(name),
-      allowed: `none, all, or some of ${MESSAGE_COMPONENTS.join(', ')}`,
-      nearest: nearestName(name, MESSAGE_COMPONENTS),
-    });
+    problems.error(
+      entity.lineOf('messageLoggingComponents'),
+      `'messageLoggingComponents' of ${entity.label} is not understood`,
+      {
+        found: safeText(name),
+        allowed: `none, all, or some of ${MESSAGE_COMPONENTS.join(', ')}`,
+        nearest: nearestName(name, MESSAGE_COMPONENTS),
+      },
+    );
   }
 }
 
@@ -244,7 +271,9 @@ function checkConnectionString(connector: ConfigEntity, problems: ProblemList): 
 function checkCredentials(connector: ConfigEntity, problems: ProblemList): void {
   if (connector.given.has('connectionString') || connector.isUnsound('saslMechanisms')) return;
   const mechanisms = mechanismsOf(connector);
-  const missing = ['saslUsername', 'saslPassword'].filter((name) => !connector.given.has(name) && !connector.isUnsound(name));
+  const missing = ['saslUsername', 'saslPassword'].filter(
+    (name) => !connector.given.has(name) && !connector.isUnsound(name),
+  );
   const line = connector.lineOf('saslMechanisms');
   if (mechanisms?.length === 1 && mechanisms[0] === 'PLAIN' && missing.length > 0) {
     problems.error(line, `${connector.label} has saslMechanisms: PLAIN, but no ${missing.join(' and no ')}`, {
@@ -277,18 +306,26 @@ function checkServiceBus(connector: ConfigEntity, problems: ProblemList): void {
   }
   if (connector.given.has('connectionString')) return;
   if (portOf(connector) === 443) {
-    problems.error(connector.lineOf('port'), 'connectors over WebSocket (port 443) are not supported yet in this version', {
-      hint: 'port: amqps (5671)',
-    });
+    problems.error(
+      connector.lineOf('port'),
+      'connectors over WebSocket (port 443) are not supported yet in this version',
+      {
+        hint: 'port: amqps (5671)',
+      },
+    );
   }
   const external = mechanismsOf(connector)?.includes('EXTERNAL') === true;
   if (connector.given.has('saslUsername') || connector.given.has('saslPassword') || external) return;
   if (connector.isUnsound('saslUsername') || connector.isUnsound('saslPassword')) return;
   // PLAIN alone without credentials has been refused already.
   if (connector.given.has('saslMechanisms') && mechanismsOf(connector)?.join(' ') === 'PLAIN') return;
-  problems.warn(connector.line, `${connector.label} does not authenticate: Service Bus will open the connection and refuse every link`, {
-    hint: 'give saslUsername (the name of the access policy) and saslPassword (its key), or a connectionString in place of host',
-  });
+  problems.warn(
+    connector.line,
+    `${connector.label} does not authenticate: Service Bus will open the connection and refuse every link`,
+    {
+      hint: 'give saslUsername (the name of the access policy) and saslPassword (its key), or a connectionString in place of host',
+    },
+  );
 }
 
 function checkProfile(profile: ConfigEntity, problems: ProblemList): void {
@@ -297,7 +334,9 @@ function checkProfile(profile: ConfigEntity, problems: ProblemList): void {
     problems.warn(profile.line, 'an sslProfile without a name cannot be used', { hint: 'name: …' });
   }
   if (profile.given.has('privateKeyFile') && !profile.given.has('certFile') && !profile.isUnsound('certFile')) {
-    problems.error(profile.lineOf('privateKeyFile'), `${profile.label} has a private key without a certificate`, { hint: fileHint });
+    problems.error(profile.lineOf('privateKeyFile'), `${profile.label} has a private key without a certificate`, {
+      hint: fileHint,
+    });
   }
   if (profile.given.has('password') && profile.given.has('passwordFile')) {
     problems.error(profile.lineOf('passwordFile'), `${profile.label} has both 'password' and 'passwordFile'`, {
@@ -314,9 +353,13 @@ function checkProfile(profile: ConfigEntity, problems: ProblemList): void {
   }
   const letters = [...(profile.text('uidFormat') ?? '')].filter((letter) => !UID_LETTERS.includes(letter));
   if (letters.length > 0) {
-    problems.error(profile.lineOf('uidFormat'), `'uidFormat' of ${profile.label} has a letter that stands for nothing`, {
-      found: safeText(letters.join(' ')),
-      allowed: [...UID_LETTERS].join(' '),
-    });
+    problems.error(
+      profile.lineOf('uidFormat'),
+      `'uidFormat' of ${profile.label} has a letter that stands for nothing`,
+      {
+        found: safeText(letters.join(' ')),
+        allowed: [...UID_LETTERS].join(' '),
+      },
+    );
   }
 }

@@ -95,7 +95,8 @@ class MapReader {
     const cursor = this.#cursor;
     this.#values += 1;
     if (depth >= NESTING_MAX || this.#values > VALUES_MAX) {
-      const what = depth >= NESTING_MAX ? `is nested more than ${NESTING_MAX} deep` : `has more than ${VALUES_MAX} values`;
+      const what =
+        depth >= NESTING_MAX ? `is nested more than ${NESTING_MAX} deep` : `has more than ${VALUES_MAX} values`;
       cursor.problems.error(cursor.line, `the map that begins at line ${this.#start} ${what}`);
       cursor.halt();
       return null;

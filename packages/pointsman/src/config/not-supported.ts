@@ -51,8 +51,19 @@ export const NOT_SUPPORTED: readonly NotSupported[] = [
 
 /** SASL mechanisms that exist; the word of the standard is `ANONYMOUS` for none. */
 export const SASL_MECHANISMS: readonly string[] = [
-  'ANONYMOUS', 'PLAIN', 'EXTERNAL', 'SCRAM-SHA-1', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'GSSAPI', 'DIGEST-MD5', 'CRAM-MD5',
-  'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'MSSBCBS',
+  'ANONYMOUS',
+  'PLAIN',
+  'EXTERNAL',
+  'SCRAM-SHA-1',
+  'SCRAM-SHA-256',
+  'SCRAM-SHA-512',
+  'GSSAPI',
+  'DIGEST-MD5',
+  'CRAM-MD5',
+  'LOGIN',
+  'XOAUTH2',
+  'OAUTHBEARER',
+  'MSSBCBS',
 ];
 
 /** Those of them that are there. A listener has no list of users yet that it could check a password against. */

@@ -61,7 +61,12 @@ export class ProblemList {
   #add(problem: ConfigProblem): void {
     // A parser that stumbles often stumbles twice over one stone.
     const last = this.#problems.at(-1);
-    if (last !== undefined && last.line === problem.line && last.message === problem.message && last.found === problem.found) {
+    if (
+      last !== undefined &&
+      last.line === problem.line &&
+      last.message === problem.message &&
+      last.found === problem.found
+    ) {
       return;
     }
     if (this.#problems.length >= PROBLEMS_MAX) {
@@ -83,7 +88,9 @@ const WORDS_LOOKED_AT = 20;
  * Text out of a configuration file, made fit to be shown: without what might be a secret, on one line, not too long.
  */
 export function safeText(text: string): string {
-  const printable = openPart(text.slice(0, 4096)).trim().replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd');
+  const printable = openPart(text.slice(0, 4096))
+    .trim()
+    .replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd');
   return printable.length > SHOWN_LENGTH_MAX ? `${printable.slice(0, SHOWN_LENGTH_MAX - 3)}...` : printable;
 }
 

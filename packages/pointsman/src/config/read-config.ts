@@ -13,7 +13,14 @@ import type { NotSupported } from './not-supported.js';
 import { ProblemList } from './problems.js';
 import type { ConfigProblem } from './problems.js';
 import type { RawSection } from './raw-config.js';
-import { checkOpenProperties, checkReferences, checkRouter, checkSingletons, checkSupported, nameEntities } from './rules.js';
+import {
+  checkOpenProperties,
+  checkReferences,
+  checkRouter,
+  checkSingletons,
+  checkSupported,
+  nameEntities,
+} from './rules.js';
 import { processSecretSources } from './secret.js';
 import type { SecretSources } from './secret.js';
 import { readTree } from './yaml-form.js';

@@ -73,7 +73,8 @@ export function nameEntities(context: RuleContext): void {
       for (let n = 1; owners.has(entity.name); n++) entity.name = `${defaultName(entity, counters)}/${n}`;
     }
     if (entity.type.singleton || entity.section === 'log') continue;
-    if (entity.name.trim() === '') context.problems.error(entity.lineOf('name'), `the name of the ${entity.section} is empty`);
+    if (entity.name.trim() === '')
+      context.problems.error(entity.lineOf('name'), `the name of the ${entity.section} is empty`);
     const owner = owners.get(entity.name);
     if (owner === undefined) owners.set(entity.name, entity);
     else duplicateName(context, entity, owner);
@@ -84,7 +85,8 @@ function duplicateName({ problems }: RuleContext, entity: ConfigEntity, owner: C
   if (entity.text('name') === undefined && owner.section === entity.section) {
     problems.error(entity.line, `the ${entity.section} is the same as the one at line ${owner.line}`, {
       found: safeText(entity.name),
-      hint: entity.section === 'connector' ? 'if there are to be two of them, give each a name' : 'take one of them out',
+      hint:
+        entity.section === 'connector' ? 'if there are to be two of them, give each a name' : 'take one of them out',
     });
     return;
   }
@@ -122,7 +124,9 @@ export function checkRouter(context: RuleContext): void {
     const line = router.lineOf('id');
     if (id.trim() === '') problems.error(line, "the router's id is empty", { hint: 'write one, or take the line out' });
     else if (id.length > ID_LENGTH_MAX) {
-      problems.error(line, `the router's id is longer than ${ID_LENGTH_MAX} characters`, { found: `${id.length} characters` });
+      problems.error(line, `the router's id is longer than ${ID_LENGTH_MAX} characters`, {
+        found: `${id.length} characters`,
+      });
     }
     const bad = /[\p{Cc}\p{Zs}\p{Zl}\p{Zp}]/u.exec(id)?.[0];
     if (bad !== undefined) {
@@ -144,7 +148,9 @@ export function checkRouter(context: RuleContext): void {
         hint: 'set mode: interior (or edge) in the router section, or another role here',
       });
     } else if (role === 'inter-router' && mode !== 'interior') {
-      problems.error(line, `${entity.label} has role inter-router, which needs mode: interior`, { found: `mode: ${mode}` });
+      problems.error(line, `${entity.label} has role inter-router, which needs mode: interior`, {
+        found: `mode: ${mode}`,
+      });
     } else if (role === 'edge' && mode === 'edge' && entity.section === 'listener') {
       problems.error(line, `${entity.label} has role edge, which needs mode: interior`, {
         found: 'mode: edge',
@@ -173,12 +179,17 @@ export function checkReferences(context: RuleContext): void {
       if (named.some((other) => other.name === wanted)) continue;
       entity.markUnsound(attribute);
       const names = named.map((other) => other.name);
-      context.problems.error(entity.lineOf(attribute), `'${attribute}' of ${entity.label} names no ${to.join(' or ')}`, {
-        found: safeText(wanted),
-        allowed: names.length > 0 ? names.map(safeText).join(', ') : `there is no ${to.join(' or ')} with a name`,
-        nearest: nearestName(wanted, names),
-        hint: attribute === 'connection' ? "for a container id write 'containerId' in place of 'connection'" : undefined,
-      });
+      context.problems.error(
+        entity.lineOf(attribute),
+        `'${attribute}' of ${entity.label} names no ${to.join(' or ')}`,
+        {
+          found: safeText(wanted),
+          allowed: names.length > 0 ? names.map(safeText).join(', ') : `there is no ${to.join(' or ')} with a name`,
+          nearest: nearestName(wanted, names),
+          hint:
+            attribute === 'connection' ? "for a container id write 'containerId' in place of 'connection'" : undefined,
+        },
+      );
     }
   }
 }

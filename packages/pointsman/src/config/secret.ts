@@ -21,8 +21,7 @@ export const processSecretSources: SecretSources = {
 
 export type ResolvedSecret =
   /** `plain`: the secret itself stands in the configuration file. */
-  | { readonly secret: Secret; readonly plain: boolean }
-  | { readonly reason: string; readonly hint: string };
+  { readonly secret: Secret; readonly plain: boolean } | { readonly reason: string; readonly hint: string };
 
 /**
  * Finds the secret that a value of the configuration file stands for.
@@ -55,10 +54,16 @@ function fromEnvironment(name: string, sources: SecretSources): ResolvedSecret {
   }
   const text = sources.env(name);
   if (text === undefined) {
-    return { reason: `refers to the environment variable ${name}, which is not set`, hint: `set ${name} and start again` };
+    return {
+      reason: `refers to the environment variable ${name}, which is not set`,
+      hint: `set ${name} and start again`,
+    };
   }
   if (text === '') {
-    return { reason: `refers to the environment variable ${name}, which is empty`, hint: `set ${name} and start again` };
+    return {
+      reason: `refers to the environment variable ${name}, which is empty`,
+      hint: `set ${name} and start again`,
+    };
   }
   return { secret: new Secret(text), plain: false };
 }
@@ -70,15 +75,25 @@ function fromFile(path: string, sources: SecretSources): ResolvedSecret {
     text = sources.readFile(path);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    const why = code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read' : `cannot be read (${code})`;
-    return { reason: `refers to the file ${path}, which ${why}`, hint: 'a relative name starts at the working directory' };
+    const why =
+      code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read' : `cannot be read (${code})`;
+    return {
+      reason: `refers to the file ${path}, which ${why}`,
+      hint: 'a relative name starts at the working directory',
+    };
   }
   if (text.length > FILE_LENGTH_MAX) {
-    return { reason: `refers to the file ${path}, which is too large`, hint: 'its first line is the secret, and all it needs' };
+    return {
+      reason: `refers to the file ${path}, which is too large`,
+      hint: 'its first line is the secret, and all it needs',
+    };
   }
   const [first = ''] = text.replace(/^\ufeff/u, '').split(/\r?\n/u, 1);
   if (first === '') {
-    return { reason: `refers to the file ${path}, whose first line is empty`, hint: 'write the secret into its first line' };
+    return {
+      reason: `refers to the file ${path}, whose first line is empty`,
+      hint: 'write the secret into its first line',
+    };
   }
   return { secret: new Secret(first), plain: false };
 }

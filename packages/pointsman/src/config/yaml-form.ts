@@ -107,7 +107,8 @@ class TreeReader {
     // `listener:` with nothing below it is a list of none.
     if (target === undefined || isEmptyScalar(target)) return;
     if (isSeq(target)) {
-      for (const item of target.items) this.#section(name, this.#lineOf(item as ParsedNode) ?? line, item as ParsedNode);
+      for (const item of target.items)
+        this.#section(name, this.#lineOf(item as ParsedNode) ?? line, item as ParsedNode);
       return;
     }
     this.#section(name, line, target);
@@ -245,7 +246,8 @@ function commentCuts(scalar: Scalar): boolean {
 // The parser's own words may repeat what stands in the file, secrets included. These do not.
 const SYNTAX_HINTS: Readonly<Record<string, string>> = {
   BAD_ALIAS: "text that begins with '*' or '&' must be in quotes",
-  BAD_DQ_ESCAPE: 'a backslash in double quotes starts an escape that does not exist: write two of them, or single quotes',
+  BAD_DQ_ESCAPE:
+    'a backslash in double quotes starts an escape that does not exist: write two of them, or single quotes',
   BAD_INDENT: 'the indentation does not fit the lines above',
   BAD_SCALAR_START: 'text that begins with one of @ ` % must be in quotes',
   BLOCK_AS_IMPLICIT_KEY: "a value that contains ': ' must be in quotes",
