@@ -96,6 +96,8 @@ export class Connection implements ProtocolEndpoint {
   /** Name that SASL established, or undefined. */
   user: string | undefined = undefined;
   saslMechanism: string | undefined = undefined;
+  /** Client: what the server announced. */
+  offeredMechanisms: readonly string[] = [];
   /** For whoever owns the connection. */
   context: unknown = undefined;
   /** @internal */
@@ -570,6 +572,7 @@ export class Connection implements ProtocolEndpoint {
     const client = this.options.saslClient!;
     if (frame.type === 'sasl-mechanisms') {
       if (this.saslMechanism !== undefined) throw decodeError('sasl-mechanisms twice', '5.3.2');
+      this.offeredMechanisms = frame.saslServerMechanisms;
       const choice = chooseMechanism(client, frame);
       if (typeof choice === 'string') return this.#saslFailed(choice);
       this.saslMechanism = choice.mechanism;

@@ -92,7 +92,7 @@ export class AutoLink implements LinkOwner {
     this.nextAttempt = undefined;
     this.#refused = false;
     this.#become('attaching');
-    const dialect = connection.settings.dialect;
+    const dialect = connection.dialect;
     const address = router.bind(this.settings.address, this.phase, true);
     this.#pin(address);
     const session = connection.autoLinkSession();
@@ -151,7 +151,7 @@ export class AutoLink implements LinkOwner {
     if (connection === undefined) return;
     const wasActive = this.status === 'active';
     this.link = undefined;
-    const { dialect } = connection.settings;
+    const { dialect } = connection;
     const description = error?.description ?? error?.condition ?? (this.#refused ? 'refused without a reason' : 'detached without a reason');
     if (lost && connection.isClosing) return;
     this.lastError = description;
@@ -163,7 +163,7 @@ export class AutoLink implements LinkOwner {
       router.log('ROUTER_CORE', 'info', `Auto Link Detached by its container, attaching again. ${description} ${this.#where()}`);
     } else {
       router.log('ROUTER_CORE', 'warning', `Auto Link Activation Failed. ${description} ${this.#where()}`);
-      const explained = dialect?.explain?.(error, { address: this.externalAddress, direction: this.direction, name: this.name });
+      const explained = dialect?.explain?.(error, { address: this.settings.address, externalAddress: this.externalAddress, direction: this.direction, name: this.name });
       if (explained !== undefined) router.log('ROUTER_CORE', 'warning', explained);
     }
     const delay = dialect?.retryDelay?.(error, this.failures, attachedMs) ?? (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);

@@ -204,7 +204,7 @@ export class IncomingLink implements ReceiverHandler {
     this.#discardRest(transit);
     if (!delivery.settled) {
       // A routing problem is the router's: a container that stores rejected messages apart must not take it for its own.
-      this.link.settle(delivery, this.connection.settings.dialect === undefined ? { type: 'rejected', error } : this.#toSender(RELEASED));
+      this.link.settle(delivery, this.connection.dialect === undefined ? { type: 'rejected', error } : this.#toSender(RELEASED));
       this.rejected++;
     }
     this.#replace();
@@ -225,7 +225,7 @@ export class IncomingLink implements ReceiverHandler {
     if (!delivery.settled) {
       this.#count(state);
       const said = this.#toSender(state);
-      if (this.link.rcvSettleMode === 1 && said !== undefined && this.connection.settings.dialect?.settleSecond === true) this.link.update(delivery, said);
+      if (this.link.rcvSettleMode === 1 && said !== undefined && this.connection.dialect?.settleSecond === true) this.link.update(delivery, said);
       else this.link.settle(delivery, said);
     }
     this.#replace();
@@ -270,7 +270,7 @@ export class IncomingLink implements ReceiverHandler {
   }
 
   #toSender(state: DeliveryState | undefined): DeliveryState | undefined {
-    const map = this.connection.settings.dialect?.outcomeToContainer;
+    const map = this.connection.dialect?.outcomeToContainer;
     return map === undefined ? state : map(state);
   }
 

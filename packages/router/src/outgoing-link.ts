@@ -232,7 +232,7 @@ export class OutgoingLink implements SenderHandler {
   }
 
   #fromReceiver(state: DeliveryState | undefined): DeliveryState | undefined {
-    const map = this.connection.settings.dialect?.outcomeFromContainer;
+    const map = this.connection.dialect?.outcomeFromContainer;
     return map === undefined ? state : map(state);
   }
 

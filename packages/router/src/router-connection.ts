@@ -7,7 +7,7 @@ import { RoutedLink } from './link-route.js';
 import type { LinkRoute } from './link-route.js';
 import { OutgoingLink } from './outgoing-link.js';
 import type { Router } from './router.js';
-import type { RouterConnectionSettings } from './settings.js';
+import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
 
 const LINK_CAPACITY = 250;
 /** Links of autolinks that share a session: fewer than the 256 handles that some peers allow. */
@@ -29,6 +29,8 @@ export class RouterConnection implements ConnectionHandler {
   readonly id: number;
   connection!: Connection;
   containerId = '';
+  /** How this peer has to be spoken to; undefined: as AMQP has it. */
+  dialect: ContainerDialect | undefined = undefined;
   isOpen = false;
   isClosing = false;
   readonly links: Set<IncomingLink | OutgoingLink> = new Set();
@@ -76,9 +78,14 @@ export class RouterConnection implements ConnectionHandler {
 
   // ---- ConnectionHandler ----
 
+  onAuthenticated(connection: Connection, mechanism: string): void {
+    this.settings.hooks?.onAuthenticated?.(connection, mechanism);
+  }
+
   onOpen(connection: Connection, open: Open): void {
     this.connection = connection;
     connection.open();
+    this.settings.hooks?.onOpened?.(connection);
     this.containerId = open.containerId;
     this.isOpen = true;
     this.router.connectionOpened(this);
@@ -196,9 +203,10 @@ export class RouterConnection implements ConnectionHandler {
     this.router.log('PROTOCOL', 'error', `[C${this.id}] ${this.settings.peer}: ${error.message}${error.section === undefined ? '' : ` (AMQP 1.0, ${error.section})`}`);
   }
 
-  onClosed(_connection: Connection, end: ConnectionEnd): void {
+  onClosed(connection: Connection, end: ConnectionEnd): void {
     this.isOpen = false;
     this.router.connectionClosed(this, end);
+    this.settings.hooks?.onClosed?.(connection, end);
   }
 
   /** Leaves: links first told by the close itself. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
-import type { Clock } from '@pointsman/engine';
+import type { Clock, Connection, ConnectionEnd } from '@pointsman/engine';
 
 /** How messages for an address are spread over its consumers. */
 export type Distribution = 'closest' | 'balanced' | 'multicast' | 'unavailable';
@@ -74,13 +74,29 @@ export interface ContainerDialect {
   /** Ms until a link that ended with `error` is attached again; `attempt` counts from 1 since the last success. */
   retryDelay?(error: AmqpErrorFields | undefined, attempt: number, attachedMs: number): number;
   /** Says what a refusal means and what to change. */
-  explain?(error: AmqpErrorFields | undefined, link: { readonly address: string; readonly direction: Direction; readonly name: string }): string;
+  explain?(error: AmqpErrorFields | undefined, link: RefusedLink): string;
   /** The end of a link in the normal course of things: not worth more than an info line. */
   isNormalEnd?(error: AmqpErrorFields | undefined): boolean;
   /** Most messages that an inbound autolink takes ahead of their settlement. */
   readonly inboundCredit?: number;
   /** Receivers settle second: the container confirms each outcome. */
   readonly settleSecond?: boolean;
+}
+
+/** A link that was refused or detached. */
+export interface RefusedLink {
+  readonly name: string;
+  readonly direction: Direction;
+  readonly address: string;
+  readonly externalAddress: string;
+}
+
+/** What the owner of a connection hears of it. */
+export interface ConnectionHooks {
+  onAuthenticated?(connection: Connection, mechanism: string): void;
+  /** Before anything is attached. */
+  onOpened?(connection: Connection): void;
+  onClosed?(connection: Connection, end: ConnectionEnd): void;
 }
 
 /** What the router has to know of a connection besides what AMQP tells. */
@@ -93,5 +109,5 @@ export interface RouterConnectionSettings {
   readonly peer: string;
   readonly linkCapacity?: number | undefined;
   readonly stripAnnotations?: 'both' | 'in' | 'out' | 'no' | undefined;
-  readonly dialect?: ContainerDialect | undefined;
+  readonly hooks?: ConnectionHooks | undefined;
 }

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+import { hostname as machineName } from 'node:os';
+import type { ConnectionOptions } from '@pointsman/engine';
+import { symbol } from '@pointsman/wire';
+import type { AmqpValue } from '@pointsman/wire';
+import type { ConnectorConfig, ListenerConfig } from '../config/model.js';
+import { PRODUCT, VERSION } from '../version.js';
+
+/** What every open of ours says, whoever connected to whom. */
+export function commonOptions(routerId: string, config: ListenerConfig | ConnectorConfig, connectionId: number): Omit<ConnectionOptions, 'role' | 'now'> {
+  return {
+    containerId: routerId,
+    maxFrameSize: config.maxFrameSize,
+    channelMax: config.maxSessions - 1,
+    idleTimeoutMs: config.idleTimeOut.enforcedMs ?? 0,
+    offeredCapabilities: ['ANONYMOUS-RELAY'],
+    desiredCapabilities: ['ANONYMOUS-RELAY'],
+    properties: openProperties(config, connectionId),
+  };
+}
+
+function openProperties(config: ListenerConfig | ConnectorConfig, connectionId: number): Map<string, AmqpValue> {
+  const properties = new Map<string, AmqpValue>([
+    ['product', PRODUCT],
+    ['version', VERSION],
+    ['qd.conn-id', connectionId],
+    ['hostname', machineName()],
+  ]);
+  for (const [name, value] of Object.entries(config.openProperties)) properties.set(name, valueOf(value));
+  return properties;
+}
+
+function valueOf(value: unknown): AmqpValue {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') return value;
+  if (Array.isArray(value)) return value.map(valueOf);
+  if (typeof value === 'object') return new Map(Object.entries(value).map(([key, item]) => [symbol(key), valueOf(item)] as const));
+  return String(value);
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import { attemptAfter, classify, explain, isNormalLife, outcomeToProducer, outcomeToServiceBus, retryDelay } from '@pointsman/azure';
+import type { ConsumerSaid, Secret } from '@pointsman/azure';
+import { ACCEPTED, RELEASED } from '@pointsman/engine';
+import type { ContainerDialect, RefusedLink } from '@pointsman/router';
+import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
+
+/** Where the dialect is spoken, for its messages. */
+export interface ServiceBusPlace {
+  readonly connector: string;
+  readonly host: string;
+  readonly port: number;
+  readonly policy: string | undefined;
+  readonly byConnectionString: boolean;
+  readonly secrets: readonly Secret[];
+  readonly random: () => number;
+}
+
+/** Messages taken from a queue ahead of their settlement: each is locked from then on, so there must not be many. */
+const INBOUND_CREDIT = 50;
+
+/** Azure Service Bus, where it differs from a plain AMQP container. */
+export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
+  return {
+    inboundCredit: INBOUND_CREDIT,
+    settleSecond: true,
+    outcomeToContainer: (state) => toServiceBus(state),
+    outcomeFromContainer: (state) => fromServiceBus(state),
+    isNormalEnd: (error) => isNormalLife(classify(error?.condition, error?.description)),
+    retryDelay(error, attempt, attachedMs): number {
+      const kind = classify(error?.condition, error?.description);
+      // The first failure after a steady time is attempt 0.
+      return retryDelay(kind, attemptAfter(kind, attempt - 1, attachedMs), place.random);
+    },
+    explain: (error, link) => explainLink(place, error, link),
+  };
+}
+
+function explainLink(place: ServiceBusPlace, error: AmqpErrorFields | undefined, link: RefusedLink): string {
+  return explain({
+    step: 'autolink',
+    connector: place.connector,
+    host: place.host,
+    port: place.port,
+    byConnectionString: place.byConnectionString,
+    secrets: place.secrets,
+    direction: link.direction,
+    address: link.address,
+    externalAddress: link.externalAddress,
+    ...(error === undefined ? {} : { condition: error.condition }),
+    ...(error?.description === undefined ? {} : { description: error.description }),
+    ...(place.policy === undefined ? {} : { policy: place.policy }),
+  }).message;
+}
+
+function saidBy(state: DeliveryState | undefined): ConsumerSaid {
+  if (state === undefined || !('type' in state)) return 'released';
+  switch (state.type) {
+    case 'accepted': return 'accepted';
+    case 'rejected': return 'rejected';
+    case 'modified': return state.undeliverableHere === true ? 'modified-undeliverable-here' : 'modified';
+    default: return 'released';
+  }
+}
+
+/** What a consumer said, in words that do no harm to a queue. */
+function toServiceBus(state: DeliveryState | undefined): DeliveryState {
+  const { outcome, deliveryFailed, undeliverableHere, carriesDetails } = outcomeToServiceBus(saidBy(state));
+  switch (outcome) {
+    case 'accepted': return ACCEPTED;
+    case 'released': return RELEASED;
+    case 'rejected': return { type: 'rejected', error: carriesDetails && state !== undefined && 'type' in state && state.type === 'rejected' ? state.error : undefined };
+    case 'modified': return {
+      type: 'modified', deliveryFailed, undeliverableHere,
+      messageAnnotations: carriesDetails && state !== undefined && 'type' in state && state.type === 'modified' ? state.messageAnnotations : undefined,
+    };
+  }
+}
+
+/** What Service Bus said of a message, in words that let the producer do what is right. */
+function fromServiceBus(state: DeliveryState | undefined): DeliveryState {
+  if (state === undefined || !('type' in state)) return { type: 'modified', deliveryFailed: true };
+  if (state.type !== 'rejected') return state;
+  const said = outcomeToProducer('rejected', state.error?.condition, false);
+  return said.tell === 'rejected' ? state : RELEASED;
+}
