@@ -7,6 +7,7 @@ import type { BrokerNode } from './broker.js';
 import { answerCbs } from './cbs.js';
 import { ConsumerLink } from './consumer-link.js';
 import { canReceive, canSend, MESSAGE_SIZE_MAX, type Refusal } from './entity.js';
+import { hexOf, randomGuid } from './guid.js';
 import { answerManagement } from './management.js';
 import { CONSUMERS_MAX } from './message-queue.js';
 import type { NamespaceLink } from './namespace-link.js';
@@ -93,6 +94,7 @@ export class LinkDesk {
       credit: publisherCredit,
       now: () => host.clock.now(),
       tracked: (text) => tracked(text, host),
+      newMessageId: () => hexOf(randomGuid(host.random)),
       send: (contents) => sendFaults.take(path) ?? entity.send(contents, host.timeOrigin + host.clock.now()),
     });
     link.accept(publisher, accepted(attach, BigInt(maxMessageSize)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   AmqpSymbol, decodeError, Reader, readAnnotations, readBinary, readHeaderBody, readPropertiesBody, readStringMap,
-  SECTION, sectionsOf, Typed, Writer, writeAnnotations, writeDescriptor, writeHeader, writeStringMap,
+  SECTION, sectionsOf, Typed, Writer, writeAnnotations, writeDescriptor, writeHeader, writeProperties, writeRawBytes, writeStringMap,
   type AmqpValue, type HeaderFields, type SectionSpan,
 } from '@pointsman/wire';
 
@@ -69,9 +69,25 @@ export class MessageContent {
       : { start: place, end: own.end - start, value: own.valueStart - start };
   }
 
-  /** @throws RemoteProtocolError `amqp:decode-error` where the bytes are not a message */
-  static read(bytes: Uint8Array, format: number): MessageContent {
-    return new MessageContent(bytes, format, sectionsOf(bytes));
+  /**
+   * @param newMessageId - makes an id for a message that has none; left out, it stays without
+   * @throws RemoteProtocolError `amqp:decode-error` where the bytes are not a message
+   */
+  static read(bytes: Uint8Array, format: number, newMessageId?: () => string): MessageContent {
+    const spans = sectionsOf(bytes);
+    const content = new MessageContent(bytes, format, spans);
+    if (content.messageId !== null || newMessageId === undefined) return content;
+    // The official JavaScript client cannot settle a message without an id, so the service must give one to those that
+    // come without. Of the sections that are kept as they came, this is the one that changes.
+    const properties = spans.find((span) => span.code === SECTION.properties);
+    const at = properties?.start ?? spans.find((span) => span.code > SECTION.properties)?.start ?? bytes.length;
+    const fields = properties === undefined ? {} : readPropertiesBody(new Reader(bytes, properties.valueStart, properties.end));
+    const w = new Writer();
+    writeRawBytes(w, bytes.subarray(0, at));
+    writeProperties(w, { ...fields, messageId: newMessageId() });
+    writeRawBytes(w, bytes.subarray(properties?.end ?? at));
+    const whole = w.toBytes();
+    return new MessageContent(whole, format, sectionsOf(whole));
   }
 
   /** Time to live in milliseconds, undefined for no end. 0 is not a valid one; the caller refuses it. */
@@ -118,12 +134,15 @@ export class MessageContent {
  *
  * @throws RemoteProtocolError `amqp:decode-error` where the bytes are not a message, or not a batch of them
  */
-export function messagesOf(bytes: Uint8Array, format: number): MessageContent[] {
-  if (format !== BATCH_FORMAT) return [MessageContent.read(bytes, format)];
+export function messagesOf(bytes: Uint8Array, format: number, newMessageId?: () => string): MessageContent[] {
+  if (format !== BATCH_FORMAT) return [MessageContent.read(bytes, format, newMessageId)];
   const inner = sectionsOf(bytes).filter((span) => span.code === SECTION.data);
   if (inner.length === 0) throw decodeError('a batch without messages', '3.2.6');
   if (inner.length > BATCH_MESSAGES_MAX) throw decodeError(`a batch of more than ${BATCH_MESSAGES_MAX} messages`, '3.2.6');
-  return inner.map((span) => MessageContent.read(readBinary(new Reader(bytes, span.valueStart, span.end)) ?? new Uint8Array(0), 0));
+  return inner.map((span) => {
+    const message = readBinary(new Reader(bytes, span.valueStart, span.end)) ?? new Uint8Array(0);
+    return MessageContent.read(message, 0, newMessageId);
+  });
 }
 
 function withoutBrokers(annotations: Annotations | undefined): Annotations | undefined {

@@ -17,6 +17,8 @@ export interface PublisherSettings {
   readonly now: () => number;
   /** Takes the messages of one transfer, all or none. */
   readonly send: (contents: readonly MessageContent[]) => Refusal | undefined;
+  /** An id for a message that comes without one. */
+  readonly newMessageId: () => string;
   /** Appends tracking to a text that goes out. */
   readonly tracked: (text: string) => string;
 }
@@ -80,7 +82,7 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
       return { condition: 'amqp:not-implemented', description: 'Transactions are not supported by this namespace.' };
     }
     try {
-      return this.#settings.send(messagesOf(bytes, delivery.messageFormat));
+      return this.#settings.send(messagesOf(bytes, delivery.messageFormat, this.#settings.newMessageId));
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error;
       return { condition: error.condition, description: error.description };

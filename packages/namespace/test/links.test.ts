@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ACCEPTED, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
 import {
-  AmqpSymbol, encodeMessage, long, symbol, timestamp, type AmqpValue, type DeliveryState,
+  AmqpSymbol, encodeMessage, long, symbol, timestamp, ulong, type AmqpValue, type DeliveryState,
 } from '@pointsman/wire';
 import { BATCH_FORMAT } from '../src/message-content.js';
 import { guidText, swapGuid } from '../src/guid.js';
@@ -236,6 +236,21 @@ describe('sending', () => {
     assert.equal(sender.outcomes.length, 1);
     assert.equal(conditionOf(sender.send(batch(inner('d'), inner('e', 0)), { format: BATCH_FORMAT })), 'rejected amqp:internal-error');
     assert.deepEqual(client.receiver('orders', 9).bodies, ['a', 'b', 'c']);
+  });
+
+  it('gives a message without an id one, and leaves the rest of its properties', () => {
+    const client = new Harness(OPTIONS).connect({ user: 'root' });
+    const sender = client.sender('orders');
+    sender.send({ properties: { subject: 's' }, applicationProperties: new Map([['a', 'b']]), body: { kind: 'value', value: 1 } });
+    sender.text('no properties at all');
+    sender.send({ properties: { messageId: ulong(5) }, body: { kind: 'value', value: 1 } });
+    const [first, second, third] = client.receiver('orders', 3).messages;
+    assert.match(String(first?.properties?.messageId), /^[0-9a-f]{32}$/);
+    assert.equal(first?.properties?.subject, 's');
+    assert.deepEqual(first.applicationProperties, new Map([['a', 'b']]));
+    assert.match(String(second?.properties?.messageId), /^[0-9a-f]{32}$/);
+    assert.notEqual(first.properties?.messageId, second?.properties?.messageId);
+    assert.deepEqual(third?.properties?.messageId, ulong(5));
   });
 
   it('to a topic gives each subscription a copy', () => {
