@@ -246,8 +246,9 @@ export class Connection implements ProtocolEndpoint {
     return this.#now;
   }
 
+  /** Both sides have opened, and neither has closed. */
   get isOpen(): boolean {
-    return this.state === 'OPENED';
+    return this.state === 'OPENED' && this.#ended === undefined;
   }
 
   /** How it ended; undefined while it lives. */
@@ -748,8 +749,9 @@ export class Connection implements ProtocolEndpoint {
 
   #finish(end: ConnectionEnd): void {
     if (this.#ended !== undefined) return;
-    this.#loseSessions(end.error);
+    // First of all, so that a link that is told of its loss can see whether only its session went.
     this.#ended = end;
+    this.#loseSessions(end.error);
     this.#partial = undefined;
     if (!this.#outputDone && this.#closeDeadline > 0) this.#outputDone = true;
     this.handler.onClosed(this, end);

@@ -153,7 +153,8 @@ export class AutoLink implements LinkOwner {
     this.link = undefined;
     const { dialect } = connection;
     const description = error?.description ?? error?.condition ?? (this.#refused ? 'refused without a reason' : 'detached without a reason');
-    if (lost && connection.isClosing) return;
+    // Gone with its connection: that is no failure of its own, and deactivation follows.
+    if (lost && !connection.connection.isOpen) return;
     this.lastError = description;
     this.failures++;
     const router = connection.router;
