@@ -1,2 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+export { runCommand } from './command.js';
+export type { CommandIo } from './command.js';
+export type { RouterConfig } from './config/model.js';
+export { formatProblems } from './config/problems.js';
+export type { ConfigProblem } from './config/problems.js';
+export { configFormatOf, loadConfig, readConfig } from './config/read-config.js';
+export type { ConfigFormat, ConfigResult, ReadOptions } from './config/read-config.js';
+export { createLogger, silentLogger } from './log.js';
+export type { Logger, LoggerOptions } from './log.js';
+export { ConnectorError, ConnectorRuntime } from './run/connector.js';
+export type { ConnectorStep } from './run/connector.js';
+export { RouterProcess } from './run/router-process.js';
+export type { OpenListener, RouterProcessObserver, RouterProcessOptions } from './run/router-process.js';
