@@ -102,7 +102,12 @@ export const CONDITIONS: Readonly<Record<string, ConditionEntry>> = {
   'amqp:session:handle-in-use':             entry('protocol',     'connection', 'resend', 'a handle was used twice'),
 };
 
-const UNKNOWN: ConditionEntry = entry('unknown', 'link', 'reject', 'the service gave a condition that is not known here');
+const UNKNOWN: ConditionEntry = entry(
+  'unknown',
+  'link',
+  'reject',
+  'the service gave a condition that is not known here',
+);
 
 /** What is known of a condition. A missing one (a connection that just ended) counts as forced. */
 export function conditionEntry(condition: string | undefined): ConditionEntry {

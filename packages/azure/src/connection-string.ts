@@ -61,8 +61,15 @@ export const IDLE_TIME_OUT_MS = 120_000;
 /** Settings by their name in lower case. Legacy ones are understood and without effect. */
 const SETTINGS: ReadonlyMap<string, string> = new Map(
   [
-    'Endpoint', 'SharedAccessKeyName', 'SharedAccessKey', 'SharedAccessSignature', 'EntityPath',
-    'UseDevelopmentEmulator', 'TransportType', 'OperationTimeout', 'EnableAmqpLinkRedirect',
+    'Endpoint',
+    'SharedAccessKeyName',
+    'SharedAccessKey',
+    'SharedAccessSignature',
+    'EntityPath',
+    'UseDevelopmentEmulator',
+    'TransportType',
+    'OperationTimeout',
+    'EnableAmqpLinkRedirect',
   ].map((name) => [name.toLowerCase(), name]),
 );
 
@@ -86,7 +93,9 @@ export function parseConnectionString(text: string): ConnectionString {
   const entityPath = entityPathOf(settings.get('EntityPath'));
 
   if (emulator && isServiceBusHost(host)) {
-    fail(`UseDevelopmentEmulator=true would send the key in clear to '${host}'. Leave it out for a namespace in the cloud.`);
+    fail(
+      `UseDevelopmentEmulator=true would send the key in clear to '${host}'. Leave it out for a namespace in the cloud.`,
+    );
   }
   const usedPort = emulator ? (port ?? PORT_PLAIN) : cloudPort(port);
   return {
@@ -112,7 +121,9 @@ export function impliedConnector(parsed: ConnectionString): ImpliedConnector {
     fail('it carries neither a key nor a signature.');
   }
   return {
-    host, port, tls,
+    host,
+    port,
+    tls,
     hostname: host,
     verifyHostname: tls !== 'none',
     idleTimeOutMs: IDLE_TIME_OUT_MS,

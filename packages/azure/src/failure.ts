@@ -157,7 +157,8 @@ export function problemOf(error: SystemError): SystemProblem {
   if (Object.hasOwn(SYSTEM_CODES, code)) return SYSTEM_CODES[code] ?? connection('unknown');
   // Node.js reports some faults of OpenSSL as EPROTO, with OpenSSL's words in the message alone.
   const message = error.message ?? '';
-  if (/wrong version number|packet length too long|http request|unknown protocol/i.test(message)) return connection('plain-peer');
+  if (/wrong version number|packet length too long|http request|unknown protocol/i.test(message))
+    return connection('plain-peer');
   if (/alert protocol version|unsupported protocol/i.test(message)) return tls('protocol-version');
   if (/key values mismatch/i.test(message)) return tls('key-mismatch');
   if (/bad decrypt|bad password read/i.test(message)) return tls('key-password');

@@ -1,27 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 export {
-  ConnectionStringError, IDLE_TIME_OUT_MS, impliedConnector, parseConnectionString,
-  type ConnectionString, type ImpliedAuthentication, type ImpliedConnector, type TlsMode,
+  ConnectionStringError,
+  IDLE_TIME_OUT_MS,
+  impliedConnector,
+  parseConnectionString,
+  type ConnectionString,
+  type ImpliedAuthentication,
+  type ImpliedConnector,
+  type TlsMode,
 } from './connection-string.js';
 export {
-  classify, conditionEntry, CONDITIONS, isNormalLife, trackingIdOf,
-  type ConditionClass, type ConditionEntry, type RetryScope,
+  classify,
+  conditionEntry,
+  CONDITIONS,
+  isNormalLife,
+  trackingIdOf,
+  type ConditionClass,
+  type ConditionEntry,
+  type RetryScope,
 } from './conditions.js';
 export { entityAddressOf, type EntityAddress, type EntityKind } from './entity-address.js';
 export { checkAutolink, checkIdleTimeOut, explain, IDLE_MINIMUM_MS, type Explanation } from './explain.js';
 export {
   problemOf,
-  type AuthenticationFailure, type AutolinkFailure, type ConnectionFailure, type ConnectionProblem, type Failure,
-  type IdleFailure, type Step, type SystemError, type SystemProblem, type TlsFailure, type TlsProblem,
+  type AuthenticationFailure,
+  type AutolinkFailure,
+  type ConnectionFailure,
+  type ConnectionProblem,
+  type Failure,
+  type IdleFailure,
+  type Step,
+  type SystemError,
+  type SystemProblem,
+  type TlsFailure,
+  type TlsProblem,
 } from './failure.js';
 export { isServiceBusHost } from './host.js';
 export {
-  outcomeToProducer, outcomeToServiceBus, settlementAnswer, TO_SERVICE_BUS,
-  type ConsumerSaid, type OutcomeToProducer, type OutcomeToServiceBus, type ServiceBusSaid, type SettlementAnswer,
+  outcomeToProducer,
+  outcomeToServiceBus,
+  settlementAnswer,
+  TO_SERVICE_BUS,
+  type ConsumerSaid,
+  type OutcomeToProducer,
+  type OutcomeToServiceBus,
+  type ServiceBusSaid,
+  type SettlementAnswer,
 } from './outcomes.js';
 export { attemptAfter, RETRY_POLICIES, retryDelay, type RetryPolicy } from './retry.js';
 export {
-  covers, makeSasToken, parseSasToken, sasSignature, verifySasToken,
-  type SasToken, type SasTokenOptions, type SasVerdict,
+  covers,
+  makeSasToken,
+  parseSasToken,
+  sasSignature,
+  verifySasToken,
+  type SasToken,
+  type SasTokenOptions,
+  type SasVerdict,
 } from './sas-token.js';
 export { Secret, withoutSecrets } from './secret.js';

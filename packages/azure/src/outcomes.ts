@@ -62,7 +62,10 @@ export const TO_SERVICE_BUS: Readonly<Record<ConsumerSaid, OutcomeToServiceBus>>
   'router-stopping':             said('released', 'unlock',      { why: 'frees the lock' }),
 };
 
-const DEFERRED: OutcomeToServiceBus = said('modified', 'defer', { why: 'deferral was asked for in the configuration', details: true });
+const DEFERRED: OutcomeToServiceBus = said('modified', 'defer', {
+  why: 'deferral was asked for in the configuration',
+  details: true,
+});
 
 /**
  * What to say to Service Bus.
@@ -110,7 +113,12 @@ export function outcomeToProducer(service: ServiceBusSaid, condition?: string, c
     case 'lost-before-send':
       return { tell: 'released', carriesDetails: false, why: 'it was never sent' };
     case 'lost-after-send':
-      return { tell: 'modified', deliveryFailed: true, carriesDetails: false, why: 'whether Service Bus has it is not known' };
+      return {
+        tell: 'modified',
+        deliveryFailed: true,
+        carriesDetails: false,
+        why: 'whether Service Bus has it is not known',
+      };
     case 'rejected': {
       // `rejected` without an error, or with one we cannot read, is final: sending it again would not end.
       const passing = condition !== undefined && conditionEntry(condition).send === 'resend';

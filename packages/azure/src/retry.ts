@@ -16,8 +16,13 @@ export interface RetryPolicy {
   readonly steadyAfterMs: number;
 }
 
-const policy = (firstMs: number, secondMs: number, maxMs: number, jitterMs: number, steadyAfterMs = 10_000): RetryPolicy =>
-  ({ firstMs, secondMs, factor: 2, maxMs, jitterMs, steadyAfterMs });
+const policy = (
+  firstMs: number,
+  secondMs: number,
+  maxMs: number,
+  jitterMs: number,
+  steadyAfterMs = 10_000,
+): RetryPolicy => ({ firstMs, secondMs, factor: 2, maxMs, jitterMs, steadyAfterMs });
 
 /**
  * Idle and forced detaches are repaired at once, with jitter so that hundreds of links do not come back in one burst,

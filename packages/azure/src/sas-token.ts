@@ -24,7 +24,10 @@ export interface SasToken {
 
 export type SasVerdict =
   | { readonly ok: true; readonly keyName: string; readonly expiresAtSeconds: number }
-  | { readonly ok: false; readonly reason: 'malformed' | 'unknown-policy' | 'bad-signature' | 'expired' | 'other-resource' };
+  | {
+      readonly ok: false;
+      readonly reason: 'malformed' | 'unknown-policy' | 'bad-signature' | 'expired' | 'other-resource';
+    };
 
 /** Longer than any real token; bounds what is parsed of a hostile one. */
 const TOKEN_LENGTH_MAX = 8192;
@@ -104,7 +107,10 @@ export function covers(resource: string, audience: string): boolean {
 }
 
 function normalized(uri: string): string {
-  return uri.toLowerCase().replace(/^[a-z]+:\/\//, '').replace(/\/+$/, '');
+  return uri
+    .toLowerCase()
+    .replace(/^[a-z]+:\/\//, '')
+    .replace(/\/+$/, '');
 }
 
 function decoded(text: string | undefined): string | undefined {

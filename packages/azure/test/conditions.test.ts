@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
-  attemptAfter, classify, conditionEntry, CONDITIONS, isNormalLife, RETRY_POLICIES, retryDelay, trackingIdOf,
+  attemptAfter,
+  classify,
+  conditionEntry,
+  CONDITIONS,
+  isNormalLife,
+  RETRY_POLICIES,
+  retryDelay,
+  trackingIdOf,
   type ConditionClass,
 } from '../src/index.js';
 
@@ -12,17 +19,25 @@ const most = (): number => 0.999;
 describe('conditions of Service Bus', () => {
   it('are classified by their symbol', () => {
     const expected: [string, ConditionClass][] = [
-      ['amqp:connection:forced', 'forced'], ['amqp:unauthorized-access', 'unauthorized'], ['amqp:not-found', 'missing'],
-      ['com.microsoft:entity-disabled', 'disabled'], ['amqp:not-allowed', 'misuse'], ['com.microsoft:server-busy', 'busy'],
-      ['com.microsoft:timeout', 'transient'], ['amqp:internal-error', 'transient'],
-      ['amqp:link:message-size-exceeded', 'too-large'], ['amqp:resource-limit-exceeded', 'quota'],
-      ['com.microsoft:message-lock-lost', 'lock-lost'], ['amqp:link:stolen', 'stolen'],
+      ['amqp:connection:forced', 'forced'],
+      ['amqp:unauthorized-access', 'unauthorized'],
+      ['amqp:not-found', 'missing'],
+      ['com.microsoft:entity-disabled', 'disabled'],
+      ['amqp:not-allowed', 'misuse'],
+      ['com.microsoft:server-busy', 'busy'],
+      ['com.microsoft:timeout', 'transient'],
+      ['amqp:internal-error', 'transient'],
+      ['amqp:link:message-size-exceeded', 'too-large'],
+      ['amqp:resource-limit-exceeded', 'quota'],
+      ['com.microsoft:message-lock-lost', 'lock-lost'],
+      ['amqp:link:stolen', 'stolen'],
     ];
     for (const [condition, conditionClass] of expected) assert.equal(classify(condition), conditionClass, condition);
   });
 
   it('tell kinds of forced detach apart by the text, and do not need it', () => {
-    const idle = "The link 'G1:2:x' is force detached. Code: publisher(link7). Details: AmqpMessagePublisher.IdleTimerExpired: Idle timeout: 00:10:00.";
+    const idle =
+      "The link 'G1:2:x' is force detached. Code: publisher(link7). Details: AmqpMessagePublisher.IdleTimerExpired: Idle timeout: 00:10:00.";
     assert.equal(classify('amqp:link:detach-forced', idle), 'idle');
     assert.equal(classify('amqp:link:detach-forced', 'Code: RenewToken. Details: Unauthorized access.'), 'token');
     assert.equal(classify('amqp:link:detach-forced', 'reworded'), 'forced');
@@ -34,7 +49,8 @@ describe('conditions of Service Bus', () => {
   });
 
   it('are unknown where they are made up, whatever the name', () => {
-    for (const name of ['x', '__proto__', 'constructor', 'toString', '']) assert.equal(conditionEntry(name).class, 'unknown');
+    for (const name of ['x', '__proto__', 'constructor', 'toString', ''])
+      assert.equal(conditionEntry(name).class, 'unknown');
     assert.equal(classify(undefined), 'forced');
   });
 

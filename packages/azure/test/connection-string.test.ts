@@ -73,9 +73,11 @@ describe('connection string', () => {
   });
 
   it('implies ANONYMOUS and a token for a ready-made signature', () => {
-    const implied = impliedConnector(parseConnectionString(
-      'Endpoint=sb://x.servicebus.windows.net;SharedAccessSignature=SharedAccessSignature sr=a&sig=b%3D&se=1&skn=p',
-    ));
+    const implied = impliedConnector(
+      parseConnectionString(
+        'Endpoint=sb://x.servicebus.windows.net;SharedAccessSignature=SharedAccessSignature sr=a&sig=b%3D&se=1&skn=p',
+      ),
+    );
     assert.ok(implied.authentication.mechanism === 'ANONYMOUS');
     assert.equal(implied.authentication.token.reveal(), 'SharedAccessSignature sr=a&sig=b%3D&se=1&skn=p');
   });
@@ -103,7 +105,11 @@ describe('connection string', () => {
     ['both key and signature', `${CLOUD};SharedAccessSignature=SharedAccessSignature sr=x`, /Keep the one/],
     ['a setting twice', `${CLOUD};SharedAccessKey=${KEY}`, /given twice/],
     ['an empty value', CLOUD.replace('=router', '='), /SharedAccessKeyName \(part 2\) has no value/],
-    ['a misspelt name', CLOUD.replace('SharedAccessKey=', 'SharedAcessKey='), /part 3 .* Did you mean SharedAccessKey\?/],
+    [
+      'a misspelt name',
+      CLOUD.replace('SharedAccessKey=', 'SharedAcessKey='),
+      /part 3 .* Did you mean SharedAccessKey\?/,
+    ],
     ['a key where a name belongs', `${CLOUD.replace(/;SharedAccessKey=.*/, '')};${KEY}`, /part 3 has an unknown name/],
     ['a part without =', `${CLOUD};garbage`, /part 4 has no '='/],
     ['an emulator flag that is none', `${CLOUD};UseDevelopmentEmulator=maybe`, /neither true nor false/],
@@ -118,14 +124,33 @@ describe('connection string', () => {
   }
 
   it('meets any text with a value or a ConnectionStringError that repeats none of it', () => {
-    const part = fc.constantFrom('Endpoint', 'SharedAccessKey', 'SharedAccessKeyName', '=', ';', 'sb://h', KEY, ' ', ':');
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.array(part, { maxLength: 14 }).map((parts) => parts.join(''))), (text) => {
-      try {
-        parseConnectionString(text);
-      } catch (error) {
-        assert.ok(error instanceof ConnectionStringError, String(error));
-        assert.ok(!error.message.includes(KEY), error.message);
-      }
-    }), { numRuns: 500 });
+    const part = fc.constantFrom(
+      'Endpoint',
+      'SharedAccessKey',
+      'SharedAccessKeyName',
+      '=',
+      ';',
+      'sb://h',
+      KEY,
+      ' ',
+      ':',
+    );
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.array(part, { maxLength: 14 }).map((parts) => parts.join('')),
+        ),
+        (text) => {
+          try {
+            parseConnectionString(text);
+          } catch (error) {
+            assert.ok(error instanceof ConnectionStringError, String(error));
+            assert.ok(!error.message.includes(KEY), error.message);
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
   });
 });

@@ -2,15 +2,31 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
-  checkAutolink, checkIdleTimeOut, entityAddressOf, explain, isServiceBusHost, problemOf, Secret, withoutSecrets,
-  type AutolinkFailure, type ConnectionProblem, type Failure, type TlsProblem,
+  checkAutolink,
+  checkIdleTimeOut,
+  entityAddressOf,
+  explain,
+  isServiceBusHost,
+  problemOf,
+  Secret,
+  withoutSecrets,
+  type AutolinkFailure,
+  type ConnectionProblem,
+  type Failure,
+  type TlsProblem,
 } from '../src/index.js';
 
 const HOST = 'example.servicebus.windows.net';
 const PASSWORD = new Secret('THE/key+text=');
 const place = { connector: 'azure', host: HOST, port: 5671, secrets: [PASSWORD] };
 const autolink = (more: Partial<AutolinkFailure>): AutolinkFailure => ({
-  step: 'autolink', ...place, direction: 'out', address: 'orders', externalAddress: 'orders', policy: 'router', ...more,
+  step: 'autolink',
+  ...place,
+  direction: 'out',
+  address: 'orders',
+  externalAddress: 'orders',
+  policy: 'router',
+  ...more,
 });
 const messageOf = (failure: Failure): string => explain(failure).message;
 
@@ -41,11 +57,17 @@ describe('explanation of step 1, connection', () => {
 
   it('tells problems apart by the codes of the system', () => {
     const expected: [string, string, string][] = [
-      ['ENOTFOUND', '', 'name-not-found'], ['ECONNREFUSED', '', 'refused'], ['ERR_SSL_WRONG_VERSION_NUMBER', '', 'plain-peer'],
-      ['EPROTO', 'ssl3_get_record:wrong version number', 'plain-peer'], ['CERT_HAS_EXPIRED', '', 'expired'],
-      ['SELF_SIGNED_CERT_IN_CHAIN', '', 'unknown-issuer'], ['ERR_TLS_CERT_ALTNAME_INVALID', '', 'name-mismatch'],
-      ['ERR_OSSL_X509_KEY_VALUES_MISMATCH', '', 'key-mismatch'], ['ERR_OSSL_BAD_DECRYPT', '', 'key-password'],
-      ['ERR_SSL_NEW_THING', '', 'unknown'], ['constructor', '', 'unknown'],
+      ['ENOTFOUND', '', 'name-not-found'],
+      ['ECONNREFUSED', '', 'refused'],
+      ['ERR_SSL_WRONG_VERSION_NUMBER', '', 'plain-peer'],
+      ['EPROTO', 'ssl3_get_record:wrong version number', 'plain-peer'],
+      ['CERT_HAS_EXPIRED', '', 'expired'],
+      ['SELF_SIGNED_CERT_IN_CHAIN', '', 'unknown-issuer'],
+      ['ERR_TLS_CERT_ALTNAME_INVALID', '', 'name-mismatch'],
+      ['ERR_OSSL_X509_KEY_VALUES_MISMATCH', '', 'key-mismatch'],
+      ['ERR_OSSL_BAD_DECRYPT', '', 'key-password'],
+      ['ERR_SSL_NEW_THING', '', 'unknown'],
+      ['constructor', '', 'unknown'],
     ];
     for (const [code, message, problem] of expected) assert.equal(problemOf({ code, message }).problem, problem, code);
     assert.equal(problemOf({}).problem, 'unknown');
@@ -56,9 +78,15 @@ describe('explanation of step 2, TLS', () => {
   it('names the issuer, the names, the file and the setting', () => {
     const tls = (problem: TlsProblem, more: object = {}): string =>
       messageOf({ step: 'tls', ...place, host: 'broker.example', sslProfile: 'tls', problem, ...more });
-    assert.match(tls('unknown-issuer', { issuer: 'CN=Our CA' }), /issued by 'CN=Our CA'.*'caCertFile' of sslProfile 'tls'/);
+    assert.match(
+      tls('unknown-issuer', { issuer: 'CN=Our CA' }),
+      /issued by 'CN=Our CA'.*'caCertFile' of sslProfile 'tls'/,
+    );
     assert.match(messageOf({ step: 'tls', ...place, problem: 'unknown-issuer' }), /leave 'caCertFile' out/);
-    assert.match(tls('name-mismatch', { names: ['a.example', 'b.example'] }), /for 'a\.example', 'b\.example', not for 'broker\.example'/);
+    assert.match(
+      tls('name-mismatch', { names: ['a.example', 'b.example'] }),
+      /for 'a\.example', 'b\.example', not for 'broker\.example'/,
+    );
     assert.match(tls('expired', { validUntil: '1 May 2026' }), /expired \(1 May 2026\)/);
     assert.match(tls('key-mismatch'), /privateKeyFile does not fit certFile of sslProfile 'tls'/);
     assert.match(tls('key-password'), /env:NAME/);
@@ -84,12 +112,25 @@ describe('explanation of step 3, idle time-out', () => {
 describe('explanation of step 4, authentication', () => {
   it('names the mechanisms and what to write', () => {
     const message = messageOf({
-      step: 'authentication', ...place, problem: 'no-mechanism', configured: ['GSSAPI'], offered: ['MSSBCBS', 'PLAIN'],
+      step: 'authentication',
+      ...place,
+      problem: 'no-mechanism',
+      configured: ['GSSAPI'],
+      offered: ['MSSBCBS', 'PLAIN'],
     });
     assert.match(message, /SASL GSSAPI.*offers MSSBCBS PLAIN.*saslMechanisms: PLAIN/);
-    assert.match(messageOf({ step: 'authentication', ...place, problem: 'refused', username: 'router' }), /'router'.*saslUsername/);
-    assert.match(messageOf({ step: 'authentication', ...place, problem: 'token-refused', statusCode: 401 }), /status 401.*clock/);
-    assert.match(messageOf({ step: 'authentication', ...place, problem: 'token-refused', statusCode: 404 }), /does not exist/);
+    assert.match(
+      messageOf({ step: 'authentication', ...place, problem: 'refused', username: 'router' }),
+      /'router'.*saslUsername/,
+    );
+    assert.match(
+      messageOf({ step: 'authentication', ...place, problem: 'token-refused', statusCode: 401 }),
+      /status 401.*clock/,
+    );
+    assert.match(
+      messageOf({ step: 'authentication', ...place, problem: 'token-refused', statusCode: 404 }),
+      /does not exist/,
+    );
   });
 });
 
@@ -97,26 +138,47 @@ describe('explanation of step 5, autolink', () => {
   it('says key or right, which right and which entity', () => {
     const out = explain(autolink({ condition: 'amqp:unauthorized-access' }));
     assert.equal(out.class, 'unauthorized');
-    assert.match(out.message, /refused 'orders': the key of policy 'router' is wrong, or the policy lacks the right 'Send' on 'orders'/);
+    assert.match(
+      out.message,
+      /refused 'orders': the key of policy 'router' is wrong, or the policy lacks the right 'Send' on 'orders'/,
+    );
     assert.match(out.message, /saslUsername .* saslPassword .* connector 'azure'/);
-    assert.match(messageOf(autolink({ direction: 'in', condition: 'amqp:unauthorized-access' })), /direction in needs Listen/);
+    assert.match(
+      messageOf(autolink({ direction: 'in', condition: 'amqp:unauthorized-access' })),
+      /direction in needs Listen/,
+    );
   });
 
   it('says how a missing entity is spelt, and that a topic is not received from', () => {
     assert.match(messageOf(autolink({ condition: 'amqp:not-found' })), /does not exist in the namespace example/);
     const fromTopic = messageOf(autolink({ direction: 'in', externalAddress: 'news', condition: 'amqp:not-found' }));
     assert.match(fromTopic, /a topic is only sent to.*news\/Subscriptions\/NAME/);
-    const fromSubscription = messageOf(autolink({ direction: 'in', externalAddress: 'news/Subscriptions/x', condition: 'amqp:not-found' }));
+    const fromSubscription = messageOf(
+      autolink({ direction: 'in', externalAddress: 'news/Subscriptions/x', condition: 'amqp:not-found' }),
+    );
     assert.match(fromSubscription, /TOPIC\/Subscriptions\/NAME/);
   });
 
   it('says wrong direction, session entity, disabled, too large', () => {
-    assert.match(messageOf(autolink({ externalAddress: 'news/Subscriptions/x', condition: 'amqp:not-allowed' })), /name the topic \('news'\), or write direction: in/);
-    assert.match(messageOf(autolink({
-      direction: 'in', condition: 'amqp:not-allowed',
-      description: 'It is not possible for an entity that requires sessions to create a non-sessionful message receiver.',
-    })), /requires message sessions/);
-    assert.match(messageOf(autolink({ condition: 'com.microsoft:entity-disabled' })), /disabled for sending.*status Active/);
+    assert.match(
+      messageOf(autolink({ externalAddress: 'news/Subscriptions/x', condition: 'amqp:not-allowed' })),
+      /name the topic \('news'\), or write direction: in/,
+    );
+    assert.match(
+      messageOf(
+        autolink({
+          direction: 'in',
+          condition: 'amqp:not-allowed',
+          description:
+            'It is not possible for an entity that requires sessions to create a non-sessionful message receiver.',
+        }),
+      ),
+      /requires message sessions/,
+    );
+    assert.match(
+      messageOf(autolink({ condition: 'com.microsoft:entity-disabled' })),
+      /disabled for sending.*status Active/,
+    );
     assert.match(messageOf(autolink({ condition: 'amqp:link:message-size-exceeded' })), /larger than it takes/);
     assert.match(messageOf(autolink({ condition: 'made:up' })), /made:up/);
   });
@@ -131,7 +193,11 @@ describe('explanation of step 5, autolink', () => {
   });
 
   it('reads addresses as Service Bus does', () => {
-    assert.deepEqual(entityAddressOf('amqps://h.example/orders'), { kind: 'queue-or-topic', path: 'orders', owner: 'orders' });
+    assert.deepEqual(entityAddressOf('amqps://h.example/orders'), {
+      kind: 'queue-or-topic',
+      path: 'orders',
+      owner: 'orders',
+    });
     assert.equal(entityAddressOf('/a/b').path, 'a/b');
     assert.equal(entityAddressOf('t/SUBSCRIPTIONS/s/$deadLetterQueue').owner, 't/SUBSCRIPTIONS/s');
     assert.equal(entityAddressOf('subscriptions/x').kind, 'queue-or-topic');
@@ -151,7 +217,10 @@ describe('explanations in general', () => {
     for (const failure of failures) {
       const message = messageOf(failure);
       assert.match(message, /\[secret\]/);
-      assert.ok(!message.includes(PASSWORD.reveal()) && !message.includes(encodeURIComponent(PASSWORD.reveal())), message);
+      assert.ok(
+        !message.includes(PASSWORD.reveal()) && !message.includes(encodeURIComponent(PASSWORD.reveal())),
+        message,
+      );
       assert.ok(!message.includes('\n') && message.length < 1500, message);
     }
   });
@@ -163,10 +232,20 @@ describe('explanations in general', () => {
 
 describe('host of a namespace', () => {
   it('is known by its domain, in any case', () => {
-    for (const host of [HOST, 'X.ServiceBus.Windows.NET.', 'x.servicebus.chinacloudapi.cn', 'x.privatelink.servicebus.windows.net']) {
+    for (const host of [
+      HOST,
+      'X.ServiceBus.Windows.NET.',
+      'x.servicebus.chinacloudapi.cn',
+      'x.privatelink.servicebus.windows.net',
+    ]) {
       assert.equal(isServiceBusHost(host), true, host);
     }
-    for (const host of ['localhost', 'servicebus.windows.net', 'evilservicebus.windows.net', 'x.servicebus.windows.net.evil.example']) {
+    for (const host of [
+      'localhost',
+      'servicebus.windows.net',
+      'evilservicebus.windows.net',
+      'x.servicebus.windows.net.evil.example',
+    ]) {
       assert.equal(isServiceBusHost(host), false, host);
     }
   });

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { outcomeToProducer, outcomeToServiceBus, settlementAnswer, TO_SERVICE_BUS, type ConsumerSaid } from '../src/index.js';
+import {
+  outcomeToProducer,
+  outcomeToServiceBus,
+  settlementAnswer,
+  TO_SERVICE_BUS,
+  type ConsumerSaid,
+} from '../src/index.js';
 
 describe('what is said to Service Bus', () => {
   it('dead-letters only what a consumer rejected itself', () => {
-    const deadLettering = Object.entries(TO_SERVICE_BUS).filter(([, { effect }]) => effect === 'dead-letter').map(([name]) => name);
+    const deadLettering = Object.entries(TO_SERVICE_BUS)
+      .filter(([, { effect }]) => effect === 'dead-letter')
+      .map(([name]) => name);
     assert.deepEqual(deadLettering, ['rejected']);
   });
 
   it('never defers unless that was configured', () => {
-    for (const name of Object.keys(TO_SERVICE_BUS)) assert.notEqual(outcomeToServiceBus(name as ConsumerSaid).effect, 'defer');
+    for (const name of Object.keys(TO_SERVICE_BUS))
+      assert.notEqual(outcomeToServiceBus(name as ConsumerSaid).effect, 'defer');
     const plain = outcomeToServiceBus('modified-undeliverable-here');
     assert.deepEqual([plain.outcome, plain.undeliverableHere], ['modified', false]);
     const deferred = outcomeToServiceBus('modified-undeliverable-here', true);
@@ -48,13 +57,25 @@ describe('what the producer is told', () => {
   });
 
   it('is rejected with the error where the message itself is at fault, or no error is given', () => {
-    for (const condition of ['amqp:not-allowed', 'com.microsoft:argument-error', 'amqp:link:message-size-exceeded', undefined, 'made:up']) {
-      assert.deepEqual([outcomeToProducer('rejected', condition).tell, outcomeToProducer('rejected', condition).carriesDetails], ['rejected', true]);
+    for (const condition of [
+      'amqp:not-allowed',
+      'com.microsoft:argument-error',
+      'amqp:link:message-size-exceeded',
+      undefined,
+      'made:up',
+    ]) {
+      assert.deepEqual(
+        [outcomeToProducer('rejected', condition).tell, outcomeToProducer('rejected', condition).carriesDetails],
+        ['rejected', true],
+      );
     }
   });
 
   it('leaves the doubt to the producer where a message was sent and nothing came back', () => {
-    assert.deepEqual([outcomeToProducer('lost-after-send').tell, outcomeToProducer('lost-after-send').deliveryFailed], ['modified', true]);
+    assert.deepEqual(
+      [outcomeToProducer('lost-after-send').tell, outcomeToProducer('lost-after-send').deliveryFailed],
+      ['modified', true],
+    );
   });
 });
 

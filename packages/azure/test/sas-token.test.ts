@@ -13,7 +13,10 @@ const now = (EXPIRY - 60) * 1000;
 
 describe('SAS token', () => {
   it('has the signatures that the algorithm gives', () => {
-    assert.equal(sasSignature(KEY, encodeURIComponent(RESOURCE), EXPIRY), 'pT+jImkfj/fe+YVY1O93pcsWvylRi0/M6R7I1woePwg=');
+    assert.equal(
+      sasSignature(KEY, encodeURIComponent(RESOURCE), EXPIRY),
+      'pT+jImkfj/fe+YVY1O93pcsWvylRi0/M6R7I1woePwg=',
+    );
     const https = encodeURIComponent('https://example.servicebus.windows.net/orders');
     assert.equal(sasSignature(KEY, https, EXPIRY), 'IIhSUMSZ6yDJiUQ0r7lN7qgiI9fr5NiQSGfPnYojz9Q=');
   });
@@ -21,15 +24,24 @@ describe('SAS token', () => {
   it('is written with its parts percent-encoded', () => {
     assert.equal(
       token().reveal(),
-      'SharedAccessSignature sr=sb%3A%2F%2Fexample.servicebus.windows.net%2Forders'
-        + '&sig=pT%2BjImkfj%2Ffe%2BYVY1O93pcsWvylRi0%2FM6R7I1woePwg%3D&se=1893456000&skn=router',
+      'SharedAccessSignature sr=sb%3A%2F%2Fexample.servicebus.windows.net%2Forders' +
+        '&sig=pT%2BjImkfj%2Ffe%2BYVY1O93pcsWvylRi0%2FM6R7I1woePwg%3D&se=1893456000&skn=router',
     );
     assert.equal(String(token()), '[secret]');
   });
 
   it('is taken for its resource and what lies below, in any scheme, case and order of parts', () => {
-    for (const audience of [RESOURCE, `${RESOURCE}/`, `${RESOURCE}/$management`, RESOURCE.toUpperCase().replace('SB:', 'amqps:')]) {
-      assert.deepEqual(verifySasToken(token(), audience, keyOf, now), { ok: true, keyName: 'router', expiresAtSeconds: EXPIRY });
+    for (const audience of [
+      RESOURCE,
+      `${RESOURCE}/`,
+      `${RESOURCE}/$management`,
+      RESOURCE.toUpperCase().replace('SB:', 'amqps:'),
+    ]) {
+      assert.deepEqual(verifySasToken(token(), audience, keyOf, now), {
+        ok: true,
+        keyName: 'router',
+        expiresAtSeconds: EXPIRY,
+      });
     }
     const [, parts = ''] = token().reveal().split(' ');
     const turned = new Secret(`SharedAccessSignature ${parts.split('&').reverse().join('&')}`);
@@ -56,22 +68,41 @@ describe('SAS token', () => {
     assert.equal(reasonOf(text, RESOURCE, EXPIRY * 1000), 'expired');
     assert.equal(reasonOf(text, 'sb://example.servicebus.windows.net/orders2'), 'other-resource');
     assert.equal(reasonOf(text, 'sb://example.servicebus.windows.net'), 'other-resource');
-    for (const broken of ['', 'x', 'SharedAccessSignature ', text.replace('se=', 'ex='), text.replace('%3A', '%3'), `${text}&se=1`]) {
+    for (const broken of [
+      '',
+      'x',
+      'SharedAccessSignature ',
+      text.replace('se=', 'ex='),
+      text.replace('%3A', '%3'),
+      `${text}&se=1`,
+    ]) {
       assert.equal(reasonOf(broken), 'malformed', broken);
     }
   });
 
   it('meets any text with a verdict', () => {
-    fc.assert(fc.property(fc.string(), (text) => {
-      assert.notEqual(reasonOf(`SharedAccessSignature ${text}`), 'ok');
-    }));
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        assert.notEqual(reasonOf(`SharedAccessSignature ${text}`), 'ok');
+      }),
+    );
   });
 
   it('round-trips its parts', () => {
-    fc.assert(fc.property(fc.webUrl(), fc.string({ minLength: 1, unit: 'grapheme' }), fc.nat(), (resource, keyName, expiresAtSeconds) => {
-      const parsed = parseSasToken(makeSasToken({ resource, keyName, key: KEY, expiresAtSeconds }));
-      assert.deepEqual([parsed?.resource, parsed?.keyName, parsed?.expiresAtSeconds], [resource, keyName, expiresAtSeconds]);
-    }));
+    fc.assert(
+      fc.property(
+        fc.webUrl(),
+        fc.string({ minLength: 1, unit: 'grapheme' }),
+        fc.nat(),
+        (resource, keyName, expiresAtSeconds) => {
+          const parsed = parseSasToken(makeSasToken({ resource, keyName, key: KEY, expiresAtSeconds }));
+          assert.deepEqual(
+            [parsed?.resource, parsed?.keyName, parsed?.expiresAtSeconds],
+            [resource, keyName, expiresAtSeconds],
+          );
+        },
+      ),
+    );
   });
 
   it('covers by whole segments of the path', () => {

@@ -64,13 +64,21 @@ export class Access {
     if (this.#plain !== undefined) return this.#plainMay(this.#plain, right, path);
     const now = this.#host.clock.now();
     for (const grant of this.#grants.values()) {
-      if (grant.expiresAt > now && isBelow(path, grant.path) && isBelow(path, grant.scope) && grant.policy.grants(right)) return true;
+      if (
+        grant.expiresAt > now &&
+        isBelow(path, grant.path) &&
+        isBelow(path, grant.scope) &&
+        grant.policy.grants(right)
+      )
+        return true;
     }
     return false;
   }
 
   #plainMay(plain: { readonly policyName: string; readonly key: string }, right: Right, path: string): boolean {
-    return this.#policies(plain.policyName, readAddress(path).path).some(({ policy }) => policy.grants(right) && policy.hasKey(plain.key));
+    return this.#policies(plain.policyName, readAddress(path).path).some(
+      ({ policy }) => policy.grants(right) && policy.hasKey(plain.key),
+    );
   }
 
   /** Policies of a name that apply to a path: of the entity, and of the namespace. */
@@ -80,7 +88,7 @@ export class Access {
     const own = entity?.policies.get(key);
     const whole = this.#broker.policies.get(key);
     // Policies of a subscription are those of its topic.
-    const scope = (entity?.kind === 'subscription' ? entity.topic.path : entity?.path ?? '').toLowerCase();
+    const scope = (entity?.kind === 'subscription' ? entity.topic.path : (entity?.path ?? '')).toLowerCase();
     return [
       ...(own === undefined ? [] : [{ policy: own, scope }]),
       ...(whole === undefined ? [] : [{ policy: whole, scope: '' }]),
@@ -93,17 +101,21 @@ export class Access {
    * @param audience - URI of what is to be opened
    */
   putToken(type: string, audience: string, token: string): TokenAnswer {
-    if (type === 'jwt') return { status: 401, description: 'Tokens of Microsoft Entra ID are not taken by this namespace.' };
-    if (type !== 'servicebus.windows.net:sastoken') return { status: 400, description: `Token type '${type.slice(0, 60)}' is not supported.` };
+    if (type === 'jwt')
+      return { status: 401, description: 'Tokens of Microsoft Entra ID are not taken by this namespace.' };
+    if (type !== 'servicebus.windows.net:sastoken')
+      return { status: 400, description: `Token type '${type.slice(0, 60)}' is not supported.` };
     const claims = readSasToken(token);
     if (claims === undefined) return { status: 401, description: 'MalformedToken: The token is malformed.' };
     const path = audiencePath(audience);
     if (path !== '' && this.#broker.resolve(path) === undefined) {
       return { status: 404, description: `The messaging entity '${audience.slice(0, 400)}' could not be found.` };
     }
-    const signed = this.#policies(claims.policyName, readAddress(path).path)
-      .find(({ policy }) => policy.hasSigned(this.#host.hmacSha256, claims.signedText, claims.signature));
-    if (signed === undefined) return { status: 401, description: 'InvalidSignature: The token has an invalid signature.' };
+    const signed = this.#policies(claims.policyName, readAddress(path).path).find(({ policy }) =>
+      policy.hasSigned(this.#host.hmacSha256, claims.signedText, claims.signature),
+    );
+    if (signed === undefined)
+      return { status: 401, description: 'InvalidSignature: The token has an invalid signature.' };
     const expiresAt = claims.expiresAtSeconds * 1000 - this.#host.timeOrigin;
     if (expiresAt <= this.#host.clock.now()) {
       const at = new Date(Math.min(claims.expiresAtSeconds * 1000, 8.64e15)).toISOString();
@@ -113,7 +125,10 @@ export class Access {
       return { status: 401, description: 'InvalidAudience: The token does not cover the audience.' };
     }
     if (!this.#grants.has(path) && this.#grants.size >= TOKENS_MAX) {
-      return { status: 403, description: `The maximum number of '${TOKENS_MAX}' tokens per connection has been reached.` };
+      return {
+        status: 403,
+        description: `The maximum number of '${TOKENS_MAX}' tokens per connection has been reached.`,
+      };
     }
     this.#grants.set(path, { policy: signed.policy, path, scope: signed.scope, expiresAt });
     return { status: 202, description: 'Accepted' };

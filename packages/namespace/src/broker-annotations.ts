@@ -4,12 +4,17 @@ import type { NamespaceHost } from './host.js';
 import type { Lock, StoredMessage } from './stored-message.js';
 
 /** Message annotations that the broker sets on a message on its way out. `lock` where it is locked for the receiver. */
-export function brokerAnnotations(message: StoredMessage, lock: Lock | undefined, host: NamespaceHost): Map<string | bigint, AmqpValue> {
+export function brokerAnnotations(
+  message: StoredMessage,
+  lock: Lock | undefined,
+  host: NamespaceHost,
+): Map<string | bigint, AmqpValue> {
   const annotations = new Map<string | bigint, AmqpValue>([
     ['x-opt-enqueued-time', timestamp(utc(message.enqueuedAt, host))],
     ['x-opt-sequence-number', long(message.sequence)],
   ]);
-  if (message.originalSequence !== undefined) annotations.set('x-opt-enqueue-sequence-number', long(message.originalSequence));
+  if (message.originalSequence !== undefined)
+    annotations.set('x-opt-enqueue-sequence-number', long(message.originalSequence));
   if (lock !== undefined) annotations.set('x-opt-locked-until', timestamp(utc(lock.until, host)));
   return annotations;
 }

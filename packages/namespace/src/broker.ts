@@ -61,7 +61,8 @@ export class Broker {
   /** All queues, topics and subscriptions. */
   entities(): Entity[] {
     return [...this.#entities.values()].flatMap<Entity>((entity) =>
-      entity.kind === 'topic' ? [entity, ...entity.subscriptions] : [entity]);
+      entity.kind === 'topic' ? [entity, ...entity.subscriptions] : [entity],
+    );
   }
 
   /** The queue, topic or subscription of a path in any case. */
@@ -101,7 +102,8 @@ export class Broker {
   /** @throws TypeError where there is no such queue, subscription or dead-letter queue */
   counts(address: string): MessageCounts {
     const messages = this.resolve(address)?.messages;
-    if (messages === undefined) throw new TypeError(`There is no queue, subscription or dead-letter queue '${address}'.`);
+    if (messages === undefined)
+      throw new TypeError(`There is no queue, subscription or dead-letter queue '${address}'.`);
     return messages.counts();
   }
 

@@ -27,8 +27,9 @@ const REJECTED: Rejected = Object.freeze({ type: 'rejected', error: undefined })
 /** What a client is told that settles a message whose lock has ended. */
 const LOCK_LOST: Refusal = {
   condition: 'com.microsoft:message-lock-lost',
-  description: 'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue, or was '
-    + 'received by a different receiver instance.',
+  description:
+    'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue, or was ' +
+    'received by a different receiver instance.',
 };
 
 /** A link on which the peer receives from a queue, a subscription or a dead-letter queue. */
@@ -66,7 +67,9 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
 
   take(message: StoredMessage, lock: Lock | undefined): void {
     const { host } = this.#settings;
-    const bytes = joined(message.content.encode(message.deliveryCount, brokerAnnotations(message, lock, host), message.changes));
+    const bytes = joined(
+      message.content.encode(message.deliveryCount, brokerAnnotations(message, lock, host), message.changes),
+    );
     this.link.send(lock?.tag, message.content.format, lock === undefined, lock?.token, bytes, 0, bytes.length, true);
     if (this.link.sentBytes < bytes.length) this.#rest = { bytes, position: this.link.sentBytes };
     this.#owner.onActivity(this);
@@ -89,7 +92,12 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
     if (this.#rest === undefined) link.drained();
   }
 
-  onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onDisposition(
+    link: SenderLink,
+    delivery: OutgoingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     const token = delivery.context;
     if (typeof token !== 'string') return;
     this.#owner.onActivity(this);
@@ -98,9 +106,16 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
     if (settlement === undefined) return;
     const fault = this.#settings.settlementFault();
     if (fault !== undefined || settlement === 'transaction') {
-      if (!settled) link.settle(delivery, this.#rejection(fault ?? {
-        condition: 'amqp:not-implemented', description: 'Transactions are not supported by this namespace.',
-      }));
+      if (!settled)
+        link.settle(
+          delivery,
+          this.#rejection(
+            fault ?? {
+              condition: 'amqp:not-implemented',
+              description: 'Transactions are not supported by this namespace.',
+            },
+          ),
+        );
       return;
     }
     const result = this.#settings.messages.settle(token, settlement);

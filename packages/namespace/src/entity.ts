@@ -30,8 +30,10 @@ export interface EntityOptions {
   readonly maxMessageSizeBytes?: number;
 }
 
-export const canSend: (status: EntityStatus) => boolean = (status) => status === 'Active' || status === 'ReceiveDisabled';
-export const canReceive: (status: EntityStatus) => boolean = (status) => status === 'Active' || status === 'SendDisabled';
+export const canSend: (status: EntityStatus) => boolean = (status) =>
+  status === 'Active' || status === 'ReceiveDisabled';
+export const canReceive: (status: EntityStatus) => boolean = (status) =>
+  status === 'Active' || status === 'SendDisabled';
 
 /** Bytes of a message in the Standard tier. */
 export const MESSAGE_SIZE_MAX = 262_144;
@@ -41,17 +43,20 @@ export const ENTITY_SIZE_MAX: number = 1024 ** 3;
 export const REFUSALS: Readonly<Record<'ttlZero' | 'sessionIdMissing' | 'full' | 'scheduling', Refusal>> = {
   ttlZero: {
     condition: 'amqp:internal-error',
-    description: 'The service was unable to process the request; please retry the operation. The time to live of the message is zero.',
+    description:
+      'The service was unable to process the request; please retry the operation. The time to live of the message is zero.',
   },
   sessionIdMissing: {
     condition: 'amqp:not-allowed',
-    description: 'The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session support '
-      + 'enabled can only receive messages that have the SessionId set to a valid value.',
+    description:
+      'The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session support ' +
+      'enabled can only receive messages that have the SessionId set to a valid value.',
   },
   full: {
     condition: 'amqp:resource-limit-exceeded',
-    description: 'The maximum entity size has been reached or exceeded. Please note that messages that are locked or deferred count '
-      + 'towards the size.',
+    description:
+      'The maximum entity size has been reached or exceeded. Please note that messages that are locked or deferred count ' +
+      'towards the size.',
   },
   scheduling: {
     condition: 'amqp:not-implemented',

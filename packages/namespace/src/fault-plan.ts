@@ -26,6 +26,7 @@ export class FaultPlan {
 /** What Service Bus says while it throttles. */
 export const SERVER_BUSY: Refusal = {
   condition: 'com.microsoft:server-busy',
-  description: 'The request was terminated because the entity is being throttled. Error code : 50002. Sub error : 102. '
-    + 'Please wait 4 seconds and try again.',
+  description:
+    'The request was terminated because the entity is being throttled. Error code : 50002. Sub error : 102. ' +
+    'Please wait 4 seconds and try again.',
 };

@@ -39,12 +39,17 @@ export class LinkDesk {
     this.#connection = connection;
     this.#access = access;
     this.#cbs = new RequestNode(connection, {
-      entityPath: '', nodePath: '$cbs', rights: [], credit: CREDIT_CBS, now: () => context.host.clock.now(),
-      answer: (request) => answerCbs(request, (type, audience, token) => {
-        const answer = access.putToken(type, audience, token);
-        if (answer.status === 202) connection.onToken();
-        return answer;
-      }),
+      entityPath: '',
+      nodePath: '$cbs',
+      rights: [],
+      credit: CREDIT_CBS,
+      now: () => context.host.clock.now(),
+      answer: (request) =>
+        answerCbs(request, (type, audience, token) => {
+          const answer = access.putToken(type, audience, token);
+          if (answer.status === 202) connection.onToken();
+          return answer;
+        }),
     });
   }
 
@@ -80,7 +85,10 @@ export class LinkDesk {
       };
     }
     if (attach.properties?.has('com.microsoft:transfer-destination-address') === true) {
-      return { condition: 'amqp:not-implemented', description: 'Sending by way of another entity is not supported by this namespace.' };
+      return {
+        condition: 'amqp:not-implemented',
+        description: 'Sending by way of another entity is not supported by this namespace.',
+      };
     }
     if (!canSend(entity.status)) return this.#disabled(entity.path);
     const { host, sendFaults, publisherCredit } = this.#context;
@@ -133,7 +141,10 @@ export class LinkDesk {
       settlementFault: () => settlementFaults.take(path),
       tracked: (text) => tracked(text, host),
     });
-    link.accept(consumer, { ...accepted(attach, BigInt(entity.maxMessageSizeBytes)), sndSettleMode: isSettled ? 1 : 0 });
+    link.accept(consumer, {
+      ...accepted(attach, BigInt(entity.maxMessageSizeBytes)),
+      sndSettleMode: isSettled ? 1 : 0,
+    });
     consumer.start();
     return consumer;
   }
@@ -146,17 +157,23 @@ export class LinkDesk {
     if (wantsSession && !hasSessions) {
       return {
         condition: 'amqp:not-allowed',
-        description: 'A sessionful message receiver cannot be created on an entity that does not require sessions. Ensure RequiresSession '
-          + 'is set to true when creating a Queue or Subscription to enable sessionful behavior.',
+        description:
+          'A sessionful message receiver cannot be created on an entity that does not require sessions. Ensure RequiresSession ' +
+          'is set to true when creating a Queue or Subscription to enable sessionful behavior.',
       };
     }
     if (!wantsSession && hasSessions) {
       return {
         condition: 'amqp:not-allowed',
-        description: 'It is not possible for an entity that requires sessions to create a non-sessionful message receiver.',
+        description:
+          'It is not possible for an entity that requires sessions to create a non-sessionful message receiver.',
       };
     }
-    if (wantsSession) return { condition: 'amqp:not-implemented', description: 'Receiving message sessions is not supported by this namespace.' };
+    if (wantsSession)
+      return {
+        condition: 'amqp:not-implemented',
+        description: 'Receiving message sessions is not supported by this namespace.',
+      };
     if (entryOf(filter, 'apache.org:selector-filter:string') !== undefined) {
       return { condition: 'amqp:not-implemented', description: 'Selectors are not supported in the Standard tier.' };
     }
@@ -178,19 +195,35 @@ export class LinkDesk {
     const { host } = this.#context;
     const { messages } = node;
     const known = this.#management.get(nodePath);
-    const requests = known ?? new RequestNode(this.#connection, {
-      entityPath: node.entity.path.toLowerCase(), nodePath, rights, credit: CREDIT_MANAGEMENT, now: () => host.clock.now(),
-      answer: (request) => answerManagement(
-        request, this.#access.may('Listen', nodePath) ? messages : undefined, host, (text) => tracked(text, host),
-      ),
-    });
+    const requests =
+      known ??
+      new RequestNode(this.#connection, {
+        entityPath: node.entity.path.toLowerCase(),
+        nodePath,
+        rights,
+        credit: CREDIT_MANAGEMENT,
+        now: () => host.clock.now(),
+        answer: (request) =>
+          answerManagement(request, this.#access.may('Listen', nodePath) ? messages : undefined, host, (text) =>
+            tracked(text, host),
+          ),
+      });
     this.#management.set(nodePath, requests);
     return this.#attachRequest(requests, link, attach, BigInt(MESSAGE_SIZE_MAX), '$management');
   }
 
-  #attachRequest(node: RequestNode, link: SenderLink | ReceiverLink, attach: Attach, maxMessageSize: bigint, name: string): NamespaceLink | Refusal {
+  #attachRequest(
+    node: RequestNode,
+    link: SenderLink | ReceiverLink,
+    attach: Attach,
+    maxMessageSize: bigint,
+    name: string,
+  ): NamespaceLink | Refusal {
     if (link.isReceiver ? node.hasRequestLink : node.hasAnswerLink) {
-      return { condition: 'amqp:not-allowed', description: `A link to connection '${this.#connection.containerId}' ${name} node has already been opened.` };
+      return {
+        condition: 'amqp:not-allowed',
+        description: `A link to connection '${this.#connection.containerId}' ${name} node has already been opened.`,
+      };
     }
     if (link.isReceiver) {
       const requests = node.takeRequests(link);
@@ -199,7 +232,10 @@ export class LinkDesk {
       requests.start();
       return requests;
     }
-    const target = attach.target !== undefined && 'type' in attach.target && attach.target.type === 'target' ? attach.target.address : undefined;
+    const target =
+      attach.target !== undefined && 'type' in attach.target && attach.target.type === 'target'
+        ? attach.target.address
+        : undefined;
     const answers = node.takeAnswers(link, target);
     link.accept(answers, accepted(attach, maxMessageSize));
     return answers;
@@ -210,8 +246,9 @@ export class LinkDesk {
   #unauthorized(rights: readonly Right[], address: NodeAddress): Refusal {
     return {
       condition: 'amqp:unauthorized-access',
-      description: `Unauthorized access. '${rights.join(', ')}' claim(s) are required to perform this operation. `
-        + `Resource: 'sb://${this.#context.hostname}/${shown(address.written)}'.`,
+      description:
+        `Unauthorized access. '${rights.join(', ')}' claim(s) are required to perform this operation. ` +
+        `Resource: 'sb://${this.#context.hostname}/${shown(address.written)}'.`,
     };
   }
 
@@ -230,7 +267,10 @@ export class LinkDesk {
 
 /** What links to a disabled entity are refused and ended with. */
 export function disabledRefusal(path: string, hostname: string): Refusal {
-  return { condition: 'com.microsoft:entity-disabled', description: `Messaging entity 'sb://${hostname}/${path}' is currently disabled.` };
+  return {
+    condition: 'com.microsoft:entity-disabled',
+    description: `Messaging entity 'sb://${hostname}/${path}' is currently disabled.`,
+  };
 }
 
 function addressOfTarget({ target }: Attach): Named {
@@ -239,19 +279,26 @@ function addressOfTarget({ target }: Attach): Named {
   }
   const address = target !== undefined && 'type' in target && target.type === 'target' ? target.address : undefined;
   if (address !== undefined && address !== '') return { address };
-  return { condition: 'amqp:not-allowed', description: 'A link that sends needs a target with an address: anonymous senders are not supported.' };
+  return {
+    condition: 'amqp:not-allowed',
+    description: 'A link that sends needs a target with an address: anonymous senders are not supported.',
+  };
 }
 
 function addressOfSource({ source }: Attach): Named {
   if (source !== undefined && 'type' in source) {
-    if (source.dynamic === true) return { condition: 'amqp:not-implemented', description: 'Dynamic nodes are not supported.' };
+    if (source.dynamic === true)
+      return { condition: 'amqp:not-implemented', description: 'Dynamic nodes are not supported.' };
     if (source.address !== undefined && source.address !== '') return { address: source.address };
   }
   return { condition: 'amqp:invalid-field', description: 'A link that receives needs a source with an address.' };
 }
 
 /** What the answer to an accepted attach says: both termini as they came, with all of their fields. */
-function accepted(attach: Attach, maxMessageSize: bigint): Pick<AttachFields, 'source' | 'target' | 'maxMessageSize'> & { padded: true } {
+function accepted(
+  attach: Attach,
+  maxMessageSize: bigint,
+): Pick<AttachFields, 'source' | 'target' | 'maxMessageSize'> & { padded: true } {
   const source: SourceTerminus = attach.source ?? { type: 'source' };
   const target: TargetTerminus = attach.target ?? { type: 'target' };
   return {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-  AmqpArray, int, symbol, timestamp, Typed, uuid, type AmqpValue, type Message,
-} from '@pointsman/wire';
+import { AmqpArray, int, symbol, timestamp, Typed, uuid, type AmqpValue, type Message } from '@pointsman/wire';
 import { peekAnnotations, brokerAnnotations, utc } from './broker-annotations.js';
 import type { Refusal } from './entity.js';
 import { hexOf, swapGuid } from './guid.js';
@@ -22,8 +20,11 @@ const PEEK_MAX = 250;
 /** Bytes of messages that one peek returns, the first message apart. */
 const PEEK_BYTES_MAX = 1_048_576;
 
-const LOCK_LOST: Answer = refused(410, 'com.microsoft:message-lock-lost',
-  'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.');
+const LOCK_LOST: Answer = refused(
+  410,
+  'com.microsoft:message-lock-lost',
+  'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.',
+);
 
 type Arguments = ReadonlyMap<AmqpValue, AmqpValue>;
 
@@ -41,12 +42,18 @@ const OPERATIONS: Readonly<Record<string, (messages: MessageQueue, body: Argumen
  * @param messages - those of the entity; undefined for a topic
  */
 export function answerManagement(
-  request: Message, messages: MessageQueue | undefined, host: NamespaceHost, tracked: (text: string) => string,
+  request: Message,
+  messages: MessageQueue | undefined,
+  host: NamespaceHost,
+  tracked: (text: string) => string,
 ): Message {
   const { status, refusal, body } = perform(request, messages, host);
   const properties = new Map<string, AmqpValue>([
     ['statusCode', int(status)],
-    ['statusDescription', refusal === undefined ? (status === 204 ? 'No content' : 'OK') : tracked(refusal.description)],
+    [
+      'statusDescription',
+      refusal === undefined ? (status === 204 ? 'No content' : 'OK') : tracked(refusal.description),
+    ],
   ]);
   if (refusal !== undefined) properties.set('errorCondition', symbol(refusal.condition));
   return { applicationProperties: properties, body: { kind: 'value', value: body ?? new Map() } };
@@ -57,7 +64,11 @@ function perform(request: Message, messages: MessageQueue | undefined, host: Nam
   const operation = name.startsWith('com.microsoft:') ? name.slice('com.microsoft:'.length) : '';
   const run = Object.hasOwn(OPERATIONS, operation) ? OPERATIONS[operation] : undefined;
   if (run === undefined || messages === undefined) {
-    return refused(501, 'amqp:not-implemented', `The operation '${name.slice(0, 80)}' is not supported by this namespace.`);
+    return refused(
+      501,
+      'amqp:not-implemented',
+      `The operation '${name.slice(0, 80)}' is not supported by this namespace.`,
+    );
   }
   const body = request.body?.kind === 'value' ? request.body.value : undefined;
   if (!(body instanceof Map)) return invalid('The body of a request is a map.');
@@ -82,7 +93,9 @@ function peekMessage(messages: MessageQueue, body: Arguments, host: NamespaceHos
   const found: AmqpValue[] = [];
   let bytes = 0;
   for (const message of messages.peek(from, Math.min(count, PEEK_MAX))) {
-    const encoded = joined(message.content.encode(message.deliveryCount, peekAnnotations(message, host), message.changes));
+    const encoded = joined(
+      message.content.encode(message.deliveryCount, peekAnnotations(message, host), message.changes),
+    );
     bytes += encoded.length;
     if (found.length > 0 && bytes > PEEK_BYTES_MAX) break;
     found.push(new Map<AmqpValue, AmqpValue>([['message', encoded]]));
@@ -93,13 +106,30 @@ function peekMessage(messages: MessageQueue, body: Arguments, host: NamespaceHos
 function receiveBySequenceNumber(messages: MessageQueue, body: Arguments, host: NamespaceHost): Answer {
   const sequences = valuesOf(body.get('sequence-numbers'))?.map(numberOf);
   const settleMode = numberOf(body.get('receiver-settle-mode'));
-  if (sequences === undefined || sequences.length === 0 || sequences.includes(undefined)) return invalid("'sequence-numbers' is an array of long.");
-  const received = messages.receiveDeferred(sequences as number[], settleMode === 0 ? 'receive-and-delete' : 'peek-lock');
-  if (received === undefined) return refused(404, 'com.microsoft:message-not-found', 'Failed to lock one or more specified messages. The message does not exist.');
-  const list = received.map(({ message, lock }) => new Map<AmqpValue, AmqpValue>([
-    ...(lock === undefined ? [] : [['lock-token', uuid(swapGuid(lock.tag))] as [AmqpValue, AmqpValue]]),
-    ['message', joined(message.content.encode(message.deliveryCount, brokerAnnotations(message, lock, host), message.changes))],
-  ]));
+  if (sequences === undefined || sequences.length === 0 || sequences.includes(undefined))
+    return invalid("'sequence-numbers' is an array of long.");
+  const received = messages.receiveDeferred(
+    sequences as number[],
+    settleMode === 0 ? 'receive-and-delete' : 'peek-lock',
+  );
+  if (received === undefined)
+    return refused(
+      404,
+      'com.microsoft:message-not-found',
+      'Failed to lock one or more specified messages. The message does not exist.',
+    );
+  const list = received.map(
+    ({ message, lock }) =>
+      new Map<AmqpValue, AmqpValue>([
+        ...(lock === undefined ? [] : [['lock-token', uuid(swapGuid(lock.tag))] as [AmqpValue, AmqpValue]]),
+        [
+          'message',
+          joined(
+            message.content.encode(message.deliveryCount, brokerAnnotations(message, lock, host), message.changes),
+          ),
+        ],
+      ]),
+  );
   return { status: 200, body: new Map([['messages', list]]) };
 }
 
@@ -118,15 +148,22 @@ function settlementOf(body: Arguments): Settlement | undefined {
   const changes = new Map<string, AmqpValue>();
   if (given instanceof Map) for (const [key, value] of given) if (typeof key === 'string') changes.set(key, value);
   switch (textOf(body.get('disposition-status'))) {
-    case 'completed': return { kind: 'complete' };
-    case 'abandoned': return { kind: 'abandon', changes };
-    case 'defered': return { kind: 'defer', changes };
+    case 'completed':
+      return { kind: 'complete' };
+    case 'abandoned':
+      return { kind: 'abandon', changes };
+    case 'defered':
+      return { kind: 'defer', changes };
     case 'suspended': {
-      const reasons = deadLetterProperties(textOf(body.get('deadletter-reason')) ?? '', textOf(body.get('deadletter-description')) ?? '');
+      const reasons = deadLetterProperties(
+        textOf(body.get('deadletter-reason')) ?? '',
+        textOf(body.get('deadletter-description')) ?? '',
+      );
       for (const [name, value] of reasons) if (value !== '') changes.set(name, value);
       return { kind: 'dead-letter', changes };
     }
-    default: return undefined;
+    default:
+      return undefined;
   }
 }
 

@@ -1,8 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  AmqpSymbol, decodeError, Reader, readAnnotations, readBinary, readHeaderBody, readPropertiesBody, readStringMap,
-  SECTION, sectionsOf, Typed, Writer, writeAnnotations, writeDescriptor, writeHeader, writeProperties, writeRawBytes, writeStringMap,
-  type AmqpValue, type HeaderFields, type SectionSpan,
+  AmqpSymbol,
+  decodeError,
+  Reader,
+  readAnnotations,
+  readBinary,
+  readHeaderBody,
+  readPropertiesBody,
+  readStringMap,
+  SECTION,
+  sectionsOf,
+  Typed,
+  Writer,
+  writeAnnotations,
+  writeDescriptor,
+  writeHeader,
+  writeProperties,
+  writeRawBytes,
+  writeStringMap,
+  type AmqpValue,
+  type HeaderFields,
+  type SectionSpan,
 } from '@pointsman/wire';
 
 /** Message format of a batch: a series of data sections, each holding one encoded message. */
@@ -13,8 +31,14 @@ const BATCH_MESSAGES_MAX = 16_384;
 
 /** Annotations that the broker sets. What a sender put there is not kept. */
 const BROKER_ANNOTATIONS: ReadonlySet<string> = new Set([
-  'x-opt-sequence-number', 'x-opt-enqueue-sequence-number', 'x-opt-enqueued-time', 'x-opt-locked-until',
-  'x-opt-message-state', 'x-opt-deadletter-source', 'x-opt-lock-token', 'x-opt-partition-id',
+  'x-opt-sequence-number',
+  'x-opt-enqueue-sequence-number',
+  'x-opt-enqueued-time',
+  'x-opt-locked-until',
+  'x-opt-message-state',
+  'x-opt-deadletter-source',
+  'x-opt-lock-token',
+  'x-opt-partition-id',
 ]);
 
 type Annotations = Map<string | bigint, AmqpValue>;
@@ -38,11 +62,7 @@ export class MessageContent {
   /** Of the whole message as sent. */
   readonly sizeBytes: number;
 
-  private constructor(
-    bytes: Uint8Array,
-    format: number,
-    spans: readonly SectionSpan[],
-  ) {
+  private constructor(bytes: Uint8Array, format: number, spans: readonly SectionSpan[]) {
     this.format = format;
     this.sizeBytes = bytes.length;
     const at = (code: number): SectionSpan | undefined => spans.find((span) => span.code === code);
@@ -64,9 +84,10 @@ export class MessageContent {
     // Decoded once now, so that a malformed map is refused here and not when the message is dead-lettered.
     if (own !== undefined) readStringMap(reader(own));
     const place = (own?.start ?? properties?.end ?? start) - start;
-    this.#applicationProperties = own === undefined
-      ? { start: place, end: place, value: undefined }
-      : { start: place, end: own.end - start, value: own.valueStart - start };
+    this.#applicationProperties =
+      own === undefined
+        ? { start: place, end: place, value: undefined }
+        : { start: place, end: own.end - start, value: own.valueStart - start };
   }
 
   /**
@@ -81,7 +102,8 @@ export class MessageContent {
     // come without. Of the sections that are kept as they came, this is the one that changes.
     const properties = spans.find((span) => span.code === SECTION.properties);
     const at = properties?.start ?? spans.find((span) => span.code > SECTION.properties)?.start ?? bytes.length;
-    const fields = properties === undefined ? {} : readPropertiesBody(new Reader(bytes, properties.valueStart, properties.end));
+    const fields =
+      properties === undefined ? {} : readPropertiesBody(new Reader(bytes, properties.valueStart, properties.end));
     const w = new Writer();
     writeRawBytes(w, bytes.subarray(0, at));
     writeProperties(w, { ...fields, messageId: newMessageId() });
@@ -102,7 +124,7 @@ export class MessageContent {
 
   applicationProperties(): Map<string, AmqpValue> {
     const { value, end } = this.#applicationProperties;
-    return value === undefined ? new Map() : readStringMap(new Reader(this.bare, value, end)) ?? new Map();
+    return value === undefined ? new Map() : (readStringMap(new Reader(this.bare, value, end)) ?? new Map());
   }
 
   /**
@@ -112,7 +134,11 @@ export class MessageContent {
    * @param deliveryCount - earlier attempts, 0 the first time
    * @returns pieces to be sent one behind the other; the last is never copied
    */
-  encode(deliveryCount: number, brokerAnnotations: Annotations, changes?: ReadonlyMap<string, AmqpValue>): Uint8Array[] {
+  encode(
+    deliveryCount: number,
+    brokerAnnotations: Annotations,
+    changes?: ReadonlyMap<string, AmqpValue>,
+  ): Uint8Array[] {
     const w = new Writer();
     writeHeader(w, { ...this.header, deliveryCount });
     const annotations: Annotations = new Map(this.annotations);
@@ -138,7 +164,8 @@ export function messagesOf(bytes: Uint8Array, format: number, newMessageId?: () 
   if (format !== BATCH_FORMAT) return [MessageContent.read(bytes, format, newMessageId)];
   const inner = sectionsOf(bytes).filter((span) => span.code === SECTION.data);
   if (inner.length === 0) throw decodeError('a batch without messages', '3.2.6');
-  if (inner.length > BATCH_MESSAGES_MAX) throw decodeError(`a batch of more than ${BATCH_MESSAGES_MAX} messages`, '3.2.6');
+  if (inner.length > BATCH_MESSAGES_MAX)
+    throw decodeError(`a batch of more than ${BATCH_MESSAGES_MAX} messages`, '3.2.6');
   return inner.map((span) => {
     const message = readBinary(new Reader(bytes, span.valueStart, span.end)) ?? new Uint8Array(0);
     return MessageContent.read(message, 0, newMessageId);

@@ -117,9 +117,17 @@ export class MessageQueue {
     this.#expiryAlarm = new Alarm(host.clock, () => this.#expire());
     this.deadLetters = isDeadLetterQueue
       ? undefined
-      : new MessageQueue({
-        ...settings, maxDeliveryCount: Infinity, defaultTtlMs: Infinity, deadLetterOnExpiration: false, maxSizeBytes: Infinity,
-      }, host, true);
+      : new MessageQueue(
+          {
+            ...settings,
+            maxDeliveryCount: Infinity,
+            defaultTtlMs: Infinity,
+            deadLetterOnExpiration: false,
+            maxSizeBytes: Infinity,
+          },
+          host,
+          true,
+        );
   }
 
   get consumers(): number {
@@ -145,10 +153,16 @@ export class MessageQueue {
   enqueue(content: MessageContent): number {
     const now = this.#host.clock.now();
     // A dead-letter queue ignores time to live.
-    const ttl = this.deadLetters === undefined ? Infinity : Math.min(content.ttlMs ?? Infinity, this.settings.defaultTtlMs);
-    return this.#append(new StoredMessage({
-      sequence: this.#lastSequence + 1, content, enqueuedAt: now, expiresAt: now + ttl,
-    }));
+    const ttl =
+      this.deadLetters === undefined ? Infinity : Math.min(content.ttlMs ?? Infinity, this.settings.defaultTtlMs);
+    return this.#append(
+      new StoredMessage({
+        sequence: this.#lastSequence + 1,
+        content,
+        enqueuedAt: now,
+        expiresAt: now + ttl,
+      }),
+    );
   }
 
   /** Appends a message to the dead-letter queue, because it could not become one of this queue. */
@@ -249,7 +263,10 @@ export class MessageQueue {
   }
 
   /** Takes deferred messages, all or none. @returns undefined where one of them is not deferred or is held */
-  receiveDeferred(sequences: readonly number[], mode: ReceiveMode): { message: StoredMessage; lock: Lock | undefined }[] | undefined {
+  receiveDeferred(
+    sequences: readonly number[],
+    mode: ReceiveMode,
+  ): { message: StoredMessage; lock: Lock | undefined }[] | undefined {
     const messages = sequences.map((sequence) => this.#messages.get(sequence));
     if (new Set(sequences).size !== sequences.length) return undefined;
     if (messages.some((message) => message?.state !== 'deferred')) return undefined;
@@ -349,7 +366,10 @@ export class MessageQueue {
     message.state = 'locked';
     const tag = swapGuid(randomGuid(this.#host.random));
     const lock: Lock = {
-      tag, token: hexOf(tag), message, until: this.#host.clock.now() + this.settings.lockDurationMs,
+      tag,
+      token: hexOf(tag),
+      message,
+      until: this.#host.clock.now() + this.settings.lockDurationMs,
     };
     this.#locks.set(lock.token, lock);
     if (this.#lockEnds.size > 2 * this.#locks.size + HEAP_SLACK) {
@@ -387,10 +407,13 @@ export class MessageQueue {
       return;
     }
     if (counted && message.deliveryCount >= this.settings.maxDeliveryCount) {
-      this.#deadLetter(message, deadLetterProperties(
-        'MaxDeliveryCountExceeded',
-        `Message could not be consumed after ${message.deliveryCount} delivery attempts.`,
-      ));
+      this.#deadLetter(
+        message,
+        deadLetterProperties(
+          'MaxDeliveryCountExceeded',
+          `Message could not be consumed after ${message.deliveryCount} delivery attempts.`,
+        ),
+      );
       return;
     }
     if (message.deferred) {
@@ -415,15 +438,17 @@ export class MessageQueue {
 
   /** Takes over a message that another queue dead-letters. */
   adopt(message: StoredMessage): void {
-    this.#append(new StoredMessage({
-      sequence: this.#lastSequence + 1,
-      originalSequence: message.originalSequence ?? message.sequence,
-      content: message.content,
-      enqueuedAt: message.enqueuedAt,
-      expiresAt: Infinity,
-      deliveryCount: message.deliveryCount,
-      changes: message.changes,
-    }));
+    this.#append(
+      new StoredMessage({
+        sequence: this.#lastSequence + 1,
+        originalSequence: message.originalSequence ?? message.sequence,
+        content: message.content,
+        enqueuedAt: message.enqueuedAt,
+        expiresAt: Infinity,
+        deliveryCount: message.deliveryCount,
+        changes: message.changes,
+      }),
+    );
   }
 
   #expireOne(message: StoredMessage): void {
@@ -431,12 +456,19 @@ export class MessageQueue {
       this.#remove(message);
       return;
     }
-    this.#deadLetter(message, deadLetterProperties('TTLExpiredException', 'The message expired and was dead lettered.'));
+    this.#deadLetter(
+      message,
+      deadLetterProperties('TTLExpiredException', 'The message expired and was dead lettered.'),
+    );
   }
 
   #expire(): void {
     const now = this.#host.clock.now();
-    for (let message = this.#expiring.peek(); message !== undefined && message.expiresAt <= now; message = this.#expiring.peek()) {
+    for (
+      let message = this.#expiring.peek();
+      message !== undefined && message.expiresAt <= now;
+      message = this.#expiring.peek()
+    ) {
       this.#expiring.pop();
       // A locked one is looked at again when its lock ends.
       if (message.state === 'available' || message.state === 'deferred') this.#expireOne(message);

@@ -29,7 +29,9 @@ export interface NamespaceOptions extends BrokerOptions {
 
 /** Policy of the official emulator; what a namespace has that is given none. */
 export const DEVELOPMENT_POLICY: PolicyOptions = {
-  name: 'RootManageSharedAccessKey', key: 'SAS_KEY_VALUE', rights: ['Send', 'Listen', 'Manage'],
+  name: 'RootManageSharedAccessKey',
+  key: 'SAS_KEY_VALUE',
+  rights: ['Send', 'Listen', 'Manage'],
 };
 
 /** Things that go wrong on request. Each gives the number of connections or links that it met. */
@@ -103,7 +105,8 @@ export class Namespace {
       if (link.entityPath !== entity.path.toLowerCase()) return false;
       return (link.use === 'publisher' && !canSend(status)) || (link.use === 'consumer' && !canReceive(status));
     });
-    for (const { connection, link } of affected) connection.detach(link, disabledRefusal(entity.path, this.#context.hostname));
+    for (const { connection, link } of affected)
+      connection.detach(link, disabledRefusal(entity.path, this.#context.hostname));
   }
 
   /** Closes all connections and gives orders with the clock back. */
@@ -113,7 +116,9 @@ export class Namespace {
   }
 
   #links(): { connection: ServiceConnection; link: NamespaceLink }[] {
-    return [...this.#context.connections].flatMap((connection) => connection.links.map((link) => ({ connection, link })));
+    return [...this.#context.connections].flatMap((connection) =>
+      connection.links.map((link) => ({ connection, link })),
+    );
   }
 
   #makeFaults(): Faults {
@@ -124,9 +129,15 @@ export class Namespace {
       return all.length;
     };
     return {
-      closeConnections: (error) => each((connection) => connection.close(error ?? {
-        condition: 'amqp:connection:forced', description: 'The connection was closed by the service: the gateway is being recycled.',
-      })),
+      closeConnections: (error) =>
+        each((connection) =>
+          connection.close(
+            error ?? {
+              condition: 'amqp:connection:forced',
+              description: 'The connection was closed by the service: the gateway is being recycled.',
+            },
+          ),
+        ),
       dropConnections: () => each((connection) => connection.drop()),
       freezeConnections: () => each((connection) => connection.freeze()),
       revokeTokens: () => each((connection) => connection.revokeTokens()),
@@ -134,11 +145,15 @@ export class Namespace {
         const path = readAddress(address).written.toLowerCase();
         const met = this.#links().filter(({ link }) => link.nodePath === path);
         for (const { connection, link } of met) {
-          connection.detach(link, error ?? {
-            condition: 'amqp:link:detach-forced',
-            description: `The link 'G0:${link.link.handle}:${link.link.name}' is force detached. Code: ${link.use}(link${link.link.handle}). `
-              + 'Details: InnerMessageReceiver was closed.',
-          });
+          connection.detach(
+            link,
+            error ?? {
+              condition: 'amqp:link:detach-forced',
+              description:
+                `The link 'G0:${link.link.handle}:${link.link.name}' is force detached. Code: ${link.use}(link${link.link.handle}). ` +
+                'Details: InnerMessageReceiver was closed.',
+            },
+          );
         }
         return met.length;
       },

@@ -10,28 +10,38 @@ import { textOf } from './message-content.js';
 export function settlementOf(state: DeliveryState | undefined): Settlement | 'transaction' | undefined {
   if (state === undefined || !('type' in state)) return undefined;
   switch (state.type) {
-    case 'accepted': return { kind: 'complete' };
-    case 'released': return { kind: 'unlock' };
+    case 'accepted':
+      return { kind: 'complete' };
+    case 'released':
+      return { kind: 'unlock' };
     case 'modified': {
       const changes = propertiesOf(state.messageAnnotations);
       // Whether delivery-failed is set does not matter: the count rises all the same.
       return state.undeliverableHere === true ? { kind: 'defer', changes } : { kind: 'abandon', changes };
     }
-    case 'rejected': return { kind: 'dead-letter', changes: deadLetterChanges(state.error) };
-    case 'transactional-state': return 'transaction';
-    default: return undefined;
+    case 'rejected':
+      return { kind: 'dead-letter', changes: deadLetterChanges(state.error) };
+    case 'transactional-state':
+      return 'transaction';
+    default:
+      return undefined;
   }
 }
 
 /** Application properties of a dead-lettered message: reason and description above all, and what else the error says. */
-function deadLetterChanges(error: { condition: string; description?: string | undefined; info?: Map<string, AmqpValue> | undefined } | undefined): Map<string, AmqpValue> {
+function deadLetterChanges(
+  error: { condition: string; description?: string | undefined; info?: Map<string, AmqpValue> | undefined } | undefined,
+): Map<string, AmqpValue> {
   if (error === undefined) return new Map();
   const changes = propertiesOf(error.info);
   const reason = textOf(changes.get('DeadLetterReason'));
   const description = textOf(changes.get('DeadLetterErrorDescription'));
   // A foreign error, as a router passes one on: its words are kept, since nothing else would tell why.
   const foreign = error.condition !== 'com.microsoft:dead-letter';
-  const named = deadLetterProperties(reason ?? (foreign ? error.condition : ''), description ?? (foreign ? error.description ?? '' : ''));
+  const named = deadLetterProperties(
+    reason ?? (foreign ? error.condition : ''),
+    description ?? (foreign ? (error.description ?? '') : ''),
+  );
   for (const [name, value] of named) if (value !== '') changes.set(name, value);
   return changes;
 }

@@ -22,7 +22,8 @@ export class Policy {
   readonly #keys: readonly string[];
 
   constructor(options: PolicyOptions) {
-    if (options.name === '' || options.key === '') throw new TypeError('A shared access policy needs a name and a key.');
+    if (options.name === '' || options.key === '')
+      throw new TypeError('A shared access policy needs a name and a key.');
     this.name = options.name;
     this.rights = [...options.rights];
     this.#keys = options.secondaryKey === undefined ? [options.key] : [options.key, options.secondaryKey];

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ACCEPTED, type IncomingDelivery, type ReceiverHandler, type ReceiverLink, type TransferFrame } from '@pointsman/engine';
+import {
+  ACCEPTED,
+  type IncomingDelivery,
+  type ReceiverHandler,
+  type ReceiverLink,
+  type TransferFrame,
+} from '@pointsman/engine';
 import { RemoteProtocolError, type AmqpErrorFields, type DeliveryState } from '@pointsman/wire';
 import type { Refusal } from './entity.js';
 import { IncomingPayload } from './incoming-payload.js';
@@ -58,8 +64,9 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
       // Not an outcome of the message: the link ends.
       this.#owner.detach(this, {
         condition: 'amqp:link:message-size-exceeded',
-        description: `The received message (delivery-id:${delivery.id}, size:${this.#size} bytes) exceeds the limit `
-          + `(${maxMessageSize} bytes) currently allowed on the link.`,
+        description:
+          `The received message (delivery-id:${delivery.id}, size:${this.#size} bytes) exceeds the limit ` +
+          `(${maxMessageSize} bytes) currently allowed on the link.`,
       });
       return;
     }
@@ -74,7 +81,11 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
     const refusal = this.#take(bytes, delivery, state);
     // What came settled gets no answer, taken or not; settling it again is without effect.
     if (refusal === undefined) link.settle(delivery, ACCEPTED);
-    else link.settle(delivery, { type: 'rejected', error: { ...refusal, description: this.#settings.tracked(refusal.description) } });
+    else
+      link.settle(delivery, {
+        type: 'rejected',
+        error: { ...refusal, description: this.#settings.tracked(refusal.description) },
+      });
   }
 
   #take(bytes: Uint8Array, delivery: IncomingDelivery, state: DeliveryState | undefined): Refusal | undefined {

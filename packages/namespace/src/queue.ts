@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { checkName } from './address.js';
 import {
-  canReceive, ENTITY_SIZE_MAX, MESSAGE_SIZE_MAX, REFUSALS, type Entity, type EntityOptions, type EntityStatus, type Refusal,
+  canReceive,
+  ENTITY_SIZE_MAX,
+  MESSAGE_SIZE_MAX,
+  REFUSALS,
+  type Entity,
+  type EntityOptions,
+  type EntityStatus,
+  type Refusal,
 } from './entity.js';
 import type { MessageContent } from './message-content.js';
 import { MessageQueue, type MessageQueueHost, type MessageQueueSettings } from './message-queue.js';

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  ACCEPTED, type IncomingDelivery, type ReceiverHandler, type ReceiverLink, type SenderHandler, type SenderLink,
+  ACCEPTED,
+  type IncomingDelivery,
+  type ReceiverHandler,
+  type ReceiverLink,
+  type SenderHandler,
+  type SenderLink,
   type TransferFrame,
 } from '@pointsman/engine';
 import { decodeMessage, encodeMessage, RemoteProtocolError, type Message } from '@pointsman/wire';
@@ -51,9 +56,16 @@ export class RequestNode {
 
   takeRequests(link: ReceiverLink): RequestLink {
     const { credit } = this.#settings;
-    const requests = new RequestLink(link, this.#owner, this.#settings, credit, (request) => this.#answer(request), () => {
-      this.#requests = undefined;
-    });
+    const requests = new RequestLink(
+      link,
+      this.#owner,
+      this.#settings,
+      credit,
+      (request) => this.#answer(request),
+      () => {
+        this.#requests = undefined;
+      },
+    );
     this.#requests = requests;
     return requests;
   }
@@ -99,7 +111,11 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
   readonly #payload = new IncomingPayload();
 
   constructor(
-    link: ReceiverLink, owner: LinkOwner, settings: RequestNodeSettings, credit: number, onRequest: (request: Message) => void,
+    link: ReceiverLink,
+    owner: LinkOwner,
+    settings: RequestNodeSettings,
+    credit: number,
+    onRequest: (request: Message) => void,
     onGone: () => void,
   ) {
     this.link = link;
@@ -119,7 +135,10 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
 
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
     if (this.#payload.size > REQUEST_SIZE_MAX) {
-      this.#owner.detach(this, { condition: 'amqp:link:message-size-exceeded', description: `A request has at most ${REQUEST_SIZE_MAX} bytes.` });
+      this.#owner.detach(this, {
+        condition: 'amqp:link:message-size-exceeded',
+        description: `A request has at most ${REQUEST_SIZE_MAX} bytes.`,
+      });
       return;
     }
     const bytes = this.#payload.add(delivery, frame);
@@ -132,7 +151,10 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
       request = decodeMessage(bytes);
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error;
-      link.settle(delivery, { type: 'rejected', error: { condition: error.condition, description: error.description } });
+      link.settle(delivery, {
+        type: 'rejected',
+        error: { condition: error.condition, description: error.description },
+      });
       return;
     }
     link.settle(delivery, ACCEPTED);
@@ -168,7 +190,13 @@ export class AnswerLink implements NamespaceLink, SenderHandler {
   /** An answer of which only a part is written yet. */
   #rest: { readonly bytes: Uint8Array; position: number } | undefined;
 
-  constructor(link: SenderLink, owner: LinkOwner, settings: RequestNodeSettings, address: string | undefined, onGone: () => void) {
+  constructor(
+    link: SenderLink,
+    owner: LinkOwner,
+    settings: RequestNodeSettings,
+    address: string | undefined,
+    onGone: () => void,
+  ) {
     this.link = link;
     this.address = address;
     this.entityPath = settings.entityPath;

@@ -32,7 +32,11 @@ export function readSasToken(text: string): SasClaims | undefined {
   }
   const sr = parts.get('sr') ?? '';
   const se = parts.get('se') ?? '';
-  const [resource, signature, policyName] = [decoded(sr), decoded(parts.get('sig') ?? ''), decoded(parts.get('skn') ?? '')];
+  const [resource, signature, policyName] = [
+    decoded(sr),
+    decoded(parts.get('sig') ?? ''),
+    decoded(parts.get('skn') ?? ''),
+  ];
   if (resource === '' || signature === '' || policyName === '' || !/^\d{1,15}$/.test(se)) return undefined;
   return { signedText: `${sr}\n${se}`, resource, policyName, signature, expiresAtSeconds: Number(se) };
 }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  Connection, type ConnectionEnd, type ConnectionHandler, type ProtocolEndpoint, type ReceiverLink, type SenderLink,
+  Connection,
+  type ConnectionEnd,
+  type ConnectionHandler,
+  type ProtocolEndpoint,
+  type ReceiverLink,
+  type SenderLink,
   type Session,
 } from '@pointsman/engine';
 import type { AmqpErrorFields, Attach, Open, ProtocolError } from '@pointsman/wire';
@@ -61,23 +66,26 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
     this.access = new Access(context.broker, host);
     this.containerId = `${hexOf(randomGuid(host.random))}_G0`;
     if (context.requireTls && !info.secure) this.#plainBytesLeft = 8;
-    this.#engine = new Connection({
-      role: 'server',
-      containerId: this.containerId,
-      now,
-      maxFrameSize: FRAME_SIZE_MAX,
-      channelMax: CHANNEL_MAX,
-      padded: true,
-      saslServer: {
-        mechanisms: MECHANISMS,
-        optional: false,
-        // Nothing is checked here: PLAIN is judged at each attach, the others by tokens.
-        authenticate: ({ mechanism, username, password }) => {
-          if (mechanism === 'PLAIN') this.access.usePlain(username, password ?? '');
-          return { ok: true, user: username, additionalData: WELCOME };
+    this.#engine = new Connection(
+      {
+        role: 'server',
+        containerId: this.containerId,
+        now,
+        maxFrameSize: FRAME_SIZE_MAX,
+        channelMax: CHANNEL_MAX,
+        padded: true,
+        saslServer: {
+          mechanisms: MECHANISMS,
+          optional: false,
+          // Nothing is checked here: PLAIN is judged at each attach, the others by tokens.
+          authenticate: ({ mechanism, username, password }) => {
+            if (mechanism === 'PLAIN') this.access.usePlain(username, password ?? '');
+            return { ok: true, user: username, additionalData: WELCOME };
+          },
         },
       },
-    }, this);
+      this,
+    );
     this.#desk = new LinkDesk(context, this, this.access);
     this.#lastReceived = this.#linklessSince = now;
     const { clock } = host;
@@ -108,7 +116,10 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
     const header = bytes.subarray(0, this.#plainBytesLeft);
     this.#plainBytesLeft -= header.length;
     if (this.#plainBytesLeft === 0) {
-      this.#log('warning', 'a connection without TLS gets no further than the list of SASL mechanisms: connect with TLS');
+      this.#log(
+        'warning',
+        'a connection without TLS gets no further than the list of SASL mechanisms: connect with TLS',
+      );
     }
     this.#engine.receive(header, now);
   }
@@ -185,8 +196,9 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
     if (idle > 0 && idle < times.minimumIdleTimeOutMs) {
       this.close({
         condition: 'amqp:not-allowed',
-        description: `Idle timeout value specified in connection OPEN ('${idle} ms') is not supported. `
-          + `Minimum idle timeout is '${times.minimumIdleTimeOutMs}' ms.`,
+        description:
+          `Idle timeout value specified in connection OPEN ('${idle} ms') is not supported. ` +
+          `Minimum idle timeout is '${times.minimumIdleTimeOutMs}' ms.`,
       });
       return;
     }
@@ -268,7 +280,10 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
   }
 
   detach(link: NamespaceLink, error: AmqpErrorFields): void {
-    this.#log('info', `link '${link.link.name.slice(0, 100)}' detached: ${error.condition}: ${error.description ?? ''}`);
+    this.#log(
+      'info',
+      `link '${link.link.name.slice(0, 100)}' detached: ${error.condition}: ${error.description ?? ''}`,
+    );
     link.link.detach({ ...error, description: this.#tracked(error.description ?? '') });
     this.onGone(link);
   }
@@ -288,8 +303,9 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
     }
     this.close({
       condition: 'amqp:connection:forced',
-      description: `The connection was inactive for more than the allowed ${idleTimeOutMs} milliseconds and is closed by container `
-        + `'${this.containerId}'.`,
+      description:
+        `The connection was inactive for more than the allowed ${idleTimeOutMs} milliseconds and is closed by container ` +
+        `'${this.containerId}'.`,
     });
   }
 
@@ -304,8 +320,9 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
     }
     this.close({
       condition: 'amqp:connection:forced',
-      description: `The connection was closed by container '${this.containerId}' because it did not have any active links in the `
-        + `past ${limit} milliseconds.`,
+      description:
+        `The connection was closed by container '${this.containerId}' because it did not have any active links in the ` +
+        `past ${limit} milliseconds.`,
     });
   }
 
@@ -321,7 +338,10 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
       }
       this.detach(link, {
         condition: 'amqp:link:detach-forced',
-        description: this.#forced(link, `${CLIENT_NAMES[link.use]}.IdleTimerExpired: Idle timeout: ${durationText(linkIdleMs)}.`),
+        description: this.#forced(
+          link,
+          `${CLIENT_NAMES[link.use]}.IdleTimerExpired: Idle timeout: ${durationText(linkIdleMs)}.`,
+        ),
       });
     }
     this.#idleLinks.atLatest(next);
@@ -358,8 +378,12 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
       if (rights.length === 0 || rights.some((right) => this.access.may(right, nodePath))) continue;
       this.detach(link, {
         condition: 'amqp:link:detach-forced',
-        description: this.#forced(link, `RenewToken. Details: Unauthorized access. '${rights.join(', ')}' claim(s) are required to `
-          + 'perform this operation.', 'RenewToken'),
+        description: this.#forced(
+          link,
+          `RenewToken. Details: Unauthorized access. '${rights.join(', ')}' claim(s) are required to ` +
+            'perform this operation.',
+          'RenewToken',
+        ),
       });
     }
   }

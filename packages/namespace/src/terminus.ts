@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  AmqpArray, Described, symbol, uint, ulong, type AmqpValue, type Source, type SourceTerminus, type Target, type TargetTerminus,
+  AmqpArray,
+  Described,
+  symbol,
+  uint,
+  ulong,
+  type AmqpValue,
+  type Source,
+  type SourceTerminus,
+  type Target,
+  type TargetTerminus,
 } from '@pointsman/wire';
 
 // Some clients read the last field of a list by its place without asking how long the list is, so both termini are
@@ -9,8 +18,16 @@ import {
 /** The source with all eleven fields. */
 export function wholeSource(source: Source): SourceTerminus {
   return new Described(ulong(0x28), [
-    source.address ?? null, uint(source.durable ?? 0), symbolOf(source.expiryPolicy ?? 'session-end'), uint(source.timeout ?? 0),
-    source.dynamic ?? false, null, symbolOf(source.distributionMode), source.filter ?? null, null, symbolsOf(source.outcomes),
+    source.address ?? null,
+    uint(source.durable ?? 0),
+    symbolOf(source.expiryPolicy ?? 'session-end'),
+    uint(source.timeout ?? 0),
+    source.dynamic ?? false,
+    null,
+    symbolOf(source.distributionMode),
+    source.filter ?? null,
+    null,
+    symbolsOf(source.outcomes),
     symbolsOf(source.capabilities),
   ]);
 }
@@ -18,8 +35,13 @@ export function wholeSource(source: Source): SourceTerminus {
 /** The target with all seven fields. */
 export function wholeTarget(target: Target): TargetTerminus {
   return new Described(ulong(0x29), [
-    target.address ?? null, uint(target.durable ?? 0), symbolOf(target.expiryPolicy ?? 'session-end'), uint(target.timeout ?? 0),
-    target.dynamic ?? false, null, symbolsOf(target.capabilities),
+    target.address ?? null,
+    uint(target.durable ?? 0),
+    symbolOf(target.expiryPolicy ?? 'session-end'),
+    uint(target.timeout ?? 0),
+    target.dynamic ?? false,
+    null,
+    symbolsOf(target.capabilities),
   ]);
 }
 

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { checkName } from './address.js';
 import {
-  canReceive, MESSAGE_SIZE_MAX, REFUSALS, type Entity, type EntityOptions, type EntityStatus, type Refusal,
+  canReceive,
+  MESSAGE_SIZE_MAX,
+  REFUSALS,
+  type Entity,
+  type EntityOptions,
+  type EntityStatus,
+  type Refusal,
 } from './entity.js';
 import type { MessageContent } from './message-content.js';
 import { deadLetterProperties, MessageQueue, type MessageQueueHost } from './message-queue.js';
@@ -55,7 +61,8 @@ export class Topic implements Entity {
   addSubscription(options: SubscriptionOptions): Subscription {
     checkName(options.name, 'subscription', 50);
     const key = options.name.toLowerCase();
-    if (this.#subscriptions.has(key)) throw new TypeError(`Topic '${this.path}' has a subscription '${options.name}' already.`);
+    if (this.#subscriptions.has(key))
+      throw new TypeError(`Topic '${this.path}' has a subscription '${options.name}' already.`);
     const defaultTtlMs = Math.min(options.defaultTtlMs ?? Infinity, this.#defaultTtlMs);
     const subscription = new Subscription(this, { ...options, defaultTtlMs }, this.#host);
     this.#subscriptions.set(key, subscription);
@@ -75,7 +82,8 @@ export class Topic implements Entity {
     const refusal = refusalOf(contents, utcNow);
     if (refusal !== undefined) return refusal;
     const bytes = sizeOf(contents);
-    for (const subscription of this.#subscriptions.values()) if (subscription.messages.isFull(bytes)) return REFUSALS.full;
+    for (const subscription of this.#subscriptions.values())
+      if (subscription.messages.isFull(bytes)) return REFUSALS.full;
     for (const content of contents) {
       for (const subscription of this.#subscriptions.values()) subscription.offer(content);
     }
@@ -131,7 +139,13 @@ export class Subscription implements Entity {
   offer(content: MessageContent): void {
     if (!this.rules.some((rule) => rule.matches(content))) return;
     if (this.requiresSession && (content.groupId === undefined || content.groupId === '')) {
-      this.messages.enqueueDeadLetter(content, deadLetterProperties('Session ID is null.', 'Session enabled entity does not allow a message whose session identifier is null.'));
+      this.messages.enqueueDeadLetter(
+        content,
+        deadLetterProperties(
+          'Session ID is null.',
+          'Session enabled entity does not allow a message whose session identifier is null.',
+        ),
+      );
       return;
     }
     this.messages.enqueue(content);

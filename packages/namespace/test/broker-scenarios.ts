@@ -42,7 +42,9 @@ export class BrokerScenario {
   run(line: string): string {
     this.#happened = [];
     const [command = '', ...words] = line.split(/\s+/);
-    const options = Object.fromEntries(words.filter((word) => word.includes('=')).map((word) => word.split('=') as [string, string]));
+    const options = Object.fromEntries(
+      words.filter((word) => word.includes('=')).map((word) => word.split('=') as [string, string]),
+    );
     const rest = words.filter((word) => !word.includes('='));
     const answer = this.#obey(command, rest, options);
     return [...this.#happened, ...(answer === '' ? [] : [answer])].join('\n');
@@ -53,7 +55,9 @@ export class BrokerScenario {
     const messages = this.#receivers.get(receiver)!.messages;
     if (lock !== undefined) this.#locks.set(body, { token: lock.token, messages });
     const held = lock === undefined ? 'deleted' : `locked ${(lock.until - this.#clock.now()) / 1000}s`;
-    this.#happened.push(`${receiver} <- ${body} #${message.sequence} count=${message.deliveryCount} ${held}${changesOf(message)}`);
+    this.#happened.push(
+      `${receiver} <- ${body} #${message.sequence} count=${message.deliveryCount} ${held}${changesOf(message)}`,
+    );
   }
 
   #obey(command: string, words: string[], options: Record<string, string>): string {
@@ -68,31 +72,43 @@ export class BrokerScenario {
       case 'subscription':
         this.#broker.createSubscription(first, { name: second, ...holding(options) });
         return '';
-      case 'send': return this.#send(first, words.slice(1), options);
-      case 'receive': return this.#receive(first, second, Number(third), 'peek-lock');
-      case 'receive-and-delete': return this.#receive(first, second, Number(third), 'receive-and-delete');
+      case 'send':
+        return this.#send(first, words.slice(1), options);
+      case 'receive':
+        return this.#receive(first, second, Number(third), 'peek-lock');
+      case 'receive-and-delete':
+        return this.#receive(first, second, Number(third), 'receive-and-delete');
       case 'leave': {
         const entry = this.#receivers.get(first)!;
         entry.messages.removeConsumer(entry.receiver);
         this.#receivers.delete(first);
         return '';
       }
-      case 'complete': return this.#settle(first, { kind: 'complete' });
-      case 'release': return this.#settle(first, { kind: 'unlock' });
-      case 'abandon': return this.#settle(first, { kind: 'abandon' });
-      case 'defer': return this.#settle(first, { kind: 'defer' });
-      case 'dead-letter': return this.#settle(first, {
-        kind: 'dead-letter', changes: new Map(Object.entries(options)),
-      });
+      case 'complete':
+        return this.#settle(first, { kind: 'complete' });
+      case 'release':
+        return this.#settle(first, { kind: 'unlock' });
+      case 'abandon':
+        return this.#settle(first, { kind: 'abandon' });
+      case 'defer':
+        return this.#settle(first, { kind: 'defer' });
+      case 'dead-letter':
+        return this.#settle(first, {
+          kind: 'dead-letter',
+          changes: new Map(Object.entries(options)),
+        });
       case 'renew': {
         const { token, messages } = this.#locks.get(first)!;
         const until = messages.renew(token);
         return until === undefined ? 'lock-lost' : `locked ${(until - this.#clock.now()) / 1000}s`;
       }
-      case 'receive-deferred': return this.#receiveDeferred(first, words.slice(1).map(Number));
+      case 'receive-deferred':
+        return this.#receiveDeferred(first, words.slice(1).map(Number));
       case 'peek':
-        return this.#messages(first).peek(Number(second), Number(third))
-          .map((message) => `${bodyOf(message.content)} #${message.sequence} ${message.state}`).join('\n');
+        return this.#messages(first)
+          .peek(Number(second), Number(third))
+          .map((message) => `${bodyOf(message.content)} #${message.sequence} ${message.state}`)
+          .join('\n');
       case 'wait':
         this.#clock.advance(millisecondsOf(first));
         return '';
@@ -103,7 +119,8 @@ export class BrokerScenario {
         const { active, locked, deferred, deadLetter } = this.#broker.counts(first);
         return `active=${active} locked=${locked} deferred=${deferred} dead-letter=${deadLetter}`;
       }
-      default: throw new Error(`unknown command '${command}'`);
+      default:
+        throw new Error(`unknown command '${command}'`);
     }
   }
 
@@ -138,10 +155,12 @@ export class BrokerScenario {
     const messages = this.#messages(path);
     const received = messages.receiveDeferred(sequences, 'peek-lock');
     if (received === undefined) return 'not found';
-    return received.map(({ message, lock }) => {
-      this.#locks.set(bodyOf(message.content), { token: lock!.token, messages });
-      return `${bodyOf(message.content)} #${message.sequence} count=${message.deliveryCount}`;
-    }).join('\n');
+    return received
+      .map(({ message, lock }) => {
+        this.#locks.set(bodyOf(message.content), { token: lock!.token, messages });
+        return `${bodyOf(message.content)} #${message.sequence} count=${message.deliveryCount}`;
+      })
+      .join('\n');
   }
 
   #messages(path: string): MessageQueue {
@@ -173,7 +192,11 @@ function changesOf(message: StoredMessage): string {
 }
 
 function holding(options: Record<string, string>): {
-  lockDurationMs?: number; maxDeliveryCount?: number; defaultTtlMs?: number; deadLetterOnExpiration?: boolean; requiresSession?: boolean;
+  lockDurationMs?: number;
+  maxDeliveryCount?: number;
+  defaultTtlMs?: number;
+  deadLetterOnExpiration?: boolean;
+  requiresSession?: boolean;
 } {
   return {
     ...(options['lock'] === undefined ? {} : { lockDurationMs: millisecondsOf(options['lock']) }),

@@ -149,7 +149,11 @@ describe('connection to a namespace', () => {
 
   it('closes, drops and freezes on request', () => {
     const harness = new Harness();
-    const [first, second, third] = [harness.connect({ user: 'root' }), harness.connect({ user: 'root' }), harness.connect({ user: 'root' })];
+    const [first, second, third] = [
+      harness.connect({ user: 'root' }),
+      harness.connect({ user: 'root' }),
+      harness.connect({ user: 'root' }),
+    ];
     assert.equal(harness.namespace.faults.closeConnections(), 3);
     harness.run();
     for (const client of [first, second, third]) assert.equal(client.end?.error?.condition, 'amqp:connection:forced');

@@ -1,11 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHmac } from 'node:crypto';
 import {
-  Connection, type ConnectionEnd, type ConnectionHandler, type ConnectionOptions, type IncomingDelivery, type OutgoingDelivery,
-  type ProtocolEndpoint, type ReceiverHandler, type ReceiverLink, type SenderHandler, type SenderLink, type Session, type TransferFrame,
+  Connection,
+  type ConnectionEnd,
+  type ConnectionHandler,
+  type ConnectionOptions,
+  type IncomingDelivery,
+  type OutgoingDelivery,
+  type ProtocolEndpoint,
+  type ReceiverHandler,
+  type ReceiverLink,
+  type SenderHandler,
+  type SenderLink,
+  type Session,
+  type TransferFrame,
 } from '@pointsman/engine';
 import {
-  decodeMessage, encodeMessage, plainOf, symbol, type AmqpErrorFields, type AmqpValue, type Attach, type DeliveryState, type Message, type Open,
+  decodeMessage,
+  encodeMessage,
+  plainOf,
+  symbol,
+  type AmqpErrorFields,
+  type AmqpValue,
+  type Attach,
+  type DeliveryState,
+  type Message,
+  type Open,
 } from '@pointsman/wire';
 import { Namespace, type NamespaceOptions } from '../src/index.js';
 import { seededRandom, VirtualClock } from './virtual-clock.js';
@@ -27,22 +47,36 @@ export class Harness {
   #pairs: { client: Client; server: ProtocolEndpoint }[] = [];
 
   constructor(options: NamespaceOptions = {}) {
-    this.namespace = new Namespace({
-      hostname: 'example.servicebus.windows.net', policies: POLICIES, queues: [{ name: 'orders' }],
-      topics: [{ name: 'news', subscriptions: [{ name: 'all' }] }], ...options,
-    }, {
-      clock: this.clock, timeOrigin: TIME_ORIGIN, random: seededRandom(3),
-      hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
-      log: (_level, text) => this.log.push(text),
-    });
+    this.namespace = new Namespace(
+      {
+        hostname: 'example.servicebus.windows.net',
+        policies: POLICIES,
+        queues: [{ name: 'orders' }],
+        topics: [{ name: 'news', subscriptions: [{ name: 'all' }] }],
+        ...options,
+      },
+      {
+        clock: this.clock,
+        timeOrigin: TIME_ORIGIN,
+        random: seededRandom(3),
+        hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
+        log: (_level, text) => this.log.push(text),
+      },
+    );
   }
 
   /** Connects with PLAIN, or ANONYMOUS where no user is given, and carries bytes until both are silent. */
   connect(options: { user?: string; key?: string; secure?: boolean } & Partial<ConnectionOptions> = {}): Client {
     const { user, key, secure, ...more } = options;
     const client = new Client(this, {
-      role: 'client', containerId: `client-${this.#pairs.length}`, now: this.clock.now(), hostname: 'example.servicebus.windows.net',
-      saslClient: user === undefined ? { mechanisms: ['ANONYMOUS'] } : { mechanisms: ['PLAIN'], username: user, password: () => key ?? `${user}-key` },
+      role: 'client',
+      containerId: `client-${this.#pairs.length}`,
+      now: this.clock.now(),
+      hostname: 'example.servicebus.windows.net',
+      saslClient:
+        user === undefined
+          ? { mechanisms: ['ANONYMOUS'] }
+          : { mechanisms: ['PLAIN'], username: user, password: () => key ?? `${user}-key` },
       ...more,
     });
     this.#pairs.push({ client, server: this.namespace.accept({ secure: secure ?? true, peer: 'test' }) });
@@ -80,7 +114,11 @@ export class Harness {
   advance(ms: number): void {
     const end = this.clock.now() + ms;
     while (this.clock.now() < end) {
-      const next = Math.min(end, this.clock.now() + 1000, ...this.#endpoints().map((endpoint) => endpoint.deadline() ?? Infinity));
+      const next = Math.min(
+        end,
+        this.clock.now() + 1000,
+        ...this.#endpoints().map((endpoint) => endpoint.deadline() ?? Infinity),
+      );
       this.clock.advance(Math.max(1, next - this.clock.now()));
       for (const endpoint of this.#endpoints()) if (!endpoint.done) endpoint.tick(this.clock.now());
       this.run();
@@ -110,14 +148,24 @@ export class Client implements ConnectionHandler {
     this.open = open;
     connection.open();
   }
-  onBegin(): void { /* the client begins, the service answers */ }
-  onEnd(_session: Session, error: AmqpErrorFields | undefined): void { this.sessionEnd = error; }
-  onAttach(link: SenderLink | ReceiverLink): void { link.refuse({ condition: 'amqp:not-allowed' }); }
-  onClosed(_connection: Connection, end: ConnectionEnd): void { this.end = end; }
+  onBegin(): void {
+    /* the client begins, the service answers */
+  }
+  onEnd(_session: Session, error: AmqpErrorFields | undefined): void {
+    this.sessionEnd = error;
+  }
+  onAttach(link: SenderLink | ReceiverLink): void {
+    link.refuse({ condition: 'amqp:not-allowed' });
+  }
+  onClosed(_connection: Connection, end: ConnectionEnd): void {
+    this.end = end;
+  }
 
   /** How the connection ended: who, condition and text; empty while it lives. */
   get ending(): string {
-    return this.end === undefined ? '' : `${this.end.by} ${this.end.error?.condition ?? ''}: ${this.end.error?.description ?? ''}`;
+    return this.end === undefined
+      ? ''
+      : `${this.end.by} ${this.end.error?.condition ?? ''}: ${this.end.error?.description ?? ''}`;
   }
 
   get session(): Session {
@@ -125,22 +173,35 @@ export class Client implements ConnectionHandler {
   }
 
   /** Attaches a link that sends. */
-  sender(address: string | undefined, parameters: Parameters<Session['attachSender']>[2] & { name?: string; session?: Session } = {}): TestSender {
+  sender(
+    address: string | undefined,
+    parameters: Parameters<Session['attachSender']>[2] & { name?: string; session?: Session } = {},
+  ): TestSender {
     const { name, session, ...more } = parameters;
     const sender = new TestSender(this.#harness);
     sender.link = (session ?? this.session).attachSender(name ?? `out-${this.#links++}`, sender, {
-      source: { type: 'source' }, target: address === undefined ? undefined : { type: 'target', address }, ...more,
+      source: { type: 'source' },
+      target: address === undefined ? undefined : { type: 'target', address },
+      ...more,
     });
     this.#harness.run();
     return sender;
   }
 
   /** Attaches a link that receives, with credit. Peek-lock with confirmations unless told otherwise. */
-  receiver(address: string, credit = 0, parameters: Parameters<Session['attachReceiver']>[2] & { name?: string; session?: Session } = {}): TestReceiver {
+  receiver(
+    address: string,
+    credit = 0,
+    parameters: Parameters<Session['attachReceiver']>[2] & { name?: string; session?: Session } = {},
+  ): TestReceiver {
     const { name, session, ...more } = parameters;
     const receiver = new TestReceiver(this.#harness);
     receiver.link = (session ?? this.session).attachReceiver(name ?? `in-${this.#links++}`, receiver, {
-      source: { type: 'source', address }, target: { type: 'target' }, sndSettleMode: 0, rcvSettleMode: 1, ...more,
+      source: { type: 'source', address },
+      target: { type: 'target' },
+      sndSettleMode: 0,
+      rcvSettleMode: 1,
+      ...more,
     });
     this.#harness.run();
     if (credit > 0 && receiver.detached === undefined) receiver.credit(credit);
@@ -153,7 +214,9 @@ export class Client implements ConnectionHandler {
     const requests = this.sender(node);
     return (properties, body, messageId = 'id-1') => {
       requests.send({
-        properties: { messageId, replyTo: 'replies' }, applicationProperties: new Map(Object.entries(properties)), body: { kind: 'value', value: body },
+        properties: { messageId, replyTo: 'replies' },
+        applicationProperties: new Map(Object.entries(properties)),
+        body: { kind: 'value', value: body },
       });
       const answer = answers.messages.pop();
       if (answer === undefined) throw new Error('no answer came');
@@ -169,13 +232,28 @@ export class TestSender implements SenderHandler {
   readonly outcomes: DeliveryState[] = [];
   readonly #harness: Harness;
 
-  constructor(harness: Harness) { this.#harness = harness; }
+  constructor(harness: Harness) {
+    this.#harness = harness;
+  }
 
   /** Sends a message, or raw bytes, and lets everything happen. @returns what it came to, where that was told */
-  send(message: Message | Uint8Array, options: { settled?: boolean; format?: number; state?: DeliveryState } = {}): DeliveryState | undefined {
+  send(
+    message: Message | Uint8Array,
+    options: { settled?: boolean; format?: number; state?: DeliveryState } = {},
+  ): DeliveryState | undefined {
     const bytes = message instanceof Uint8Array ? message : encodeMessage(message);
     this.outcomes.length = 0;
-    this.link.send(undefined, options.format ?? 0, options.settled ?? false, undefined, bytes, 0, bytes.length, true, options.state);
+    this.link.send(
+      undefined,
+      options.format ?? 0,
+      options.settled ?? false,
+      undefined,
+      bytes,
+      0,
+      bytes.length,
+      true,
+      options.state,
+    );
     let sent = this.link.sentBytes;
     this.#harness.run();
     while (sent < bytes.length && this.link.state === 'attached') {
@@ -189,8 +267,12 @@ export class TestSender implements SenderHandler {
     return this.send({ body: { kind: 'value', value: body } });
   }
 
-  onAttached(_link: unknown, attach: Attach): void { this.attached = attach; }
-  onSendable(): void { /* tests send by hand */ }
+  onAttached(_link: unknown, attach: Attach): void {
+    this.attached = attach;
+  }
+  onSendable(): void {
+    /* tests send by hand */
+  }
   onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined): void {
     if (state !== undefined) this.outcomes.push(state);
     link.settle(delivery);
@@ -199,7 +281,9 @@ export class TestSender implements SenderHandler {
     this.detached = error ?? { condition: 'none' };
     link.detach();
   }
-  onLost(_link: unknown, error: AmqpErrorFields | undefined): void { this.detached ??= error ?? { condition: 'lost' }; }
+  onLost(_link: unknown, error: AmqpErrorFields | undefined): void {
+    this.detached ??= error ?? { condition: 'lost' };
+  }
 }
 
 export interface Received {
@@ -221,10 +305,16 @@ export class TestReceiver implements ReceiverHandler {
   #tag: Uint8Array = new Uint8Array(0);
   readonly #harness: Harness;
 
-  constructor(harness: Harness) { this.#harness = harness; }
+  constructor(harness: Harness) {
+    this.#harness = harness;
+  }
 
-  get messages(): Message[] { return this.received.map(({ message }) => message); }
-  get bodies(): AmqpValue[] { return this.received.map(({ body }) => body); }
+  get messages(): Message[] {
+    return this.received.map(({ message }) => message);
+  }
+  get bodies(): AmqpValue[] {
+    return this.received.map(({ body }) => body);
+  }
   /** The latest. */
   get last(): Received {
     const last = this.received.at(-1);
@@ -251,7 +341,9 @@ export class TestReceiver implements ReceiverHandler {
     this.#harness.run();
   }
 
-  onAttached(_link: unknown, attach: Attach): void { this.attached = attach; }
+  onAttached(_link: unknown, attach: Attach): void {
+    this.attached = attach;
+  }
   onTransfer(_link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
     if (this.#parts.length === 0) this.#tag = frame.tag();
     this.#parts.push(Buffer.from(frame.bytes.slice(frame.payloadStart, frame.payloadEnd)));
@@ -261,7 +353,12 @@ export class TestReceiver implements ReceiverHandler {
     const body = message.body?.kind === 'value' ? message.body.value : null;
     this.received.push({ delivery, tag: this.#tag, message, body, answer: undefined });
   }
-  onRemoteState(_link: ReceiverLink, delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onRemoteState(
+    _link: ReceiverLink,
+    delivery: IncomingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     const received = this.received.find((other) => other.delivery === delivery);
     if (received !== undefined) received.answer = { state, settled };
   }
@@ -272,7 +369,9 @@ export class TestReceiver implements ReceiverHandler {
     this.detached = error ?? { condition: 'none' };
     link.detach();
   }
-  onLost(_link: unknown, error: AmqpErrorFields | undefined): void { this.detached ??= error ?? { condition: 'lost' }; }
+  onLost(_link: unknown, error: AmqpErrorFields | undefined): void {
+    this.detached ??= error ?? { condition: 'lost' };
+  }
 }
 
 /** A SAS token as the cloud's algorithm makes it. */
@@ -287,6 +386,7 @@ export function conditionOf(state: DeliveryState | undefined): string | undefine
   return state.type === 'rejected' ? `rejected ${state.error?.condition ?? ''}`.trim() : state.type;
 }
 
-export const annotation = (received: Received, name: string): AmqpValue | undefined => received.message.messageAnnotations?.get(name);
+export const annotation = (received: Received, name: string): AmqpValue | undefined =>
+  received.message.messageAnnotations?.get(name);
 export const numberIn = (value: AmqpValue | undefined): number => Number(plainOf(value));
 export const symbolKey = (name: string): AmqpValue => symbol(name);

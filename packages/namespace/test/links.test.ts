@@ -3,7 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ACCEPTED, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
 import {
-  AmqpSymbol, encodeMessage, long, symbol, timestamp, ulong, type AmqpValue, type DeliveryState,
+  AmqpSymbol,
+  encodeMessage,
+  long,
+  symbol,
+  timestamp,
+  ulong,
+  type AmqpValue,
+  type DeliveryState,
 } from '@pointsman/wire';
 import { BATCH_FORMAT } from '../src/message-content.js';
 import { guidText, swapGuid } from '../src/guid.js';
@@ -18,8 +25,12 @@ const OPTIONS = {
     { name: 'a/b/c' },
   ],
 };
-const filter = (name: string, value: AmqpValue): { source: { type: 'source'; address: string; filter: Map<AmqpValue, AmqpValue> } } =>
-  ({ source: { type: 'source', address: 'sessions', filter: new Map<AmqpValue, AmqpValue>([[symbol(name), value]]) } });
+const filter = (
+  name: string,
+  value: AmqpValue,
+): { source: { type: 'source'; address: string; filter: Map<AmqpValue, AmqpValue> } } => ({
+  source: { type: 'source', address: 'sessions', filter: new Map<AmqpValue, AmqpValue>([[symbol(name), value]]) },
+});
 
 describe('attach', () => {
   it('is refused by null termini, then a detach with condition, text and tracking', () => {
@@ -60,17 +71,35 @@ describe('attach', () => {
     assert.equal(receiver.attached.sndSettleMode, 0);
     assert.equal(receiver.attached.maxMessageSize, 262_144n);
     const sender = client.sender('small');
-    assert.ok(sender.attached?.target !== undefined && 'type' in sender.attached.target && sender.attached.target.type === 'target');
+    assert.ok(
+      sender.attached?.target !== undefined &&
+        'type' in sender.attached.target &&
+        sender.attached.target.type === 'target',
+    );
     assert.equal(sender.attached.target.address, 'small');
     assert.equal(sender.attached.maxMessageSize, 5000n);
   });
 
   it('finds nodes in every spelling', () => {
     const client = new Harness(OPTIONS).connect({ user: 'root' });
-    for (const address of ['orders', '/orders', 'ORDERS', 'amqps://example.servicebus.windows.net/orders', 'sb://example.servicebus.windows.net:5671/orders/', 'a/b/c', 'a\\b\\c']) {
+    for (const address of [
+      'orders',
+      '/orders',
+      'ORDERS',
+      'amqps://example.servicebus.windows.net/orders',
+      'sb://example.servicebus.windows.net:5671/orders/',
+      'a/b/c',
+      'a\\b\\c',
+    ]) {
       assert.equal(client.sender(address).detached, undefined, address);
     }
-    for (const address of ['news/Subscriptions/all', 'news/subscriptions/ALL', 'orders/$deadletterqueue', 'news/Subscriptions/all/$DeadLetterQueue', 'orders/$Transfer/$DeadLetterQueue']) {
+    for (const address of [
+      'news/Subscriptions/all',
+      'news/subscriptions/ALL',
+      'orders/$deadletterqueue',
+      'news/Subscriptions/all/$DeadLetterQueue',
+      'orders/$Transfer/$DeadLetterQueue',
+    ]) {
       assert.equal(client.receiver(address).detached, undefined, address);
     }
     assert.equal(client.sender('amqps://other.example/orders').detached?.condition, 'amqp:invalid-field');
@@ -88,23 +117,39 @@ describe('attach', () => {
     assert.equal(sender('news/Subscriptions/all'), 'amqp:not-allowed');
     assert.equal(sender('orders/$DeadLetterQueue'), 'amqp:not-allowed');
     assert.equal(sender(undefined), 'amqp:not-allowed', 'no anonymous relay');
-    assert.equal(client.sender(undefined, { target: { type: 'coordinator' } }).detached?.condition, 'amqp:not-implemented');
-    assert.equal(client.receiver('', 0, { source: { type: 'source', dynamic: true } }).detached?.condition, 'amqp:not-implemented');
+    assert.equal(
+      client.sender(undefined, { target: { type: 'coordinator' } }).detached?.condition,
+      'amqp:not-implemented',
+    );
+    assert.equal(
+      client.receiver('', 0, { source: { type: 'source', dynamic: true } }).detached?.condition,
+      'amqp:not-implemented',
+    );
   });
 
   it('refuses a plain receiver on a session entity, a session receiver on a plain one, and selectors', () => {
     const client = new Harness(OPTIONS).connect({ user: 'root' });
     const plain = client.receiver('sessions');
     assert.equal(plain.detached?.condition, 'amqp:not-allowed');
-    assert.match(plain.detached?.description ?? '', /^It is not possible for an entity that requires sessions to create a non-sessionful message receiver\./);
+    assert.match(
+      plain.detached?.description ?? '',
+      /^It is not possible for an entity that requires sessions to create a non-sessionful message receiver\./,
+    );
     const session = filter('com.microsoft:session-filter', null);
     const onPlain = client.receiver('orders', 0, { source: { ...session.source, address: 'orders' } });
     assert.equal(onPlain.detached?.condition, 'amqp:not-allowed');
     assert.match(onPlain.detached?.description ?? '', /^A sessionful message receiver cannot be created/);
     assert.equal(client.receiver('sessions', 0, session).detached?.condition, 'amqp:not-implemented');
-    assert.equal(client.receiver('sessions/$DeadLetterQueue').detached, undefined, 'its dead-letter queue is read plainly');
+    assert.equal(
+      client.receiver('sessions/$DeadLetterQueue').detached,
+      undefined,
+      'its dead-letter queue is read plainly',
+    );
     const selector = filter('apache.org:selector-filter:string', 'a = 1');
-    assert.equal(client.receiver('orders', 0, { source: { ...selector.source, address: 'orders' } }).detached?.condition, 'amqp:not-implemented');
+    assert.equal(
+      client.receiver('orders', 0, { source: { ...selector.source, address: 'orders' } }).detached?.condition,
+      'amqp:not-implemented',
+    );
   });
 
   it('takes a name over from an older link, on whatever connection of the container', () => {
@@ -129,12 +174,18 @@ describe('attach', () => {
     harness.namespace.setStatus('ORDERS', 'SendDisabled');
     harness.run();
     assert.equal(sender.detached?.condition, 'com.microsoft:entity-disabled');
-    assert.match(sender.detached?.description ?? '', /^Messaging entity 'sb:\/\/example\.servicebus\.windows\.net\/orders' is currently disabled\./);
+    assert.match(
+      sender.detached?.description ?? '',
+      /^Messaging entity 'sb:\/\/example\.servicebus\.windows\.net\/orders' is currently disabled\./,
+    );
     assert.equal(receiver.detached, undefined);
     assert.equal(client.sender('orders').detached?.condition, 'com.microsoft:entity-disabled');
     harness.namespace.setStatus('orders', 'Disabled');
     harness.run();
-    assert.equal(receiver.attached !== undefined && client.receiver('orders').detached?.condition, 'com.microsoft:entity-disabled');
+    assert.equal(
+      receiver.attached !== undefined && client.receiver('orders').detached?.condition,
+      'com.microsoft:entity-disabled',
+    );
     harness.namespace.setStatus('orders', 'Active');
     assert.equal(client.sender('orders').detached, undefined);
   });
@@ -151,8 +202,14 @@ describe('attach', () => {
     assert.equal(sender.link.state, 'attached');
     harness.advance(61_000);
     assert.equal(sender.detached?.condition, 'amqp:link:detach-forced');
-    assert.match(sender.detached?.description ?? '', /is force detached\. Code: publisher\(link\d+\)\. Details: AmqpMessagePublisher\.IdleTimerExpired: Idle timeout: 00:10:00\. TrackingId/);
-    assert.match(receiver.detached?.description ?? '', /Code: consumer\(link\d+\)\. Details: AmqpMessageConsumer\.IdleTimerExpired/);
+    assert.match(
+      sender.detached?.description ?? '',
+      /is force detached\. Code: publisher\(link\d+\)\. Details: AmqpMessagePublisher\.IdleTimerExpired: Idle timeout: 00:10:00\. TrackingId/,
+    );
+    assert.match(
+      receiver.detached?.description ?? '',
+      /Code: consumer\(link\d+\)\. Details: AmqpMessageConsumer\.IdleTimerExpired/,
+    );
     assert.equal(busy.detached, undefined);
   });
 });
@@ -173,7 +230,10 @@ describe('sending', () => {
     assert.ok(flows > 0 && flows <= 8, `${flows} flows`);
     assert.ok(Math.min(...seen) > 0);
     assert.equal(harness.namespace.counts('orders').active, 2000);
-    assert.equal(new Harness({ ...OPTIONS, publisherCredit: 1 }).connect({ user: 'root' }).sender('orders').link.credit, 1);
+    assert.equal(
+      new Harness({ ...OPTIONS, publisherCredit: 1 }).connect({ user: 'root' }).sender('orders').link.credit,
+      1,
+    );
   });
 
   it('is answered with an outcome, and settled messages with none', () => {
@@ -188,14 +248,26 @@ describe('sending', () => {
     const harness = new Harness(OPTIONS);
     const client = harness.connect({ user: 'root' });
     const sender = client.sender('orders');
-    assert.equal(conditionOf(sender.send({ header: { ttl: 0 }, body: { kind: 'value', value: 1 } })), 'rejected amqp:internal-error');
+    assert.equal(
+      conditionOf(sender.send({ header: { ttl: 0 }, body: { kind: 'value', value: 1 } })),
+      'rejected amqp:internal-error',
+    );
     assert.equal(conditionOf(client.sender('sessions').text('no session id')), 'rejected amqp:not-allowed');
     assert.equal(conditionOf(sender.send(Uint8Array.of(1, 2, 3))), 'rejected amqp:decode-error');
-    assert.equal(conditionOf(sender.send(
-      { body: { kind: 'value', value: 1 } }, { state: { type: 'transactional-state', txnId: Uint8Array.of(1) } },
-    )), 'rejected amqp:not-implemented');
+    assert.equal(
+      conditionOf(
+        sender.send(
+          { body: { kind: 'value', value: 1 } },
+          { state: { type: 'transactional-state', txnId: Uint8Array.of(1) } },
+        ),
+      ),
+      'rejected amqp:not-implemented',
+    );
     const later = new Map<string, AmqpValue>([['x-opt-scheduled-enqueue-time', timestamp(TIME_ORIGIN + 1e9)]]);
-    assert.equal(conditionOf(sender.send({ messageAnnotations: later, body: { kind: 'value', value: 1 } })), 'rejected amqp:not-implemented');
+    assert.equal(
+      conditionOf(sender.send({ messageAnnotations: later, body: { kind: 'value', value: 1 } })),
+      'rejected amqp:not-implemented',
+    );
     harness.namespace.faults.refuseSends(2, 'Orders');
     assert.equal(conditionOf(sender.text('x')), 'rejected com.microsoft:server-busy');
     assert.equal(conditionOf(sender.text('x')), 'rejected com.microsoft:server-busy');
@@ -211,7 +283,10 @@ describe('sending', () => {
     assert.equal(conditionOf(sender.send({ body: { kind: 'data', sections: [new Uint8Array(4900)] } })), 'accepted');
     sender.send({ body: { kind: 'data', sections: [new Uint8Array(5001)] } });
     assert.equal(sender.detached?.condition, 'amqp:link:message-size-exceeded');
-    assert.match(sender.detached?.description ?? '', /^The received message \(delivery-id:1, size:50\d\d bytes\) exceeds the limit \(5000 bytes\) currently allowed on the link\./);
+    assert.match(
+      sender.detached?.description ?? '',
+      /^The received message \(delivery-id:1, size:50\d\d bytes\) exceeds the limit \(5000 bytes\) currently allowed on the link\./,
+    );
     assert.equal(harness.namespace.counts('small').active, 1);
     assert.equal(client.ending, '');
   });
@@ -230,18 +305,33 @@ describe('sending', () => {
     const client = harness.connect({ user: 'root' });
     const sender = client.sender('orders');
     const inner = (value: string, ttl?: number): Uint8Array =>
-      encodeMessage({ ...(ttl === undefined ? {} : { header: { ttl } }), properties: { messageId: value }, body: { kind: 'value', value } });
-    const batch = (...messages: Uint8Array[]): Uint8Array => encodeMessage({ body: { kind: 'data', sections: messages } });
-    assert.equal(conditionOf(sender.send(batch(inner('a'), inner('b'), inner('c')), { format: BATCH_FORMAT })), 'accepted');
+      encodeMessage({
+        ...(ttl === undefined ? {} : { header: { ttl } }),
+        properties: { messageId: value },
+        body: { kind: 'value', value },
+      });
+    const batch = (...messages: Uint8Array[]): Uint8Array =>
+      encodeMessage({ body: { kind: 'data', sections: messages } });
+    assert.equal(
+      conditionOf(sender.send(batch(inner('a'), inner('b'), inner('c')), { format: BATCH_FORMAT })),
+      'accepted',
+    );
     assert.equal(sender.outcomes.length, 1);
-    assert.equal(conditionOf(sender.send(batch(inner('d'), inner('e', 0)), { format: BATCH_FORMAT })), 'rejected amqp:internal-error');
+    assert.equal(
+      conditionOf(sender.send(batch(inner('d'), inner('e', 0)), { format: BATCH_FORMAT })),
+      'rejected amqp:internal-error',
+    );
     assert.deepEqual(client.receiver('orders', 9).bodies, ['a', 'b', 'c']);
   });
 
   it('gives a message without an id one, and leaves the rest of its properties', () => {
     const client = new Harness(OPTIONS).connect({ user: 'root' });
     const sender = client.sender('orders');
-    sender.send({ properties: { subject: 's' }, applicationProperties: new Map([['a', 'b']]), body: { kind: 'value', value: 1 } });
+    sender.send({
+      properties: { subject: 's' },
+      applicationProperties: new Map([['a', 'b']]),
+      body: { kind: 'value', value: 1 },
+    });
     sender.text('no properties at all');
     sender.send({ properties: { messageId: ulong(5) }, body: { kind: 'value', value: 1 } });
     const [first, second, third] = client.receiver('orders', 3).messages;
@@ -282,7 +372,11 @@ describe('receiving', () => {
     assert.deepEqual(annotation(last, 'x-opt-sequence-number'), long(1));
     assert.equal(last.message.header?.deliveryCount, 0);
     assert.equal(last.delivery.settled, false);
-    assert.deepEqual(harness.namespace.counts('orders'), { ...harness.namespace.counts('orders'), active: 1, locked: 1 });
+    assert.deepEqual(harness.namespace.counts('orders'), {
+      ...harness.namespace.counts('orders'),
+      active: 1,
+      locked: 1,
+    });
   });
 
   it('deletes at once in receive-and-delete', () => {
@@ -310,7 +404,13 @@ describe('receiving', () => {
     assert.deepEqual({ active, deferred, deadLetter }, { active: 2, deferred: 1, deadLetter: 1 });
 
     const again = client.receiver('orders', 5);
-    assert.deepEqual(again.received.map(({ body, message }) => [body, message.header?.deliveryCount]), [['b', 0], ['c', 1]]);
+    assert.deepEqual(
+      again.received.map(({ body, message }) => [body, message.header?.deliveryCount]),
+      [
+        ['b', 0],
+        ['c', 1],
+      ],
+    );
   });
 
   it('answers a late outcome with message-lock-lost, and touches nothing', () => {
@@ -349,16 +449,26 @@ describe('receiving', () => {
     const { client } = filled('a', 'b');
     const receiver = client.receiver('orders', 2);
     const [a, b] = receiver.received;
-    receiver.say(a!, { type: 'rejected', error: {
-      condition: 'com.microsoft:dead-letter',
-      info: new Map<string, AmqpValue>([['DeadLetterReason', 'broken'], ['DeadLetterErrorDescription', 'no item'], ['extra', 'x']]),
-    } });
+    receiver.say(a!, {
+      type: 'rejected',
+      error: {
+        condition: 'com.microsoft:dead-letter',
+        info: new Map<string, AmqpValue>([
+          ['DeadLetterReason', 'broken'],
+          ['DeadLetterErrorDescription', 'no item'],
+          ['extra', 'x'],
+        ]),
+      },
+    });
     receiver.say(b!, { type: 'rejected', error: { condition: 'app:bad', description: 'relayed' } });
     const dead = client.receiver('orders/$DeadLetterQueue', 5);
-    assert.deepEqual(dead.messages.map(({ applicationProperties }) => Object.fromEntries(applicationProperties ?? [])), [
-      { DeadLetterReason: 'broken', DeadLetterErrorDescription: 'no item', extra: 'x' },
-      { DeadLetterReason: 'app:bad', DeadLetterErrorDescription: 'relayed' },
-    ]);
+    assert.deepEqual(
+      dead.messages.map(({ applicationProperties }) => Object.fromEntries(applicationProperties ?? [])),
+      [
+        { DeadLetterReason: 'broken', DeadLetterErrorDescription: 'no item', extra: 'x' },
+        { DeadLetterReason: 'app:bad', DeadLetterErrorDescription: 'relayed' },
+      ],
+    );
   });
 
   it('dead-letters after so many attempts', () => {
@@ -392,7 +502,13 @@ describe('receiving', () => {
     const [one, two] = [client.receiver('orders', 2), client.receiver('orders', 2)];
     const sender = client.sender('orders');
     for (const body of ['a', 'b', 'c', 'd']) sender.text(body);
-    assert.deepEqual([one.bodies, two.bodies], [['a', 'c'], ['b', 'd']]);
+    assert.deepEqual(
+      [one.bodies, two.bodies],
+      [
+        ['a', 'c'],
+        ['b', 'd'],
+      ],
+    );
   });
 
   it('keeps what a lost link held locked, and lets nothing of it be settled by another', () => {
@@ -420,7 +536,11 @@ describe('receiving', () => {
     session.releaseWindow();
     harness.run();
     assert.equal(receiver.received.length, 10);
-    assert.ok(receiver.messages.every((message) => message.body?.kind === 'data' && message.body.sections[0]?.length === 200_000));
+    assert.ok(
+      receiver.messages.every(
+        (message) => message.body?.kind === 'data' && message.body.sections[0]?.length === 200_000,
+      ),
+    );
   });
 
   it('refuses settlements on request, and the lock stays', () => {
@@ -444,17 +564,23 @@ describe('receiving', () => {
     const { harness, client } = filled();
     client.sender('orders').send({
       header: { durable: true, priority: 7 },
-      messageAnnotations: new Map<string, AmqpValue>([['x-own', new AmqpSymbol('kept')], ['x-opt-locked-until', timestamp(1)]]),
+      messageAnnotations: new Map<string, AmqpValue>([
+        ['x-own', new AmqpSymbol('kept')],
+        ['x-opt-locked-until', timestamp(1)],
+      ]),
       properties: { messageId: 'm', groupId: 'g', to: 'somewhere', userId: Uint8Array.of(1) },
       applicationProperties: new Map<string, AmqpValue>([['none', null]]),
-      body: { kind: 'sequence', sections: [['x', 1n > 0n]] },
+      body: { kind: 'sequence', sections: [['x', true]] },
       footer: new Map([['f', 'g']]),
     });
     const { message } = client.receiver('orders', 1).last;
     assert.equal(message.header?.priority, 7);
     assert.deepEqual(message.messageAnnotations?.get('x-own'), symbol('kept'));
     assert.notDeepEqual(message.messageAnnotations?.get('x-opt-locked-until'), timestamp(1));
-    assert.deepEqual([message.properties?.messageId, message.properties?.groupId, message.properties?.to], ['m', 'g', 'somewhere']);
+    assert.deepEqual(
+      [message.properties?.messageId, message.properties?.groupId, message.properties?.to],
+      ['m', 'g', 'somewhere'],
+    );
     assert.deepEqual(message.applicationProperties, new Map([['none', null]]));
     assert.deepEqual(message.body, { kind: 'sequence', sections: [['x', true]] });
     assert.deepEqual(message.footer, new Map([['f', 'g']]));

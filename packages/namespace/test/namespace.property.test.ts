@@ -34,10 +34,17 @@ function recordedStreams(): Uint8Array[] {
     const [a, b, c] = receiver.received;
     receiver.say(a!, ACCEPTED);
     receiver.say(b!, { type: 'modified', undeliverableHere: true, messageAnnotations: new Map([['x', 'y']]) });
-    receiver.say(c!, { type: 'rejected', error: { condition: 'com.microsoft:dead-letter', info: new Map([['DeadLetterReason', 'r']]) } });
+    receiver.say(c!, {
+      type: 'rejected',
+      error: { condition: 'com.microsoft:dead-letter', info: new Map([['DeadLetterReason', 'r']]) },
+    });
     receiver.link.drain();
     client.requester('orders/$management')(
-      { operation: 'com.microsoft:peek-message' }, new Map<AmqpValue, AmqpValue>([['from-sequence-number', 1], ['message-count', 1]]),
+      { operation: 'com.microsoft:peek-message' },
+      new Map<AmqpValue, AmqpValue>([
+        ['from-sequence-number', 1],
+        ['message-count', 1],
+      ]),
     );
     receiver.link.detach();
     client.connection.close();
@@ -66,26 +73,37 @@ describe('namespace against any bytes', () => {
         const harness = new Harness();
         feed(harness, stream, cut);
         const { active, locked, deferred, deadLetter } = harness.namespace.counts('orders');
-        assert.deepEqual({ active, locked, deferred, deadLetter }, { active: 0, locked: 0, deferred: 1, deadLetter: 1 });
+        assert.deepEqual(
+          { active, locked, deferred, deadLetter },
+          { active: 0, locked: 0, deferred: 1, deadLetter: 1 },
+        );
       }
     }
   });
 
   it('answers, refuses or closes, and never fails', () => {
     const change = fc.tuple(fc.nat(), fc.nat(255), fc.constantFrom('set', 'insert', 'remove'));
-    fc.assert(fc.property(fc.nat(1), fc.array(change, { maxLength: 6 }), fc.integer({ min: 1, max: 40 }), (which, changes, cut) => {
-      const stream = [...streams[which]!];
-      for (const [place, value, how] of changes) {
-        const at = place % stream.length;
-        if (how === 'set') stream[at] = value;
-        else stream.splice(at, how === 'remove' ? 1 : 0, ...(how === 'insert' ? [value] : []));
-      }
-      const harness = new Harness();
-      feed(harness, Uint8Array.from(stream), cut);
-      assert.equal(harness.namespace.connections, 0);
-      assert.equal(harness.namespace.links, 0);
-      const { active, locked, deferred, deadLetter } = harness.namespace.counts('orders');
-      assert.ok(active + deferred + deadLetter <= 4 && locked <= active);
-    }), { numRuns: 1_000 });
+    fc.assert(
+      fc.property(
+        fc.nat(1),
+        fc.array(change, { maxLength: 6 }),
+        fc.integer({ min: 1, max: 40 }),
+        (which, changes, cut) => {
+          const stream = [...streams[which]!];
+          for (const [place, value, how] of changes) {
+            const at = place % stream.length;
+            if (how === 'set') stream[at] = value;
+            else stream.splice(at, how === 'remove' ? 1 : 0, ...(how === 'insert' ? [value] : []));
+          }
+          const harness = new Harness();
+          feed(harness, Uint8Array.from(stream), cut);
+          assert.equal(harness.namespace.connections, 0);
+          assert.equal(harness.namespace.links, 0);
+          const { active, locked, deferred, deadLetter } = harness.namespace.counts('orders');
+          assert.ok(active + deferred + deadLetter <= 4 && locked <= active);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
   });
 });

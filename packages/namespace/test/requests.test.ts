@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  AmqpArray, decodeMessage, int, long, Typed, ulong, uuid, type AmqpValue, type Message,
-} from '@pointsman/wire';
+import { AmqpArray, decodeMessage, int, long, Typed, ulong, uuid, type AmqpValue, type Message } from '@pointsman/wire';
 import { swapGuid } from '../src/guid.js';
 import { conditionOf, Harness, numberIn, sasToken, TIME_ORIGIN } from './harness.js';
 
 const HOST = 'sb://example.servicebus.windows.net';
 const EXPIRY = TIME_ORIGIN / 1000 + 3600;
-const OPTIONS = { queues: [{ name: 'orders', lockDurationMs: 30_000 }, { name: 'own', policies: [{ name: 'local', key: 'local-key', rights: ['Listen'] as const }] }] };
+const OPTIONS = {
+  queues: [
+    { name: 'orders', lockDurationMs: 30_000 },
+    { name: 'own', policies: [{ name: 'local', key: 'local-key', rights: ['Listen'] as const }] },
+  ],
+};
 
 type Request = (properties: Record<string, AmqpValue>, body: AmqpValue, messageId?: AmqpValue) => Message;
 const put = (request: Request, audience: string, token: string): number =>
-  numberIn(request({ operation: 'put-token', type: 'servicebus.windows.net:sastoken', name: audience }, token).applicationProperties?.get('status-code'));
+  numberIn(
+    request(
+      { operation: 'put-token', type: 'servicebus.windows.net:sastoken', name: audience },
+      token,
+    ).applicationProperties?.get('status-code'),
+  );
 
 describe('claims-based security', () => {
   it('opens nothing but $cbs before a token, and what the token covers after it', () => {
@@ -36,7 +44,11 @@ describe('claims-based security', () => {
     const request = new Harness(OPTIONS).connect().requester('$cbs');
     const token = sasToken(HOST, 'root', 'root-key', EXPIRY);
     for (const id of ['text', ulong(7), uuid(new Uint8Array(16).fill(9)), Uint8Array.of(1, 2)]) {
-      const answer = request({ operation: 'put-token', type: 'servicebus.windows.net:sastoken', name: `${HOST}/orders` }, token, id);
+      const answer = request(
+        { operation: 'put-token', type: 'servicebus.windows.net:sastoken', name: `${HOST}/orders` },
+        token,
+        id,
+      );
       assert.deepEqual(answer.properties?.correlationId, id);
       assert.deepEqual(answer.applicationProperties?.get('status-code'), int(202));
       assert.equal(answer.applicationProperties?.get('status-description'), 'Accepted');
@@ -53,7 +65,8 @@ describe('claims-based security', () => {
     assert.equal(put(request, audience, sasToken('sb://other.example/orders', 'root', 'root-key', EXPIRY)), 401);
     assert.equal(put(request, audience, 'nonsense'), 401);
     assert.equal(put(request, `${HOST}/missing`, sasToken(`${HOST}/missing`, 'root', 'root-key', EXPIRY)), 404);
-    const status = (properties: Record<string, AmqpValue>): number => numberIn(request(properties, 'x').applicationProperties?.get('status-code'));
+    const status = (properties: Record<string, AmqpValue>): number =>
+      numberIn(request(properties, 'x').applicationProperties?.get('status-code'));
     assert.equal(status({ operation: 'put-token', type: 'jwt', name: audience }), 401);
     assert.equal(status({ operation: 'put-token', type: 'x', name: audience }), 400);
     assert.equal(status({ operation: 'put-token' }), 400);
@@ -76,7 +89,10 @@ describe('claims-based security', () => {
     const [sender, receiver] = [client.sender('$cbs'), client.receiver('$cbs')];
     const second = client.sender('$cbs');
     assert.equal(second.detached?.condition, 'amqp:not-allowed');
-    assert.match(second.detached?.description ?? '', /^A link to connection '\S+' \$cbs node has already been opened\./);
+    assert.match(
+      second.detached?.description ?? '',
+      /^A link to connection '\S+' \$cbs node has already been opened\./,
+    );
     assert.equal(client.receiver('$cbs').detached?.condition, 'amqp:not-allowed');
     assert.equal(sender.detached ?? receiver.detached, undefined);
     sender.link.detach();
@@ -108,7 +124,10 @@ describe('claims-based security', () => {
     assert.equal(forgotten.attached !== undefined && forgotten.link.state, 'attached');
     harness.advance(2_000);
     assert.equal(forgotten.detached?.condition, 'amqp:link:detach-forced');
-    assert.match(forgotten.detached?.description ?? '', /Code: RenewToken\. Details: Unauthorized access\. 'Listen' claim\(s\) are required/);
+    assert.match(
+      forgotten.detached?.description ?? '',
+      /Code: RenewToken\. Details: Unauthorized access\. 'Listen' claim\(s\) are required/,
+    );
     assert.equal(renewed.detached, undefined);
     harness.namespace.faults.revokeTokens();
     harness.run();
@@ -117,21 +136,40 @@ describe('claims-based security', () => {
 });
 
 describe('$management', () => {
-  const prepared = (): { harness: Harness; client: ReturnType<Harness['connect']>; request: (operation: string, body: Record<string, AmqpValue>) => { status: number; condition: string; body: Map<AmqpValue, AmqpValue> } } => {
+  const prepared = (): {
+    harness: Harness;
+    client: ReturnType<Harness['connect']>;
+    request: (
+      operation: string,
+      body: Record<string, AmqpValue>,
+    ) => { status: number; condition: string; body: Map<AmqpValue, AmqpValue> };
+  } => {
     const harness = new Harness(OPTIONS);
     const client = harness.connect({ user: 'root' });
     const send = client.requester('orders/$management');
     return {
-      harness, client,
+      harness,
+      client,
       request: (operation, body) => {
-        const answer = send({ operation: `com.microsoft:${operation}` }, new Map<AmqpValue, AmqpValue>(Object.entries(body)));
+        const answer = send(
+          { operation: `com.microsoft:${operation}` },
+          new Map<AmqpValue, AmqpValue>(Object.entries(body)),
+        );
         const properties = answer.applicationProperties;
         assert.ok(answer.body?.kind === 'value' && answer.body.value instanceof Map);
-        return { status: numberIn(properties?.get('statusCode')), condition: String(properties?.get('errorCondition') ?? ''), body: answer.body.value };
+        return {
+          status: numberIn(properties?.get('statusCode')),
+          condition: String(properties?.get('errorCondition') ?? ''),
+          body: answer.body.value,
+        };
       },
     };
   };
-  const uuids = (...tags: Uint8Array[]): AmqpArray => new AmqpArray('uuid', tags.map((tag) => uuid(swapGuid(tag))));
+  const uuids = (...tags: Uint8Array[]): AmqpArray =>
+    new AmqpArray(
+      'uuid',
+      tags.map((tag) => uuid(swapGuid(tag))),
+    );
 
   it('renews locks, and says so when one has ended', () => {
     const { harness, client, request } = prepared();
@@ -158,9 +196,20 @@ describe('$management', () => {
     client.receiver('orders', 1);
     const { status, body } = request('peek-message', { 'from-sequence-number': long(1), 'message-count': int(2) });
     assert.equal(status, 200);
-    const messages = (body.get('messages') as AmqpValue[]).map((entry) => decodeMessage((entry as Map<string, Uint8Array>).get('message')!));
-    assert.deepEqual(messages.map((message) => message.body), [{ kind: 'value', value: 'a' }, { kind: 'value', value: 'b' }]);
-    assert.deepEqual(messages.map((message) => message.messageAnnotations?.get('x-opt-sequence-number')), [long(1), long(2)]);
+    const messages = (body.get('messages') as AmqpValue[]).map((entry) =>
+      decodeMessage((entry as Map<string, Uint8Array>).get('message')!),
+    );
+    assert.deepEqual(
+      messages.map((message) => message.body),
+      [
+        { kind: 'value', value: 'a' },
+        { kind: 'value', value: 'b' },
+      ],
+    );
+    assert.deepEqual(
+      messages.map((message) => message.messageAnnotations?.get('x-opt-sequence-number')),
+      [long(1), long(2)],
+    );
     assert.equal(messages[0]?.messageAnnotations?.get('x-opt-locked-until'), undefined);
   });
 
@@ -170,18 +219,31 @@ describe('$management', () => {
     const receiver = client.receiver('orders', 1);
     receiver.say(receiver.last, { type: 'modified', undeliverableHere: true });
     const numbers = new AmqpArray('long', [long(1)]);
-    const { status, body } = request('receive-by-sequence-number', { 'sequence-numbers': numbers, 'receiver-settle-mode': int(1) });
+    const { status, body } = request('receive-by-sequence-number', {
+      'sequence-numbers': numbers,
+      'receiver-settle-mode': int(1),
+    });
     assert.equal(status, 200);
     const [found] = body.get('messages') as Map<string, AmqpValue>[];
     const token = found?.get('lock-token');
     assert.ok(token instanceof Typed && token.type === 'uuid');
-    const missing = request('receive-by-sequence-number', { 'sequence-numbers': numbers, 'receiver-settle-mode': int(1) });
+    const missing = request('receive-by-sequence-number', {
+      'sequence-numbers': numbers,
+      'receiver-settle-mode': int(1),
+    });
     assert.deepEqual([missing.status, missing.condition], [404, 'com.microsoft:message-not-found']);
-    const settled = { 'disposition-status': 'suspended', 'lock-tokens': new AmqpArray('uuid', [token]), 'deadletter-reason': 'why' };
+    const settled = {
+      'disposition-status': 'suspended',
+      'lock-tokens': new AmqpArray('uuid', [token]),
+      'deadletter-reason': 'why',
+    };
     assert.equal(request('update-disposition', settled).status, 200);
     assert.equal(request('update-disposition', settled).status, 410);
     assert.equal(harness.namespace.counts('orders').deadLetter, 1);
-    assert.equal(client.receiver('orders/$DeadLetterQueue', 1).last.message.applicationProperties?.get('DeadLetterReason'), 'why');
+    assert.equal(
+      client.receiver('orders/$DeadLetterQueue', 1).last.message.applicationProperties?.get('DeadLetterReason'),
+      'why',
+    );
   });
 
   it('settles what a lost link held, while the lock lasts', () => {
@@ -191,28 +253,49 @@ describe('$management', () => {
     const { tag } = receiver.last;
     receiver.link.detach();
     harness.run();
-    assert.equal(request('update-disposition', { 'disposition-status': 'completed', 'lock-tokens': uuids(tag) }).status, 200);
+    assert.equal(
+      request('update-disposition', { 'disposition-status': 'completed', 'lock-tokens': uuids(tag) }).status,
+      200,
+    );
     assert.equal(harness.namespace.counts('orders').active, 0);
   });
 
   it('says what it does not do, and what is malformed', () => {
     const { request } = prepared();
     for (const operation of ['schedule-message', 'renew-session-lock', 'constructor', '']) {
-      assert.deepEqual([request(operation, {}).status, request(operation, {}).condition], [501, 'amqp:not-implemented'], operation);
+      assert.deepEqual(
+        [request(operation, {}).status, request(operation, {}).condition],
+        [501, 'amqp:not-implemented'],
+        operation,
+      );
     }
     for (const operation of ['renew-lock', 'peek-message', 'receive-by-sequence-number', 'update-disposition']) {
-      assert.deepEqual([request(operation, {}).status, request(operation, {}).condition], [400, 'com.microsoft:argument-error'], operation);
+      assert.deepEqual(
+        [request(operation, {}).status, request(operation, {}).condition],
+        [400, 'com.microsoft:argument-error'],
+        operation,
+      );
     }
   });
 
   it('needs a right on the entity', () => {
     const harness = new Harness(OPTIONS);
-    assert.equal(harness.connect({ user: 'root', key: 'wrong' }).sender('orders/$management').detached?.condition, 'amqp:unauthorized-access');
+    assert.equal(
+      harness.connect({ user: 'root', key: 'wrong' }).sender('orders/$management').detached?.condition,
+      'amqp:unauthorized-access',
+    );
     const client = harness.connect();
     const request = client.requester('$cbs');
-    assert.equal(put(request, `${HOST}/orders/$management`, sasToken(`${HOST}/orders/$management`, 'root', 'root-key', EXPIRY)), 202);
+    assert.equal(
+      put(request, `${HOST}/orders/$management`, sasToken(`${HOST}/orders/$management`, 'root', 'root-key', EXPIRY)),
+      202,
+    );
     assert.equal(client.sender('orders/$management').detached, undefined);
-    assert.equal(client.sender('orders').detached?.condition, 'amqp:unauthorized-access', 'the token is for the node alone');
+    assert.equal(
+      client.sender('orders').detached?.condition,
+      'amqp:unauthorized-access',
+      'the token is for the node alone',
+    );
     assert.equal(client.sender('missing/$management').detached?.condition, 'amqp:unauthorized-access');
   });
 });

@@ -18,7 +18,9 @@ export class VirtualClock implements Clock {
   after(ms: number, action: () => void): () => void {
     const order = { at: this.#now + ms, action };
     this.#orders.push(order);
-    return () => { this.#orders = this.#orders.filter((other) => other !== order); };
+    return () => {
+      this.#orders = this.#orders.filter((other) => other !== order);
+    };
   }
 
   get pending(): number {
