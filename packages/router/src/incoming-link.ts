@@ -35,6 +35,8 @@ export class IncomingLink implements ReceiverHandler {
   rejected = 0;
   released = 0;
   modified = 0;
+  /** Outcomes that the container did not take, such as for a lock that had expired: the message comes again. */
+  unconfirmed = 0;
 
   constructor(connection: RouterConnection, address: Address | undefined, addressText: string, capacity: number) {
     this.connection = connection;
@@ -236,11 +238,18 @@ export class IncomingLink implements ReceiverHandler {
     this.link.update(delivery, this.#toSender(state) ?? state);
   }
 
-  onRemoteState(_link: ReceiverLink, delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onRemoteState(link: ReceiverLink, delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void {
     if (!settled) return;
     const context = delivery.context;
     delivery.context = undefined;
-    if (context === undefined) return;
+    if (context === undefined) {
+      // The container's word on an outcome that we told it: other than a confirmation, it is worth a line.
+      if (state !== undefined && 'type' in state && state.type === 'rejected' && state.error !== undefined) {
+        this.unconfirmed++;
+        this.connection.router.log('ROUTER_CORE', 'info', `[C${this.connection.id}] An outcome came too late on link ${link.name}: ${state.error.condition} ${state.error.description ?? ''}`);
+      }
+      return;
+    }
     // The sender settled: the receiver that waits for it may settle too.
     if (!(context instanceof Transit)) {
       const outgoing = context as OutgoingDelivery;

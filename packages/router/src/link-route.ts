@@ -67,6 +67,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   readonly #route: LinkRoute;
   readonly #client: SenderLink | ReceiverLink;
   #container!: SenderLink | ReceiverLink;
+  #at: RouterConnection | undefined;
   /** Frames that wait for room, oldest first. */
   #queue: { readonly incoming: IncomingDelivery; readonly bytes: Uint8Array; readonly tag: Uint8Array | undefined; readonly state: DeliveryState | undefined; readonly more: boolean; readonly aborted: boolean; offset: number }[] = [];
   #queued = 0;
@@ -93,6 +94,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   /** Attaches at the container what the client attached here. */
   attach(connection: RouterConnection, attach: Attach, name: string): void {
     const session = connection.routedSession(this.#client.session);
+    this.#at = connection;
     const parameters: AttachParameters = {
       source: this.#client instanceof SenderLink ? this.#renamed(attach.source, (a) => this.#route.toExternal(a)) : attach.source,
       target: this.#client instanceof ReceiverLink ? this.#renamed(attach.target, (a) => this.#route.toExternal(a)) : attach.target,
@@ -240,8 +242,10 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       this.#receiver.session.releaseWindow();
     }
     this.#queue = [];
-    if (other === undefined) return;
-    if (other === this.#client && !other.localAttached && error !== undefined) other.refuse(error);
-    else other.detach(error, closed);
+    if (other !== undefined) {
+      if (other === this.#client && !other.localAttached && error !== undefined) other.refuse(error);
+      else other.detach(error, closed);
+    }
+    this.#at?.leaveRoutedSession(this.#client.session);
   }
 }

@@ -58,7 +58,13 @@ export class OutgoingLink implements SenderHandler {
 
   /** A message of `bytes` can go out in this very turn, in one frame, past nobody. */
   canPass(bytes: number): boolean {
-    return this.#head === this.#queue.length && this.link.sendable && bytes <= this.link.session.connection.remoteMaxFrameSize - 512;
+    return this.#head === this.#queue.length && this.link.sendable && bytes <= this.link.session.connection.remoteMaxFrameSize - 512 && !this.#isTooLarge(bytes);
+  }
+
+  /** The receiver said that it does not take messages of this size: sending one would cost it the link. */
+  #isTooLarge(bytes: number): boolean {
+    const max = this.link.remoteMaxMessageSize;
+    return max > 0n && bytes > max;
   }
 
   /** Sends a whole message at once; {@link canPass} was asked before. */
@@ -123,6 +129,10 @@ export class OutgoingLink implements SenderHandler {
     const settled = transit.settled || link.sndSettleMode === 1;
     for (;;) {
       if (copy.done) return true;
+      if (this.#isTooLarge(transit.size)) {
+        this.#refuseSize(copy);
+        return true;
+      }
       const part = copy.part();
       if (part === undefined) return false;
       const last = transit.complete && copy.index === transit.end - 1;
@@ -148,6 +158,16 @@ export class OutgoingLink implements SenderHandler {
       }
       transit.consumed();
     }
+  }
+
+  #refuseSize(copy: Copy): void {
+    const { outgoing, transit } = copy;
+    if (outgoing !== undefined && !outgoing.complete) {
+      if (!outgoing.settled) this.unsettled--;
+      this.link.abort();
+    }
+    const description = `a message of ${transit.size} bytes or more exceeds the ${this.link.remoteMaxMessageSize} that its receiver takes`;
+    transit.outcome(copy, { type: 'rejected', error: { condition: 'amqp:link:message-size-exceeded', description } });
   }
 
   /** A message that is not whole and never will be. */

@@ -35,7 +35,7 @@ export class RouterConnection implements ConnectionHandler {
   isClosing = false;
   readonly links: Set<IncomingLink | OutgoingLink> = new Set();
   readonly #autoLinkSessions: Session[] = [];
-  readonly #routedSessions = new Map<Session, Session>();
+  readonly #routedSessions = new Map<Session, { readonly session: Session; links: number }>();
 
   constructor(router: Router, settings: RouterConnectionSettings, id: number) {
     this.router = router;
@@ -70,10 +70,21 @@ export class RouterConnection implements ConnectionHandler {
   /** The session here that stands for a client's session there: what is together there stays together. */
   routedSession(client: Session): Session {
     const known = this.#routedSessions.get(client);
-    if (known !== undefined && known.state !== 'ended' && known.state !== 'ending') return known;
+    if (known !== undefined && known.session.state !== 'ended' && known.session.state !== 'ending') {
+      known.links++;
+      return known.session;
+    }
     const session = this.connection.session();
-    this.#routedSessions.set(client, session);
+    this.#routedSessions.set(client, { session, links: 1 });
     return session;
+  }
+
+  /** A link of {@link routedSession} is gone; with the last one the session ends. */
+  leaveRoutedSession(client: Session): void {
+    const known = this.#routedSessions.get(client);
+    if (known === undefined || --known.links > 0) return;
+    this.#routedSessions.delete(client);
+    if (this.connection.isOpen) known.session.end();
   }
 
   // ---- ConnectionHandler ----
@@ -98,20 +109,6 @@ export class RouterConnection implements ConnectionHandler {
   onEnd(session: Session): void {
     const at = this.#autoLinkSessions.indexOf(session);
     if (at >= 0) this.#autoLinkSessions.splice(at, 1);
-    this.#forgetRouted(session);
-    this.router.sessionEnded(session);
-  }
-
-  /** @internal a client's session is over: so is the one that stood for it here. */
-  endRouted(client: Session): void {
-    const session = this.#routedSessions.get(client);
-    if (session === undefined) return;
-    this.#routedSessions.delete(client);
-    session.end();
-  }
-
-  #forgetRouted(session: Session): void {
-    for (const [client, ours] of this.#routedSessions) if (ours === session) this.#routedSessions.delete(client);
   }
 
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {

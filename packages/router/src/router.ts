@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Clock, Connection, ConnectionEnd, ReceiverLink, Session } from '@pointsman/engine';
+import type { Clock, Connection, ConnectionEnd, ReceiverLink } from '@pointsman/engine';
 import { addressKey, plainAddress } from './address-text.js';
 import type { AddressContext } from './address-text.js';
 import { Address } from './address.js';
@@ -82,9 +82,14 @@ export class Router {
     return connection;
   }
 
-  /** Closes every connection: peers are told that the router goes away. */
+  /**
+   * Closes every connection: peers are told that the router goes away. Clients first: what they have not settled goes back
+   * to the containers before those are left, so that nothing stays locked there.
+   */
   close(): void {
-    for (const connection of this.connections) if (connection.isOpen) connection.close();
+    const open = [...this.connections].filter((connection) => connection.isOpen);
+    for (const connection of open) if (connection.settings.role !== 'route-container') connection.close();
+    for (const connection of open) if (connection.settings.role === 'route-container') connection.close();
   }
 
   // ---- connections ----
@@ -120,11 +125,6 @@ export class Router {
     }
     this.log('ROUTER_CORE', 'info', `[C${connection.id}] Connection Closed`);
     this.observer.onConnectionClosed?.(connection, end);
-  }
-
-  /** @internal a client's session ended: sessions that stood for it at containers follow. */
-  sessionEnded(session: Session): void {
-    for (const connection of this.connections) connection.endRouted(session);
   }
 
   // ---- addresses ----

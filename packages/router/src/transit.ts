@@ -27,8 +27,9 @@ export class Transit {
   #parts: Uint8Array[] = [];
   /** Parts that every copy has sent and that are dropped. */
   #dropped = 0;
-  /** Bytes that are held. */
+  /** Bytes that are held, and all that have come. */
   held = 0;
+  size = 0;
   #holds = false;
   #outcome: DeliveryState | undefined;
   #pending = 0;
@@ -57,6 +58,7 @@ export class Transit {
   append(bytes: Uint8Array): void {
     this.#parts.push(bytes);
     this.held += bytes.length;
+    this.size += bytes.length;
     if (this.held >= HOLD_AT && !this.#holds && this.incoming !== undefined) {
       this.#holds = true;
       this.incoming.link.session.holdWindow();

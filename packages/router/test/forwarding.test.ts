@@ -228,6 +228,31 @@ describe('message routing', () => {
     assert.deepEqual(annotations.get('x-opt-qd.trace'), ['0/R']);
   });
 
+  it('rejects to its producer a message that the receiver would not take, and keeps the link', () => {
+    const world = new World();
+    const inlet = world.peer().receive('q', 10, { maxMessageSize: 1_000n });
+    const outlet = world.peer().send('q');
+    outlet.text('x'.repeat(2_000));
+    outlet.text('small');
+    assert.deepEqual(inlet.texts, ['small']);
+    const { state } = outlet.outcomes[0]!;
+    assert.ok(state !== undefined && 'type' in state && state.type === 'rejected');
+    assert.equal(state.error?.condition, 'amqp:link:message-size-exceeded');
+    assert.equal(inlet.detached, undefined);
+  });
+
+  it('gives back to a container what clients have not settled, before it leaves', () => {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'in', phase: 0, connection: 'broker' }] });
+    const broker = world.peer({ role: 'route-container', direction: 'out', name: 'broker' });
+    world.peer().receive('q', 1);
+    const [outlet] = broker.outlets;
+    outlet!.text('sent');
+    outlet!.text('waiting');
+    world.router.close();
+    world.run();
+    assert.deepEqual(outlet!.told, { sent: 'modified', waiting: 'released' });
+  });
+
   it('forgets addresses that nobody uses any more', () => {
     const world = new World();
     const peer = world.peer();

@@ -79,6 +79,18 @@ describe('link routes', () => {
     assert.equal(client.receive('org.q', 0).detached, undefined);
   });
 
+  it('ends the session at the container with the last link of the client’s', () => {
+    const world = new World({ linkRoutes: both });
+    const container = world.peer(broker);
+    const client = world.peer();
+    client.receive('org.a', 1);
+    client.receive('org.b', 1);
+    assert.equal(container.connection.sessions.length, 1);
+    client.cut();
+    assert.equal(container.connection.sessions.length, 0);
+    assert.equal(container.inside.sessions.length, 0);
+  });
+
   it('drains through to the container and back', () => {
     const world = new World({ linkRoutes: both });
     const container = world.peer(broker);

@@ -113,7 +113,7 @@ export class RouterProcess {
 
   /** Closes all connections and ports. Resolves when nothing is left. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
-    for (const connection of this.router.connections) if (connection.isOpen) connection.close();
+    this.router.close();
     await Promise.all([
       ...this.#listeners.map(({ listener }) => listener.close(graceMs)),
       ...this.connectors.map((connector) => connector.stop(graceMs)),
