@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { DEVELOPMENT_POLICY } from '@pointsman/namespace';
+import type { PolicyOptions, Right, TopicOptions } from '@pointsman/namespace';
+import type { NamespaceServerOptions, PortName } from './namespace-server.js';
+
+/** Where the certificate lies unless another folder is named; the demo's configuration names the same. */
+export const CERTIFICATE_FOLDER = '.pointsman/namespace';
+
+export interface NamespaceArguments {
+  readonly server: NamespaceServerOptions;
+  readonly verbose: boolean;
+}
+
+/** Wrong arguments; the message says which and how to write them. */
+export class UsageError extends Error {}
+
+const RIGHTS: readonly Right[] = ['Send', 'Listen', 'Manage'];
+
+/** @returns what to do, or 'help'. @throws UsageError */
+export function parseNamespaceArguments(argv: readonly string[]): NamespaceArguments | 'help' {
+  const values = valuesOf(argv);
+  if (values.help === true) return 'help';
+  const emulator = values.emulator === true;
+  const queues = values.queue ?? [];
+  const topics = topicsOf(values.topic ?? []);
+  const isEmpty = queues.length === 0 && topics.length === 0;
+  if (emulator && values['in-band-port'] !== undefined) throw new UsageError('--in-band-port is about TLS, which the emulator has none of: use --port');
+  const port = portOf('--port', values.port) ?? (emulator ? 5672 : 5671);
+  const webSocket = portOf('--websocket-port', values['websocket-port']) ?? false;
+  const ports: Partial<Record<PortName, number | false>> = emulator
+    ? { amqp: port, ws: webSocket }
+    : { amqps: port, amqp: portOf('--in-band-port', values['in-band-port']) ?? false, wss: webSocket };
+  const more = (values.policy ?? []).map(policyOf);
+  return {
+    verbose: values.verbose === true,
+    server: {
+      mode: emulator ? 'emulator' : 'cloud',
+      host: values.host ?? '127.0.0.1',
+      ...(values.hostname === undefined ? {} : { hostname: values.hostname }),
+      // What the demo's configuration uses.
+      queues: isEmpty ? ['orders'] : [...new Set(queues)],
+      topics: isEmpty ? [{ name: 'order-events', subscriptions: [{ name: 'all' }] }] : topics,
+      policies: [DEVELOPMENT_POLICY, ...more],
+      ports,
+      certificateFolder: values.certificates ?? CERTIFICATE_FOLDER,
+    },
+  };
+}
+
+function valuesOf(argv: readonly string[]): ReturnType<typeof parse>['values'] {
+  try {
+    return parse(argv).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+// eslint-disable-next-line @typescript-eslint/explicit-function-return-type
+const parse = (argv: readonly string[]) => parseArgs({
+  args: [...argv],
+  options: {
+    queue: { type: 'string', multiple: true },
+    topic: { type: 'string', multiple: true },
+    policy: { type: 'string', multiple: true },
+    port: { type: 'string' },
+    'in-band-port': { type: 'string' },
+    'websocket-port': { type: 'string' },
+    host: { type: 'string' },
+    hostname: { type: 'string' },
+    certificates: { type: 'string' },
+    emulator: { type: 'boolean' },
+    verbose: { type: 'boolean', short: 'v' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+
+/** `TOPIC` or `TOPIC/SUBSCRIPTION`, also with `/Subscriptions/` between the two; a topic may come several times. */
+function topicsOf(texts: readonly string[]): TopicOptions[] {
+  const topics = new Map<string, Set<string>>();
+  for (const text of texts) {
+    const [, name = '', subscription] = /^(.+?)(?:\/(?:subscriptions\/)?([^/]+))?$/iu.exec(text) ?? [];
+    if (name === '') throw new UsageError(`--topic '${text}' is not of the form TOPIC or TOPIC/SUBSCRIPTION`);
+    const subscriptions = topics.get(name) ?? new Set();
+    topics.set(name, subscriptions);
+    if (subscription !== undefined) subscriptions.add(subscription);
+  }
+  return [...topics].map(([name, subscriptions]) => ({ name, subscriptions: [...subscriptions].map((subscription) => ({ name: subscription })) }));
+}
+
+/** `NAME:RIGHTS`, rights joined by `+`, with a key that is made up. */
+function policyOf(text: string): PolicyOptions {
+  const [, name = '', list = ''] = /^([^:]+):(.+)$/u.exec(text) ?? [];
+  const rights = list.split('+').map((word) => RIGHTS.find((right) => right.toLowerCase() === word.trim().toLowerCase()));
+  if (name === '' || rights.includes(undefined)) {
+    throw new UsageError(`--policy '${text}' is not of the form NAME:RIGHTS, with rights of ${RIGHTS.join(', ')} joined by +`);
+  }
+  return { name, key: randomBytes(32).toString('base64'), rights: rights as Right[] };
+}
+
+function portOf(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,5}$/u.test(text) || Number(text) > 65_535) throw new UsageError(`${option} '${text}' is no port: a number from 0 (any free one) to 65535`);
+  return Number(text);
+}

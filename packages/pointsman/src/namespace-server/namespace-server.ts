@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHmac } from 'node:crypto';
+import { isIP } from 'node:net';
+import { DEVELOPMENT_POLICY, Namespace } from '@pointsman/namespace';
+import type { PolicyOptions, QueueOptions, Times, TopicOptions } from '@pointsman/namespace';
+import { SERVICE_BUS_WEBSOCKET_PATH, listen, loadTlsCredentials, processClock } from '@pointsman/transport';
+import type { Listener, ListenOptions, Refusal, ServerTlsOptions, StreamInfo } from '@pointsman/transport';
+import { certificateIn } from './certificate-folder.js';
+import type { CertificateFiles } from './certificate-folder.js';
+
+/** `cloud`: nothing goes without TLS. `emulator`: nothing goes with TLS, as at the development emulator. */
+export type NamespaceMode = 'cloud' | 'emulator';
+
+/**
+ * The ports of a namespace. `amqps`: TLS from the first byte; `amqp`: in the cloud TLS by the AMQP header, at the emulator
+ * plain; `wss` and `ws`: WebSocket with and without TLS.
+ */
+export type PortName = 'amqps' | 'amqp' | 'wss' | 'ws';
+
+export interface NamespaceServerOptions {
+  /** Names, or names with settings. */
+  readonly queues?: readonly (string | QueueOptions)[] | undefined;
+  readonly topics?: readonly TopicOptions[] | undefined;
+  /** Default: that of the development emulator, with its fixed key. */
+  readonly policies?: readonly PolicyOptions[] | undefined;
+  /** Default: `cloud`. */
+  readonly mode?: NamespaceMode | undefined;
+  /** Address to listen on. Default: `127.0.0.1`. */
+  readonly host?: string | undefined;
+  /** 0 for any free port, false for none. Default: 0 for those of the mode, `amqps amqp wss` or `amqp ws`. */
+  readonly ports?: Readonly<Partial<Record<PortName, number | false>>> | undefined;
+  /** Host name of the namespace, in texts, in connection strings and in the certificate. Default: `localhost`. */
+  readonly hostname?: string | undefined;
+  /** More names and IP addresses for the certificate. */
+  readonly names?: readonly string[] | undefined;
+  /** Folder for the certificate, kept for the next run. Default: a temporary one, removed by {@link NamespaceServer.close}. */
+  readonly certificateFolder?: string | undefined;
+  readonly times?: Partial<Times> | undefined;
+  readonly connectionsMax?: number | undefined;
+  readonly publisherCredit?: number | undefined;
+  /** Happenings for a developer to read, without secrets. */
+  readonly log?: ((level: 'debug' | 'info' | 'warning', text: string) => void) | undefined;
+}
+
+export interface ConnectionStringOptions {
+  /** Limits the string to one entity, as the portal's strings for a queue are. */
+  readonly entityPath?: string | undefined;
+  /**
+   * `cloud`: TLS on `amqps`; `emulator`: plain on `amqp`, with `UseDevelopmentEmulator=true`; `host`: the host without a port,
+   * for clients that are told the port in another way. Default: that of the mode.
+   */
+  readonly form?: NamespaceMode | 'host' | undefined;
+}
+
+/** A namespace with its ports open. */
+export interface NamespaceServer {
+  readonly namespace: Namespace;
+  readonly mode: NamespaceMode;
+  readonly host: string;
+  readonly hostname: string;
+  /** The ports that are open, by name. */
+  readonly ports: Readonly<Partial<Record<PortName, number>>>;
+  /** PEM file of the authority behind the certificate: a connector's caCertFile. Undefined without TLS. */
+  readonly caCertFile: string | undefined;
+  readonly certificate: CertificateFiles | undefined;
+  /**
+   * With the key in it, in clear: it is there to be used.
+   *
+   * @param policyName - Default: the first policy
+   * @throws TypeError where there is no such policy or port
+   */
+  connectionString(policyName?: string, options?: ConnectionStringOptions): string;
+  /** Tells the peers, gives them `graceMs` to go, closes the ports. Default: 0. */
+  close(graceMs?: number): Promise<void>;
+}
+
+const PORTS_OF: Readonly<Record<NamespaceMode, readonly PortName[]>> = { cloud: ['amqps', 'amqp', 'wss'], emulator: ['amqp', 'ws'] };
+
+/** The official emulator takes ten, but it is one of a developer; here a test may want more. */
+const EMULATOR_CONNECTIONS_MAX = 100;
+
+/**
+ * Opens an embedded namespace on real ports.
+ *
+ * @throws TransportError where a port cannot be opened, TypeError where an option is not valid; nothing is open then
+ */
+export async function startNamespaceServer(options: NamespaceServerOptions = {}): Promise<NamespaceServer> {
+  const { mode = 'cloud', ports = {} } = options;
+  for (const name of Object.keys(ports) as PortName[]) {
+    if (ports[name] !== false && ports[name] !== undefined && !PORTS_OF[mode].includes(name)) {
+      throw new TypeError(`A namespace in mode '${mode}' has no port '${name}', only ${PORTS_OF[mode].join(', ')}.`);
+    }
+  }
+  const server = new Server(options, mode);
+  try {
+    await server.open(ports);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+  return server;
+}
+
+class Server implements NamespaceServer {
+  readonly namespace: Namespace;
+  readonly mode: NamespaceMode;
+  readonly host: string;
+  readonly hostname: string;
+  readonly ports: Partial<Record<PortName, number>> = {};
+  readonly certificate: CertificateFiles | undefined;
+  readonly #options: NamespaceServerOptions;
+  readonly #policies: readonly PolicyOptions[];
+  readonly #tls: ServerTlsOptions | undefined;
+  readonly #listeners: Listener[] = [];
+
+  constructor(options: NamespaceServerOptions, mode: NamespaceMode) {
+    this.#options = options;
+    this.mode = mode;
+    this.host = options.host ?? '127.0.0.1';
+    this.hostname = options.hostname ?? 'localhost';
+    this.#policies = options.policies ?? [DEVELOPMENT_POLICY];
+    const { times, publisherCredit, log } = options;
+    const connectionsMax = options.connectionsMax ?? (mode === 'emulator' ? EMULATOR_CONNECTIONS_MAX : undefined);
+    this.namespace = new Namespace({
+      hostname: this.hostname,
+      requireTls: mode === 'cloud',
+      policies: this.#policies,
+      queues: (options.queues ?? []).map((queue) => (typeof queue === 'string' ? { name: queue } : queue)),
+      topics: options.topics ?? [],
+      ...(times === undefined ? {} : { times }),
+      ...(connectionsMax === undefined ? {} : { connectionsMax }),
+      ...(publisherCredit === undefined ? {} : { publisherCredit }),
+    }, {
+      clock: processClock,
+      timeOrigin: performance.timeOrigin,
+      random: Math.random,
+      hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
+      ...(log === undefined ? {} : { log }),
+    });
+    if (mode === 'cloud') {
+      this.certificate = certificateIn(options.certificateFolder, this.#certificateNames());
+      const { certFile, privateKeyFile } = this.certificate;
+      this.#tls = { credentials: loadTlsCredentials({ name: 'namespace', certFile, privateKeyFile }) };
+    }
+  }
+
+  get caCertFile(): string | undefined {
+    return this.certificate?.caCertFile;
+  }
+
+  async open(ports: Readonly<Partial<Record<PortName, number | false>>>): Promise<void> {
+    for (const name of PORTS_OF[this.mode]) {
+      const port = ports[name] ?? 0;
+      if (port === false) continue;
+      const listener = await listen({ host: this.host, port, onRefused: (refusal) => this.#refused(refusal), ...this.#how(name) }, (info) => this.#accept(info));
+      this.#listeners.push(listener);
+      this.ports[name] = listener.port;
+    }
+  }
+
+  connectionString(policyName?: string, { entityPath, form = this.mode }: ConnectionStringOptions = {}): string {
+    const policy = policyName === undefined ? this.#policies[0] : this.#policies.find(({ name }) => name.toLowerCase() === policyName.toLowerCase());
+    if (policy === undefined) throw new TypeError(`The namespace has no shared access policy '${policyName ?? ''}'.`);
+    if (form !== 'host' && form !== this.mode) throw new TypeError(`A namespace in mode '${this.mode}' has no connection string of the form '${form}'.`);
+    const port = form === 'host' ? undefined : this.ports[form === 'cloud' ? 'amqps' : 'amqp'];
+    if (form !== 'host' && port === undefined) throw new TypeError(`The port for a connection string of the form '${form}' is not open.`);
+    return [
+      `Endpoint=sb://${this.hostname}${port === undefined ? '' : `:${port}`}/`,
+      `SharedAccessKeyName=${policy.name}`,
+      `SharedAccessKey=${policy.key}`,
+      ...(entityPath === undefined ? [] : [`EntityPath=${entityPath}`]),
+      ...(form === 'emulator' ? ['UseDevelopmentEmulator=true'] : []),
+    ].join(';').concat(';');
+  }
+
+  async close(graceMs = 0): Promise<void> {
+    this.namespace.close();
+    await Promise.all(this.#listeners.map((listener) => listener.close(graceMs)));
+    this.certificate?.dispose();
+  }
+
+  /** How a port of that name is opened. */
+  #how(name: PortName): Pick<ListenOptions, 'mode' | 'tls' | 'inBandTls' | 'websocketPaths'> {
+    const tls = this.#tls;
+    switch (name) {
+      case 'amqps': return { mode: 'tls', tls };
+      case 'wss': return { mode: 'websocket-tls', tls, websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH] };
+      case 'ws': return { mode: 'websocket', websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH] };
+      // A peer that leaves TLS out gets as far as it does in the cloud: to the list of mechanisms, and no further.
+      case 'amqp': return tls === undefined ? { mode: 'tcp' } : { mode: 'tcp', tls, inBandTls: { use: 'required', plain: 'pass' } };
+    }
+  }
+
+  #accept(info: StreamInfo): ReturnType<Namespace['accept']> {
+    return this.namespace.accept({ secure: info.encrypted, peer: `${info.remoteAddress}:${info.remotePort}` });
+  }
+
+  #refused({ text }: Refusal): void {
+    this.#options.log?.('warning', text);
+  }
+
+  #certificateNames(): { names: string[]; ips: string[] } {
+    const all = new Set(['localhost', this.hostname, this.host, '127.0.0.1', '::1', ...(this.#options.names ?? [])]);
+    // Listening on all of them is no address of its own.
+    for (const any of ['', '0.0.0.0', '::']) all.delete(any);
+    return { names: [...all].filter((name) => isIP(name) === 0), ips: [...all].filter((name) => isIP(name) !== 0) };
+  }
+}
