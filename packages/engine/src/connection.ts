@@ -242,6 +242,11 @@ export class Connection implements ProtocolEndpoint {
     return this.#layer === 'sasl' || this.#layer === 'amqp-header' ? 'sasl' : 'header';
   }
 
+  /** @internal Largest frame that we take. */
+  get maxFrameSize(): number {
+    return this.#maxFrameSize;
+  }
+
   get now(): number {
     return this.#now;
   }

@@ -22,8 +22,12 @@ export interface SessionOptions {
   readonly padded?: boolean | undefined;
 }
 
-/** Most frames that the peer may have on the way by default: with frames of 16 KiB these are 16 MiB a session. */
-const INCOMING_WINDOW = 1024;
+/** Most frames that the peer may have on the way by default, however small they are. */
+const INCOMING_WINDOW_MAX = 1024;
+/** Fewest: below that, a peer would wait for our flows more than it sends. */
+const INCOMING_WINDOW_MIN = 64;
+/** Bytes that the peer may have on the way, judged by the frames it has sent so far: the window is what holds a sender back. */
+const INCOMING_WINDOW_BYTES = 1 << 20;
 /** Links that a session takes by default. */
 const HANDLE_MAX = 4095;
 /** Payloads from here on are referenced in the output instead of copied. */
@@ -52,8 +56,12 @@ export class Session {
 
   /** Ids and windows of 2.5.6, in transfer frames. */
   nextIncomingId: SerialNumber = serial(0);
-  incomingWindow: number = INCOMING_WINDOW;
-  #incomingWindowMax: number = INCOMING_WINDOW;
+  incomingWindow: number = INCOMING_WINDOW_MIN;
+  #incomingWindowMax: number = INCOMING_WINDOW_MIN;
+  /** The owner of the session has set the window: it does not follow the size of the frames. */
+  #windowIsFixed = false;
+  /** Bytes of transfers since the window was last renewed. */
+  #windowBytes = 0;
   #windowHolds = 0;
   nextOutgoingId: SerialNumber = serial(0);
   remoteIncomingWindow = 0;
@@ -96,7 +104,8 @@ export class Session {
   begin(options: SessionOptions = {}): void {
     if (this.localBegun) return;
     this.localBegun = true;
-    this.#incomingWindowMax = this.incomingWindow = options.incomingWindow ?? INCOMING_WINDOW;
+    this.#windowIsFixed = options.incomingWindow !== undefined;
+    this.#incomingWindowMax = this.incomingWindow = options.incomingWindow ?? windowFor(this.connection.maxFrameSize);
     const remote = this.remoteBegin;
     this.#handleMax = options.handleMax ?? HANDLE_MAX;
     this.nextOutgoingId = serial(options.nextOutgoingId ?? 0);
@@ -332,7 +341,9 @@ export class Session {
       delivery.settled = true;
       this.incoming.remove(delivery.id);
     }
-    delivery.bytes += f.payloadEnd - f.payloadStart;
+    const size = f.payloadEnd - f.payloadStart;
+    delivery.bytes += size;
+    this.#windowBytes += size;
     if (f.more && !f.aborted) {
       link.current = delivery;
     } else {
@@ -732,7 +743,13 @@ export class Session {
   }
 
   #refillWindow(): void {
-    if (this.#windowHolds === 0) this.incomingWindow = this.#incomingWindowMax;
+    if (this.#windowHolds === 0) {
+      const frames = this.#incomingWindowMax - this.incomingWindow;
+      // A few frames tell nothing; a run of them tells what the peer sends.
+      if (!this.#windowIsFixed && frames >= INCOMING_WINDOW_MIN >> 1) this.#incomingWindowMax = windowFor(this.#windowBytes / frames);
+      this.#windowBytes = 0;
+      this.incomingWindow = this.#incomingWindowMax;
+    }
     this.#owesSessionFlow = false;
   }
 
@@ -757,6 +774,11 @@ export class Session {
     );
     this.connection.wakeUp();
   }
+}
+
+/** Frames of `bytes` each that fit {@link INCOMING_WINDOW_BYTES}. */
+function windowFor(bytes: number): number {
+  return Math.max(INCOMING_WINDOW_MIN, Math.min(INCOMING_WINDOW_MAX, Math.floor(INCOMING_WINDOW_BYTES / (bytes + 64))));
 }
 
 function keyOf(name: string, isReceiver: boolean): string {

@@ -216,8 +216,10 @@ describe('links and deliveries (2.6)', () => {
   it('gathers the settlements of a turn into ranges, in whatever order they were made', () => {
     const pair = new Pair();
     const { sender, sending, receiving, receiver } = pair.link(300);
-    for (let i = 0; i < 300; i++) sendText(sender, String(i));
-    pair.run();
+    for (let i = 0; i < 300; i++) {
+      sendText(sender, String(i));
+      pair.run();
+    }
     const order = receiving.deliveries.map((d) => d).sort((a, b) => (a.id % 7) - (b.id % 7));
     for (const delivery of order) receiver.settle(delivery, ACCEPTED);
     const bytes = pair.server.takeOutput(pair.now)!.reduce((n, b) => n + b.length, 0);
