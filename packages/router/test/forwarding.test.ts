@@ -157,6 +157,29 @@ describe('message routing', () => {
     assert.deepEqual(outlet.told, { big: 'accepted' });
   });
 
+  it('holds no more than a part of a message whose consumer cannot take it, and goes on when it can', () => {
+    const world = new World();
+    const inlet = world.peer().receive('big', 0);
+    const outlet = world.peer({}, {}, { maxFrameSize: 16_384 }).send('big');
+    const message = new Uint8Array(10_000_000);
+    message.set([0, 0x53, 0x75, 0xb0, 0, 0x98, 0x96, 0x78]);
+    const delivery = outlet.raw(message, false, 'big');
+    let sent = outlet.link.sentBytes;
+    const push = (): number => {
+      const n = outlet.link.resumable ? outlet.link.resume(message, sent, message.length, true) : 0;
+      sent += n;
+      world.run();
+      return n;
+    };
+    while (push() > 0) { /* as far as the router lets it */ }
+    assert.ok(sent < 2_500_000, `${sent} bytes were taken for a consumer without credit`);
+    inlet.credit(1);
+    while (!delivery.complete) assert.ok(push() > 0, 'it goes on');
+    assert.equal(inlet.bytes[0]!.length, message.length);
+    inlet.settle(0, ACCEPTED);
+    assert.deepEqual(outlet.told, { big: 'accepted' });
+  });
+
   it('aborts at the consumer what its producer aborts', () => {
     const world = new World();
     const inlet = world.peer().receive('q');
