@@ -114,8 +114,11 @@ export function decodeMessage(bytes: Uint8Array, start = 0, end: number = bytes.
   const message: Message = {};
   const data: Uint8Array[] = [];
   const sequences: AmqpValue[][] = [];
+  // One reader for all sections, so that its limits count for the message as a whole.
+  const r = new Reader(bytes);
   for (const span of sectionsOf(bytes, start, end)) {
-    const r = new Reader(bytes, span.valueStart, span.end);
+    r.position = span.valueStart;
+    r.end = span.end;
     switch (span.code) {
       case SECTION.header: message.header = readHeaderBody(r); break;
       case SECTION.deliveryAnnotations: message.deliveryAnnotations = readAnnotations(r); break;

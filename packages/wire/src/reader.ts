@@ -13,6 +13,8 @@ export class Reader {
   end: number;
   /** How deep the value being read is nested. */
   depth = 0;
+  /** Array elements read so far that took no bytes. */
+  emptyElements = 0;
 
   constructor(bytes: Uint8Array, position = 0, end: number = bytes.length) {
     this.bytes = bytes;
@@ -25,7 +27,8 @@ export class Reader {
   }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+// A byte order mark is a character like any other: without the option it would be lost.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const floatBytes = new DataView(new ArrayBuffer(8));
 
 /** @throws RemoteProtocolError `amqp:decode-error` where fewer than `count` bytes are left */
@@ -237,7 +240,8 @@ function readKeyedMap(r: Reader, keys: 'symbol' | 'string', reserved: boolean): 
   for (const [key, value] of map) {
     let name: string | bigint;
     if (keys === 'symbol' && key instanceof AmqpSymbol) name = key.value;
-    else if (keys === 'string' && typeof key === 'string') name = key;
+    // Strings where symbols belong: the official JavaScript client writes its dead-letter reasons so, and means the same.
+    else if (typeof key === 'string') name = key;
     else if (reserved && key instanceof Typed && key.type === 'ulong') name = key.value as bigint;
     else throw decodeError(`a map key is no ${keys}`, '2.8.13');
     if (result.has(name)) throw decodeError(`a map has the key ${String(name)} twice`, '1.6.23');
@@ -447,16 +451,33 @@ function readMapBody(r: Reader, wide: boolean): Map<AmqpValue, AmqpValue> {
   if (count > r.end - r.position) throw decodeError(`a map claims ${count} elements`, '1.6.23');
   if (count % 2 !== 0) throw decodeError(`a map with ${count} elements: not pairs`, '1.6.23');
   const map = new Map<AmqpValue, AmqpValue>();
+  let names: Set<string> | undefined;
   for (let i = 0; i < count; i += 2) {
     const key = readValue(r);
-    if (map.has(key)) throw decodeError('a map has the same key twice', '1.6.23');
+    const name = nameOfKey(key);
+    if (name === undefined ? map.has(key) : names?.has(name)) throw decodeError('a map has the same key twice', '1.6.23');
+    if (name !== undefined) (names ??= new Set()).add(name);
     map.set(key, readValue(r));
   }
   leaveCompound(r, outerEnd, 'a map');
   return map;
 }
 
-/** Elements without bytes of their own (null, true, list0 …) are bounded, since nothing else bounds their count. */
+/** What tells a key apart whose JavaScript form is an object; undefined for texts, which a Map compares, and compounds. */
+function nameOfKey(key: AmqpValue): string | undefined {
+  if (typeof key !== 'object' || key === null) return undefined;
+  if (key instanceof AmqpSymbol) return `symbol ${key.value}`;
+  if (key instanceof Typed) return `${key.type} ${key.toString()}`;
+  if (!(key instanceof Uint8Array)) return undefined;
+  let name = 'binary ';
+  for (const byte of key) name += String.fromCharCode(byte);
+  return name;
+}
+
+/**
+ * Elements without bytes of their own (null, true, list0 …) that a reader makes in all. Nothing else bounds them: nine
+ * bytes could ask for any number, and a frame has room for thousands of such arrays.
+ */
 const EMPTY_ELEMENTS_MAX = 65_536;
 
 function readArrayBody(r: Reader, wide: boolean): AmqpArray {
@@ -469,10 +490,9 @@ function readArrayBody(r: Reader, wide: boolean): AmqpArray {
   }
   const elementType = ELEMENT_TYPES[code];
   if (elementType === undefined) throw decodeError(`array of unknown format code ${hexCode(code)}`, '1.6.24');
-  const elementsAreEmpty = (code & 0xf0) === 0x40;
-  if (count > (elementsAreEmpty ? EMPTY_ELEMENTS_MAX : r.end - r.position)) {
-    throw decodeError(`an array claims ${count} elements`, '1.6.24');
-  }
+  const most = (code & 0xf0) === 0x40 ? EMPTY_ELEMENTS_MAX - r.emptyElements : r.end - r.position;
+  if (count > most) throw decodeError(`an array claims ${count} elements`, '1.6.24');
+  if ((code & 0xf0) === 0x40) r.emptyElements += count;
   const values: AmqpValue[] = [];
   for (let i = 0; i < count; i++) values.push(readOf(r, code));
   leaveCompound(r, outerEnd, 'an array');
@@ -490,12 +510,10 @@ export function skipValue(bytes: Uint8Array, position: number, end: number): num
   let p = position;
   // A descriptor is a value before the value: so many values are still to be stepped over.
   let pending = 1;
-  let descriptors = 0;
   while (pending > 0) {
     if (p >= end) throw decodeError('value is cut short');
     const code = bytes[p++]!;
     if (code === 0x00) {
-      if (++descriptors > NESTING_MAX) throw decodeError(`values nested deeper than ${NESTING_MAX}`);
       pending += 1;
       continue;
     }

@@ -81,6 +81,14 @@ function checkInteger(type: string, value: number, min: number, max: number): vo
   if (!Number.isInteger(value) || value < min || value > max) throw outOfRange(type, value);
 }
 
+function checkUnsigned64(type: string, value: bigint): void {
+  if (typeof value !== 'bigint' || BigInt.asUintN(64, value) !== value) throw outOfRange(type, value);
+}
+
+function checkSigned64(type: string, value: bigint): void {
+  if (typeof value !== 'bigint' || BigInt.asIntN(64, value) !== value) throw outOfRange(type, value);
+}
+
 // ---- typed writers: each writes constructor and value, in the smallest encoding; undefined is written as null ----
 
 export function writeNull(w: Writer): void {
@@ -119,7 +127,7 @@ export function writeUint(w: Writer, value: number | undefined): void {
 
 export function writeUlong(w: Writer, value: bigint | undefined): void {
   if (value === undefined) return writeNull(w);
-  if (value < 0n || value > 0xffffffffffffffffn) throw outOfRange('ulong', value);
+  checkUnsigned64('ulong', value);
   if (value === 0n) return writeByte(w, 0x44);
   if (value < 0x100n) {
     writeByte(w, 0x53);
@@ -131,7 +139,7 @@ export function writeUlong(w: Writer, value: bigint | undefined): void {
 
 export function writeTimestamp(w: Writer, value: bigint | undefined): void {
   if (value === undefined) return writeNull(w);
-  if (BigInt.asIntN(64, value) !== value) throw outOfRange('timestamp', value);
+  checkSigned64('timestamp', value);
   writeByte(w, 0x83);
   writeRaw64(w, BigInt.asUintN(64, value));
 }
@@ -174,7 +182,7 @@ export function writeSymbol(w: Writer, value: string | undefined): void {
 
 /** A field with `multiple="true"`. One value is written as such, since some peers read arrays only where they must. */
 export function writeSymbols(w: Writer, value: readonly string[] | undefined, alwaysArray = false): void {
-  if (value === undefined || value.length === 0) return writeNull(w);
+  if (value === undefined || (value.length === 0 && !alwaysArray)) return writeNull(w);
   if (value.length === 1 && !alwaysArray) return writeSymbol(w, value[0]);
   writeValue(w, new AmqpArray('symbol', value.map((text) => new AmqpSymbol(text))));
 }
@@ -302,7 +310,6 @@ function numberAsTyped(value: number): Typed {
 }
 
 function writeTyped(w: Writer, { type, value }: Typed): void {
-  if (typeof value === 'bigint' && (type === 'int' || type === 'uint')) throw outOfRange(type, value);
   switch (type) {
     case 'ubyte': return writeUbyte(w, value as number);
     case 'ushort': return writeUshort(w, value as number);
@@ -317,7 +324,7 @@ function writeTyped(w: Writer, { type, value }: Typed): void {
       }
       break;
     case 'long':
-      if (BigInt.asIntN(64, value as bigint) !== value) throw outOfRange('long', value);
+      checkSigned64('long', value as bigint);
       if ((value as bigint) >= -128n && (value as bigint) <= 127n) {
         writeByte(w, 0x55);
         return writeByte(w, Number(value) & 0xff);
@@ -350,25 +357,40 @@ function writeBody(w: Writer, type: ElementType, value: unknown): void {
     case 'uint': checkInteger(type, value as number, 0, 0xffffffff); return writeRaw32(w, value as number);
     case 'int': checkInteger(type, value as number, -0x80000000, 0x7fffffff); return writeRaw32(w, value as number);
     case 'char': checkInteger(type, value as number, 0, 0x10ffff); return writeRaw32(w, value as number);
-    case 'ulong': return writeRaw64(w, value as bigint);
-    case 'long': case 'timestamp': return writeRaw64(w, BigInt.asUintN(64, value as bigint));
-    case 'float': floatBytes.setFloat32(0, value as number); return writeRaw32(w, floatBytes.getUint32(0));
-    case 'double': floatBytes.setFloat64(0, value as number); return writeRaw64(w, floatBytes.getBigUint64(0));
+    case 'ulong': checkUnsigned64(type, value as bigint); return writeRaw64(w, value as bigint);
+    case 'long': case 'timestamp': checkSigned64(type, value as bigint); return writeRaw64(w, BigInt.asUintN(64, value as bigint));
+    case 'float': case 'double':
+      if (typeof value !== 'number') throw outOfRange(type, value);
+      if (type === 'float') {
+        floatBytes.setFloat32(0, value);
+        return writeRaw32(w, floatBytes.getUint32(0));
+      }
+      floatBytes.setFloat64(0, value);
+      return writeRaw64(w, floatBytes.getBigUint64(0));
     case 'decimal32': case 'decimal64': case 'decimal128': case 'uuid':
-      if ((value as Uint8Array).length !== BYTE_COUNTS[type]) throw outOfRange(type, 'a wrong number of bytes');
-      return writeRawBytes(w, value as Uint8Array);
-    case 'binary': return writeWide(w, value as Uint8Array);
-    case 'string': return writeWide(w, utf8.encode(value as string));
-    case 'symbol': return writeWide(w, asciiOf((value as AmqpSymbol).value));
+      if (!(value instanceof Uint8Array) || value.length !== BYTE_COUNTS[type]) throw outOfRange(type, 'a wrong number of bytes');
+      return writeRawBytes(w, value);
+    case 'binary':
+      if (!(value instanceof Uint8Array)) throw outOfRange(type, value);
+      return writeWide(w, value);
+    case 'string':
+      if (typeof value !== 'string') throw outOfRange(type, value);
+      return writeWide(w, utf8.encode(value));
+    case 'symbol':
+      if (!(value instanceof AmqpSymbol)) throw outOfRange(type, value);
+      return writeWide(w, asciiOf(value.value));
     case 'list': case 'map': {
-      const items = value instanceof Map ? [...(value as Map<AmqpValue, AmqpValue>)].flat() as AmqpValue[] : (value as AmqpValue[]);
+      if (type === 'map' ? !(value instanceof Map) : !Array.isArray(value)) throw outOfRange(type, value);
+      const items = type === 'map' ? [...(value as Map<AmqpValue, AmqpValue>)].flat() as AmqpValue[] : (value as AmqpValue[]);
       const at = w.position;
       writeRaw32(w, 0);
       writeRaw32(w, items.length);
       for (const item of items) writeValue(w, item);
       return putRaw32(w.bytes, at, w.position - at - 4);
     }
-    case 'array': return writeArrayBody(w, value as AmqpArray);
+    case 'array':
+      if (!(value instanceof AmqpArray)) throw outOfRange(type, value);
+      return writeArrayBody(w, value);
   }
 }
 
