@@ -5,7 +5,7 @@ import { Connection } from '@pointsman/engine';
 import type { ConnectionEnd } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
 import { TransportError, keepConnected } from '@pointsman/transport';
-import type { ConnectionControl, DialMode, KeptConnection, StreamInfo, TlsCredentials } from '@pointsman/transport';
+import type { ConnectionControl, DialMode, DialOptions, KeptConnection, StreamInfo, TlsCredentials } from '@pointsman/transport';
 import type { ConnectorConfig } from '../config/model.js';
 import type { Logger } from '../log.js';
 import { commonOptions } from './endpoints.js';
@@ -27,6 +27,21 @@ interface Destination {
 
 export class ConnectorError extends Error {}
 
+/** What a connector is given by the process that it is part of. */
+export interface ConnectorContext {
+  readonly router: Router;
+  /** Name of the configuration file, for messages. */
+  readonly file: string;
+  readonly log: Logger;
+  /** Of its sslProfile. */
+  readonly credentials: TlsCredentials | undefined;
+  /** Default: that of the operating system. */
+  readonly lookup?: DialOptions['lookup'];
+  /** Time that a peer has to come as far as its open. Default: 30,000. */
+  readonly openTimeoutMs?: number | undefined;
+  readonly onChange: (connector: ConnectorRuntime) => void;
+}
+
 /** Idle time-outs below this are refused by Service Bus, in ms as advertised. */
 const SERVICE_BUS_IDLE_MIN_MS = 10_000;
 /** An open that Service Bus refused for a setting is not tried again at once. */
@@ -46,30 +61,27 @@ export class ConnectorRuntime {
   /** Ms until the next attempt, from the last change on; while waiting. */
   waitMs: number | undefined = undefined;
   readonly #to: Destination;
-  readonly #router: Router;
-  readonly #log: Logger;
-  readonly #credentials: TlsCredentials | undefined;
-  readonly #onChange: (connector: ConnectorRuntime) => void;
+  readonly #context: ConnectorContext;
   #kept: KeptConnection | undefined;
   #reportedAttempt = 0;
+  #mode: DialMode;
 
   /** @throws ConnectorError where its connection string cannot be used */
-  constructor(config: ConnectorConfig, router: Router, log: Logger, credentials: TlsCredentials | undefined, onChange: (connector: ConnectorRuntime) => void) {
+  constructor(config: ConnectorConfig, context: ConnectorContext) {
     this.config = config;
     this.name = config.name;
-    this.#router = router;
-    this.#log = log;
-    this.#credentials = credentials;
-    this.#onChange = onChange;
-    this.#to = destinationOf(config);
+    this.#context = context;
+    this.#to = destinationOf(config, `${context.file}:${config.line}: connector ${config.name}`);
     this.target = `${this.#to.host}:${this.#to.port}`;
+    this.#mode = DIAL_MODES[this.#to.tls];
   }
 
   start(): void {
     this.#kept = keepConnected({
       dialOptions: () => {
-        const { host, port, tls, verifyHostname } = this.#to;
-        return { host, port, mode: DIAL_MODES[tls], servername: host, verifyHostname, credentials: this.#credentials };
+        const { host, port, verifyHostname } = this.#to;
+        const { credentials, lookup } = this.#context;
+        return { host, port, mode: this.#mode, servername: host, verifyHostname, credentials, lookup };
       },
       makeEndpoint: (info, control) => this.#endpoint(info, control),
       onState: (state) => {
@@ -98,23 +110,50 @@ export class ConnectorRuntime {
 
   #become(step: ConnectorStep): void {
     this.step = step;
-    this.#onChange(this);
+    this.#context.onChange(this);
   }
 
   #failed(error: Error): void {
-    if (error instanceof TransportError) this.#report(`${error.message} ${error.hint}`);
+    if (error instanceof TransportError) this.#report(`${error.message} ${this.#cureOf(error)}${this.#otherWayOfTls(error)}`);
     else if (this.lastFailure === undefined || this.step !== 'failed') this.#report(error.message);
   }
 
   #report(text: string): void {
     this.lastFailure = text;
-    this.#log.log('SERVER', 'error', `Connection to ${this.target} failed (connector ${this.name}): ${text}`);
+    this.#context.log.log('SERVER', 'error', `Connection to ${this.target} failed (connector ${this.name}): ${text}`);
     this.#become('failed');
+  }
+
+  #cureOf(error: TransportError): string {
+    const hasProfile = this.config.sslProfile !== undefined;
+    if (error.kind === 'tls-unknown-issuer' && isServiceBusHost(this.#to.host)) {
+      return `Service Bus itself is trusted by the authorities of the system: a proxy here may look into TLS. To trust it, write its CA certificate (PEM) as caCertFile of ${hasProfile ? 'the sslProfile' : `an sslProfile, and name that in connector ${this.name}`}.`;
+    }
+    if (error.kind === 'tls-unknown-issuer' && !hasProfile) return `${error.hint} Connector ${this.name} has no sslProfile yet: add one and name it there.`;
+    return error.hint;
+  }
+
+  /**
+   * TLS begins with the first byte or by the AMQP header, and no port number but those of Service Bus says which: where one
+   * does not do, the next attempt tries the other. Either way there is TLS or no connection.
+   */
+  #otherWayOfTls(error: TransportError): string {
+    const { host, port, tls } = this.#to;
+    const usual = DIAL_MODES[tls];
+    if (this.#mode !== usual) {
+      this.#mode = usual;
+      return ' TLS from the first byte did not do either. If the peer has no TLS at all, leave out the sslProfile.';
+    }
+    const isOpenQuestion = tls === 'first' && port !== AMQPS_PORT && !isServiceBusHost(host);
+    if (!isOpenQuestion || (error.kind !== 'not-tls' && error.kind !== 'closed-early')) return '';
+    this.#mode = 'tls-in-band';
+    return ' The in-band upgrade is tried next.';
   }
 
   #endpoint(info: StreamInfo, control: ConnectionControl): Connection {
     const { host, port, username, password, mechanisms } = this.#to;
-    const routed = this.#router.connection({
+    const { router, openTimeoutMs } = this.#context;
+    const routed = router.connection({
       role: this.config.role,
       direction: 'out',
       name: this.config.name,
@@ -123,8 +162,7 @@ export class ConnectorRuntime {
       stripAnnotations: this.config.stripAnnotations,
       hooks: {
         onAuthenticated: (connection) => {
-          // Only Service Bus and its doubles offer this mechanism: a name may be an alias, this is the thing itself.
-          if (isServiceBusHost(host) || this.config.serviceBus || connection.offeredMechanisms.includes('MSSBCBS')) {
+          if (this.#isServiceBus(connection)) {
             routed.dialect = serviceBusDialect({
               connector: this.name, host, port, policy: username, byConnectionString: this.config.connectionString !== undefined,
               secrets: password === undefined ? [] : [password], random: Math.random,
@@ -139,15 +177,16 @@ export class ConnectorRuntime {
         },
         onClosed: (connection, end) => {
           this.connection = undefined;
-          this.#closed(connection, end, control, routed.dialect !== undefined);
+          this.#closed(connection, end, control);
         },
       },
     });
     const engine = new Connection({
-      ...commonOptions(this.#router.id, this.config, routed.id),
+      ...commonOptions(router.id, this.config, routed.id),
       role: 'client',
       now: performance.now(),
       hostname: host,
+      handshakeTimeoutMs: openTimeoutMs,
       saslClient: {
         mechanisms, hostname: host,
         ...(username === undefined ? {} : { username }),
@@ -160,59 +199,86 @@ export class ConnectorRuntime {
     return engine;
   }
 
-  /** Says what the end of a connection means. */
-  #closed(connection: Connection, end: ConnectionEnd, control: ConnectionControl, isServiceBus: boolean): void {
+  /** Only Service Bus and its doubles offer this mechanism: a name may be an alias, this is the thing itself. */
+  #isServiceBus(connection: Connection): boolean {
+    return isServiceBusHost(this.#to.host) || this.config.serviceBus || connection.offeredMechanisms.includes('MSSBCBS');
+  }
+
+  #closed(connection: Connection, end: ConnectionEnd, control: ConnectionControl): void {
     if (end.by === 'local') return;
-    const { host, port, username, password, mechanisms } = this.#to;
-    const place = { connector: this.name, host, port, byConnectionString: this.config.connectionString !== undefined, secrets: password === undefined ? [] : [password] };
     const { error } = end;
-    const description = error?.description;
-    const advertised = connection.advertisedIdleTimeOut;
-    let text: string;
-    if (end.by === 'sasl') {
-      const refused = connection.saslMechanism !== undefined;
-      text = isServiceBus || this.config.serviceBus
-        ? explain({ ...place, step: 'authentication', problem: refused ? 'refused' : 'no-mechanism', offered: connection.offeredMechanisms, configured: mechanisms, ...(username === undefined ? {} : { username }), ...(description === undefined ? {} : { description }) }).message
-        : `${description ?? 'SASL failed'}. Check saslMechanisms${username === undefined ? '' : ', saslUsername and saslPassword'} of connector ${this.name}.`;
-    } else if (end.by === 'remote' && isServiceBus && advertised !== undefined && advertised < SERVICE_BUS_IDLE_MIN_MS && error !== undefined) {
-      control.delayNextAttempt(MISUSE_DELAY_MS);
-      text = explain({ ...place, step: 'idle', idleTimeoutSeconds: (connection.options.idleTimeoutMs ?? 0) / 1000, advertisedMs: advertised, ...(description === undefined ? {} : { description }) }).message;
-    } else if (end.phase === 'header' && /TLS first/.test(description ?? '')) {
-      text = `${this.target} insists on TLS, and connector ${this.name} has none. Give it an sslProfile, and port 5671 for TLS from the first byte.`;
-    } else if (end.by === 'lost') {
-      const cause = end.cause === undefined ? '' : `: ${end.cause.message}`;
-      text = end.phase === 'opened'
-        ? `The connection was lost${cause}.`
-        : `The peer closed before AMQP was open (while waiting for ${WAITED_FOR[end.phase]})${cause}. Check the port, and whether it wants TLS.`;
-    } else {
-      text = `${end.by === 'remote' ? 'The peer closed the connection' : 'The connection was ended'}: ${error?.condition ?? 'no reason given'}${description === undefined ? '' : `: ${description}`}`;
-    }
+    const text = this.#meaningOf(connection, end, control);
     control.fail(new ConnectorError(text));
-    const normal = isServiceBus && end.by === 'remote' && (error?.condition === 'amqp:connection:forced' || error?.condition === 'com.microsoft:container-close');
-    if (normal) this.#log.log('SERVER', 'info', `Connection to ${this.target} ended in the normal course of things (connector ${this.name}), connecting again. ${text}`);
+    const normal = this.#isServiceBus(connection) && end.by === 'remote' && (error?.condition === 'amqp:connection:forced' || error?.condition === 'com.microsoft:container-close');
+    if (normal) this.#context.log.log('SERVER', 'info', `Connection to ${this.target} ended in the normal course of things (connector ${this.name}), connecting again. ${text}`);
     else this.#report(text);
     this.#reportedAttempt = this.#kept?.state.attempts ?? 0;
   }
+
+  /** Says what the end of a connection means. */
+  #meaningOf(connection: Connection, end: ConnectionEnd, control: ConnectionControl): string {
+    const { host, port, username, password, mechanisms } = this.#to;
+    const place = { connector: this.name, host, port, byConnectionString: this.config.connectionString !== undefined, secrets: password === undefined ? [] : [password] };
+    const isServiceBus = this.#isServiceBus(connection);
+    const { error, phase } = end;
+    const description = error?.description;
+    const details = description === undefined ? {} : { description };
+    const advertised = connection.advertisedIdleTimeOut;
+    if (end.by === 'sasl') {
+      const refused = connection.saslMechanism !== undefined;
+      if (!isServiceBus) return `${description ?? 'SASL failed'}. Check saslMechanisms${username === undefined ? '' : ', saslUsername and saslPassword'} of connector ${this.name}.`;
+      return explain({
+        ...place, ...details, step: 'authentication', problem: refused ? 'refused' : 'no-mechanism', offered: connection.offeredMechanisms, configured: mechanisms,
+        ...(username === undefined ? {} : { username }),
+      }).message;
+    }
+    if (end.by === 'remote' && isServiceBus && advertised !== undefined && advertised < SERVICE_BUS_IDLE_MIN_MS && error !== undefined) {
+      control.delayNextAttempt(MISUSE_DELAY_MS);
+      return explain({ ...place, ...details, step: 'idle', idleTimeoutSeconds: (connection.options.idleTimeoutMs ?? 0) / 1000, advertisedMs: advertised }).message;
+    }
+    if (phase === 'header' && /TLS first/.test(description ?? '')) {
+      return `${this.target} insists on TLS, and connector ${this.name} has none. Give it an sslProfile.`;
+    }
+    if (phase !== 'opened') {
+      const encrypted = this.info?.encrypted === true;
+      // Service Bus lets a connection without TLS come as far as this, and then falls silent.
+      if (end.by === 'idle' && isServiceBus && !encrypted) return explain({ ...place, step: 'connection', problem: 'tls-missing' }).message;
+      if (end.by === 'idle') return `${this.target} accepted the connection and then fell silent, with ${WAITED_FOR[phase]} still to come. ${this.#portAdvice(encrypted)}`;
+      if (end.by === 'lost' && end.cause instanceof TransportError && end.cause.kind !== 'closed-early') return `${end.cause.message} ${this.#cureOf(end.cause)}`;
+      if (end.by === 'lost') return `${this.target} closed the connection before AMQP was open, with ${WAITED_FOR[phase]} still to come. ${this.#portAdvice(encrypted)}`;
+      if (end.by === 'protocol' && phase === 'header') return explain({ ...place, ...details, step: 'connection', problem: 'other-protocol' }).message;
+    }
+    if (end.by === 'lost') return `The connection was lost${end.cause === undefined ? '' : `: ${end.cause.message}`}`.replace(/\.?$/, '.');
+    return `${end.by === 'remote' ? 'The peer closed the connection' : 'The connection was ended'}: ${error?.condition ?? 'no reason given'}${description === undefined ? '' : `: ${description}`}`;
+  }
+
+  #portAdvice(encrypted: boolean): string {
+    return encrypted
+      ? `Check the port of connector ${this.name}.`
+      : `Check the port of connector ${this.name}, and whether the peer wants TLS there: then give the connector an sslProfile.`;
+  }
 }
 
-const WAITED_FOR = { header: 'its protocol header', sasl: 'SASL', open: 'its open', opened: 'nothing' } as const;
+const WAITED_FOR = { header: 'its protocol header', sasl: 'its part of SASL', open: 'its open' } as const;
+
+const AMQPS_PORT = 5671;
 
 const DIAL_MODES: Readonly<Record<TlsMode, DialMode>> = { first: 'tls', 'in-band': 'tls-in-band', none: 'tcp' };
 
-function destinationOf(config: ConnectorConfig): Destination {
+function destinationOf(config: ConnectorConfig, where: string): Destination {
   if (config.connectionString !== undefined) {
     try {
       const implied = impliedConnector(parseConnectionString(config.connectionString.reveal()));
       const { authentication } = implied;
       if (authentication.mechanism !== 'PLAIN') {
-        throw new ConnectorError(`connector ${config.name}: a connectionString with a SharedAccessSignature is not supported yet; use one with SharedAccessKeyName and SharedAccessKey`);
+        throw new ConnectorError(`${where}: a connectionString with a SharedAccessSignature is not supported yet; use one with SharedAccessKeyName and SharedAccessKey`);
       }
       return {
         host: implied.host, port: implied.port, tls: implied.tls, verifyHostname: implied.verifyHostname && config.verifyHostname,
         username: authentication.username, password: authentication.password, mechanisms: ['PLAIN'],
       };
     } catch (error) {
-      if (error instanceof ConnectionStringError) throw new ConnectorError(`connector ${config.name}: connectionString: ${error.message}`);
+      if (error instanceof ConnectionStringError) throw new ConnectorError(`${where}: connectionString: ${error.message}`);
       throw error;
     }
   }

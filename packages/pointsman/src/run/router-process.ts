@@ -3,9 +3,9 @@ import { Connection } from '@pointsman/engine';
 import type { Clock, SaslServerOptions } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
 import type { AutoLink } from '@pointsman/router';
-import { listen, loadTlsCredentials } from '@pointsman/transport';
-import type { Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
-import type { ListenerConfig, RouterConfig } from '../config/model.js';
+import { TlsCredentialsError, listen, loadTlsCredentials } from '@pointsman/transport';
+import type { DialOptions, Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
+import type { ListenerConfig, RouterConfig, SslProfileConfig } from '../config/model.js';
 import type { Logger } from '../log.js';
 import { ConnectorRuntime } from './connector.js';
 import { commonOptions } from './endpoints.js';
@@ -20,6 +20,10 @@ export interface RouterProcessObserver {
 export interface RouterProcessOptions {
   readonly log: Logger;
   readonly observer?: RouterProcessObserver;
+  /** How connectors look up the names of hosts. Default: that of the operating system. */
+  readonly lookup?: DialOptions['lookup'];
+  /** Time that the peer of a connector has to come as far as its open. Default: 30,000. */
+  readonly openTimeoutMs?: number;
 }
 
 /** A port that is open. */
@@ -57,14 +61,11 @@ export class RouterProcess {
    *
    * @throws TlsCredentialsError, ConnectorError where the configuration names something that cannot be used
    */
-  constructor(config: RouterConfig, { log, observer = {} }: RouterProcessOptions) {
+  constructor(config: RouterConfig, { log, observer = {}, lookup, openTimeoutMs }: RouterProcessOptions) {
     this.#config = config;
     this.#log = log;
     for (const profile of config.sslProfiles) {
-      const credentials = loadTlsCredentials({
-        name: profile.name, caCertFile: profile.caCertFile, certFile: profile.certFile, privateKeyFile: profile.privateKeyFile,
-        password: profile.password?.reveal(), ciphers: profile.ciphers, protocols: profile.protocols?.join(' '),
-      });
+      const credentials = credentialsOf(profile, config.file);
       for (const warning of credentials.warnings) log.log('CONN_MGR', 'warning', warning);
       this.#credentials.set(profile.name, credentials);
     }
@@ -79,10 +80,15 @@ export class RouterProcess {
       log: (module, level, text) => log.log(module, level, text),
     });
     this.router.observer = { onAutoLink: (autoLink) => observer.onAutoLink?.(autoLink) };
-    this.connectors = config.connectors.map((connector) => new ConnectorRuntime(
-      connector, this.router, log, connector.sslProfile === undefined ? undefined : this.#credentials.get(connector.sslProfile),
-      (changed) => observer.onConnector?.(changed),
-    ));
+    this.connectors = config.connectors.map((connector) => new ConnectorRuntime(connector, {
+      router: this.router,
+      file: config.file,
+      log,
+      credentials: connector.sslProfile === undefined ? undefined : this.#credentials.get(connector.sslProfile),
+      lookup,
+      openTimeoutMs,
+      onChange: (changed) => observer.onConnector?.(changed),
+    }));
   }
 
   /** Ports that are open, with the numbers that the system chose where the configuration says 0. */
@@ -160,6 +166,19 @@ export class RouterProcess {
     }, routed);
     Router.join(routed, engine);
     return engine;
+  }
+}
+
+/** @throws TlsCredentialsError that also says where the profile stands */
+function credentialsOf(profile: SslProfileConfig, file: string): TlsCredentials {
+  try {
+    return loadTlsCredentials({
+      name: profile.name, caCertFile: profile.caCertFile, certFile: profile.certFile, privateKeyFile: profile.privateKeyFile,
+      password: profile.password?.reveal(), ciphers: profile.ciphers, protocols: profile.protocols?.join(' '),
+    });
+  } catch (error) {
+    if (!(error instanceof TlsCredentialsError)) throw error;
+    throw new TlsCredentialsError(error.setting, error.file, `${file}:${profile.line}: ${error.message}.`, error.hint, error);
   }
 }
 
