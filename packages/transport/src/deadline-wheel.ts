@@ -26,8 +26,7 @@ const HORIZON = SLOTS - 2;
  */
 export class DeadlineWheel {
   readonly #clock: Clock;
-  #slots: Set<WheelEntry>[] = Array.from({ length: SLOTS }, () => new Set<WheelEntry>());
-  #spare = new Set<WheelEntry>();
+  readonly #slots: Set<WheelEntry>[] = Array.from({ length: SLOTS }, () => new Set<WheelEntry>());
   #size = 0;
   /** Number of the slot that the timer waits for, counted from time 0; -1 where no timer runs. */
   #armedSlot = -1;
@@ -96,42 +95,36 @@ export class DeadlineWheel {
     const first = this.#armedSlot;
     const last = Math.min(Math.floor(now / SLOT_MS), first + SLOTS - 1);
     this.#armedSlot = -1;
-    for (let slot = first; slot <= last; slot++) this.#turnSlot(slot, now);
+    // All are taken out before the first is served: what is placed anew may land on an index that is still to be emptied.
+    const due: WheelEntry[] = [];
+    for (let slot = first; slot <= last; slot++) {
+      const entries = this.#slotAt(slot);
+      for (const entry of entries) due.push(entry);
+      entries.clear();
+    }
+    for (const entry of due) this.#serve(entry, last, now);
     // What was placed meanwhile armed the timer for itself; what stood in the wheel before may come earlier.
     if (this.#size === 0) return;
-    for (let slot = Math.max(last + 1, first); slot < first + 2 * SLOTS; slot++) {
+    for (let slot = Math.max(last + 1, first); slot < first + SLOTS; slot++) {
       if (this.#armedSlot !== -1 && slot >= this.#armedSlot) return;
-      if (this.#holds(slot)) {
+      if (this.#slotAt(slot).size > 0) {
         this.#arm(slot, now);
         return;
       }
     }
   }
 
-  #turnSlot(slot: number, now: number): void {
-    const index = slot % SLOTS;
-    const due = this.#slotAt(slot);
-    if (due.size === 0) return;
-    this.#slots[index] = this.#spare;
-    this.#spare = due;
-    for (const entry of due) {
-      // Gone or moved while the entries before it were served.
-      if (entry.wheelSlot !== slot) continue;
-      const deadline = entry.deadline();
-      if (deadline !== undefined && deadline <= now) {
-        entry.expire(now);
-        if (entry.wheelSlot !== slot) continue;
-        this.#place(entry, entry.deadline(), now);
-      } else {
-        this.#place(entry, deadline, now);
-      }
+  #serve(entry: WheelEntry, last: number, now: number): void {
+    // Gone or moved while the entries before it were served.
+    const waits = (): boolean => entry.wheelSlot !== -1 && entry.wheelSlot <= last;
+    if (!waits()) return;
+    const deadline = entry.deadline();
+    if (deadline === undefined || deadline > now) {
+      this.#place(entry, deadline, now);
+      return;
     }
-    due.clear();
-  }
-
-  #holds(slot: number): boolean {
-    for (const entry of this.#slotAt(slot)) return entry.wheelSlot === slot;
-    return false;
+    entry.expire(now);
+    if (waits()) this.#place(entry, entry.deadline(), now);
   }
 
   #slotAt(slot: number): Set<WheelEntry> {

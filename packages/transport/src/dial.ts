@@ -152,10 +152,10 @@ class Attempt {
         socket.off('close', onClose);
         socket.off('end', onClose);
       };
-      // It stays: an error after a failed attempt is nobody's business, but must find a listener.
-      socket.on('error', onError);
-      // A refusing HTTP server answers and hangs up: there the answer counts, and `ws` reports a missing one.
+      // `ws` reports the end and the errors of its socket itself; and who refuses in HTTP answers first, then hangs up.
       if (stage !== 'websocket') {
+        // This one stays: an error after a failed attempt is nobody's business, but must find a listener.
+        socket.on('error', onError);
         socket.once('close', onClose);
         socket.once('end', onClose);
       }

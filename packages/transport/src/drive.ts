@@ -51,14 +51,14 @@ export interface Flushable {
  */
 export class Driver {
   readonly wheel: DeadlineWheel;
-  readonly #clock: Clock;
+  readonly clock: Clock;
   #dirty: Flushable[] = [];
   #spare: Flushable[] = [];
   #scheduled = false;
   readonly #flushAll = (): void => this.#flush();
 
   constructor(clock: Clock = processClock) {
-    this.#clock = clock;
+    this.clock = clock;
     this.wheel = new DeadlineWheel(clock);
   }
 
@@ -91,7 +91,7 @@ export class Driver {
   }
 
   #flush(): void {
-    const now = this.#clock.now();
+    const now = this.clock.now();
     const dirty = this.#dirty;
     this.#dirty = this.#spare;
     this.#spare = dirty;
@@ -152,14 +152,14 @@ class Driven implements DrivenConnection, StreamHandler, WheelEntry, Flushable {
     this.receivedBytes += bytes.length;
     // After our own end, and after what counts as the peer's, bytes are only read so that the stream can close.
     if (this.#finished || this.#ended) return;
-    const now = performance.now();
+    const now = this.#driver.clock.now();
     this.#endpoint.receive(bytes, now);
     this.#follow(now);
   }
 
   onEnd(): void {
     if (this.#ended) return;
-    const now = performance.now();
+    const now = this.#driver.clock.now();
     this.#ended = true;
     this.#linger(now);
     this.#endpoint.receiveEnd(now);
@@ -171,7 +171,7 @@ class Driven implements DrivenConnection, StreamHandler, WheelEntry, Flushable {
     const batch = this.#batches.shift();
     if (batch === undefined) return;
     this.outstandingBytes -= this.#batchBytes.shift() ?? 0;
-    const now = performance.now();
+    const now = this.#driver.clock.now();
     this.#endpoint.releaseOutput(batch, now);
     this.#follow(now);
     if (this.#held && this.outstandingBytes < OUTSTANDING_BYTES_MAX) {
@@ -181,7 +181,7 @@ class Driven implements DrivenConnection, StreamHandler, WheelEntry, Flushable {
   }
 
   onClosed(cause: Error | undefined): void {
-    const now = performance.now();
+    const now = this.#driver.clock.now();
     const endpoint = this.#endpoint;
     this.closed = true;
     this.#driver.wheel.remove(this);

@@ -506,7 +506,7 @@ class Limit implements WheelEntry {
 
   constructor(driver: Driver, ms: number, onExpired: (late: boolean) => void) {
     this.#driver = driver;
-    this.#at = performance.now() + ms;
+    this.#at = driver.clock.now() + ms;
     this.#onExpired = onExpired;
     driver.wheel.add(this);
   }

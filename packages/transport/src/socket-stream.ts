@@ -25,6 +25,8 @@ export class SocketStream implements ByteStream {
     this.#options = options;
     socket.on('error', (error) => {
       this.#cause ??= options.describeError?.(error) ?? error;
+      // TLS sockets live on after an alert of the peer, and would report a regular end next.
+      socket.destroy();
     });
   }
 
