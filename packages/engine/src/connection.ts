@@ -81,6 +81,12 @@ export interface ConnectionHandler {
   onClosed(connection: Connection, end: ConnectionEnd): void;
 }
 
+// Shared by all connections: each is filled and used up within one call, and idle connections should cost little.
+const TRANSFER = new TransferFrame();
+const DISPOSITION = new DispositionFrame();
+const FLOW = new FlowFrame();
+const WRITER = new Writer(2048);
+
 const MAX_FRAME_SIZE = 65_536;
 const CHANNEL_MAX = 32_767;
 const OUTPUT_MAX = 1 << 18;
@@ -119,10 +125,6 @@ export class Connection implements ProtocolEndpoint {
   readonly #byRemoteChannel: (Session | undefined)[] = [];
   #dirtySessions: Session[] = [];
   #waiting: SenderLink[] = [];
-  readonly #transfer = new TransferFrame();
-  readonly #disposition = new DispositionFrame();
-  readonly #flow = new FlowFrame();
-  readonly #writer = new Writer(512);
 
   #now: number;
   #lastReceived: number;
@@ -400,15 +402,15 @@ export class Connection implements ProtocolEndpoint {
         const session = this.#byRemoteChannel[channel];
         if (session !== undefined && session.state === 'mapped') {
           if (code === 0x14) {
-            const f = this.#transfer;
+            const f = TRANSFER;
             parseTransfer(f, b, body + 3, end);
             session.takeTransfer(f);
           } else if (code === 0x15) {
-            const f = this.#disposition;
+            const f = DISPOSITION;
             parseDisposition(f, b, body + 3, end);
             session.takeDisposition(f);
           } else {
-            const f = this.#flow;
+            const f = FLOW;
             parseFlow(f, b, body + 3, end);
             session.takeFlow(f);
           }
@@ -449,9 +451,9 @@ export class Connection implements ProtocolEndpoint {
       case 'attach': return session.takeAttach(frame);
       case 'detach': return session.takeDetach(frame.handle, frame.closed === true, frame.error);
       // Written in a form that the fast path leaves alone, such as with a symbolic descriptor.
-      case 'transfer': parseTransfer(this.#transfer, b, listStart(b, body, end), end); return session.takeTransfer(this.#transfer);
-      case 'disposition': parseDisposition(this.#disposition, b, listStart(b, body, end), end); return session.takeDisposition(this.#disposition);
-      case 'flow': parseFlow(this.#flow, b, listStart(b, body, end), end); return session.takeFlow(this.#flow);
+      case 'transfer': parseTransfer(TRANSFER, b, listStart(b, body, end), end); return session.takeTransfer(TRANSFER);
+      case 'disposition': parseDisposition(DISPOSITION, b, listStart(b, body, end), end); return session.takeDisposition(DISPOSITION);
+      case 'flow': parseFlow(FLOW, b, listStart(b, body, end), end); return session.takeFlow(FLOW);
     }
   }
 
@@ -641,7 +643,7 @@ export class Connection implements ProtocolEndpoint {
   }
 
   #sayRaw(type: number, channel: number, write: (w: Writer) => void): void {
-    const w = this.#writer;
+    const w = WRITER;
     w.reset();
     const start = beginFrame(w);
     write(w);

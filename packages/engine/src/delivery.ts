@@ -61,6 +61,8 @@ export class OutgoingDelivery {
   }
 }
 
+/** What a ring starts with: most links of most connections are idle. */
+const NO_SLOTS: undefined[] = [];
 /** Largest span of ids that the ring itself holds; what stays behind longer moves to the map. */
 const RING_MAX = 1 << 14;
 
@@ -69,12 +71,16 @@ const RING_MAX = 1 << 14;
  * while thousands pass it moves to a map, so that one slow delivery does not make the ring grow.
  */
 export class DeliveryRing<T extends { readonly id: number }> {
-  #slots: (T | undefined)[] = new Array<T | undefined>(16).fill(undefined);
-  #mask = 15;
+  #slots: (T | undefined)[] = NO_SLOTS;
+  #mask = 0;
   #late: Map<number, T> | undefined;
   size = 0;
 
   add(delivery: T): void {
+    if (this.#slots.length === 0) {
+      this.#slots = new Array<T | undefined>(16).fill(undefined);
+      this.#mask = 15;
+    }
     const at = delivery.id & this.#mask;
     if (this.#slots[at] !== undefined) this.#makeRoom(delivery.id);
     this.#slots[delivery.id & this.#mask] = delivery;
@@ -119,8 +125,8 @@ export class DeliveryRing<T extends { readonly id: number }> {
   }
 
   clear(): void {
-    this.#slots = new Array<T | undefined>(16).fill(undefined);
-    this.#mask = 15;
+    this.#slots = NO_SLOTS;
+    this.#mask = 0;
     this.#late = undefined;
     this.size = 0;
   }

@@ -35,6 +35,8 @@ const REFERENCE_MIN = 4096;
 /** Below this many bytes a loop copies faster than a call. */
 const LOOP_COPY_MAX = 200;
 
+const NO_IDS = new Uint32Array(0);
+
 interface PendingDisposition {
   first: number;
   last: number;
@@ -78,7 +80,7 @@ export class Session {
   readonly outgoing: DeliveryRing<OutgoingDelivery> = new DeliveryRing();
 
   /** Ids that we accepted and settled since the last write: they leave as ranges. */
-  #accepted: Uint32Array = new Uint32Array(64);
+  #accepted: Uint32Array = NO_IDS;
   #acceptedCount = 0;
   #acceptedSorted = true;
   #pending: PendingDisposition | undefined;
@@ -640,7 +642,7 @@ export class Session {
     if (settled && state === ACCEPTED) {
       let count = this.#acceptedCount;
       if (count === this.#accepted.length) {
-        const grown = new Uint32Array(count * 2);
+        const grown = new Uint32Array(Math.max(64, count * 2));
         grown.set(this.#accepted);
         this.#accepted = grown;
       }
