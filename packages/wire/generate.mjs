@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes src/generated/composites.ts from the definition table: interfaces, readers and writers, straight-line code.
-// Run by `npm run generate`, which compiles src/definitions first and passes the folder of the result.
+// Run by `npm run generate`, which compiles src/definitions first and passes the folder of the result. A second argument
+// names another file to write: a test compares it.
 import { writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -32,8 +33,8 @@ function typeOf(field) {
     const name = type === 'delivery-state' ? 'DeliveryState' : `${pascal(type)}Terminus`;
     return { ts: name, read: `read${name}(r)`, write: (v) => `write${name}(w, ${v})` };
   }
-  if (type === '*') return { ts: 'AmqpValue', read: 'p.readValue(r)', write: (v) => `q.writeValue(w, ${v} ?? null)` };
-  if (type === 'message-id') return { ts: 'AmqpValue', read: 'readMessageId(r)', write: (v) => `q.writeValue(w, ${v} ?? null)` };
+  // A message-id is a ulong, a uuid, a binary or a string: it keeps its type, as any value does. 3.2.11 to 3.2.14
+  if (type === '*' || type === 'message-id') return { ts: 'AmqpValue', read: 'readAny(r)', write: (v) => `q.writeValue(w, ${v} ?? null)` };
   if (type === 'fields') return { ts: 'Map<string, AmqpValue>', read: 'p.readFields(r)', write: (v) => `q.writeFields(w, ${v})` };
   if (type === 'annotations') return { ts: 'Map<string | bigint, AmqpValue>', read: 'p.readAnnotations(r)', write: (v) => `q.writeAnnotations(w, ${v})` };
   if (type === 'map') return { ts: 'Map<AmqpValue, AmqpValue>', read: 'p.readMap(r)', write: (v) => `q.writeMap(w, ${v})` };
@@ -84,8 +85,8 @@ function writeOptional<T>(w: Writer, value: T | undefined, write: (w: Writer, va
   else write(w, value);
 }
 
-/** A message-id is a ulong, a uuid, a binary or a string, and keeps its type. @see OASIS AMQP 1.0, 3.2.11 to 3.2.14 */
-function readMessageId(r: Reader): AmqpValue | undefined {
+/** Any value; null is an absent field, as everywhere. */
+function readAny(r: Reader): AmqpValue | undefined {
   const value = p.readValue(r);
   return value === null ? undefined : value;
 }
@@ -93,7 +94,6 @@ function readMessageId(r: Reader): AmqpValue | undefined {
 
 for (const c of composites) {
   const T = nameOf(c.name);
-  const isError = c.name === 'error';
   out.push(`// ---- ${c.name} ----\n\n/** ${c.doc} amqp:${c.name}:list, 0x${c.code.toString(16)}. @see OASIS AMQP 1.0, ${c.section} */`);
   const inner = c.fields.map((f) => {
     const t = typeOf(f);
@@ -205,5 +205,4 @@ ${members.map((m) => `    case 0x${byName.get(m).code.toString(16)}:\n      retu
 }
 `);
 }
-const target = join(here, 'src/generated/composites.ts');
-writeFileSync(target, out.join('\n'));
+writeFileSync(process.argv[3] ?? join(here, 'src/generated/composites.ts'), out.join('\n'));

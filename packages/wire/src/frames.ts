@@ -33,9 +33,10 @@ export function protocolIdOf(bytes: Uint8Array, at: number): number | string {
   }
   const major = bytes[at + 5]!;
   const minor = bytes[at + 6]!;
-  if (major !== 1 || minor !== 0) {
-    // AMQP 0-9-1 says `AMQP 0 0 9 1`: name it, since brokers of both kinds share a port.
-    return `AMQP version ${bytes[at + 4]}-${major}-${minor}-${bytes[at + 7]} where 1.0.0 is spoken`;
+  const revision = bytes[at + 7]!;
+  if (major !== 1 || minor !== 0 || revision !== 0) {
+    // AMQP 0-9-1 says `AMQP 0 0 9 1`, 0-10 says `AMQP 1 1 0 10`: name it, since brokers of several kinds share a port.
+    return `AMQP version ${bytes[at + 4]}-${major}-${minor}-${revision} where 1.0.0 is spoken`;
   }
   return bytes[at + 4]!;
 }

@@ -218,12 +218,12 @@ export function readSymbols(r: Reader): string[] | undefined {
   return array.values.map((value) => (value as AmqpSymbol).value);
 }
 
-/** A map whose keys are symbols. @see OASIS AMQP 1.0, 2.8.13 */
+/** A map whose keys are symbols; strings pass as such. @see OASIS AMQP 1.0, 2.8.13 */
 export function readFields(r: Reader): Map<string, AmqpValue> | undefined {
   return readKeyedMap(r, 'symbol', false) as Map<string, AmqpValue> | undefined;
 }
 
-/** A map whose keys are symbols, or the reserved ulongs. @see OASIS AMQP 1.0, 3.2.10 */
+/** A map whose keys are symbols, or the reserved ulongs; strings pass as symbols. @see OASIS AMQP 1.0, 3.2.10 */
 export function readAnnotations(r: Reader): Map<string | bigint, AmqpValue> | undefined {
   return readKeyedMap(r, 'symbol', true);
 }

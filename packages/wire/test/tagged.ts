@@ -4,6 +4,7 @@ import { AmqpArray, AmqpSymbol, Described, Typed } from '../src/index.js';
 import type { AmqpValue, ElementType, TypedName } from '../src/index.js';
 
 /** Reads a JSON file of `packages/wire/test`. Tests run from `dist/test`. */
+// oxlint-disable-next-line no-unnecessary-type-parameters
 export function jsonOf<T>(path: string): T {
   return JSON.parse(readFileSync(new URL(`../../test/${path}`, import.meta.url), 'utf8')) as T;
 }

@@ -33,8 +33,8 @@ function writeOptional<T>(w: Writer, value: T | undefined, write: (w: Writer, va
   else write(w, value);
 }
 
-/** A message-id is a ulong, a uuid, a binary or a string, and keeps its type. @see OASIS AMQP 1.0, 3.2.11 to 3.2.14 */
-function readMessageId(r: Reader): AmqpValue | undefined {
+/** Any value; null is an absent field, as everywhere. */
+function readAny(r: Reader): AmqpValue | undefined {
   const value = p.readValue(r);
   return value === null ? undefined : value;
 }
@@ -794,12 +794,12 @@ export function readPropertiesBody(r: Reader): Properties {
   const n = head.count;
   const value: Properties = {
     type: 'properties',
-    messageId: n > 0 ? readMessageId(r) : undefined,
+    messageId: n > 0 ? readAny(r) : undefined,
     userId: n > 1 ? p.readBinary(r) : undefined,
     to: n > 2 ? p.readString(r) : undefined,
     subject: n > 3 ? p.readString(r) : undefined,
     replyTo: n > 4 ? p.readString(r) : undefined,
-    correlationId: n > 5 ? readMessageId(r) : undefined,
+    correlationId: n > 5 ? readAny(r) : undefined,
     contentType: n > 6 ? p.readSymbol(r) : undefined,
     contentEncoding: n > 7 ? p.readSymbol(r) : undefined,
     absoluteExpiryTime: n > 8 ? p.readTimestamp(r) : undefined,
@@ -1244,7 +1244,7 @@ export function readDeclareBody(r: Reader): Declare {
   const n = head.count;
   const value: Declare = {
     type: 'declare',
-    globalId: n > 0 ? p.readValue(r) : undefined,
+    globalId: n > 0 ? readAny(r) : undefined,
   };
   p.leaveList(r, head);
   return value;
