@@ -148,6 +148,7 @@ class Port implements Listener {
   readonly #sockets = new Set<Socket>();
   /** Handshakes that are under way. */
   readonly #limits = new Set<Limit>();
+  #onEmpty: (() => void) | undefined;
   /** The limits of the connections from which an HTTP request is awaited. */
   readonly #requests = new WeakMap<Socket, Limit>();
 
@@ -213,9 +214,14 @@ class Port implements Listener {
         for (const socket of this.#sockets) socket.destroy();
       };
       const timer = graceMs > 0 ? setTimeout(dropAll, graceMs) : undefined;
-      this.#server.close(() => {
+      const finish = (): void => {
         clearTimeout(timer);
         resolve();
+      };
+      // Sockets are gone for the server a moment before their endpoints have heard of it.
+      this.#server.close(() => {
+        if (this.connections.size === 0) finish();
+        else this.#onEmpty = finish;
       });
       // Who has not said yet what it wants deserves no grace.
       for (const limit of this.#limits) limit.expireNow();
@@ -322,6 +328,8 @@ class Port implements Listener {
   }
 
   #injectTls(socket: Socket): void {
+    // Who hangs up in the middle of the handshake is gone; after it, the end of a direction is the endpoint's affair.
+    socket.allowHalfOpen = false;
     (this.#tls as TlsServer).emit('connection', socket);
   }
 
@@ -338,6 +346,7 @@ class Port implements Listener {
     server.on('secureConnection', (socket) => {
       // After the handshake errors come here; those of it went to tlsClientError.
       socket.on('error', () => {});
+      socket.allowHalfOpen = true;
       if (this.#http === undefined) this.#start(socket, this.#streamOf(socket));
       else this.#injectHttp(socket);
     });
@@ -450,7 +459,10 @@ class Port implements Listener {
       socket.destroy();
       return;
     }
-    const connection = this.#driver.drive(endpoint, stream, () => this.connections.delete(connection));
+    const connection = this.#driver.drive(endpoint, stream, () => {
+      this.connections.delete(connection);
+      if (this.connections.size === 0) this.#onEmpty?.();
+    });
     this.connections.add(connection);
   }
 
