@@ -5,7 +5,9 @@ import { Connection } from '@pointsman/engine';
 import type { ConnectionEnd } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
 import { TransportError, keepConnected } from '@pointsman/transport';
-import type { ConnectionControl, DialMode, DialOptions, KeptConnection, StreamInfo, TlsCredentials } from '@pointsman/transport';
+import type {
+  Backoff, ConnectionControl, ConnectorState, ConnectorStatus, DialMode, DialOptions, KeptConnection, StreamInfo, TlsCredentials,
+} from '@pointsman/transport';
 import type { ConnectorConfig } from '../config/model.js';
 import type { Logger } from '../log.js';
 import { commonOptions } from './endpoints.js';
@@ -39,6 +41,8 @@ export interface ConnectorContext {
   readonly lookup?: DialOptions['lookup'];
   /** Time that a peer has to come as far as its open. Default: 30,000. */
   readonly openTimeoutMs?: number | undefined;
+  /** Of the waits between attempts, where they differ from the default. */
+  readonly backoff?: Partial<Backoff> | undefined;
   readonly onChange: (connector: ConnectorRuntime) => void;
 }
 
@@ -65,6 +69,7 @@ export class ConnectorRuntime {
   #kept: KeptConnection | undefined;
   #reportedAttempt = 0;
   #mode: DialMode;
+  #status: ConnectorStatus = 'stopped';
 
   /** @throws ConnectorError where its connection string cannot be used */
   constructor(config: ConnectorConfig, context: ConnectorContext) {
@@ -84,28 +89,32 @@ export class ConnectorRuntime {
         return { host, port, mode: this.#mode, servername: host, verifyHostname, credentials, lookup };
       },
       makeEndpoint: (info, control) => this.#endpoint(info, control),
-      onState: (state) => {
-        this.waitMs = state.waitMs;
-        if (state.status === 'waiting') {
-          if (state.attempts > this.#reportedAttempt && state.lastError !== undefined) {
-            this.#reportedAttempt = state.attempts;
-            this.#failed(state.lastError);
-          } else if (this.step !== 'failed') {
-            this.#become('waiting');
-          }
-        } else if (state.status === 'connecting') {
-          this.#become('connecting');
-        } else if (state.status === 'opening') {
-          this.info = state.info;
-          this.#become('connected');
-        }
-      },
+      backoff: this.#context.backoff,
+      onState: (state) => this.#follow(state),
     });
   }
 
   async stop(graceMs: number): Promise<void> {
     this.connection?.close();
     await this.#kept?.stop(graceMs);
+  }
+
+  #follow(state: ConnectorState): void {
+    const { status, attempts, lastError, info } = state;
+    const isNews = status !== this.#status;
+    this.#status = status;
+    this.waitMs = state.waitMs;
+    if (status === 'waiting' && attempts > this.#reportedAttempt && lastError !== undefined) {
+      this.#reportedAttempt = attempts;
+      this.#failed(lastError);
+    } else if (status === 'waiting' && this.step !== 'failed') {
+      this.#become('waiting');
+    } else if (status === 'connecting' && isNews) {
+      this.#become('connecting');
+    } else if (status === 'opening' && isNews) {
+      this.info = info;
+      this.#become('connected');
+    }
   }
 
   #become(step: ConnectorStep): void {
@@ -142,7 +151,7 @@ export class ConnectorRuntime {
     const usual = DIAL_MODES[tls];
     if (this.#mode !== usual) {
       this.#mode = usual;
-      return ' TLS from the first byte did not do either. If the peer has no TLS at all, leave out the sslProfile.';
+      return error.kind === 'not-tls' ? ' TLS from the first byte did not do either: if the peer has no TLS at all, leave out the sslProfile.' : '';
     }
     const isOpenQuestion = tls === 'first' && port !== AMQPS_PORT && !isServiceBusHost(host);
     if (!isOpenQuestion || (error.kind !== 'not-tls' && error.kind !== 'closed-early')) return '';

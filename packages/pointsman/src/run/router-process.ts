@@ -4,7 +4,7 @@ import type { Clock, SaslServerOptions } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
 import type { AutoLink } from '@pointsman/router';
 import { TlsCredentialsError, listen, loadTlsCredentials } from '@pointsman/transport';
-import type { DialOptions, Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
+import type { Backoff, DialOptions, Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
 import type { ListenerConfig, RouterConfig, SslProfileConfig } from '../config/model.js';
 import type { Logger } from '../log.js';
 import { ConnectorRuntime } from './connector.js';
@@ -24,6 +24,8 @@ export interface RouterProcessOptions {
   readonly lookup?: DialOptions['lookup'];
   /** Time that the peer of a connector has to come as far as its open. Default: 30,000. */
   readonly openTimeoutMs?: number;
+  /** Waits between attempts of a connector to connect, where they differ from the default (1 s, doubled up to 30 s). */
+  readonly backoff?: Partial<Backoff>;
 }
 
 /** A port that is open. */
@@ -61,7 +63,7 @@ export class RouterProcess {
    *
    * @throws TlsCredentialsError, ConnectorError where the configuration names something that cannot be used
    */
-  constructor(config: RouterConfig, { log, observer = {}, lookup, openTimeoutMs }: RouterProcessOptions) {
+  constructor(config: RouterConfig, { log, observer = {}, lookup, openTimeoutMs, backoff }: RouterProcessOptions) {
     this.#config = config;
     this.#log = log;
     for (const profile of config.sslProfiles) {
@@ -87,6 +89,7 @@ export class RouterProcess {
       credentials: connector.sslProfile === undefined ? undefined : this.#credentials.get(connector.sslProfile),
       lookup,
       openTimeoutMs,
+      backoff,
       onChange: (changed) => observer.onConnector?.(changed),
     }));
   }
