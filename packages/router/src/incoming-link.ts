@@ -59,6 +59,8 @@ export class IncomingLink implements ReceiverHandler {
     const count = this.#withheld;
     this.#withheld = 0;
     this.#draining = false;
+    // A drain that was not answered yet is off: the new credit is there to be used.
+    this.link.draining = false;
     if (count > 0) this.link.addCredit(count);
   }
 
