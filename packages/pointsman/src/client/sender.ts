@@ -38,10 +38,8 @@ export class Sender implements SenderHandler {
   readonly link: SenderLink;
   /** @internal Resolves once the peer has accepted the link. */
   readonly attached: Promise<Sender>;
-  readonly #client: Client;
   readonly #options: SenderOptions;
   readonly #attached = deferred<Sender>();
-  readonly #detached = deferred<void>();
   readonly #settled: boolean;
   /** What waits for credit, from {@link #head} on. */
   #queue: Entry[] = [];
@@ -57,7 +55,6 @@ export class Sender implements SenderHandler {
 
   /** @internal */
   constructor(client: Client, session: Session, name: string, address: string | undefined, options: SenderOptions) {
-    this.#client = client;
     this.#options = options;
     this.#settled = options.settled === true;
     const { timeoutMs } = client;
@@ -135,16 +132,14 @@ export class Sender implements SenderHandler {
     });
   }
 
-  /** Detaches. What waits or is unsettled is rejected. Resolves with the peer's answer. Idempotent. */
-  async close(): Promise<void> {
+  /** Detaches. What waits or is unsettled is rejected. Resolves once the detach is on its way. Idempotent. */
+  close(): Promise<void> {
     if (this.#ended === undefined) {
       // The engine forgets deliveries with their link: they are told before.
       this.#end(new ClientError('link', 'pointsman:closed', 'the sender was closed'), false);
       this.link.detach();
-      if (this.link.remoteDetached) this.#detached.resolve();
     }
-    const { timeoutMs } = this.#client;
-    await within(this.#detached.promise, timeoutMs, () => new ClientError('link', 'pointsman:timed-out', `no answer to the detach within ${timeoutMs} ms`));
+    return Promise.resolve();
   }
 
   // ---- SenderHandler ----
@@ -177,12 +172,10 @@ export class Sender implements SenderHandler {
   onDetach(_link: unknown, error: AmqpErrorFields | undefined): void {
     const otherwise = this.#refused ? 'the peer refused the link without a reason' : 'the peer detached the link without a reason';
     this.#end(clientErrorOf('link', error, 'pointsman:lost', otherwise), true);
-    this.#detached.resolve();
   }
 
   onLost(_link: unknown, error: AmqpErrorFields | undefined): void {
     this.#end(clientErrorOf('connection', error, 'pointsman:lost', 'the connection was lost'), true);
-    this.#detached.resolve();
   }
 
   #pump(): void {

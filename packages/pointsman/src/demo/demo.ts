@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConnectionStringError, parseConnectionString } from '@pointsman/azure';
+import type { ConnectionString } from '@pointsman/azure';
 import { DEVELOPMENT_POLICY } from '@pointsman/namespace';
 import type { CommandIo } from '../command.js';
 import { formatProblems } from '../config/problems.js';
@@ -64,7 +65,7 @@ configuration that cannot be used, 3 where one of the five steps failed, 130 for
 const REPOSITORY_CONFIG = fileURLToPath(new URL('../../../../../demo/qdrouterd.conf', import.meta.url));
 
 /** Time for the five steps, on this machine and over the internet, in ms. */
-const STEPS_MS = 10_000;
+const STEPS_MS = 5_000;
 const STEPS_REAL_MS = 60_000;
 /** Time without anything new after which what is open counts as lost, in ms. */
 const PATIENCE_MS = 10_000;
@@ -117,6 +118,7 @@ class Demo {
 
   async run(): Promise<number> {
     const file = this.#arguments.config ?? REPOSITORY_CONFIG;
+    const real = this.#arguments.connectionString === undefined ? undefined : parseConnectionString(this.#arguments.connectionString.reveal());
     if (this.#arguments.config === undefined && !existsSync(file)) {
       throw new PlanError('demo/qdrouterd.conf is not beside this program: run it from a checkout of the repository, or name a file with --config');
     }
@@ -131,7 +133,7 @@ class Demo {
     }
     const plan = planOf(read.config);
     this.#forgetSignals = onStopSignal(this.#io, () => this.#interrupt());
-    const config = await this.#place(read.config, plan);
+    const config = await this.#place(read.config, plan, real);
     if (!(await this.#walk(config, plan))) return this.#interrupts > 0 ? DEMO_STATUS.interrupted : DEMO_STATUS.step;
     return this.#trade(plan);
   }
@@ -161,23 +163,22 @@ class Demo {
   }
 
   /** The configuration, with its place beside a namespace; the embedded one is started. */
-  async #place(config: RouterConfig, plan: Plan): Promise<RouterConfig> {
+  async #place(config: RouterConfig, plan: Plan, real: ConnectionString | undefined): Promise<RouterConfig> {
     const { strong, faint, accent } = this.#view.styles;
     const { connectionString, config: given } = this.#arguments;
     this.#view.line();
     this.#view.line(strong('  Pointsman: orders from AMQP clients, through a queue of Azure Service Bus, and back'));
     this.#view.line();
-    if (connectionString === undefined) {
+    if (real === undefined || connectionString === undefined) {
       this.#server = await startNamespaceServer(namespaceFor(config, plan));
       this.#view.line(`    namespace   ${accent(`${this.#server.hostname}:${this.#server.ports.amqps}`)}  ${faint('embedded: behaves as Service Bus does, in memory')}`);
-      this.#view.line(`    router      ${accent(nameOfFile(given ?? REPOSITORY_CONFIG))}  ${faint('as it lies there, on free ports')}`);
+      this.#view.line(`    router      ${accent(nameOfFile(given ?? REPOSITORY_CONFIG))}  ${faint('with the ports, certificate and key of this run')}`);
       this.#view.line();
       return besideNamespace(config, plan, this.#server);
     }
-    const real = parseConnectionString(connectionString.reveal());
     const queue = real.entityPath ?? this.#arguments.queue;
     this.#view.line(`    namespace   ${accent(`${real.host}:${real.port}`)}`);
-    this.#view.line(`                ${faint(`must have a queue '${shown(queue)}', empty and used by nobody else, and the policy '${shown(real.keyName ?? '')}' the rights Send and Listen`)}`);
+    this.#view.paragraph(`must have a queue '${queue}', empty and used by nobody else; the policy '${real.keyName ?? ''}' must have the rights Send and Listen`, faint, ' '.repeat(16));
     this.#view.line(`    router      ${accent(nameOfFile(REPOSITORY_CONFIG))}  ${faint('with this namespace in place of its own')}`);
     this.#view.line();
     return besideRealNamespace(config, plan, connectionString, queue);
@@ -211,6 +212,7 @@ class Demo {
     const traffic = new Traffic({
       host: listener.host, port: listener.port, address: plan.address, messages, rate,
       patienceMs: connectionString === undefined ? PATIENCE_MS : PATIENCE_REAL_MS,
+      onFirst: (journey) => this.#view.journey(journey, plan.queue),
     });
     this.#traffic = traffic;
     await traffic.start();

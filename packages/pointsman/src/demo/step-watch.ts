@@ -14,11 +14,14 @@ export const STEPS: readonly StepName[] = ['connection', 'tls', 'idle', 'authent
 export interface StepReport {
   readonly step: StepName;
   readonly isGood: boolean;
-  /** What was seen, or what is wrong and what to change. */
+  /** What was seen, line by line; or what is wrong and what to change, a paragraph each. */
   readonly lines: readonly string[];
   /** Time that the step took, where it came to an end. */
   readonly ms: number | undefined;
 }
+
+/** Autolinks whose failures are told in full. */
+const FAILURES_SHOWN = 3;
 
 /** How often what tells nobody of its changes is looked at, in ms. */
 const LOOK_MS = 10;
@@ -111,14 +114,11 @@ export class StepWatch implements RouterProcessObserver {
     if (info === undefined) return;
     const { began = 0, reached = this.#at.secured ?? 0, secured = 0 } = this.#at;
     this.#good('connection', reached - began, `${target}, from ${info.localAddress}:${info.localPort}`);
-    if (!info.encrypted) {
-      // The demo goes on: what the service thinks of it is worth seeing.
-      this.#good('tls', undefined, 'none: everything goes in clear');
-      return;
-    }
+    // Without TLS the service has the last word: an emulator opens all the same.
+    if (!info.encrypted) return;
     const { subject, issuer } = info.peerCertificate ?? { subject: {}, issuer: {} };
     this.#good('tls', secured - reached, `${info.tlsProtocol ?? 'TLS'}, ${info.tlsCipher ?? 'unknown cipher'}`,
-      `certificate of ${nameOf(subject)}, issued by ${nameOf(issuer)}${info.peerCertificate?.verified === true ? ', which is trusted' : ''}`);
+      `certificate of ${nameOf(subject)}`, `${info.peerCertificate?.verified === true ? 'trusted: ' : ''}issued by ${nameOf(issuer)}`);
   }
 
   /** Looks whether all autolinks are decided. */
@@ -129,25 +129,27 @@ export class StepWatch implements RouterProcessObserver {
     const { authenticated = 0, secured = 0, opened = 0, firstLink = 0 } = this.#at;
     const connection = this.#connector?.connection;
     if (connection === undefined) return;
+    this.#good('tls', undefined, 'none: the service does without, and everything goes in clear');
     // The service has answered behind our open, so it has taken what the open said.
     const ours = connection.advertisedIdleTimeOut;
     const theirs = connection.remoteOpen?.idleTimeOut;
-    this.#good('idle', opened - authenticated, `we advertise ${secondsOf(ours)}, the service ${secondsOf(theirs)}; heartbeats keep the connection up`);
+    this.#good('idle', opened - authenticated, `we advertise ${secondsOf(ours)}, the service ${secondsOf(theirs)}`);
     const failures = [...this.#failures.values()];
     if (active.length === 0 && failures.every(({ unauthorized }) => unauthorized)) {
-      this.#failed('authentication', failures.map(({ text }) => text));
+      this.#failed('authentication', textsOf(failures, 1));
       return;
     }
     const { saslMechanism, user } = connection;
     this.#good('authentication', authenticated - secured + (firstLink > 0 ? firstLink - opened : 0),
-      `SASL ${saslMechanism ?? 'none'}${user === undefined ? '' : ` as policy ${user}`}; its key was accepted at the first attach`);
+      `SASL ${saslMechanism ?? 'none'}${user === undefined ? '' : `, policy ${user}`}`, 'its key was accepted at the first attach');
     if (failures.length > 0) {
-      this.#failed('autolinks', failures.map(({ text }) => text));
+      this.#failed('autolinks', textsOf(failures, FAILURES_SHOWN));
       return;
     }
     // A link that nothing can be sent on yet is not there yet.
     if (active.some(({ link }) => link instanceof OutgoingLink && link.link.credit === 0)) return;
-    this.#good('autolinks', performance.now() - opened, ...active.map(describeLink));
+    const columns = Math.max(...active.map(({ settings }) => settings.address.length));
+    this.#good('autolinks', performance.now() - opened, ...active.map((link) => describeLink(link, columns)));
     this.#end(true);
   }
 
@@ -164,7 +166,9 @@ export class StepWatch implements RouterProcessObserver {
   #timeUp(timeoutMs: number): void {
     const step = STEPS.find((name) => !this.#reported.has(name)) ?? 'autolinks';
     const undecided = [...this.#autoLinks.values()].filter(({ status }) => status !== 'active').map(({ externalAddress }) => `'${externalAddress}'`);
-    const about = this.#at.opened !== undefined && undecided.length > 0 ? ` Without an answer: ${undecided.join(', ')}.` : '';
+    const about = step === 'tls'
+      ? ` The service opens no connection without TLS: give connector '${this.#connectorName}' an sslProfile, and port: 5671.`
+      : this.#at.opened !== undefined && undecided.length > 0 ? ` Without an answer: ${undecided.join(', ')}.` : '';
     this.#failed(step, [`Nothing came of it within ${timeoutMs / 1000} s.${about}`]);
   }
 
@@ -190,10 +194,16 @@ export class StepWatch implements RouterProcessObserver {
   }
 }
 
-function describeLink(autoLink: AutoLink): string {
+function textsOf(failures: readonly { readonly text: string }[], max: number): string[] {
+  const texts = failures.slice(0, max).map(({ text }) => text);
+  return failures.length > max ? [...texts, `${failures.length - max} more autolinks failed likewise.`] : texts;
+}
+
+/** `orders ──▶ orders, active, link credit 1000` */
+function describeLink(autoLink: AutoLink, columns: number): string {
   const { direction, externalAddress, link, settings } = autoLink;
-  const credit = link instanceof OutgoingLink ? `active, link credit ${link.link.credit}` : 'active';
-  return `${settings.address} ${direction === 'out' ? '──▶' : '◀──'} ${externalAddress}: ${credit}`;
+  const credit = link instanceof OutgoingLink ? `, link credit ${link.link.credit}` : '';
+  return `${settings.address.padEnd(columns)} ${direction === 'out' ? '──▶' : '◀──'} ${externalAddress}, active${credit}`;
 }
 
 function nameOf(name: Readonly<Record<string, string>>): string {

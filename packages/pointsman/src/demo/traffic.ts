@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
-import { Writer, encodeMessage } from '@pointsman/wire';
+import { Writer, encodeMessage, plainOf } from '@pointsman/wire';
+import type { Message } from '@pointsman/wire';
 import { connect } from '../client/client.js';
 import type { Client } from '../client/client.js';
 import { ClientError } from '../client/client-error.js';
@@ -20,6 +21,16 @@ export interface TrafficOptions {
   readonly rate: number | undefined;
   /** ms without anything new after which what is open counts as lost. */
   readonly patienceMs: number;
+  /** The first order came back. */
+  readonly onFirst?: ((journey: Journey) => void) | undefined;
+}
+
+/** One order's way, as its receiver saw it. */
+export interface Journey {
+  readonly body: string;
+  readonly ms: number;
+  /** Number that the queue gave it; undefined where it came by another way. */
+  readonly sequenceNumber: string | undefined;
 }
 
 /** How the traffic came to its end. */
@@ -176,7 +187,10 @@ export class Traffic {
     }
     this.#lastNews = now;
     const latency = this.ledger.received(number, (header?.deliveryCount ?? 0) > 0, now);
-    if (latency !== undefined) this.latencies.add(latency);
+    if (latency !== undefined) {
+      if (number === 1) this.#options.onFirst?.(journeyOf(delivery.message, latency));
+      this.latencies.add(latency);
+    }
     this.#fill();
     this.#check();
     return undefined;
@@ -219,4 +233,13 @@ function orderOf(messageId: unknown, subject: string | undefined): [run: string 
   if (subject !== SUBJECT || typeof messageId !== 'string') return [undefined, 0];
   const at = messageId.indexOf('/');
   return at < 0 ? [undefined, 0] : [messageId.slice(0, at), Number(messageId.slice(at + 1))];
+}
+
+function journeyOf({ body, messageAnnotations }: Message, ms: number): Journey {
+  const sequenceNumber = plainOf(messageAnnotations?.get('x-opt-sequence-number'));
+  return {
+    body: body?.kind === 'data' ? body.sections.map((section) => Buffer.from(section).toString('utf8')).join('') : '',
+    ms,
+    sequenceNumber: sequenceNumber === undefined ? undefined : String(sequenceNumber),
+  };
 }

@@ -4,7 +4,7 @@ import { isTerminal, shown, stylesFor, widthOf, wrapped } from '../namespace-ser
 import type { Styles } from '../namespace-server/terminal.js';
 import { STEPS } from './step-watch.js';
 import type { StepName, StepReport } from './step-watch.js';
-import type { Traffic, TrafficEnd } from './traffic.js';
+import type { Journey, Traffic, TrafficEnd } from './traffic.js';
 
 const TITLES: Readonly<Record<StepName, string>> = {
   connection: 'Connection', tls: 'TLS', idle: 'Idle time-out', authentication: 'Authentication', autolinks: 'Autolinks',
@@ -60,12 +60,27 @@ export class View {
     const title = `${STEPS.indexOf(step) + 1} ${TITLES[step].padEnd(TITLE_COLUMNS - 2)}`;
     const time = ms === undefined ? '' : durationOf(ms).padStart(TIME_COLUMNS);
     const room = this.#width - INDENT.length - TIME_COLUMNS - 1;
-    const broken = lines.flatMap((line) => wrapped(shown(line), room));
-    const [first = '', ...rest] = broken;
+    const [head = '', ...more] = lines;
+    // The time stands at the end of the first line alone.
+    const [first = '', ...overflow] = wrapped(shown(head), room);
+    const rest = [...overflow, ...more.flatMap((line) => [...(isGood ? [] : ['']), ...wrapped(shown(line), this.#width - INDENT.length)])];
     this.line(`  ${mark} ${strong(title)}${first.padEnd(room)} ${faint(time)}`.trimEnd());
-    for (const line of rest) this.line(`${INDENT}${isGood ? faint(line) : line}`);
+    for (const line of rest) this.line(line === '' ? '' : `${INDENT}${isGood ? faint(line) : line}`);
+    if (!isGood) {
+      this.line();
+      this.line(`  The demo ends here: step ${STEPS.indexOf(step) + 1} of ${STEPS.length} failed.`);
+    }
     const next = STEPS[STEPS.indexOf(step) + 1];
     if (isGood && next !== undefined) this.pending(next, '...');
+  }
+
+  /** What the first order went through. */
+  journey({ body, ms, sequenceNumber }: Journey, queue: string): void {
+    const { strong, faint } = this.styles;
+    this.line(`  The first one  ${strong(shown(body))}`);
+    const way = sequenceNumber === undefined ? 'came back' : `came back as message ${shown(sequenceNumber)} of the queue '${shown(queue)}'`;
+    this.line(`                 ${faint(`${way}, after ${durationOf(ms)}`)}`);
+    this.line();
   }
 
   /** Shows rates until {@link endRates}. */
@@ -79,13 +94,13 @@ export class View {
       const { at, received: before } = marks[0]!;
       const rate = now > at ? ((received - before) * 1000) / (now - at) : 0;
       const median = traffic.latencies.quantile(0.5);
-      const parts = [
-        `sent ${numberOf(sent)}`, `accepted ${numberOf(accepted)}`, `received ${numberOf(received)}`, `${numberOf(rate)}/s`,
-        ...(median === undefined ? [] : [`round trip ${durationOf(median)}`]),
-        ...(resent === 0 ? [] : [`resent ${numberOf(resent)}`]),
+      const parts: [label: string, value: string][] = [
+        ['sent', numberOf(sent)], ['accepted', numberOf(accepted)], ['received', numberOf(received)], ['rate', `${numberOf(rate)}/s`],
+        ...(median === undefined ? [] : [['round trip', durationOf(median)] as [string, string]]),
+        ...(resent === 0 ? [] : [['resent', numberOf(resent)] as [string, string]]),
       ];
-      if (this.#isLive) this.#live(`  ${parts.join('   ')}`);
-      else this.line(`  ${parts.join('   ')}`);
+      if (this.#isLive) this.#live(`  ${parts.map(([label, value]) => `${label} ${value}`).join('  ')}`);
+      else this.line(`  ${parts.map(([label, value]) => `${label} ${value}`).join('  ')}`);
     };
     this.#timer = setInterval(show, this.#isLive ? LIVE_MS : LINES_MS);
   }
@@ -105,7 +120,6 @@ export class View {
       this.line(`  ${label.padEnd(10)}${style(numberOf(count).padStart(13))}   ${faint(note)}`.trimEnd());
     };
     const nought = (count: number) => (count === 0 ? good : bad);
-    this.line();
     row('sent', sent, 'orders that the shop sent to the router', strong);
     row('accepted', accepted, 'the queue has taken, said the router', strong);
     row('received', received, 'came back to the warehouse', strong);
@@ -147,7 +161,9 @@ export class View {
   #live(text: string): void {
     if (!this.#isLive) return;
     const { columns } = this.#out as { columns?: number };
-    this.#out.write(`${CLEAR_LINE}${text.slice(0, (columns ?? 80) - 1)}`);
+    // Numbers stand out; styled after the cut, so that none is cut in two.
+    const cut = text.slice(0, (columns ?? 80) - 1);
+    this.#out.write(`${CLEAR_LINE}${cut.replaceAll(/\d[\d,.]*/gu, (digits) => this.styles.accent(digits))}`);
     this.#hasLiveLine = true;
   }
 

@@ -37,8 +37,9 @@ export function widthOf(stream: OutputStream): number {
   return Math.max(40, Math.min(columns ?? 100, 110));
 }
 
-/** Breaks a text at blanks. Words longer than a line stay whole: they are paths and names to be copied. */
+/** Breaks a text at blanks where it is too long. Words longer than a line stay whole: they are paths and names to be copied. */
 export function wrapped(text: string, width: number): string[] {
+  if (text.length <= width) return [text];
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(/\s+/u)) {
