@@ -248,6 +248,12 @@ function autolinkCause(failure: AutolinkFailure, entity: string): string {
   switch (conditionClass) {
     case 'unauthorized': {
       const right = failure.direction === 'out' ? 'Send' : 'Listen';
+      if (failure.policy === undefined && failure.byConnectionString !== true) {
+        return (
+          `Service Bus refused ${entity}: connector '${shown(failure.connector)}' does not authenticate. Give it saslMechanisms: PLAIN, ` +
+          `the name of a policy with the right '${right}' on ${entity} as saslUsername, and its key as saslPassword.`
+        );
+      }
       const policy = failure.policy === undefined ? 'the policy' : `policy '${shown(failure.policy)}'`;
       return (
         `Service Bus refused ${entity}: the key of ${policy} is wrong, or the policy lacks the right '${right}' on ${entity} ` +

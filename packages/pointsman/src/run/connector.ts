@@ -76,7 +76,7 @@ export class ConnectorRuntime {
     this.config = config;
     this.name = config.name;
     this.#context = context;
-    this.#to = destinationOf(config, `${context.file}:${config.line}: connector ${config.name}`);
+    this.#to = destinationOf(config, context);
     this.target = `${this.#to.host}:${this.#to.port}`;
     this.#mode = DIAL_MODES[this.#to.tls];
   }
@@ -274,7 +274,8 @@ const AMQPS_PORT = 5671;
 
 const DIAL_MODES: Readonly<Record<TlsMode, DialMode>> = { first: 'tls', 'in-band': 'tls-in-band', none: 'tcp' };
 
-function destinationOf(config: ConnectorConfig, where: string): Destination {
+function destinationOf(config: ConnectorConfig, { file, credentials }: ConnectorContext): Destination {
+  const where = `${file}:${config.line}: connector ${config.name}`;
   if (config.connectionString !== undefined) {
     try {
       const implied = impliedConnector(parseConnectionString(config.connectionString.reveal()));
@@ -292,7 +293,8 @@ function destinationOf(config: ConnectorConfig, where: string): Destination {
     }
   }
   const { saslUsername, saslPassword, saslMechanisms } = config;
-  const byDefault = saslUsername !== undefined && saslPassword !== undefined ? ['PLAIN'] : config.sslProfile === undefined ? ['ANONYMOUS'] : ['EXTERNAL', 'ANONYMOUS'];
+  // EXTERNAL goes by our certificate: without one it is a promise that nobody keeps.
+  const byDefault = saslUsername !== undefined && saslPassword !== undefined ? ['PLAIN'] : credentials?.hasCertificate === true ? ['EXTERNAL', 'ANONYMOUS'] : ['ANONYMOUS'];
   return {
     host: config.host ?? 'localhost', port: config.port ?? 5672, tls: config.tls ?? 'none', verifyHostname: config.verifyHostname,
     username: saslUsername, password: saslPassword, mechanisms: saslMechanisms ?? byDefault,
