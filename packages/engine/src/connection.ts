@@ -676,6 +676,13 @@ export class Connection implements ProtocolEndpoint {
     this.#waiting.push(link);
   }
 
+  /** @internal forgets links that wait for room: one, or all of a session. */
+  stopWaiting(session: Session, link?: SenderLink): void {
+    if (this.#waiting.length === 0) return;
+    this.#waiting = this.#waiting.filter((other) => (link === undefined ? other.session !== session : other !== link));
+    if (link !== undefined) link.waiting = false;
+  }
+
   /** @internal there may be room again: for output, or in a session's window. */
   roomChanged(): void {
     const waiting = this.#waiting;
@@ -683,7 +690,8 @@ export class Connection implements ProtocolEndpoint {
     this.#waiting = [];
     for (const link of waiting) {
       link.waiting = false;
-      if (link.state === 'attached' && (link.credit > 0 || link.current !== undefined)) link.handler.onSendable(link);
+      if (link.aborting) link.abort();
+      if (link.state === 'attached' && !link.aborting && (link.credit > 0 || link.current !== undefined)) link.handler.onSendable(link);
     }
   }
 

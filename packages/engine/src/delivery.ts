@@ -104,24 +104,23 @@ export class DeliveryRing<T extends { readonly id: number }> {
     }
   }
 
-  /** First id of a range that can still be in the ring, given that `next` was not given out yet. */
-  clampFirst(first: number, next: number): number {
-    const behind = (next - first) | 0;
-    return behind > this.#slots.length ? (next - this.#slots.length) >>> 0 : first;
+  /** Ids that can be looked up one by one for less than a walk over all there are. */
+  get span(): number {
+    return this.#slots.length;
   }
 
-  /** Those of a range that stayed behind; called beside the walk over the ring. */
-  lateBetween(first: number, last: number): T[] {
-    if (this.#late === undefined || this.#late.size === 0) return [];
-    const span = (last - first) >>> 0;
-    return [...this.#late.values()].filter((delivery) => ((delivery.id - first) >>> 0) <= span);
-  }
-
-  /** All of them, oldest first as far as the ring goes. */
-  all(): T[] {
-    const list: T[] = this.#late === undefined ? [] : [...this.#late.values()];
-    for (const delivery of this.#slots) if (delivery !== undefined) list.push(delivery);
+  /** Those that `is` picks, oldest first. */
+  where(is: (delivery: T) => boolean): T[] {
+    const list: T[] = [];
+    if (this.size === 0) return list;
+    if (this.#late !== undefined) for (const delivery of this.#late.values()) if (is(delivery)) list.push(delivery);
+    for (const delivery of this.#slots) if (delivery !== undefined && is(delivery)) list.push(delivery);
     return list.sort((a, b) => (a.id - b.id) | 0);
+  }
+
+  /** All of them, oldest first. */
+  all(): T[] {
+    return this.where(() => true);
   }
 
   clear(): void {
@@ -132,7 +131,9 @@ export class DeliveryRing<T extends { readonly id: number }> {
   }
 
   #makeRoom(id: number): void {
-    while (this.#slots.length < RING_MAX && this.#slots[id & this.#mask] !== undefined) {
+    // Growing is for many deliveries under way; a few that are slow step aside instead.
+    const inRing = this.size - (this.#late?.size ?? 0);
+    while (inRing * 4 >= this.#slots.length && this.#slots.length < RING_MAX && this.#slots[id & this.#mask] !== undefined) {
       const old = this.#slots;
       const slots = new Array<T | undefined>(old.length * 2).fill(undefined);
       this.#mask = slots.length - 1;

@@ -122,7 +122,8 @@ function intoList(b: Uint8Array, p: number, end: number): void {
   } else {
     throw bad('the list of a performative');
   }
-  if (listEnd > end || at > listEnd) throw bad('the list of a performative');
+  // A field takes one byte at least: the fields that are counted have to be there.
+  if (listEnd > end || listCount > listEnd - at) throw bad('the list of a performative');
 }
 
 function stateAt(b: Uint8Array, p: number, end: number): DeliveryState | undefined {

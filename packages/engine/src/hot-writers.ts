@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Writer, writeDeliveryState } from '@pointsman/wire';
 import type { DeliveryState } from '@pointsman/wire';
-import { ACCEPTED, RELEASED } from './delivery.js';
+import { ACCEPTED, MODIFIED_FAILED, RELEASED } from './delivery.js';
+import { FRAME_REST, fitState } from './fit.js';
 import type { Output } from './output.js';
 
-/** Room for a transfer without its payload: 8 of frame header, and all fields at their widest but for a large state. */
+/** Room for a transfer without its payload: 8 of frame header, all fields at their widest, and a state of {@link TRANSFER_STATE_MAX}. */
 export const TRANSFER_HEAD_MAX = 512;
+/** Bytes of the largest state that a transfer takes along; {@link TRANSFER_HEAD_MAX} leaves room for it, and so does any peer. */
+export const TRANSFER_STATE_MAX = 400;
 
 function putUint(b: Uint8Array, p: number, value: number): number {
   if (value < 0x100) {
@@ -125,12 +128,19 @@ function widenHead(b: Uint8Array, start: number, end: number, count: number): nu
   return end - start + 6;
 }
 
-/** Writes a disposition frame. */
+/**
+ * Writes a disposition frame.
+ *
+ * @param frameSizeMax - of the peer: a state that does not fit is shortened
+ */
 export function writeDispositionFrame(
   out: Output, channel: number, receiver: boolean, first: number, last: number, settled: boolean, state: DeliveryState | undefined,
+  frameSizeMax: number,
 ): void {
   if (state !== undefined && state !== ACCEPTED && state !== RELEASED) {
-    writeWideDisposition(out, channel, receiver, first, last, settled, state);
+    // What cannot be said at all is said as "something went wrong", never as nothing: that could pass for success.
+    const fitting = fitState(state, frameSizeMax - FRAME_REST) ?? MODIFIED_FAILED;
+    writeWideDisposition(out, channel, receiver, first, last, settled, fitting);
     return;
   }
   out.room(48);

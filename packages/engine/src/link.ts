@@ -26,9 +26,12 @@ export interface AttachParameters {
 export interface LinkHandler {
   /** The peer answered an attach of ours. A refusal is an answer with null termini: the detach follows. */
   onAttached?(link: Link, attach: Attach): void;
-  /** The peer detached. We have not answered yet: {@link Link.detach} does. */
+  /**
+   * The peer detached. We have not answered yet: {@link Link.detach} does. Or the peer broke the rules of the link: then our
+   * detach is out already.
+   */
   onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void;
-  /** The session ended or the connection is gone; nothing can be sent on the link any more. */
+  /** The session ended or the connection is gone; nothing can be sent on the link any more. Also told to who accepts too late. */
   onLost(link: Link, error: AmqpErrorFields | undefined): void;
 }
 
@@ -77,6 +80,8 @@ export abstract class Link {
   /** Our detach is out; what still arrives is for nobody. */
   localDetached = false;
   remoteDetached = false;
+  /** @internal the next link of this name and direction on the session, attached while this one waits for its detach. */
+  namesake: Link | undefined = undefined;
 
   constructor(session: Session, name: string, handle: number) {
     this.session = session;
@@ -136,6 +141,8 @@ export class ReceiverLink extends Link {
   credit = 0;
   /** Of these, how many the sender knows of. */
   announced = 0;
+  /** @internal messages that may begin without breach: more than the credit where some was taken back. */
+  allowed = 0;
   /** Delivery whose frames are arriving. */
   current: IncomingDelivery | undefined = undefined;
   /** We want the sender to use its credit up. */
@@ -151,6 +158,7 @@ export class ReceiverLink extends Link {
 
   /** Takes the attach of the peer: from here on the link is attached. */
   accept(handler: ReceiverHandler, parameters: AttachParameters = {}): void {
+    if (this.localDetached) return handler.onLost(this, undefined);
     this.handler = handler;
     const remote = this.remoteAttach!;
     this.session.answerAttach(this, { source: remote.source, target: remote.target, ...parameters });
@@ -221,6 +229,8 @@ export class SenderLink extends Link {
   remoteMaxMessageSize = 0n;
   /** @internal in the connection's list of links that wait for room. */
   waiting = false;
+  /** @internal {@link current} is withdrawn, and the frame that says so waits for the peer's window. */
+  aborting = false;
   /** @internal next value of the tags that we make ourselves: eight bytes, the upper four of them zero. */
   tagCounter = 0;
 
@@ -230,6 +240,7 @@ export class SenderLink extends Link {
 
   /** Takes the attach of the peer: from here on the link is attached. */
   accept(handler: SenderHandler, parameters: AttachParameters = {}): void {
+    if (this.localDetached) return handler.onLost(this, undefined);
     this.handler = handler;
     const remote = this.remoteAttach!;
     this.session.answerAttach(this, { source: remote.source, target: remote.target, ...parameters });
@@ -237,7 +248,7 @@ export class SenderLink extends Link {
 
   /** A new message may begin now. Where it is false for want of room, onSendable follows. */
   get sendable(): boolean {
-    return this.credit > 0 && this.current === undefined && this.session.hasRoom(this) && this.state === 'attached';
+    return this.credit > 0 && this.current === undefined && this.state === 'attached' && this.session.hasRoom(this);
   }
 
   /**
@@ -270,20 +281,26 @@ export class SenderLink extends Link {
    */
   resume(bytes: Uint8Array, start: number, end: number, last: boolean): number {
     const delivery = this.current;
-    if (delivery === undefined) return 0;
+    this.sentBytes = 0;
+    if (delivery === undefined || this.aborting || this.state !== 'attached') return 0;
     this.session.continueDelivery(this, delivery, bytes, start, end, last);
     return this.sentBytes;
   }
 
   /** There is room for a further frame of {@link current}. */
   get resumable(): boolean {
-    return this.session.hasRoom(this) && this.state === 'attached';
+    return this.state === 'attached' && !this.aborting && this.session.hasRoom(this);
   }
 
-  /** Withdraws the delivery whose frames are going out. @see OASIS AMQP 1.0, 2.7.5 aborted */
+  /**
+   * Withdraws the delivery whose frames are going out. Where the peer's window is closed, {@link current} stays until the abort
+   * is out; onSendable follows.
+   *
+   * @see OASIS AMQP 1.0, 2.7.5 aborted
+   */
   abort(): void {
     const delivery = this.current;
-    if (delivery !== undefined) this.session.abortDelivery(this, delivery);
+    if (delivery !== undefined && this.state === 'attached') this.session.abortDelivery(this, delivery);
   }
 
   /** Uses up what credit is left, after a drain. */

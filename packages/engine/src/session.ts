@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { RemoteProtocolError, decodeError, serial, serialDistance } from '@pointsman/wire';
+import { LocalProtocolError, MIN_MAX_FRAME_SIZE, RemoteProtocolError, decodeError, serial, serialDistance } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, Begin, BeginFields, DeliveryState, SerialNumber } from '@pointsman/wire';
 import { writeDispositionFrame, writeFlowFrame, writeTransferHead, TRANSFER_HEAD_MAX } from './hot-writers.js';
 import type { Connection } from './connection.js';
@@ -66,12 +66,17 @@ export class Session {
   #windowBytes = 0;
   #windowHolds = 0;
   nextOutgoingId: SerialNumber = serial(0);
+  #initialOutgoingId: SerialNumber = serial(0);
+  /** Transfer frames that may come without breach. More than the window where that was made smaller: some are on the way. */
+  #windowAllowed = 0;
   remoteIncomingWindow = 0;
   #handleMax = HANDLE_MAX;
 
   readonly #links: (Link | undefined)[] = [];
   readonly #byRemoteHandle: (Link | undefined)[] = [];
   readonly #byName = new Map<string, Link>();
+  /** No handle below is free. */
+  #lowestFree = 0;
 
   /** Next delivery-id of ours, and of the peer (-1 before its first). */
   #nextDeliveryId = 0;
@@ -104,13 +109,14 @@ export class Session {
 
   /** Sends our begin: starts a session, or answers that of the peer. */
   begin(options: SessionOptions = {}): void {
-    if (this.localBegun) return;
+    if (this.localBegun || this.state === 'ended') return;
     this.localBegun = true;
     this.#windowIsFixed = options.incomingWindow !== undefined;
     this.#incomingWindowMax = this.incomingWindow = options.incomingWindow ?? windowFor(this.connection.maxFrameSize);
     const remote = this.remoteBegin;
     this.#handleMax = options.handleMax ?? HANDLE_MAX;
-    this.nextOutgoingId = serial(options.nextOutgoingId ?? 0);
+    this.nextOutgoingId = this.#initialOutgoingId = serial(options.nextOutgoingId ?? 0);
+    this.#windowAllowed = this.incomingWindow;
     if (remote !== undefined) this.state = 'mapped';
     this.connection.sendBegin(this, {
       remoteChannel: this.remoteChannel < 0 ? undefined : this.remoteChannel,
@@ -124,13 +130,13 @@ export class Session {
 
   /** Ends the session, or answers the end of the peer. Its links are gone. Idempotent. */
   end(error?: AmqpErrorFields): void {
-    if (this.#localEnded) return;
+    if (this.#localEnded || this.state === 'ended') return;
+    // A begin of the peer that was not answered: it has to be, before the session can end. 2.5.5
+    this.begin();
     this.flush();
     this.#localEnded = true;
-    if (this.localBegun) this.connection.sendEnd(this, error);
+    this.connection.sendEnd(this, error);
     this.lose(error);
-    this.state = this.state === 'ended' ? 'ended' : 'ending';
-    if (this.remoteBegin === undefined && !this.localBegun) this.state = 'ended';
   }
 
   /** @internal */
@@ -144,17 +150,12 @@ export class Session {
 
   /** @internal the peer ended: answer where we have not. Returns once nothing of the session is left. */
   takeEnd(error: AmqpErrorFields | undefined): void {
+    if (!this.#localEnded) this.begin();
     this.state = 'ended';
     this.lose(error);
-    if (!this.#localEnded) {
-      this.#localEnded = true;
-      if (!this.localBegun) {
-        this.localBegun = true;
-        this.#localEnded = true;
-        return;
-      }
-      this.connection.sendEnd(this, undefined);
-    }
+    if (this.#localEnded) return;
+    this.#localEnded = true;
+    this.connection.sendEnd(this, undefined);
   }
 
   /** @internal tells every link that it is gone. */
@@ -167,12 +168,14 @@ export class Session {
     this.#flowDebtors.length = 0;
     this.#acceptedCount = 0;
     this.#pending = undefined;
+    this.connection.stopWaiting(this);
+    const untold = links.filter((link) => !link.localDetached && !link.remoteDetached);
+    // All at once, before any is told: whoever hears of one link may turn to the next, and that is gone too.
     for (const link of links) {
-      const known = !link.localDetached && !link.remoteDetached;
       link.state = 'detached';
       link.localDetached = link.remoteDetached = true;
-      if (known) link.commonHandler.onLost(link, error);
     }
+    for (const link of untold) link.commonHandler.onLost(link, error);
     this.incoming.clear();
     this.outgoing.clear();
   }
@@ -183,45 +186,89 @@ export class Session {
    * Attaches a link that we receive on.
    *
    * @param name - unique for its direction between the two containers
+   * @throws LocalProtocolError where the session has ended, no handle is free, or the attach is larger than the peer's frames
    */
   attachReceiver(name: string, handler: ReceiverHandler, parameters: AttachParameters): ReceiverLink {
-    const link = new ReceiverLink(this, name, this.#freeHandle());
+    const link = new ReceiverLink(this, name, this.#handleForAttach(name));
     link.handler = handler;
     link.maxMessageSize = Number(parameters.maxMessageSize ?? 0n);
     this.#attach(link, parameters);
     return link;
   }
 
-  /** Attaches a link that we send on. */
+  /** Attaches a link that we send on. @throws LocalProtocolError as {@link attachReceiver} */
   attachSender(name: string, handler: SenderHandler, parameters: AttachParameters): SenderLink {
-    const link = new SenderLink(this, name, this.#freeHandle());
+    const link = new SenderLink(this, name, this.#handleForAttach(name));
     link.handler = handler;
     this.#attach(link, parameters);
     return link;
   }
 
   #attach(link: Link, parameters: AttachParameters): void {
-    this.#links[link.handle] = link;
-    this.#byName.set(keyOf(link.name, link.isReceiver), link);
-    link.localAttached = true;
+    this.begin();
     this.connection.sendAttach(this, link.attachFields(parameters), parameters.padded === true);
+    link.localAttached = true;
+    this.#links[link.handle] = link;
+    this.#enterName(link);
   }
 
-  /** Handles that the peer lets us use and that are free. */
+  /** There is a handle that the peer lets us use and that is free. */
   get hasFreeHandle(): boolean {
-    return this.#links.filter((link) => link !== undefined).length <= (this.remoteBegin?.handleMax ?? 0xffffffff);
+    return this.#freeHandle() >= 0;
   }
 
+  #handleForAttach(name: string): number {
+    if (this.#localEnded || this.state === 'ending' || this.state === 'ended') {
+      throw new LocalProtocolError('amqp:illegal-state', `link ${name} cannot be attached: its session has ended`, { scope: 'link', section: '2.5.5' });
+    }
+    const handle = this.#freeHandle();
+    if (handle >= 0) return handle;
+    throw new LocalProtocolError('amqp:resource-limit-exceeded', `link ${name} cannot be attached: the peer takes no further handle on this session`, {
+      scope: 'link', section: '2.7.2',
+    });
+  }
+
+  /** The lowest free handle, or -1 where the peer takes no further one. */
   #freeHandle(): number {
-    for (let i = 0; ; i++) if (this.#links[i] === undefined) return i;
+    const links = this.#links;
+    let handle = this.#lowestFree;
+    while (handle < links.length && links[handle] !== undefined) handle++;
+    this.#lowestFree = handle;
+    return handle <= (this.remoteBegin?.handleMax ?? 0xffffffff) ? handle : -1;
+  }
+
+  /** Behind links of the same name that still wait for an answer to their detach. */
+  #enterName(link: Link): void {
+    const key = keyOf(link.name, link.isReceiver);
+    let last = this.#byName.get(key);
+    if (last === undefined) {
+      this.#byName.set(key, link);
+      return;
+    }
+    while (last.namesake !== undefined) last = last.namesake;
+    last.namesake = link;
+  }
+
+  #leaveName(link: Link): void {
+    const key = keyOf(link.name, link.isReceiver);
+    let at = this.#byName.get(key);
+    if (at === link) {
+      if (link.namesake === undefined) this.#byName.delete(key);
+      else this.#byName.set(key, link.namesake);
+    }
+    while (at !== undefined && at.namesake !== link) at = at.namesake;
+    if (at !== undefined) at.namesake = link.namesake;
+    link.namesake = undefined;
   }
 
   /** @internal */
   answerAttach(link: Link, parameters: AttachParameters): void {
     if (link.localAttached || link.localDetached) return;
+    this.begin();
+    this.connection.sendAttach(this, link.attachFields(parameters), parameters.padded === true);
     link.localAttached = true;
     link.state = 'attached';
-    this.connection.sendAttach(this, link.attachFields(parameters), parameters.padded === true);
+    if (link instanceof ReceiverLink && link.credit > 0) this.oweFlow(link);
   }
 
   /** @internal */
@@ -233,22 +280,29 @@ export class Session {
       return this.fail('amqp:session:handle-in-use', `handle ${attach.handle} is attached already`, '2.7.3');
     }
     // Their sender is our receiver.
-    const known = this.#byName.get(keyOf(attach.name, !attach.role));
-    if (known !== undefined && known.remoteHandle < 0 && known.localAttached) {
+    const first = this.#byName.get(keyOf(attach.name, !attach.role));
+    let known = first;
+    while (known !== undefined && !(known.remoteHandle < 0 && known.localAttached)) known = known.namesake;
+    if (known !== undefined) {
       this.#bind(known, attach);
       if (!known.localDetached) {
         known.state = 'attached';
         known.commonHandler.onAttached?.(known, attach);
+        if (known instanceof ReceiverLink && known.credit > 0) this.oweFlow(known);
       }
       return;
     }
     const handle = this.#freeHandle();
+    if (handle < 0) {
+      return this.fail('amqp:resource-limit-exceeded', 'no handle is left to answer an attach with: the handle-max of the peer is reached', '2.7.2');
+    }
     const link = attach.role ? new SenderLink(this, attach.name, handle) : new ReceiverLink(this, attach.name, handle);
-    if (known === undefined) this.#byName.set(keyOf(attach.name, link.isReceiver), link);
     this.#links[handle] = link;
     this.#bind(link, attach);
     // A name that is taken on this very session: the newer link is the one that is refused, the older stays.
-    if (known !== undefined) {
+    if (first === undefined) {
+      this.#enterName(link);
+    } else {
       link.refuse({ condition: 'amqp:resource-locked', description: `a link named ${attach.name} is attached already` });
       return;
     }
@@ -259,9 +313,14 @@ export class Session {
     link.remoteAttach = attach;
     link.remoteHandle = attach.handle;
     this.#byRemoteHandle[attach.handle] = link;
-    if (attach.sndSettleMode !== undefined) link.sndSettleMode = attach.sndSettleMode;
-    if (link instanceof ReceiverLink) link.deliveryCount = serial(attach.initialDeliveryCount ?? 0);
-    else if (link instanceof SenderLink) link.remoteMaxMessageSize = attach.maxMessageSize ?? 0n;
+    // Each mode is for the end to decide that acts by it; what the other end said of it before was a wish. 2.6.9
+    if (link instanceof ReceiverLink) {
+      link.sndSettleMode = attach.sndSettleMode ?? 2;
+      link.deliveryCount = serial(attach.initialDeliveryCount ?? 0);
+    } else if (link instanceof SenderLink) {
+      link.rcvSettleMode = attach.rcvSettleMode ?? 0;
+      link.remoteMaxMessageSize = attach.maxMessageSize ?? 0n;
+    }
   }
 
   /** @internal */
@@ -272,7 +331,12 @@ export class Session {
     if (!link.localAttached) {
       // An attach that was never answered: it has to be, before it can be detached.
       link.localAttached = true;
+      this.begin();
       this.connection.sendAttach(this, link.attachFields({}), false);
+    }
+    if (link instanceof SenderLink) {
+      link.current = undefined;
+      if (link.waiting) this.connection.stopWaiting(this, link);
     }
     this.flush();
     this.#forgetDeliveries(link);
@@ -294,21 +358,22 @@ export class Session {
   }
 
   #release(link: Link): void {
-    if (this.#links[link.handle] === link) this.#links[link.handle] = undefined;
-    const key = keyOf(link.name, link.isReceiver);
-    if (this.#byName.get(key) === link) this.#byName.delete(key);
+    if (this.#links[link.handle] !== link) return;
+    this.#links[link.handle] = undefined;
+    this.#lowestFree = Math.min(this.#lowestFree, link.handle);
+    this.#leaveName(link);
   }
 
   /** Unsettled deliveries end with their link: nothing is resumed. */
   #forgetDeliveries(link: Link): void {
     const ring: DeliveryRing<IncomingDelivery | OutgoingDelivery> = link.isReceiver ? this.incoming : this.outgoing;
     if (ring.size === 0) return;
-    for (const delivery of ring.all()) if (delivery.link === link) ring.remove(delivery.id);
+    for (const delivery of ring.where((d) => d.link === link)) ring.remove(delivery.id);
   }
 
   /** Unsettled deliveries of a link of ours, oldest first. */
   unsettledOf(link: SenderLink): OutgoingDelivery[] {
-    return this.outgoing.all().filter((delivery) => delivery.link === link);
+    return this.outgoing.where((delivery) => delivery.link === link);
   }
 
   /** Ends the session for a breach by the peer. */
@@ -324,7 +389,8 @@ export class Session {
   /** @internal */
   takeTransfer(f: TransferFrame): void {
     this.nextIncomingId = ((this.nextIncomingId + 1) >>> 0) as SerialNumber;
-    if (--this.incomingWindow < 0) {
+    this.incomingWindow--;
+    if (--this.#windowAllowed < 0) {
       return this.fail('amqp:session:window-violation', 'a transfer beyond the incoming-window', '2.5.6');
     }
     if (this.incomingWindow <= this.#incomingWindowMax >> 1) this.#replenish();
@@ -358,14 +424,12 @@ export class Session {
         this.incoming.remove(delivery.id);
       }
     }
-    if (link.localDetached || !link.localAttached) return;
+    if (link.localDetached) return;
     if (link.maxMessageSize > 0 && delivery.bytes > link.maxMessageSize) {
-      link.handler.onDetach(link, {
+      return breakLink(link, {
         condition: 'amqp:link:message-size-exceeded',
         description: `a message of ${delivery.bytes} bytes or more exceeds the ${link.maxMessageSize} of the link`,
-      }, true);
-      link.detach({ condition: 'amqp:link:message-size-exceeded', description: `the message exceeds the limit of ${link.maxMessageSize} bytes` });
-      return;
+      });
     }
     link.handler.onTransfer(link, delivery, f);
   }
@@ -375,26 +439,23 @@ export class Session {
     if (f.tagLength > 32) throw decodeError(`a delivery-tag of ${f.tagLength} bytes`, '2.8.7');
     if (this.#expectedDeliveryId < 0) this.#expectedDeliveryId = f.deliveryId;
     if (f.deliveryId !== this.#expectedDeliveryId) {
-      this.fail('amqp:session:invalid-field', `delivery-id ${f.deliveryId} where ${this.#expectedDeliveryId} follows`, '2.6.12');
+      this.fail('amqp:invalid-field', `delivery-id ${f.deliveryId} where ${this.#expectedDeliveryId} follows`, '2.6.12');
       return undefined;
     }
     this.#expectedDeliveryId = (f.deliveryId + 1) >>> 0;
     const delivery = new IncomingDelivery(f.deliveryId, link, f.messageFormat < 0 ? 0 : f.messageFormat, f.settled);
-    if (link.localDetached || !link.localAttached) {
-      // Our detach crossed it: the frames are read and dropped.
-      if (f.more && !f.aborted) link.current = delivery;
-      return undefined;
-    }
     link.deliveryCount = ((link.deliveryCount + 1) >>> 0) as SerialNumber;
-    link.credit--;
-    if (--link.announced < 0) {
-      const error = { condition: 'amqp:link:transfer-limit-exceeded', description: 'a message beyond the link-credit' };
-      link.handler.onDetach(link, error, true);
-      link.detach(error);
+    // Our detach crossed it, or it breaks the link: the frames that follow are read and dropped.
+    if (f.more && !f.aborted) link.current = delivery;
+    if (link.localDetached) return undefined;
+    if (--link.allowed < 0) {
+      breakLink(link, { condition: 'amqp:link:transfer-limit-exceeded', description: 'a message beyond the link-credit' });
       return undefined;
     }
-    // Taken back, but the sender did not know yet.
-    if (link.credit < 0) link.credit = 0;
+    if (link.credit > 0) link.credit--;
+    if (link.announced > 0) link.announced--;
+    // Credit that was given while the sender still had enough of it: now it has not.
+    if (link.announced < link.credit && link.announced <= link.credit >> 1) this.oweFlow(link);
     if (!f.settled) this.incoming.add(delivery);
     return delivery;
   }
@@ -416,27 +477,27 @@ export class Session {
 
   /** @internal */
   takeDisposition(f: DispositionFrame): void {
+    const { first } = f;
     // What the receiver says is about what we send.
-    if (f.receiver) {
-      const first = this.outgoing.clampFirst(f.first, this.#nextDeliveryId);
-      if (first !== f.first) for (const d of this.outgoing.lateBetween(f.first, f.last)) this.#outgoingState(d, f);
-      const span = serialDistance(serial(first), serial(f.last));
-      const limit = serialDistance(serial(first), serial(this.#nextDeliveryId)) - 1;
-      const count = Math.min(span, limit);
-      for (let i = 0; i <= count; i++) {
-        const delivery = this.outgoing.get((first + i) >>> 0);
-        if (delivery !== undefined) this.#outgoingState(delivery, f);
-      }
+    const ring: DeliveryRing<IncomingDelivery | OutgoingDelivery> = f.receiver ? this.outgoing : this.incoming;
+    const count = serialDistance(serial(first), serial(f.last));
+    if (count < 0 || ring.size === 0) return;
+    if (count > ring.span) {
+      // A range may be as wide as the numbers are. What it costs depends on the deliveries that there are.
+      for (const delivery of ring.where((d) => ((d.id - first) >>> 0) <= count)) this.#takeState(delivery, f);
       return;
     }
-    if (this.#expectedDeliveryId < 0) return;
-    const first = this.incoming.clampFirst(f.first, this.#expectedDeliveryId);
-    if (first !== f.first) for (const d of this.incoming.lateBetween(f.first, f.last)) this.#incomingState(d, f);
-    const count = Math.min(serialDistance(serial(first), serial(f.last)), serialDistance(serial(first), serial(this.#expectedDeliveryId)) - 1);
     for (let i = 0; i <= count; i++) {
-      const delivery = this.incoming.get((first + i) >>> 0);
-      if (delivery !== undefined) this.#incomingState(delivery, f);
+      const delivery = ring.get((first + i) >>> 0);
+      if (delivery !== undefined) this.#takeState(delivery, f);
     }
+  }
+
+  #takeState(delivery: IncomingDelivery | OutgoingDelivery, f: DispositionFrame): void {
+    // What happened to one before may have ended the link or the session of those behind it.
+    if (delivery.link.localDetached) return;
+    if (delivery instanceof OutgoingDelivery) this.#outgoingState(delivery, f);
+    else this.#incomingState(delivery, f);
   }
 
   #outgoingState(delivery: OutgoingDelivery, f: DispositionFrame): void {
@@ -446,7 +507,7 @@ export class Session {
       delivery.settled = true;
       this.outgoing.remove(delivery.id);
     }
-    if (!link.localDetached) link.handler.onDisposition(link, delivery, f.state, f.settled);
+    link.handler.onDisposition(link, delivery, f.state, f.settled);
   }
 
   #incomingState(delivery: IncomingDelivery, f: DispositionFrame): void {
@@ -455,12 +516,12 @@ export class Session {
       delivery.settled = true;
       this.incoming.remove(delivery.id);
     }
-    if (!link.localDetached) link.handler.onRemoteState?.(link, delivery, f.state, f.settled);
+    link.handler.onRemoteState?.(link, delivery, f.state, f.settled);
   }
 
   /** @internal */
   takeFlow(f: FlowFrame): void {
-    const base = f.nextIncomingId < 0 ? 0 : f.nextIncomingId;
+    const base = f.nextIncomingId < 0 ? this.#initialOutgoingId : f.nextIncomingId;
     const before = this.remoteIncomingWindow;
     // 2.5.6: what is in flight counts against what the peer says it can take.
     this.remoteIncomingWindow = f.incomingWindow - serialDistance(serial(base), this.nextOutgoingId);
@@ -490,6 +551,7 @@ export class Session {
         if (skipped > 0) {
           link.deliveryCount = serial(f.deliveryCount);
           link.announced = Math.max(0, link.announced - skipped);
+          link.allowed = Math.max(0, link.allowed - skipped);
           link.credit = Math.max(0, link.credit - skipped);
         }
       }
@@ -577,6 +639,11 @@ export class Session {
 
   /** @internal */
   abortDelivery(link: SenderLink, delivery: OutgoingDelivery): void {
+    delivery.settled = true;
+    this.outgoing.remove(delivery.id);
+    // The abort is a transfer as well: it waits for the window, and the link with it.
+    link.aborting = this.remoteIncomingWindow <= 0;
+    if (link.aborting) return this.connection.awaitRoom(link);
     const out = this.connection.output;
     out.room(TRANSFER_HEAD_MAX);
     const start = out.position;
@@ -584,8 +651,6 @@ export class Session {
     this.#writePayload(start, out.bytes, 0, 0);
     link.current = undefined;
     delivery.complete = true;
-    delivery.settled = true;
-    this.outgoing.remove(delivery.id);
     this.#frameSent();
   }
 
@@ -622,7 +687,7 @@ export class Session {
   // ---- what is said at the next write ----
 
   #mark(): void {
-    if (this.dirty) return;
+    if (this.dirty || !this.#isSpoken) return;
     this.dirty = true;
     this.connection.sessionDirty(this);
   }
@@ -680,7 +745,10 @@ export class Session {
     const pending = this.#pending;
     if (pending === undefined) return;
     this.#pending = undefined;
-    writeDispositionFrame(this.connection.output, this.channel, pending.receiver, pending.first, pending.last, pending.settled, pending.state);
+    writeDispositionFrame(
+      this.connection.output, this.channel, pending.receiver, pending.first, pending.last, pending.settled, pending.state,
+      this.connection.remoteMaxFrameSize,
+    );
     this.connection.wakeUp();
   }
 
@@ -705,10 +773,10 @@ export class Session {
         last = id;
         continue;
       }
-      writeDispositionFrame(out, this.channel, true, first, last, true, ACCEPTED);
+      writeDispositionFrame(out, this.channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE);
       first = last = id;
     }
-    writeDispositionFrame(out, this.channel, true, first, last, true, ACCEPTED);
+    writeDispositionFrame(out, this.channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE);
     this.#acceptedCount = 0;
     this.#acceptedSorted = true;
     this.connection.wakeUp();
@@ -717,7 +785,7 @@ export class Session {
   /** Writes what was put off: dispositions, link flows, a session flow. Called before each write, and before a detach. */
   flush(): void {
     this.dirty = false;
-    if (this.state !== 'mapped' && !(this.localBegun && !this.#localEnded)) return;
+    if (!this.#isSpoken) return;
     this.#flushAccepted();
     this.#flushPending();
     const debtors = this.#flowDebtors;
@@ -733,8 +801,11 @@ export class Session {
 
   #writeLinkFlow(link: ReceiverLink): void {
     link.flowPending = false;
-    if (link.localDetached || !link.localAttached) return;
+    // Before the sender's attach its delivery-count is not known: the credit follows behind it.
+    if (link.state !== 'attached') return;
     link.announced = link.credit;
+    // Credit that is taken back may be used already: what is on the way is no breach.
+    link.allowed = Math.max(link.allowed, link.credit);
     this.#refillWindow();
     writeFlowFrame(
       this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.incomingWindow,
@@ -751,13 +822,19 @@ export class Session {
       if (!this.#windowIsFixed && frames >= INCOMING_WINDOW_MIN >> 1) this.#incomingWindowMax = windowFor(this.#windowBytes / frames);
       this.#windowBytes = 0;
       this.incomingWindow = this.#incomingWindowMax;
+      this.#windowAllowed = Math.max(this.#windowAllowed, this.incomingWindow);
     }
     this.#owesSessionFlow = false;
   }
 
+  /** Our begin is out, and neither our end nor the peer's: frames may be sent. */
+  get #isSpoken(): boolean {
+    return this.localBegun && !this.#localEnded && (this.state === 'mapped' || this.state === 'beginning');
+  }
+
   /** @internal */
   sendLinkFlow(link: SenderLink, drain: boolean): void {
-    if (link.localDetached) return;
+    if (link.localDetached || !this.#isSpoken) return;
     this.#refillWindow();
     writeFlowFrame(
       this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.incomingWindow,
@@ -768,7 +845,7 @@ export class Session {
 
   /** Tells the peer our side of the session's flow state. @param echo - ask for its side */
   sendSessionFlow(echo = false): void {
-    if (this.#localEnded || !this.localBegun) return;
+    if (!this.#isSpoken) return;
     this.#refillWindow();
     writeFlowFrame(
       this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.incomingWindow,
@@ -776,6 +853,12 @@ export class Session {
     );
     this.connection.wakeUp();
   }
+}
+
+/** Ends a link for what its sender did. The error goes out before the handler can answer with a detach of its own. */
+function breakLink(link: ReceiverLink, error: AmqpErrorFields): void {
+  link.detach(error);
+  link.handler.onDetach(link, error, true);
 }
 
 /** Frames of `bytes` each that fit {@link INCOMING_WINDOW_BYTES}. */

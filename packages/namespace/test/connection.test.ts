@@ -134,6 +134,9 @@ describe('connection to a namespace', () => {
     for (let i = 0; i < 256; i += 1) client.sender('orders');
     assert.equal(harness.namespace.connections, 1);
     assert.equal(harness.namespace.links, 256);
+    assert.throws(() => client.sender('orders'), /takes no further handle/);
+    // A client that does not look at what the session allows.
+    client.connection.sessions[0]!.remoteBegin!.handleMax = 1_000;
     client.sender('orders');
     assert.equal(client.sessionEnd?.condition, 'amqp:resource-limit-exceeded');
     assert.equal(harness.namespace.links, 0);
