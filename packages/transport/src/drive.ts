@@ -54,11 +54,17 @@ export class Driver {
   readonly clock: Clock;
   #dirty: Flushable[] = [];
   #spare: Flushable[] = [];
+  readonly #flushAt: 'callbacks' | 'turn';
   #scheduled = false;
   readonly #flushAll = (): void => this.#flush();
 
-  constructor(clock: Clock = processClock) {
+  /**
+   * @param flushAt - when connections that woke write: `callbacks`, as soon as the running callback and what it queued are
+   *   done, which answers soonest; `turn`, once per turn of the event loop, which saves writes where many peers feed one
+   */
+  constructor(clock: Clock = processClock, flushAt: 'callbacks' | 'turn' = 'callbacks') {
     this.clock = clock;
+    this.#flushAt = flushAt;
     this.wheel = new DeadlineWheel(clock);
   }
 
@@ -87,7 +93,8 @@ export class Driver {
     this.#dirty.push(connection);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    process.nextTick(this.#flushAll);
+    if (this.#flushAt === 'callbacks') process.nextTick(this.#flushAll);
+    else setImmediate(this.#flushAll);
   }
 
   #flush(): void {

@@ -250,10 +250,15 @@ class Port implements Listener {
   /** Waits for the first bytes of a peer on a plain port, which say what it is. */
   #recognize(socket: Socket): void {
     const limit = this.#limit(socket, 'it sent nothing that shows which protocol it speaks.');
-    let bytes: Buffer = Buffer.alloc(0);
+    const chunks: Buffer[] = [];
+    const head = new Uint8Array(PROTOCOL_HEADER_BYTES);
+    let known = 0;
     const onData = (chunk: Buffer): void => {
-      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
-      const seen = recognizeFirstBytes(bytes);
+      chunks.push(chunk);
+      const part = chunk.subarray(0, head.length - known);
+      head.set(part, known);
+      known += part.length;
+      const seen = recognizeFirstBytes(head.subarray(0, known));
       if (seen === undefined) return;
       limit.end();
       socket.off('data', onData);
@@ -262,7 +267,7 @@ class Port implements Listener {
       switch (seen) {
         case 'tls':
           if (this.#options.detectTls === true) {
-            socket.unshift(bytes);
+            giveBack(socket, chunks);
             this.#injectTls(socket);
           } else {
             this.#refuse(
@@ -281,10 +286,10 @@ class Port implements Listener {
           );
           break;
         case 'amqp-tls':
-          this.#onTlsHeader(socket, bytes);
+          this.#onTlsHeader(socket, head, chunks);
           break;
         default:
-          this.#onPlain(socket, bytes);
+          this.#onPlain(socket, chunks);
       }
     };
     const onEnd = (): void => {
@@ -296,23 +301,23 @@ class Port implements Listener {
     socket.once('end', onEnd);
   }
 
-  #onTlsHeader(socket: Socket, bytes: Buffer): void {
+  #onTlsHeader(socket: Socket, head: Uint8Array, chunks: readonly Buffer[]): void {
     if (this.#options.inBandTls === undefined || this.#options.inBandTls.use === 'off') {
       // The endpoint knows which header to answer with.
-      this.#onPlain(socket, bytes);
+      this.#onPlain(socket, chunks);
       return;
     }
     socket.write(TLS_PROTOCOL_HEADER);
-    if (!isTlsProtocolHeader(bytes)) {
+    if (!isTlsProtocolHeader(head)) {
       // An unknown version is answered with the known one. @see OASIS AMQP 1.0, 2.2
       this.#refuse(socket, 'tls-handshake', 'it asked for an unknown version of in-band TLS.');
       return;
     }
-    if (bytes.length > PROTOCOL_HEADER_BYTES) socket.unshift(bytes.subarray(PROTOCOL_HEADER_BYTES));
+    giveBack(socket, chunks, PROTOCOL_HEADER_BYTES);
     this.#injectTls(socket);
   }
 
-  #onPlain(socket: Socket, bytes: Buffer): void {
+  #onPlain(socket: Socket, chunks: readonly Buffer[]): void {
     const { inBandTls } = this.#options;
     if (inBandTls?.use === 'required' && (inBandTls.plain ?? 'refuse') === 'refuse') {
       this.#refuse(
@@ -323,7 +328,7 @@ class Port implements Listener {
       );
       return;
     }
-    socket.unshift(bytes);
+    giveBack(socket, chunks);
     this.#start(socket, this.#streamOf(socket));
   }
 
@@ -502,6 +507,15 @@ class Port implements Listener {
   get #handshakeTimeoutMs(): number {
     return this.#options.handshakeTimeoutMs ?? DEFAULT_HANDSHAKE_TIMEOUT_MS;
   }
+}
+
+/** Puts chunks back to where they were read from, but for their first `skip` bytes. */
+function giveBack(socket: Socket, chunks: readonly Buffer[], skip = 0): void {
+  const first = chunks.findIndex((chunk) => (skip -= chunk.length) < 0);
+  if (first === -1) return;
+  for (let i = chunks.length - 1; i > first; i--) socket.unshift(chunks[i]);
+  const rest = chunks[first] as Buffer;
+  socket.unshift(rest.subarray(rest.length + skip));
 }
 
 interface RefusedPeer {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { Driver, listen } from '../src/index.js';
 import type { ByteStream, StreamHandler, StreamInfo } from '../src/index.js';
@@ -105,6 +106,20 @@ describe('driver', () => {
     assert.equal(endpoint.takes, takes + 1);
   });
 
+  it('writes once for all that a turn of the event loop brings, where it is told to', async () => {
+    const driver = new Driver(new HandClock(), 'turn');
+    const stream = new HeldStream();
+    const endpoint = new TestEndpoint();
+    driver.drive(endpoint, stream);
+    endpoint.send('one');
+    await nextTick();
+    assert.equal(stream.writes.length, 0);
+    endpoint.send('two');
+    await new Promise(setImmediate);
+    assert.equal(stream.writes.length, 1);
+    assert.equal(Buffer.concat(stream.writes[0] ?? []).toString(), 'onetwo');
+  });
+
   it('gives buffers back in order when they are written, and not before', async () => {
     const { stream, endpoint } = held();
     endpoint.send('one');
@@ -150,9 +165,9 @@ describe('driver', () => {
   });
 
   it('holds a bounded number of bytes for a reader that stopped, and delivers all when it reads again', async () => {
-    let stalled: import('node:net').Socket | undefined;
+    let stalled: Socket | undefined;
     let read = 0;
-    const onSocket = (socket: import('node:net').Socket): void => {
+    const onSocket = (socket: Socket): void => {
       socket.pause();
       stalled = socket;
     };

@@ -9,7 +9,6 @@ import type { Listener, ListenOptions, Refusal } from '../src/index.js';
 import {
   Accepted,
   TestAuthority,
-  TestEndpoint,
   assertEchoes,
   assertFails,
   assertTransportError,
@@ -17,6 +16,7 @@ import {
   credentialsOf,
   withListener,
 } from './support.js';
+import type { TestEndpoint } from './support.js';
 
 const authority = new TestAuthority();
 const credentials = authority.server();

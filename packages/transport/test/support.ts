@@ -16,6 +16,7 @@ import type {
   DialOptions,
   DrivenConnection,
   Listener,
+  StreamInfo,
   TlsCredentials,
   TlsProfile,
   TransportErrorKind,
@@ -123,15 +124,16 @@ export class TestEndpoint implements ProtocolEndpoint {
   }
 
   #look(): void {
-    for (const look of [...this.#waiting]) look();
+    // One that is content takes itself out, which a set allows while it is walked.
+    for (const look of this.#waiting) look();
   }
 }
 
 /** Endpoints of the connections that a listener accepted, in order. */
 export class Accepted {
   readonly endpoints: TestEndpoint[] = [];
-  readonly infos: import('../src/index.js').StreamInfo[] = [];
-  readonly make = (info: import('../src/index.js').StreamInfo): TestEndpoint => {
+  readonly infos: StreamInfo[] = [];
+  readonly make = (info: StreamInfo): TestEndpoint => {
     const endpoint = new TestEndpoint(true);
     this.endpoints.push(endpoint);
     this.infos.push(info);
