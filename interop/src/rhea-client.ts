@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { until, whenOver } from '@pointsman/testing';
 import type { Owner } from '@pointsman/testing';
-import type { AddressInfo, Server } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import rhea from 'rhea';
 import type {
   Connection,
@@ -133,7 +133,9 @@ export class RheaClient {
 
   /** Cuts the connection without a word. */
   cut(): void {
-    (this.connection as unknown as { socket: { destroy(): void } }).socket.destroy();
+    this.isConnected = false;
+    // Without an error the library would not notice, and go on with its heartbeats.
+    (this.connection as unknown as { socket: Socket }).socket.destroy(new Error('cut'));
   }
 
   async close(): Promise<void> {
