@@ -14,6 +14,11 @@ export type AutoLinkStatus = 'inactive' | 'attaching' | 'failed' | 'active' | 'q
 const FIRST_RETRY_MS = 2_000;
 const RETRY_MS = 5_000;
 
+/** A link that was up for so long has recovered: what ends it is a first failure again. */
+const STEADY_MS = 10_000;
+/** What ends a link in the normal course of things does so now and then. Oftener than this in a row, something is wrong. */
+const NORMAL_ENDS_MAX = 5;
+
 /** A link that the router attaches at a container on its own account, for as long as the container is connected. */
 export class AutoLink implements LinkOwner {
   readonly settings: AutoLinkSettings;
@@ -21,7 +26,7 @@ export class AutoLink implements LinkOwner {
   status: AutoLinkStatus = 'inactive';
   /** Description of the last failure; a later success does not clear it. */
   lastError: string | undefined = undefined;
-  /** Refusals and detaches since the link was last active. */
+  /** Refusals and detaches in a row, none of them after the link had been up for {@link STEADY_MS}. */
   failures = 0;
   /** Times that the link was active. */
   activations = 0;
@@ -77,6 +82,7 @@ export class AutoLink implements LinkOwner {
 
   /** The connection is gone. */
   deactivate(): void {
+    if (this.status === 'active' && this.#attachedMs() >= STEADY_MS) this.failures = 0;
     this.#pin(undefined);
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
@@ -137,7 +143,6 @@ export class AutoLink implements LinkOwner {
     }
     const link = this.link;
     const connection = this.connection!;
-    this.failures = 0;
     this.activations++;
     this.#activeSince = connection.router.clock.now();
     if (link instanceof IncomingLink) connection.router.startProducer(link, link.link);
@@ -155,11 +160,11 @@ export class AutoLink implements LinkOwner {
     const description = error?.description ?? error?.condition ?? (this.#refused ? 'refused without a reason' : 'detached without a reason');
     // Gone with its connection: that is no failure of its own, and deactivation follows.
     if (lost && !connection.connection.isOpen) return;
-    this.lastError = description;
-    this.failures++;
     const router = connection.router;
-    const attachedMs = wasActive ? router.clock.now() - this.#activeSince : 0;
-    const normal = wasActive && dialect?.isNormalEnd?.(error) === true;
+    const attachedMs = wasActive ? this.#attachedMs() : 0;
+    this.lastError = description;
+    this.failures = attachedMs >= STEADY_MS ? 1 : this.failures + 1;
+    const normal = wasActive && this.failures <= NORMAL_ENDS_MAX && dialect?.isNormalEnd?.(error) === true;
     if (normal) {
       router.log('ROUTER_CORE', 'info', `Auto Link Detached by its container, attaching again. ${description} ${this.#where()}`);
     } else {
@@ -179,6 +184,10 @@ export class AutoLink implements LinkOwner {
 
   /** How it last ended while its connection lived. */
   lastFailure: { readonly error: AmqpErrorFields | undefined; readonly normal: boolean } | undefined = undefined;
+
+  #attachedMs(): number {
+    return this.connection === undefined ? 0 : this.connection.router.clock.now() - this.#activeSince;
+  }
 
   #where(): string {
     const { connection } = this;

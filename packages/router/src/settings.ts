@@ -71,7 +71,7 @@ export interface ContainerDialect {
   outcomeToContainer?(state: DeliveryState | undefined): DeliveryState;
   /** What the container's outcome becomes towards the producer. */
   outcomeFromContainer?(state: DeliveryState | undefined): DeliveryState;
-  /** Ms until a link that ended with `error` is attached again; `attempt` counts from 1 since the last success. */
+  /** Ms until a link that ended with `error` is attached again; `attempt` counts the failures in a row, from 1. */
   retryDelay?(error: AmqpErrorFields | undefined, attempt: number, attachedMs: number): number;
   /** Says what a refusal means and what to change. */
   explain?(error: AmqpErrorFields | undefined, link: RefusedLink): string;
