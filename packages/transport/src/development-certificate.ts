@@ -138,7 +138,8 @@ function extensionsOf(request: CertificateRequest, keyId: Buffer, issuerKeyId: B
     plain(OID.subjectKeyIdentifier, der.octetString(keyId)),
     plain(OID.authorityKeyIdentifier, der.sequence(der.taggedPrimitive(0, issuerKeyId ?? keyId))),
   ];
-  if (!authority) extensions.push(plain(OID.extKeyUsage, der.sequence(der.oid(OID.serverAuth), der.oid(OID.clientAuth))));
+  if (!authority)
+    extensions.push(plain(OID.extKeyUsage, der.sequence(der.oid(OID.serverAuth), der.oid(OID.clientAuth))));
   const names = [
     ...(request.names ?? []).map((name) => der.taggedPrimitive(2, dnsName(name))),
     ...(request.ips ?? []).map((ip) => der.taggedPrimitive(7, addressBytes(ip))),
@@ -156,7 +157,9 @@ function keyIdOf(key: KeyObject): Buffer {
 
 function dnsName(name: string): Buffer {
   if (!/^[\x21-\x7e]{1,253}$/.test(name)) {
-    throw new RangeError(`"${name}" cannot stand in a certificate: a host name of up to 253 ASCII characters is needed`);
+    throw new RangeError(
+      `"${name}" cannot stand in a certificate: a host name of up to 253 ASCII characters is needed`,
+    );
   }
   return Buffer.from(name, 'latin1');
 }

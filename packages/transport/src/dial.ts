@@ -89,7 +89,9 @@ class Attempt {
   /** Rejects the step that is being waited for. */
   #interrupt: ((error: TransportError) => void) | undefined;
   readonly #onAbort = (): void => {
-    this.#fail(new TransportError('cancelled', `The attempt to connect to ${this.#where} was cancelled.`, 'Nothing to do.'));
+    this.#fail(
+      new TransportError('cancelled', `The attempt to connect to ${this.#where} was cancelled.`, 'Nothing to do.'),
+    );
   };
 
   constructor(options: DialOptions) {
@@ -177,7 +179,11 @@ class Attempt {
   #connect(): Promise<Socket> {
     const { host, port, lookup } = this.#options;
     if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-      throw new TransportError('other', `${port} is not a port.`, "Set the connector's port to a number from 1 to 65535.");
+      throw new TransportError(
+        'other',
+        `${port} is not a port.`,
+        "Set the connector's port to a number from 1 to 65535.",
+      );
     }
     const socket = connect({
       host,

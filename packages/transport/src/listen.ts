@@ -178,10 +178,14 @@ class Port implements Listener {
     );
     this.#server.maxConnections = options.maxConnections ?? DEFAULT_CONNECTIONS_MAX;
     this.#server.on('drop', (data) => {
-      this.#report('too-many-connections', `${this.#server.maxConnections} connections are open, no more are allowed.`, {
-        remoteAddress: data?.remoteAddress ?? '',
-        remotePort: data?.remotePort ?? 0,
-      });
+      this.#report(
+        'too-many-connections',
+        `${this.#server.maxConnections} connections are open, no more are allowed.`,
+        {
+          remoteAddress: data?.remoteAddress ?? '',
+          remotePort: data?.remotePort ?? 0,
+        },
+      );
     });
   }
 
@@ -366,7 +370,9 @@ class Port implements Listener {
       this.#report('client-certificate', `its certificate is not accepted: ${String(refused)}.`, socket, error);
     } else if (/PEER_DID_NOT_RETURN_A_CERTIFICATE/.test(code)) {
       this.#report('client-certificate', 'it has shown no certificate, which this port requires.', socket, error);
-    } else if (/WRONG_VERSION_NUMBER|HTTP_REQUEST|HTTPS_PROXY_REQUEST|PACKET_LENGTH_TOO_LONG|BAD_RECORD_TYPE/.test(code)) {
+    } else if (
+      /WRONG_VERSION_NUMBER|HTTP_REQUEST|HTTPS_PROXY_REQUEST|PACKET_LENGTH_TOO_LONG|BAD_RECORD_TYPE/.test(code)
+    ) {
       const text = 'it began without TLS on a port for TLS. Let the client connect with TLS.';
       this.#report('plain-on-tls-port', text, socket, error);
     } else if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') {
@@ -407,7 +413,8 @@ class Port implements Listener {
       const raw: unknown = Reflect.get(error, 'rawPacket');
       const seen = raw instanceof Uint8Array ? recognizeFirstBytes(raw) : undefined;
       if (seen === 'amqp' || seen === 'amqp-tls') {
-        const text = 'it began with AMQP on a port for AMQP over WebSocket. Let the client use WebSocket, or another port.';
+        const text =
+          'it began with AMQP on a port for AMQP over WebSocket. Let the client use WebSocket, or another port.';
         this.#refuse(socket, 'amqp-on-websocket-port', text);
       } else if (seen === 'tls') {
         this.#refuse(socket, 'tls-on-plain-port', 'it began with a TLS handshake on a port without TLS.');
@@ -433,7 +440,12 @@ class Port implements Listener {
     if (this.#chooseProtocol(offered) === undefined) {
       const accepted = this.#protocols.join(', ');
       const text = `of its WebSocket subprotocols (${readable(offered.join(', '), 80)}) none is one of ${accepted}.`;
-      this.#refuse(socket, 'websocket-subprotocol', text, httpRefusal(400, `The subprotocol must be one of ${accepted}.`));
+      this.#refuse(
+        socket,
+        'websocket-subprotocol',
+        text,
+        httpRefusal(400, `The subprotocol must be one of ${accepted}.`),
+      );
       return;
     }
     const info = streamInfoOf(socket);

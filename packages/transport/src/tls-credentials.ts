@@ -131,7 +131,11 @@ class ProfileLoader {
     const { caCertFile, ciphers, systemTrust = true } = this.#profile;
     const versions = this.#versions();
     const authorities = caCertFile === undefined ? [] : this.#authorities(caCertFile);
-    const base: SecureContextOptions = { ...versions, ...(ciphers === undefined ? {} : { ciphers }), ...this.#identity() };
+    const base: SecureContextOptions = {
+      ...versions,
+      ...(ciphers === undefined ? {} : { ciphers }),
+      ...this.#identity(),
+    };
     this.#check(base);
     return new TlsCredentials(base, authorities, systemTrust, this.#warnings);
   }
@@ -192,7 +196,12 @@ class ProfileLoader {
     const { certFile, privateKeyFile, password } = this.#profile;
     if (certFile === undefined) {
       if (privateKeyFile !== undefined) {
-        this.#fail('privateKeyFile', privateKeyFile, 'there is a key but no certFile', 'Set certFile as well, or neither.');
+        this.#fail(
+          'privateKeyFile',
+          privateKeyFile,
+          'there is a key but no certFile',
+          'Set certFile as well, or neither.',
+        );
       }
       return {};
     }
@@ -224,17 +233,32 @@ class ProfileLoader {
       if (privateKeyFile === undefined) {
         this.#fail('certFile', file, 'no privateKeyFile is set, and certFile holds no key', 'Set privateKeyFile.');
       }
-      this.#fail(setting, file, 'it holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)', 'Name the file with the key.');
+      this.#fail(
+        setting,
+        file,
+        'it holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)',
+        'Name the file with the key.',
+      );
     }
     const encrypted = ENCRYPTED_KEY.test(text);
     if (encrypted && (password === undefined || password === '')) {
       this.#fail('password', file, 'the key is encrypted, and no password is set', "Set the sslProfile's password.");
     }
     try {
-      return createPrivateKey({ key: text, format: 'pem', ...(password === undefined ? {} : { passphrase: password }) });
+      return createPrivateKey({
+        key: text,
+        format: 'pem',
+        ...(password === undefined ? {} : { passphrase: password }),
+      });
     } catch (error) {
       if (encrypted) {
-        return this.#fail('password', file, 'the password does not open the key', "Correct the sslProfile's password.", error);
+        return this.#fail(
+          'password',
+          file,
+          'the password does not open the key',
+          "Correct the sslProfile's password.",
+          error,
+        );
       }
       return this.#fail(setting, file, 'the key in it is damaged or of an unknown kind', 'Copy the file anew.', error);
     }
@@ -262,11 +286,21 @@ class ProfileLoader {
     const indexes = words.map((word) => {
       const index = known.indexOf(word as SecureVersion);
       if (index !== -1) return index;
-      return this.#fail('protocols', undefined, `"${readable(word, 40)}" is none of ${known.join(', ')}`, 'Write TLSv1.2 TLSv1.3.');
+      return this.#fail(
+        'protocols',
+        undefined,
+        `"${readable(word, 40)}" is none of ${known.join(', ')}`,
+        'Write TLSv1.2 TLSv1.3.',
+      );
     });
     const [min, max] = [Math.min(...indexes), Math.max(...indexes)];
     if (new Set(indexes).size !== max - min + 1) {
-      this.#fail('protocols', undefined, 'versions between the lowest and the highest cannot be left out', 'Write TLSv1.2 TLSv1.3.');
+      this.#fail(
+        'protocols',
+        undefined,
+        'versions between the lowest and the highest cannot be left out',
+        'Write TLSv1.2 TLSv1.3.',
+      );
     }
     return { minVersion: known[min] as SecureVersion, maxVersion: known[max] as SecureVersion };
   }
@@ -278,10 +312,22 @@ class ProfileLoader {
     } catch (error) {
       const { ciphers, certFile } = this.#profile;
       if (ciphers !== undefined && codeOf(error) === 'ERR_SSL_NO_CIPHER_MATCH') {
-        this.#fail('ciphers', undefined, `OpenSSL knows none of "${readable(ciphers, 80)}"`, 'Leave ciphers out, or see: openssl ciphers', error);
+        this.#fail(
+          'ciphers',
+          undefined,
+          `OpenSSL knows none of "${readable(ciphers, 80)}"`,
+          'Leave ciphers out, or see: openssl ciphers',
+          error,
+        );
       }
       const setting = certFile === undefined ? 'ciphers' : 'certFile';
-      this.#fail(setting, certFile, `OpenSSL does not accept it (${codeOf(error)})`, 'Use a key of at least 2048 bits (RSA) or 256 bits (EC).', error);
+      this.#fail(
+        setting,
+        certFile,
+        `OpenSSL does not accept it (${codeOf(error)})`,
+        'Use a key of at least 2048 bits (RSA) or 256 bits (EC).',
+        error,
+      );
     }
   }
 }

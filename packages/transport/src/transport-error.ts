@@ -57,7 +57,8 @@ export interface ErrorPlace {
 }
 
 const HOST_HINT = "Check the connector's host.";
-const PORT_HINT = "Check the connector's port: AMQP over TLS is usually on 5671, AMQP without or with in-band TLS on 5672.";
+const PORT_HINT =
+  "Check the connector's port: AMQP over TLS is usually on 5671, AMQP without or with in-band TLS on 5672.";
 const ALERT_HINT = 'Give the sslProfile a certFile and a privateKeyFile that the peer trusts.';
 const PORT_MIX_HINT =
   'Port 5671 usually takes TLS from the first byte, port 5672 the in-band upgrade or no TLS; ' +
@@ -97,7 +98,11 @@ export function describeTransportError(error: Error, place: ErrorPlace): Transpo
       return closedEarly(place, error);
     case 'EACCES':
     case 'EPERM':
-      return make('not-permitted', `This process may not connect to ${where} (${code}).`, 'Check the firewall of this machine.');
+      return make(
+        'not-permitted',
+        `This process may not connect to ${where} (${code}).`,
+        'Check the firewall of this machine.',
+      );
   }
   if (code.startsWith('HPE_')) return notHttp(where, error);
   if (isTlsCode(code)) return describeTlsError(error, code, place);
@@ -109,7 +114,12 @@ export function closedEarly(place: ErrorPlace, cause?: Error): TransportError {
   const where = `${place.host}:${place.port}`;
   switch (place.stage) {
     case 'established':
-      return new TransportError('closed-early', `${where} cut the connection.`, 'Look into the log of the peer.', cause);
+      return new TransportError(
+        'closed-early',
+        `${where} cut the connection.`,
+        'Look into the log of the peer.',
+        cause,
+      );
     case 'in-band':
       return new TransportError(
         'closed-early',
@@ -173,7 +183,9 @@ export function codeOf(error: unknown): string {
 }
 
 function isTlsCode(code: string): boolean {
-  return code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_') || code.startsWith('ERR_OSSL_') || code === 'EPROTO';
+  return (
+    code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_') || code.startsWith('ERR_OSSL_') || code === 'EPROTO'
+  );
 }
 
 const NOT_TLS =
@@ -216,7 +228,10 @@ function describeTlsError(error: Error, code: string, place: ErrorPlace): Transp
 }
 
 function alertOf(code: string): string {
-  return code.slice(code.indexOf('ALERT_') + 'ALERT_'.length).toLowerCase().replaceAll('_', ' ');
+  return code
+    .slice(code.indexOf('ALERT_') + 'ALERT_'.length)
+    .toLowerCase()
+    .replaceAll('_', ' ');
 }
 
 /** Certificates of a chain that are looked at; real chains have two to four. */
@@ -305,7 +320,9 @@ export function describeCertificateError(
 }
 
 function whose(one: DetailedPeerCertificate, leaf: DetailedPeerCertificate, where: string): string {
-  return one === leaf ? `The certificate of ${where}` : `The authority ${nameText(one.subject)} behind the certificate of ${where}`;
+  return one === leaf
+    ? `The certificate of ${where}`
+    : `The authority ${nameText(one.subject)} behind the certificate of ${where}`;
 }
 
 function dateOf(text: string): string {
@@ -323,7 +340,10 @@ function namesOf(certificate: DetailedPeerCertificate): string {
     .map((entry) => /^(?:DNS|IP Address):"?([^"]*)"?$/.exec(entry)?.[1])
     .filter((name) => name !== undefined);
   if (list.length === 0) return `no host name (its subject is ${nameText(certificate.subject)})`;
-  const shown = list.slice(0, NAMES_MAX).map((name) => readable(name, 80)).join(', ');
+  const shown = list
+    .slice(0, NAMES_MAX)
+    .map((name) => readable(name, 80))
+    .join(', ');
   return list.length > NAMES_MAX ? `${shown} and ${list.length - NAMES_MAX} more` : shown;
 }
 

@@ -7,7 +7,11 @@ import { issueCertificate, makeDevelopmentCertificates } from '../src/index.js';
 
 describe('development certificates', () => {
   it('make a chain that OpenSSL takes: right signature, right key, right uses', () => {
-    const made = makeDevelopmentCertificates({ names: ['localhost', '*.servicebus.localhost'], ips: ['127.0.0.1', '::1'], days: 7 });
+    const made = makeDevelopmentCertificates({
+      names: ['localhost', '*.servicebus.localhost'],
+      ips: ['127.0.0.1', '::1'],
+      days: 7,
+    });
     const authority = new X509Certificate(made.caCert);
     const leaf = new X509Certificate(made.cert);
     assert.equal(authority.ca, true);
@@ -22,7 +26,10 @@ describe('development certificates', () => {
   });
 
   it('carry the names and addresses that were asked for', () => {
-    const { cert } = makeDevelopmentCertificates({ names: ['a.example', '*.b.example'], ips: ['192.0.2.7', '2001:db8::42'] });
+    const { cert } = makeDevelopmentCertificates({
+      names: ['a.example', '*.b.example'],
+      ips: ['192.0.2.7', '2001:db8::42'],
+    });
     const leaf = new X509Certificate(cert);
     assert.equal(leaf.checkHost('a.example'), 'a.example');
     assert.equal(leaf.checkHost('ns.b.example'), '*.b.example');
@@ -43,7 +50,11 @@ describe('development certificates', () => {
   });
 
   it('have the dates that were given, past 2049 too', () => {
-    const dates = fc.date({ min: new Date('1970-01-01T00:00:00Z'), max: new Date('9999-01-01T00:00:00Z'), noInvalidDate: true });
+    const dates = fc.date({
+      min: new Date('1970-01-01T00:00:00Z'),
+      max: new Date('9999-01-01T00:00:00Z'),
+      noInvalidDate: true,
+    });
     fc.assert(
       fc.property(dates, dates, (notBefore, notAfter) => {
         const read = new X509Certificate(issueCertificate({ commonName: 'Tage', notBefore, notAfter }).cert);
@@ -57,10 +68,13 @@ describe('development certificates', () => {
 
   it('have subjects of any length and any characters', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom('a', 'ü', '漢', ' '), minLength: 1, maxLength: 60 }), (commonName) => {
-        const { cert } = issueCertificate({ commonName, notBefore: new Date(), notAfter: new Date() });
-        assert.equal(new X509Certificate(cert).toLegacyObject().subject.CN, commonName);
-      }),
+      fc.property(
+        fc.string({ unit: fc.constantFrom('a', 'ü', '漢', ' '), minLength: 1, maxLength: 60 }),
+        (commonName) => {
+          const { cert } = issueCertificate({ commonName, notBefore: new Date(), notAfter: new Date() });
+          assert.equal(new X509Certificate(cert).toLegacyObject().subject.CN, commonName);
+        },
+      ),
       { numRuns: 25 },
     );
   });
@@ -68,7 +82,12 @@ describe('development certificates', () => {
   it('have the address of any IPv6 text', () => {
     fc.assert(
       fc.property(fc.ipV6(), (ip) => {
-        const { cert } = issueCertificate({ commonName: 'six', ips: [ip], notBefore: new Date(), notAfter: new Date() });
+        const { cert } = issueCertificate({
+          commonName: 'six',
+          ips: [ip],
+          notBefore: new Date(),
+          notAfter: new Date(),
+        });
         assert.ok(new X509Certificate(cert).checkIP(ip) !== undefined, ip);
       }),
       { numRuns: 25 },

@@ -67,7 +67,10 @@ describe('dial: names and addresses', () => {
     const accepted = new Accepted();
     await withListener(listen({ host: '127.0.0.1', port: 0, mode: 'tcp' }, accepted.make), async ({ port }) => {
       const two: LookupFunction = (_, __, done) => {
-        done(null, [{ address: '127.0.0.2', family: 4 }, { address: '127.0.0.1', family: 4 }]);
+        done(null, [
+          { address: '127.0.0.2', family: 4 },
+          { address: '127.0.0.1', family: 4 },
+        ]);
       };
       const { endpoint } = await connectTo({ port }, { host: 'two.example', lookup: two });
       await assertEchoes(endpoint);
@@ -88,7 +91,13 @@ describe('dial: names and addresses', () => {
   });
 
   it('gives up after its time limit, in whatever it is doing, and says what it waited for', async () => {
-    const words: Record<DialMode, string> = { tcp: '', tls: 'TLS handshake', 'tls-in-band': 'AMQP TLS header', websocket: 'WebSocket', 'websocket-tls': 'TLS' };
+    const words: Record<DialMode, string> = {
+      tcp: '',
+      tls: 'TLS handshake',
+      'tls-in-band': 'AMQP TLS header',
+      websocket: 'WebSocket',
+      'websocket-tls': 'TLS',
+    };
     await withServer(
       (socket) => socket.resume(),
       async (port) => {
@@ -138,9 +147,14 @@ describe('dial: names and addresses', () => {
 describe('dial: TLS', () => {
   it('connects with the name in SNI and the certificate of the peer in the info', async () => {
     const accepted = new Accepted();
-    const tls = { credentials: authority.server({ commonName: 'bus', organization: 'Contoso', names: ['bus.example'] }) };
+    const tls = {
+      credentials: authority.server({ commonName: 'bus', organization: 'Contoso', names: ['bus.example'] }),
+    };
     await withListener(listen({ host: '127.0.0.1', port: 0, mode: 'tls', tls }, accepted.make), async ({ port }) => {
-      const { endpoint, connection } = await connectTo({ port }, { host: 'bus.example', lookup, mode: 'tls', credentials: trusted });
+      const { endpoint, connection } = await connectTo(
+        { port },
+        { host: 'bus.example', lookup, mode: 'tls', credentials: trusted },
+      );
       await assertEchoes(endpoint);
       const { info } = connection;
       assert.equal(info.encrypted, true);
@@ -203,15 +217,18 @@ describe('dial: TLS', () => {
   });
 
   it('names the names of a certificate that is for others, unless verifyHostname is off', async () => {
-    await withListener(tlsServer(authority.server({ names: ['a.example', 'b.example'], ips: ['192.0.2.1'] })), async ({ port }) => {
-      await assertFails(dialing(port), 'tls-name-mismatch', 'a.example, b.example, 192.0.2.1', 'not for localhost');
-      const stream = (await dialing(port, { verifyHostname: false })) as { destroy(): void };
-      stream.destroy();
-      const stranger = new TestAuthority('Other Root').client();
-      await assertFails(dialing(port, { verifyHostname: false, credentials: stranger }), 'tls-unknown-issuer');
-      const named = (await dialing(port, { servername: 'b.example' })) as { destroy(): void };
-      named.destroy();
-    });
+    await withListener(
+      tlsServer(authority.server({ names: ['a.example', 'b.example'], ips: ['192.0.2.1'] })),
+      async ({ port }) => {
+        await assertFails(dialing(port), 'tls-name-mismatch', 'a.example, b.example, 192.0.2.1', 'not for localhost');
+        const stream = (await dialing(port, { verifyHostname: false })) as { destroy(): void };
+        stream.destroy();
+        const stranger = new TestAuthority('Other Root').client();
+        await assertFails(dialing(port, { verifyHostname: false, credentials: stranger }), 'tls-unknown-issuer');
+        const named = (await dialing(port, { servername: 'b.example' })) as { destroy(): void };
+        named.destroy();
+      },
+    );
   });
 
   it('says since when a certificate has expired, or from when it is valid', async () => {
@@ -261,7 +278,10 @@ describe('dial: TLS', () => {
 
   it('shows its client certificate', async () => {
     const me = authority.issue({ commonName: 'router.7' });
-    const credentials = credentialsOf({ 'ca.pem': authority.issuer.cert, 'me.pem': me.cert + me.key }, { caCertFile: 'ca.pem', certFile: 'me.pem' });
+    const credentials = credentialsOf(
+      { 'ca.pem': authority.issuer.cert, 'me.pem': me.cert + me.key },
+      { caCertFile: 'ca.pem', certFile: 'me.pem' },
+    );
     for (const clientCertificate of ['required', 'optional'] as const) {
       const accepted = new Accepted();
       const tls = { credentials: authority.server(), clientCertificate };
@@ -348,9 +368,18 @@ describe('dial: in-band TLS (5.2.1)', () => {
 describe('dial: WebSocket', () => {
   it('says which status the request was refused with', async () => {
     await withServer(
-      (socket) => socket.once('data', () => socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\nConnection: close\r\n\r\nno way')),
+      (socket) =>
+        socket.once('data', () =>
+          socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\nConnection: close\r\n\r\nno way'),
+        ),
       async (port) => {
-        await assertFails(dialing(port, { mode: 'websocket' }), 'websocket-refused', '403', 'no way', '/$servicebus/websocket');
+        await assertFails(
+          dialing(port, { mode: 'websocket' }),
+          'websocket-refused',
+          '403',
+          'no way',
+          '/$servicebus/websocket',
+        );
       },
     );
   });

@@ -104,7 +104,10 @@ describe('keep connected', () => {
     const accepted = new Accepted();
     await withListener(listen({ host: '127.0.0.1', port: 0, mode: 'tcp' }, accepted.make), async (listener) => {
       const watch = new Watch();
-      const connector = watch.start(() => listener.port, { stableMs: 60_000, backoff: { minMs: 1, maxMs: 4, factor: 2, jitter: 0 } });
+      const connector = watch.start(() => listener.port, {
+        stableMs: 60_000,
+        backoff: { minMs: 1, maxMs: 4, factor: 2, jitter: 0 },
+      });
       for (let round = 0; round < 4; round++) {
         await watch.until(() => watch.endpoints.length === round + 1 && connector.connection !== undefined);
         watch.controls[round]?.markEstablished();

@@ -61,7 +61,12 @@ function converse(port: number, bytes: string): Promise<string> {
   });
 }
 
-async function assertRefused(options: Partial<ListenOptions>, bytes: string, kind: string, word: string): Promise<string> {
+async function assertRefused(
+  options: Partial<ListenOptions>,
+  bytes: string,
+  kind: string,
+  word: string,
+): Promise<string> {
   const refusals = new Refusals();
   const accepted = new Accepted();
   let answer = '';
@@ -140,7 +145,10 @@ describe('listener', () => {
       await assertEchoes(plain.endpoint);
       const secure = await connectTo({ port }, { mode: 'tls', credentials: trusted });
       await assertEchoes(secure.endpoint);
-      assert.deepEqual(accepted.infos.map(({ encrypted }) => encrypted), [false, true]);
+      assert.deepEqual(
+        accepted.infos.map(({ encrypted }) => encrypted),
+        [false, true],
+      );
     });
   });
 
@@ -181,9 +189,12 @@ describe('listener', () => {
   });
 
   it('drops a connection for which no endpoint is made', async () => {
-    await withListener(listen({ host: '127.0.0.1', port: 0, mode: 'tcp' }, () => undefined), async ({ port }) => {
-      assert.equal(await converse(port, AMQP).catch(() => ''), '');
-    });
+    await withListener(
+      listen({ host: '127.0.0.1', port: 0, mode: 'tcp' }, () => undefined),
+      async ({ port }) => {
+        assert.equal(await converse(port, AMQP).catch(() => ''), '');
+      },
+    );
   });
 
   it('ends all connections when it closes, after the time of grace', async () => {
@@ -228,7 +239,10 @@ describe('listener', () => {
     await assert.rejects(open({ mode: 'tls', tls: { credentials: trusted } }), /certificate of its own/);
     const one = makeDevelopmentCertificates();
     const alone = credentialsOf({ 'one.pem': one.cert + one.key }, { certFile: 'one.pem' });
-    await assert.rejects(open({ mode: 'tls', tls: { credentials: alone, clientCertificate: 'required' } }), /caCertFile/);
+    await assert.rejects(
+      open({ mode: 'tls', tls: { credentials: alone, clientCertificate: 'required' } }),
+      /caCertFile/,
+    );
   });
 });
 
@@ -247,7 +261,11 @@ describe('listener: client certificates', () => {
     ] as const) {
       const refusals = new Refusals();
       const accepted = new Accepted();
-      const options = { mode: 'tls', tls: { credentials, clientCertificate: 'required' }, onRefused: refusals.note } as const;
+      const options = {
+        mode: 'tls',
+        tls: { credentials, clientCertificate: 'required' },
+        onRefused: refusals.note,
+      } as const;
       await withListener(open(options, accepted), async ({ port }) => {
         const { endpoint } = await connectTo({ port }, { mode: 'tls', credentials: client });
         await endpoint.until(() => endpoint.ends.length > 0);
@@ -301,7 +319,10 @@ describe('listener: in-band TLS (5.2.1)', () => {
     for (const use of ['allowed', 'required'] as const) {
       const accepted = new Accepted();
       await withListener(open(inBand(use), accepted), async ({ port }) => {
-        const { endpoint, connection } = await connectTo({ port }, { mode: 'tls-in-band', credentials: trusted, host: 'localhost' });
+        const { endpoint, connection } = await connectTo(
+          { port },
+          { mode: 'tls-in-band', credentials: trusted, host: 'localhost' },
+        );
         await assertEchoes(endpoint);
         assert.equal(connection.info.encrypted, true);
         assert.equal(accepted.infos[0]?.encrypted, true);
@@ -334,7 +355,9 @@ describe('listener: in-band TLS (5.2.1)', () => {
       setImmediate(() => setImmediate(() => raw.uncork()));
       await new Promise((resolve) => secure.once('secureConnect', resolve));
       secure.write(AMQP, 'latin1');
-      const [echo] = (await new Promise<[Buffer]>((resolve) => secure.once('data', (bytes: Buffer) => resolve([bytes])))) as [Buffer];
+      const [echo] = (await new Promise<[Buffer]>((resolve) =>
+        secure.once('data', (bytes: Buffer) => resolve([bytes])),
+      )) as [Buffer];
       assert.equal(echo.toString('latin1'), AMQP);
       raw.destroy();
     });
@@ -413,7 +436,11 @@ describe('listener: WebSocket', () => {
       const total = sizes.reduce((sum, size) => sum + size, 0);
       await endpoint.until(() => endpoint.receivedBytes === total);
       assert.ok(Buffer.concat(endpoint.received).equals(Buffer.concat(parts)));
-      assert.deepEqual(parts.map((part) => part[part.length - 1]), [1, 2, 3, 4, 5, 6], 'masking leaves our buffers alone');
+      assert.deepEqual(
+        parts.map((part) => part[part.length - 1]),
+        [1, 2, 3, 4, 5, 6],
+        'masking leaves our buffers alone',
+      );
       endpoint.finish();
       while (!connection.closed || listener.connections.size > 0) await new Promise(setImmediate);
       assert.deepEqual(accepted.endpoints[0]?.ends, [undefined]);
@@ -425,7 +452,10 @@ describe('listener: WebSocket', () => {
   it('takes the first subprotocol of the client that it knows', async () => {
     const accepted = new Accepted();
     await withListener(open({ mode: 'websocket' }, accepted), async ({ port }) => {
-      const { endpoint } = await connectTo({ port }, { mode: 'websocket', websocketProtocols: ['binary', 'AMQPWSB10', 'amqp'] });
+      const { endpoint } = await connectTo(
+        { port },
+        { mode: 'websocket', websocketProtocols: ['binary', 'AMQPWSB10', 'amqp'] },
+      );
       await assertEchoes(endpoint);
       assert.equal(accepted.infos[0]?.websocketProtocol, 'AMQPWSB10');
     });
@@ -442,7 +472,11 @@ describe('listener: WebSocket', () => {
 
   it('knows its paths, with and without a slash at the end', async () => {
     const refusals = new Refusals();
-    const options = { mode: 'websocket', websocketPaths: ['/$servicebus/websocket'], onRefused: refusals.note } as const;
+    const options = {
+      mode: 'websocket',
+      websocketPaths: ['/$servicebus/websocket'],
+      onRefused: refusals.note,
+    } as const;
     await withListener(open(options), async ({ port }) => {
       for (const websocketPath of ['/$servicebus/websocket', '/$servicebus/websocket/', '/$servicebus/websocket?x=1']) {
         const { endpoint } = await connectTo({ port }, { mode: 'websocket', websocketPath });

@@ -3,13 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { ProtocolEndpoint } from '@pointsman/engine';
-import {
-  TransportError,
-  dial,
-  issueCertificate,
-  loadTlsCredentials,
-  sharedDriver,
-} from '../src/index.js';
+import { TransportError, dial, issueCertificate, loadTlsCredentials, sharedDriver } from '../src/index.js';
 import type {
   CertificateIssuer,
   CertificateRequest,
@@ -178,7 +172,10 @@ export async function withServer(
   }
 }
 
-export async function withListener(listener: Promise<Listener>, body: (listener: Listener) => Promise<void>): Promise<void> {
+export async function withListener(
+  listener: Promise<Listener>,
+  body: (listener: Listener) => Promise<void>,
+): Promise<void> {
   const open = await listener;
   try {
     await body(open);
@@ -188,7 +185,11 @@ export async function withListener(listener: Promise<Listener>, body: (listener:
 }
 
 /** Asserts that `promise` fails with a TransportError of `kind` whose message has all of `words`, and that it has a hint. */
-export async function assertFails(promise: Promise<unknown>, kind: TransportErrorKind, ...words: string[]): Promise<TransportError> {
+export async function assertFails(
+  promise: Promise<unknown>,
+  kind: TransportErrorKind,
+  ...words: string[]
+): Promise<TransportError> {
   let failure: unknown;
   await promise.catch((error: unknown) => {
     failure = error;
@@ -224,12 +225,15 @@ export class TestAuthority {
   /** Credentials of a server with a certificate of this authority, which also checks its clients. */
   server(request: Partial<CertificateRequest> = {}, profile: TlsProfile = {}): TlsCredentials {
     const { cert, key } = this.issue(request);
-    return credentialsOf({ 'ca.pem': this.issuer.cert, 'cert.pem': cert, 'key.pem': key }, {
-      caCertFile: 'ca.pem',
-      certFile: 'cert.pem',
-      privateKeyFile: 'key.pem',
-      ...profile,
-    });
+    return credentialsOf(
+      { 'ca.pem': this.issuer.cert, 'cert.pem': cert, 'key.pem': key },
+      {
+        caCertFile: 'ca.pem',
+        certFile: 'cert.pem',
+        privateKeyFile: 'key.pem',
+        ...profile,
+      },
+    );
   }
 
   /** Credentials of a client that trusts this authority. */

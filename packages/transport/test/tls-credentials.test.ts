@@ -80,7 +80,13 @@ describe('TLS profile', () => {
   });
 
   it('says that key and certificate do not belong together, or that one is missing', () => {
-    assertRefused({ certFile: 'cert.pem', privateKeyFile: 'other-key.pem' }, 'privateKeyFile', 'other-key.pem', 'cert.pem', 'does not belong');
+    assertRefused(
+      { certFile: 'cert.pem', privateKeyFile: 'other-key.pem' },
+      'privateKeyFile',
+      'other-key.pem',
+      'cert.pem',
+      'does not belong',
+    );
     assertRefused({ certFile: 'cert.pem' }, 'certFile', 'no privateKeyFile');
     assertRefused({ privateKeyFile: 'key.pem' }, 'privateKeyFile', 'no certFile');
   });
@@ -88,7 +94,11 @@ describe('TLS profile', () => {
   it('tells a missing password from a wrong one', () => {
     for (const privateKeyFile of ['encrypted.pem', 'traditional.pem']) {
       assertRefused({ certFile: 'cert.pem', privateKeyFile }, 'password', privateKeyFile, 'no password is set');
-      assertRefused({ certFile: 'cert.pem', privateKeyFile, password: `not ${PASSWORD}` }, 'password', 'does not open the key');
+      assertRefused(
+        { certFile: 'cert.pem', privateKeyFile, password: `not ${PASSWORD}` },
+        'password',
+        'does not open the key',
+      );
     }
   });
 
@@ -98,12 +108,18 @@ describe('TLS profile', () => {
     const early = authority.issue(days(1, 5));
     const files = { ...FILES, 'old.pem': expired.cert + expired.key, 'new.pem': early.cert + early.key };
     assert.throws(() => credentialsOf(files, { certFile: 'old.pem' }), /certFile old\.pem: the certificate expired on/);
-    assert.throws(() => credentialsOf(files, { certFile: 'new.pem' }), /certFile new\.pem: the certificate is not valid before/);
+    assert.throws(
+      () => credentialsOf(files, { certFile: 'new.pem' }),
+      /certFile new\.pem: the certificate is not valid before/,
+    );
     assertRefused({ certFile: 'expired.pem', privateKeyFile: key }, 'privateKeyFile', 'does not belong');
   });
 
   it('warns of a caCertFile in which everything has expired', () => {
-    assert.match(credentialsOf(FILES, { caCertFile: 'expired.pem' }).warnings.join(), /every certificate in it has expired/);
+    assert.match(
+      credentialsOf(FILES, { caCertFile: 'expired.pem' }).warnings.join(),
+      /every certificate in it has expired/,
+    );
     assert.deepEqual(credentialsOf(FILES, { caCertFile: 'ca.pem' }).warnings, []);
   });
 
@@ -115,7 +131,11 @@ describe('TLS profile', () => {
   });
 
   it('shows neither key nor password when it is inspected', () => {
-    const credentials = credentialsOf(FILES, { certFile: 'cert.pem', privateKeyFile: 'encrypted.pem', password: PASSWORD });
+    const credentials = credentialsOf(FILES, {
+      certFile: 'cert.pem',
+      privateKeyFile: 'encrypted.pem',
+      password: PASSWORD,
+    });
     const shown = inspect(credentials, { depth: 10, showHidden: true });
     assert.ok(!shown.includes(PASSWORD) && !shown.includes('PRIVATE KEY'), shown);
   });
