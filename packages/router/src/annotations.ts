@@ -1,5 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AmqpSymbol, Reader, SECTION, Writer, beginCompound, decodeError, endCompound, readValue, sectionAt, skipValue, writeDescriptor, writeRawBytes, writeString, writeSymbol, writeValue } from '@pointsman/wire';
+import {
+  AmqpSymbol,
+  Reader,
+  SECTION,
+  Writer,
+  beginCompound,
+  decodeError,
+  endCompound,
+  readValue,
+  sectionAt,
+  skipValue,
+  writeDescriptor,
+  writeRawBytes,
+  writeString,
+  writeSymbol,
+  writeValue,
+} from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 
 /** What routers write into a message for each other. All of it is optional. */
@@ -30,7 +46,10 @@ export interface MessageHead {
 
 /** True where the message begins with a section behind which message annotations cannot stand: the common case. */
 export function hasNoAnnotations(bytes: Uint8Array, start: number, end: number): boolean {
-  return end - start < 3 || (bytes[start] === 0 && bytes[start + 1] === 0x53 && bytes[start + 2]! > SECTION.messageAnnotations);
+  return (
+    end - start < 3 ||
+    (bytes[start] === 0 && bytes[start + 1] === 0x53 && bytes[start + 2]! > SECTION.messageAnnotations)
+  );
 }
 
 /**
@@ -52,7 +71,15 @@ export function headOf(bytes: Uint8Array, start: number, end: number): MessageHe
     if (span.code !== SECTION.messageAnnotations) break;
     return annotationsOf(bytes, span.valueStart, span.end, frontEnd);
   }
-  return { frontEnd, rest: position, userStart: position, userEnd: position, userCount: 0, annotations: {}, hasRouterAnnotations: false };
+  return {
+    frontEnd,
+    rest: position,
+    userStart: position,
+    userEnd: position,
+    userCount: 0,
+    annotations: {},
+    hasRouterAnnotations: false,
+  };
 }
 
 function annotationsOf(bytes: Uint8Array, valueStart: number, sectionEnd: number, frontEnd: number): MessageHead {
@@ -66,11 +93,20 @@ function annotationsOf(bytes: Uint8Array, valueStart: number, sectionEnd: number
     count = ((bytes[at + 5]! << 24) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 8) | bytes[at + 8]!) >>> 0;
     at += 9;
   } else if (code === 0x40) {
-    return { frontEnd, rest: sectionEnd, userStart: at, userEnd: at, userCount: 0, annotations: {}, hasRouterAnnotations: false };
+    return {
+      frontEnd,
+      rest: sectionEnd,
+      userStart: at,
+      userEnd: at,
+      userCount: 0,
+      annotations: {},
+      hasRouterAnnotations: false,
+    };
   } else {
     throw decodeError('message annotations that are no map', '3.2.3');
   }
-  if (at > sectionEnd || count % 2 !== 0 || count > sectionEnd - at) throw decodeError('message annotations that are no map', '3.2.3');
+  if (at > sectionEnd || count % 2 !== 0 || count > sectionEnd - at)
+    throw decodeError('message annotations that are no map', '3.2.3');
   const userStart = at;
   const annotations: RouterAnnotations = {};
   let userEnd = at;
@@ -134,7 +170,12 @@ function traceOf(value: AmqpValue): string[] {
  * What stands in front of the properties of a message on its way out: header and delivery annotations as they came, the
  * user's annotations as they came, then the router's, in the order in which other routers expect them.
  */
-export function writeHead(bytes: Uint8Array, start: number, head: MessageHead, annotations: RouterAnnotations | undefined): Uint8Array {
+export function writeHead(
+  bytes: Uint8Array,
+  start: number,
+  head: MessageHead,
+  annotations: RouterAnnotations | undefined,
+): Uint8Array {
   const w = new Writer(256 + head.rest - start);
   writeRawBytes(w, bytes.subarray(start, head.frontEnd));
   const own = annotations === undefined ? [] : entriesOf(annotations);

@@ -60,7 +60,10 @@ export class AutoLink implements LinkOwner {
   matches(connection: RouterConnection): boolean {
     const { connection: name, containerId } = this.settings;
     if (connection.settings.role !== 'route-container') return false;
-    return (name !== undefined && name === connection.settings.name) || (containerId !== undefined && containerId === connection.containerId);
+    return (
+      (name !== undefined && name === connection.settings.name) ||
+      (containerId !== undefined && containerId === connection.containerId)
+    );
   }
 
   /** Attaches at a connection that has opened. */
@@ -157,7 +160,10 @@ export class AutoLink implements LinkOwner {
     const wasActive = this.status === 'active';
     this.link = undefined;
     const { dialect } = connection;
-    const description = error?.description ?? error?.condition ?? (this.#refused ? 'refused without a reason' : 'detached without a reason');
+    const description =
+      error?.description ??
+      error?.condition ??
+      (this.#refused ? 'refused without a reason' : 'detached without a reason');
     // Gone with its connection: that is no failure of its own, and deactivation follows.
     if (lost && !connection.connection.isOpen) return;
     const router = connection.router;
@@ -166,13 +172,23 @@ export class AutoLink implements LinkOwner {
     this.failures = attachedMs >= STEADY_MS ? 1 : this.failures + 1;
     const normal = wasActive && this.failures <= NORMAL_ENDS_MAX && dialect?.isNormalEnd?.(error) === true;
     if (normal) {
-      router.log('ROUTER_CORE', 'info', `Auto Link Detached by its container, attaching again. ${description} ${this.#where()}`);
+      router.log(
+        'ROUTER_CORE',
+        'info',
+        `Auto Link Detached by its container, attaching again. ${description} ${this.#where()}`,
+      );
     } else {
       router.log('ROUTER_CORE', 'warning', `Auto Link Activation Failed. ${description} ${this.#where()}`);
-      const explained = dialect?.explain?.(error, { address: this.settings.address, externalAddress: this.externalAddress, direction: this.direction, name: this.name });
+      const explained = dialect?.explain?.(error, {
+        address: this.settings.address,
+        externalAddress: this.externalAddress,
+        direction: this.direction,
+        name: this.name,
+      });
       if (explained !== undefined) router.log('ROUTER_CORE', 'warning', explained);
     }
-    const delay = dialect?.retryDelay?.(error, this.failures, attachedMs) ?? (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
+    const delay =
+      dialect?.retryDelay?.(error, this.failures, attachedMs) ?? (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
     this.nextAttempt = router.clock.now() + delay;
     this.lastFailure = { error, normal };
     this.#become(normal ? 'idle' : 'failed');
@@ -192,7 +208,9 @@ export class AutoLink implements LinkOwner {
   #where(): string {
     const { connection } = this;
     const container = this.settings.containerId;
-    return container === undefined ? `'${this.name}' on connection ${connection?.settings.name ?? ''}` : `'${this.name}' on container ${container}`;
+    return container === undefined
+      ? `'${this.name}' on connection ${connection?.settings.name ?? ''}`
+      : `'${this.name}' on container ${container}`;
   }
 
   #become(status: AutoLinkStatus): void {

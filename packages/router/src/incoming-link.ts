@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { RELEASED } from '@pointsman/engine';
-import type { IncomingDelivery, Link, OutgoingDelivery, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
+import type {
+  IncomingDelivery,
+  Link,
+  OutgoingDelivery,
+  ReceiverHandler,
+  ReceiverLink,
+  TransferFrame,
+} from '@pointsman/engine';
 import { ProtocolError, Reader, SECTION, readPropertiesBody, sectionAt } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
 import type { Address } from './address.js';
@@ -144,17 +151,26 @@ export class IncomingLink implements ReceiverHandler {
       if (address === undefined) {
         to = head!.annotations.to ?? toAt(bytes, head!.rest) ?? undefined;
         if (to === undefined) {
-          return this.#refuse(transit, { condition: 'amqp:precondition-failed', description: 'Routing failure: no address present' });
+          return this.#refuse(transit, {
+            condition: 'amqp:precondition-failed',
+            description: 'Routing failure: no address present',
+          });
         }
         const found = this.connection.router.resolve(to, head!.annotations.phase);
         if (found === 'unavailable') {
-          return this.#refuse(transit, { condition: 'amqp:not-found', description: 'Deliveries cannot be sent to an unavailable address' });
+          return this.#refuse(transit, {
+            condition: 'amqp:not-found',
+            description: 'Deliveries cannot be sent to an unavailable address',
+          });
         }
         address = found;
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      return this.#refuse(transit, { condition: 'amqp:decode-error', description: `invalid message format: ${error.description}` });
+      return this.#refuse(transit, {
+        condition: 'amqp:decode-error',
+        description: `invalid message format: ${error.description}`,
+      });
     }
     if (address === undefined || !address.hasPaths) return this.#noPath(transit);
     address.deliveriesIngress++;
@@ -170,7 +186,13 @@ export class IncomingLink implements ReceiverHandler {
   }
 
   /** The first part of a message for one receiver, where it differs from what came. */
-  #firstPart(consumer: OutgoingLink, bytes: Uint8Array, head: MessageHead | undefined, rewritten: boolean, to: string): Uint8Array | undefined {
+  #firstPart(
+    consumer: OutgoingLink,
+    bytes: Uint8Array,
+    head: MessageHead | undefined,
+    rewritten: boolean,
+    to: string,
+  ): Uint8Array | undefined {
     if (!consumer.writesAnnotations && !rewritten) return undefined;
     const from = head ?? headOf(bytes, 0, bytes.length);
     let annotations: RouterAnnotations | undefined;
@@ -208,7 +230,10 @@ export class IncomingLink implements ReceiverHandler {
     this.#discardRest(transit);
     if (!delivery.settled) {
       // A routing problem is the router's: a container that stores rejected messages apart must not take it for its own.
-      this.link.settle(delivery, this.connection.dialect === undefined ? { type: 'rejected', error } : this.#toSender(RELEASED));
+      this.link.settle(
+        delivery,
+        this.connection.dialect === undefined ? { type: 'rejected', error } : this.#toSender(RELEASED),
+      );
       this.rejected++;
     }
     this.#replace();
@@ -229,7 +254,8 @@ export class IncomingLink implements ReceiverHandler {
     if (!delivery.settled) {
       this.#count(state);
       const said = this.#toSender(state);
-      if (this.link.rcvSettleMode === 1 && said !== undefined && this.connection.dialect?.settleSecond === true) this.link.update(delivery, said);
+      if (this.link.rcvSettleMode === 1 && said !== undefined && this.connection.dialect?.settleSecond === true)
+        this.link.update(delivery, said);
       else this.link.settle(delivery, said);
     }
     this.#replace();
@@ -240,7 +266,12 @@ export class IncomingLink implements ReceiverHandler {
     this.link.update(delivery, this.#toSender(state) ?? state);
   }
 
-  onRemoteState(link: ReceiverLink, delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onRemoteState(
+    link: ReceiverLink,
+    delivery: IncomingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     if (!settled) return;
     const context = delivery.context;
     delivery.context = undefined;
@@ -248,7 +279,11 @@ export class IncomingLink implements ReceiverHandler {
       // The container's word on an outcome that we told it: other than a confirmation, it is worth a line.
       if (state !== undefined && 'type' in state && state.type === 'rejected' && state.error !== undefined) {
         this.unconfirmed++;
-        this.connection.router.log('ROUTER_CORE', 'info', `[C${this.connection.id}] An outcome came too late on link ${link.name}: ${state.error.condition} ${state.error.description ?? ''}`);
+        this.connection.router.log(
+          'ROUTER_CORE',
+          'info',
+          `[C${this.connection.id}] An outcome came too late on link ${link.name}: ${state.error.condition} ${state.error.description ?? ''}`,
+        );
       }
       return;
     }
@@ -272,10 +307,18 @@ export class IncomingLink implements ReceiverHandler {
   #count(state: DeliveryState | undefined): void {
     if (state === undefined || !('type' in state)) return;
     switch (state.type) {
-      case 'accepted': this.accepted++; break;
-      case 'rejected': this.rejected++; break;
-      case 'released': this.released++; break;
-      case 'modified': this.modified++; break;
+      case 'accepted':
+        this.accepted++;
+        break;
+      case 'rejected':
+        this.rejected++;
+        break;
+      case 'released':
+        this.released++;
+        break;
+      case 'modified':
+        this.modified++;
+        break;
       default:
     }
   }

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ReceiverLink, SenderLink } from '@pointsman/engine';
-import type { AttachParameters, FlowFrame, IncomingDelivery, Link, OutgoingDelivery, ReceiverHandler, SenderHandler, TransferFrame } from '@pointsman/engine';
+import type {
+  AttachParameters,
+  FlowFrame,
+  IncomingDelivery,
+  Link,
+  OutgoingDelivery,
+  ReceiverHandler,
+  SenderHandler,
+  TransferFrame,
+} from '@pointsman/engine';
 import type { AmqpErrorFields, Attach, DeliveryState, SourceTerminus, TargetTerminus } from '@pointsman/wire';
 import type { RouterConnection } from './router-connection.js';
 import type { LinkRouteSettings } from './settings.js';
@@ -27,7 +36,10 @@ export class LinkRoute {
   matches(connection: RouterConnection): boolean {
     const { connection: name, containerId } = this.settings;
     if (connection.settings.role !== 'route-container') return false;
-    return (name !== undefined && name === connection.settings.name) || (containerId !== undefined && containerId === connection.containerId);
+    return (
+      (name !== undefined && name === connection.settings.name) ||
+      (containerId !== undefined && containerId === connection.containerId)
+    );
   }
 
   /** The connection that takes the next link: each in turn. */
@@ -40,7 +52,11 @@ export class LinkRoute {
   toExternal(address: string): string {
     const { addExternalPrefix, delExternalPrefix } = this.settings;
     let name = address;
-    if (delExternalPrefix !== undefined && name.startsWith(delExternalPrefix) && name.length > delExternalPrefix.length) {
+    if (
+      delExternalPrefix !== undefined &&
+      name.startsWith(delExternalPrefix) &&
+      name.length > delExternalPrefix.length
+    ) {
       name = name.slice(delExternalPrefix.length);
     }
     return (addExternalPrefix ?? '') + name;
@@ -50,12 +66,16 @@ export class LinkRoute {
   toInternal(address: string): string {
     const { addExternalPrefix, delExternalPrefix } = this.settings;
     let name = address;
-    if (addExternalPrefix !== undefined && name.startsWith(addExternalPrefix)) name = name.slice(addExternalPrefix.length);
+    if (addExternalPrefix !== undefined && name.startsWith(addExternalPrefix))
+      name = name.slice(addExternalPrefix.length);
     return (delExternalPrefix ?? '') + name;
   }
 }
 
-const LINK_LOST: AmqpErrorFields = { condition: 'qd:routed-link-lost', description: 'Connectivity to the peer container was lost' };
+const LINK_LOST: AmqpErrorFields = {
+  condition: 'qd:routed-link-lost',
+  description: 'Connectivity to the peer container was lost',
+};
 /** Bytes of transfers that wait for room at the far end before the near end's session is held back. */
 const HOLD_AT = 1 << 18;
 
@@ -69,7 +89,15 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   #container!: SenderLink | ReceiverLink;
   #at: RouterConnection | undefined;
   /** Frames that wait for room, oldest first. */
-  #queue: { readonly incoming: IncomingDelivery; readonly bytes: Uint8Array; readonly tag: Uint8Array | undefined; readonly state: DeliveryState | undefined; readonly more: boolean; readonly aborted: boolean; offset: number }[] = [];
+  #queue: {
+    readonly incoming: IncomingDelivery;
+    readonly bytes: Uint8Array;
+    readonly tag: Uint8Array | undefined;
+    readonly state: DeliveryState | undefined;
+    readonly more: boolean;
+    readonly aborted: boolean;
+    offset: number;
+  }[] = [];
   #queued = 0;
   #holds = false;
   #ended = false;
@@ -96,8 +124,14 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     const session = connection.routedSession(this.#client.session);
     this.#at = connection;
     const parameters: AttachParameters = {
-      source: this.#client instanceof SenderLink ? this.#renamed(attach.source, (a) => this.#route.toExternal(a)) : attach.source,
-      target: this.#client instanceof ReceiverLink ? this.#renamed(attach.target, (a) => this.#route.toExternal(a)) : attach.target,
+      source:
+        this.#client instanceof SenderLink
+          ? this.#renamed(attach.source, (a) => this.#route.toExternal(a))
+          : attach.source,
+      target:
+        this.#client instanceof ReceiverLink
+          ? this.#renamed(attach.target, (a) => this.#route.toExternal(a))
+          : attach.target,
       sndSettleMode: attach.sndSettleMode,
       rcvSettleMode: attach.rcvSettleMode,
       maxMessageSize: attach.maxMessageSize,
@@ -105,9 +139,10 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       desiredCapabilities: attach.desiredCapabilities,
       properties: attach.properties,
     };
-    this.#container = this.#client instanceof SenderLink
-      ? session.attachReceiver(name, this, parameters)
-      : session.attachSender(name, this, parameters);
+    this.#container =
+      this.#client instanceof SenderLink
+        ? session.attachReceiver(name, this, parameters)
+        : session.attachSender(name, this, parameters);
   }
 
   #renamed<T extends SourceTerminus | TargetTerminus | undefined>(terminus: T, rename: (address: string) => string): T {
@@ -120,8 +155,10 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   onAttached(_link: Link, attach: Attach): void {
     const client = this.#client;
     const parameters: AttachParameters = {
-      source: client instanceof SenderLink ? this.#renamed(attach.source, (a) => this.#route.toInternal(a)) : attach.source,
-      target: client instanceof ReceiverLink ? this.#renamed(attach.target, (a) => this.#route.toInternal(a)) : attach.target,
+      source:
+        client instanceof SenderLink ? this.#renamed(attach.source, (a) => this.#route.toInternal(a)) : attach.source,
+      target:
+        client instanceof ReceiverLink ? this.#renamed(attach.target, (a) => this.#route.toInternal(a)) : attach.target,
       sndSettleMode: attach.sndSettleMode,
       rcvSettleMode: attach.rcvSettleMode,
       maxMessageSize: attach.maxMessageSize,
@@ -143,7 +180,13 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     }
     const bytes = frame.bytes.subarray(frame.payloadStart, frame.payloadEnd);
     this.#queue.push({
-      incoming, bytes, tag: first ? frame.tag() : undefined, state: frame.state, more: frame.more && !frame.aborted, aborted: frame.aborted, offset: 0,
+      incoming,
+      bytes,
+      tag: first ? frame.tag() : undefined,
+      state: frame.state,
+      more: frame.more && !frame.aborted,
+      aborted: frame.aborted,
+      offset: 0,
     });
     this.#queued += bytes.length;
     this.#pump();
@@ -162,7 +205,15 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       } else if (item.tag !== undefined && item.offset === 0 && item.incoming.context === this) {
         if (!sender.sendable) return;
         const outgoing = sender.send(
-          item.tag, item.incoming.messageFormat, item.incoming.settled, item.incoming, item.bytes, 0, item.bytes.length, !item.more, item.state,
+          item.tag,
+          item.incoming.messageFormat,
+          item.incoming.settled,
+          item.incoming,
+          item.bytes,
+          0,
+          item.bytes.length,
+          !item.more,
+          item.state,
         );
         item.incoming.context = outgoing;
         item.offset = sender.sentBytes;
@@ -187,13 +238,23 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
 
   // ---- dispositions, both ways ----
 
-  onDisposition(_link: SenderLink, outgoing: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onDisposition(
+    _link: SenderLink,
+    outgoing: OutgoingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     const incoming = outgoing.context as IncomingDelivery;
     if (settled) this.#receiver.settle(incoming, state);
     else if (state !== undefined) this.#receiver.update(incoming, state);
   }
 
-  onRemoteState(_link: ReceiverLink, incoming: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onRemoteState(
+    _link: ReceiverLink,
+    incoming: IncomingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     const outgoing = incoming.context as OutgoingDelivery | this | undefined;
     if (outgoing === undefined || outgoing === this) return;
     if (settled) this.#sender.settle(outgoing as OutgoingDelivery, state);

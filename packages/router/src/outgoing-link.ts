@@ -58,7 +58,12 @@ export class OutgoingLink implements SenderHandler {
 
   /** A message of `bytes` can go out in this very turn, in one frame, past nobody. */
   canPass(bytes: number): boolean {
-    return this.#head === this.#queue.length && this.link.sendable && bytes <= this.link.session.connection.remoteMaxFrameSize - 512 && !this.#isTooLarge(bytes);
+    return (
+      this.#head === this.#queue.length &&
+      this.link.sendable &&
+      bytes <= this.link.session.connection.remoteMaxFrameSize - 512 &&
+      !this.#isTooLarge(bytes)
+    );
   }
 
   /** The receiver said that it does not take messages of this size: sending one would cost it the link. */
@@ -197,7 +202,12 @@ export class OutgoingLink implements SenderHandler {
     if (link.current === undefined) link.drained();
   }
 
-  onDisposition(link: SenderLink, outgoing: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onDisposition(
+    link: SenderLink,
+    outgoing: OutgoingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     const context = outgoing.context;
     if (context instanceof IncomingDelivery) {
       if (settled) {
@@ -228,10 +238,22 @@ export class OutgoingLink implements SenderHandler {
   }
 
   /** The receiver told a state and waits for our settlement. */
-  #unsettledState(link: SenderLink, outgoing: OutgoingDelivery, incoming: IncomingDelivery | undefined, state: DeliveryState | undefined, copy?: Copy): void {
+  #unsettledState(
+    link: SenderLink,
+    outgoing: OutgoingDelivery,
+    incoming: IncomingDelivery | undefined,
+    state: DeliveryState | undefined,
+    copy?: Copy,
+  ): void {
     if (state === undefined || isProgress(state)) return;
     const inbound = incoming?.link;
-    if (incoming !== undefined && inbound !== undefined && inbound.state === 'attached' && !incoming.settled && inbound.rcvSettleMode === 1) {
+    if (
+      incoming !== undefined &&
+      inbound !== undefined &&
+      inbound.state === 'attached' &&
+      !incoming.settled &&
+      inbound.rcvSettleMode === 1
+    ) {
       // The sender confirms, and its settlement comes back to the receiver.
       incoming.context = outgoing;
       (inbound.context as IncomingLink).update(incoming, this.#fromReceiver(state) ?? state);
@@ -240,7 +262,8 @@ export class OutgoingLink implements SenderHandler {
     this.unsettled--;
     link.settle(outgoing, state);
     if (copy !== undefined) copy.transit.outcome(copy, this.#fromReceiver(state));
-    else if (incoming !== undefined) (incoming.link.context as IncomingLink).finish(incoming, this.#fromReceiver(state));
+    else if (incoming !== undefined)
+      (incoming.link.context as IncomingLink).finish(incoming, this.#fromReceiver(state));
   }
 
   /** The sender of a message settled it: so may we. */

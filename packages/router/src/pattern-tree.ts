@@ -68,7 +68,8 @@ export class PatternTree<T> {
     for (let i = path.length - 1; i >= 0; i--) {
       const [parent, token] = path[i]!;
       const child: Node<T> = token === '*' ? parent.star! : token === '#' ? parent.hash! : parent.exact.get(token)!;
-      if (child.value !== undefined || child.exact.size > 0 || child.star !== undefined || child.hash !== undefined) break;
+      if (child.value !== undefined || child.exact.size > 0 || child.star !== undefined || child.hash !== undefined)
+        break;
       if (token === '*') parent.star = undefined;
       else if (token === '#') parent.hash = undefined;
       else parent.exact.delete(token);
@@ -95,7 +96,8 @@ export class PatternTree<T> {
     let found = exact === undefined ? undefined : this.#match(exact, tokens, at + 1, failed);
     if (found === undefined && node.star !== undefined) found = this.#match(node.star, tokens, at + 1, failed);
     if (found === undefined && node.hash !== undefined) {
-      for (let next = at; next <= tokens.length && found === undefined; next++) found = this.#match(node.hash, tokens, next, failed);
+      for (let next = at; next <= tokens.length && found === undefined; next++)
+        found = this.#match(node.hash, tokens, next, failed);
     }
     if (found === undefined) failed.add(state);
     return found;
@@ -115,7 +117,7 @@ export function tokensOf(text: string): string[] {
 /** `#` in front of `*` moves behind it, and `#` in front of `#` is dropped: the same set of texts, one spelling. */
 function normalised(pattern: string): string[] {
   const tokens = tokensOf(pattern);
-  for (let i = 0; i + 1 < tokens.length; ) {
+  for (let i = 0; i + 1 < tokens.length;) {
     if (tokens[i] === '#' && tokens[i + 1] === '#') {
       tokens.splice(i, 1);
       i = 0;

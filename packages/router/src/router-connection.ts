@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ReceiverLink, SenderLink } from '@pointsman/engine';
-import type { Connection, ConnectionEnd, ConnectionHandler, Session } from '@pointsman/engine';
+import { SenderLink } from '@pointsman/engine';
+import type { Connection, ConnectionEnd, ConnectionHandler, Session, ReceiverLink } from '@pointsman/engine';
 import type { AmqpErrorFields, Attach, Open, ProtocolError, SourceTerminus, TargetTerminus } from '@pointsman/wire';
 import { IncomingLink } from './incoming-link.js';
 import { RoutedLink } from './link-route.js';
@@ -17,7 +17,8 @@ const NO_ROUTE: AmqpErrorFields = { condition: 'qd:no-route-to-dest', descriptio
 const NOT_FOUND: AmqpErrorFields = { condition: 'amqp:not-found', description: 'Node not found' };
 const NO_COORDINATOR: AmqpErrorFields = {
   condition: 'amqp:precondition-failed',
-  description: "The router can't coordinate transactions by itself, a linkRoute to a coordinator must be configured to use transactions.",
+  description:
+    "The router can't coordinate transactions by itself, a linkRoute to a coordinator must be configured to use transactions.",
 };
 const FORBIDDEN: AmqpErrorFields = { condition: 'qd:forbidden', description: 'Connectivity to the node is forbidden' };
 
@@ -60,7 +61,13 @@ export class RouterConnection implements ConnectionHandler {
 
   /** A session for one more autolink. */
   autoLinkSession(): Session {
-    const free = this.#autoLinkSessions.find((session) => session.state !== 'ended' && session.state !== 'ending' && session.links.length < LINKS_PER_SESSION && session.hasFreeHandle);
+    const free = this.#autoLinkSessions.find(
+      (session) =>
+        session.state !== 'ended' &&
+        session.state !== 'ending' &&
+        session.links.length < LINKS_PER_SESSION &&
+        session.hasFreeHandle,
+    );
     if (free !== undefined) return free;
     const session = this.connection.session();
     this.#autoLinkSessions.push(session);
@@ -113,7 +120,12 @@ export class RouterConnection implements ConnectionHandler {
 
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {
     const terminus = attach.role ? attach.source : attach.target;
-    if (!attach.role && attach.target !== undefined && 'type' in attach.target && attach.target.type === 'coordinator') {
+    if (
+      !attach.role &&
+      attach.target !== undefined &&
+      'type' in attach.target &&
+      attach.target.type === 'coordinator'
+    ) {
       const route = this.router.linkRouteFor('$coordinator', 'in');
       if (route !== undefined) return this.#routeLink(route, link, attach);
       // Once as asked for, with a null target: then the reason.
@@ -155,7 +167,8 @@ export class RouterConnection implements ConnectionHandler {
 
   #attachProducer(link: ReceiverLink, attach: Attach): void {
     const target = attach.target;
-    if (target === undefined || !('type' in target) || target.type !== 'target') return link.refuse(NO_ROUTE, { source: attach.source });
+    if (target === undefined || !('type' in target) || target.type !== 'target')
+      return link.refuse(NO_ROUTE, { source: attach.source });
     let { address } = target;
     let terminus: TargetTerminus = target;
     let node;
@@ -187,17 +200,29 @@ export class RouterConnection implements ConnectionHandler {
   }
 
   #logAttached(direction: string, link: SenderLink | ReceiverLink, attach: Attach): void {
-    this.router.log('ROUTER_CORE', 'info', `[C${this.id}] Link attached: dir=${direction} source={${addressOf(attach.source)}} target={${addressOf(attach.target)}} name=${link.name}`);
+    this.router.log(
+      'ROUTER_CORE',
+      'info',
+      `[C${this.id}] Link attached: dir=${direction} source={${addressOf(attach.source)}} target={${addressOf(attach.target)}} name=${link.name}`,
+    );
   }
 
   /** @internal */
   linkGone(link: IncomingLink | OutgoingLink): void {
     this.links.delete(link);
-    this.router.log('ROUTER_CORE', 'info', `[C${this.id}] Link detached: name=${link.link.name} del=${link.deliveries}`);
+    this.router.log(
+      'ROUTER_CORE',
+      'info',
+      `[C${this.id}] Link detached: name=${link.link.name} del=${link.deliveries}`,
+    );
   }
 
   onProtocolError(_connection: Connection, error: ProtocolError): void {
-    this.router.log('PROTOCOL', 'error', `[C${this.id}] ${this.settings.peer}: ${error.message}${error.section === undefined ? '' : ` (AMQP 1.0, ${error.section})`}`);
+    this.router.log(
+      'PROTOCOL',
+      'error',
+      `[C${this.id}] ${this.settings.peer}: ${error.message}${error.section === undefined ? '' : ` (AMQP 1.0, ${error.section})`}`,
+    );
   }
 
   onClosed(connection: Connection, end: ConnectionEnd): void {
@@ -213,7 +238,9 @@ export class RouterConnection implements ConnectionHandler {
   }
 }
 
-function capabilitiesOf(terminus: { readonly capabilities?: readonly string[] | undefined }): readonly string[] | undefined {
+function capabilitiesOf(terminus: {
+  readonly capabilities?: readonly string[] | undefined;
+}): readonly string[] | undefined {
   return terminus.capabilities;
 }
 

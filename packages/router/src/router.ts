@@ -8,7 +8,14 @@ import type { IncomingLink } from './incoming-link.js';
 import { LinkRoute } from './link-route.js';
 import { PatternTree, normalisedPattern, prefixPattern } from './pattern-tree.js';
 import { RouterConnection } from './router-connection.js';
-import type { AddressSettings, Direction, Distribution, Log, RouterConnectionSettings, RouterOptions } from './settings.js';
+import type {
+  AddressSettings,
+  Direction,
+  Distribution,
+  Log,
+  RouterConnectionSettings,
+  RouterOptions,
+} from './settings.js';
 
 /** Characters of made-up names. */
 const NAME_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+_';
@@ -41,7 +48,10 @@ export class Router {
   readonly #context: AddressContext;
   readonly #addresses = new Map<string, Address>();
   readonly #settings = new PatternTree<AddressSettings>();
-  readonly #routes: Readonly<Record<Direction, PatternTree<LinkRoute>>> = { in: new PatternTree(), out: new PatternTree() };
+  readonly #routes: Readonly<Record<Direction, PatternTree<LinkRoute>>> = {
+    in: new PatternTree(),
+    out: new PatternTree(),
+  };
   #nextId = 1;
 
   constructor(options: RouterOptions) {
@@ -53,7 +63,8 @@ export class Router {
     this.defaultDistribution = options.defaultDistribution ?? 'balanced';
     this.#context = { routerId: this.id, area: this.area, isEdge: false };
     for (const settings of options.addresses ?? []) this.#addSettings(settings);
-    for (const settings of options.linkRoutes ?? []) this.#addLinkRoute(new LinkRoute(settings, settings.name ?? `linkRoute/${this.linkRoutes.length}`));
+    for (const settings of options.linkRoutes ?? [])
+      this.#addLinkRoute(new LinkRoute(settings, settings.name ?? `linkRoute/${this.linkRoutes.length}`));
     for (const settings of options.autoLinks ?? []) {
       const autoLink = new AutoLink(settings, settings.name ?? `autoLink/${this.autoLinks.length}`);
       autoLink.onChange = (changed): void => this.observer.onAutoLink?.(changed);
@@ -98,11 +109,19 @@ export class Router {
   connectionOpened(connection: RouterConnection): void {
     const { settings } = connection;
     const { user, saslMechanism } = connection.connection;
-    this.log('ROUTER_CORE', 'info', `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} auth=${saslMechanism ?? 'no'} user=${user ?? ''} container_id=${connection.containerId}`);
+    this.log(
+      'ROUTER_CORE',
+      'info',
+      `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} auth=${saslMechanism ?? 'no'} user=${user ?? ''} container_id=${connection.containerId}`,
+    );
     for (const route of this.linkRoutes) {
       if (!route.matches(connection)) continue;
       route.connections.push(connection);
-      this.log('ROUTER_CORE', 'info', `Link Route Activated '${route.name}' on ${whereOf(connection, route.settings.containerId)}`);
+      this.log(
+        'ROUTER_CORE',
+        'info',
+        `Link Route Activated '${route.name}' on ${whereOf(connection, route.settings.containerId)}`,
+      );
     }
     this.observer.onConnectionOpened?.(connection);
     for (const autoLink of this.autoLinks) if (autoLink.matches(connection)) autoLink.activate(connection);
@@ -115,7 +134,11 @@ export class Router {
       const at = route.connections.indexOf(connection);
       if (at < 0) continue;
       route.connections.splice(at, 1);
-      this.log('ROUTER_CORE', 'info', `Link Route Deactivated '${route.name}' on ${whereOf(connection, route.settings.containerId)}`);
+      this.log(
+        'ROUTER_CORE',
+        'info',
+        `Link Route Deactivated '${route.name}' on ${whereOf(connection, route.settings.containerId)}`,
+      );
     }
     for (const autoLink of this.autoLinks) {
       if (autoLink.connection !== connection) continue;
@@ -137,7 +160,11 @@ export class Router {
       this.log('ROUTER', 'notice', `configured pattern '${settings.pattern}' optimized and re-written to '${normal}'`);
     }
     if (!this.#settings.add(pattern, settings)) {
-      this.log('AGENT', 'error', `Error performing CREATE of org.apache.qpid.dispatch.router.config.address: '${settings.prefix ?? settings.pattern}' is configured twice; the first one counts`);
+      this.log(
+        'AGENT',
+        'error',
+        `Error performing CREATE of org.apache.qpid.dispatch.router.config.address: '${settings.prefix ?? settings.pattern}' is configured twice; the first one counts`,
+      );
     }
   }
 
@@ -151,7 +178,9 @@ export class Router {
     const key = addressKey(text, String(phase), this.#context);
     const known = this.#addresses.get(key);
     if (known !== undefined) return known;
-    let distribution = balanced ? 'balanced' : (this.#settings.match(plainAddress(text))?.distribution ?? this.defaultDistribution);
+    let distribution = balanced
+      ? 'balanced'
+      : (this.#settings.match(plainAddress(text))?.distribution ?? this.defaultDistribution);
     // The operator named it in an autolink: so it is to be available.
     if (ownAccount && distribution === 'unavailable') distribution = 'balanced';
     const address = new Address(key, distribution);
@@ -224,7 +253,11 @@ export class Router {
     const route = this.#routes[direction].match(plainAddress(address));
     if (route === undefined || route.status === 'active') return route;
     const pattern = patternOf(route);
-    return this.linkRoutes.find((other) => other.settings.direction === direction && other.status === 'active' && patternOf(other) === pattern) ?? route;
+    return (
+      this.linkRoutes.find(
+        (other) => other.settings.direction === direction && other.status === 'active' && patternOf(other) === pattern,
+      ) ?? route
+    );
   }
 
   // ---- names ----
@@ -243,7 +276,9 @@ export class Router {
 }
 
 function patternOf(route: LinkRoute): string {
-  return normalisedPattern(route.settings.prefix === undefined ? (route.settings.pattern ?? '') : prefixPattern(route.settings.prefix));
+  return normalisedPattern(
+    route.settings.prefix === undefined ? (route.settings.pattern ?? '') : prefixPattern(route.settings.prefix),
+  );
 }
 
 function whereOf(connection: RouterConnection, containerId: string | undefined): string {

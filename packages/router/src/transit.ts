@@ -149,11 +149,17 @@ export class Transit {
 function rank(state: DeliveryState | undefined): number {
   if (state === undefined || !('type' in state)) return 0;
   switch (state.type) {
-    case 'rejected': case 'declared': return 4;
-    case 'accepted': return 3;
-    case 'modified': return 2;
-    case 'released': return 1;
-    default: return 0;
+    case 'rejected':
+    case 'declared':
+      return 4;
+    case 'accepted':
+      return 3;
+    case 'modified':
+      return 2;
+    case 'released':
+      return 1;
+    default:
+      return 0;
   }
 }
 
@@ -161,11 +167,17 @@ function rank(state: DeliveryState | undefined): number {
 function plainOutcome(state: DeliveryState | undefined): DeliveryState | undefined {
   if (state === undefined || !('type' in state)) return state;
   switch (state.type) {
-    case 'rejected': case 'declared': return { type: 'rejected' };
-    case 'accepted': return ACCEPTED;
-    case 'modified': return MODIFIED_FAILED;
-    case 'released': return RELEASED;
-    default: return state;
+    case 'rejected':
+    case 'declared':
+      return { type: 'rejected' };
+    case 'accepted':
+      return ACCEPTED;
+    case 'modified':
+      return MODIFIED_FAILED;
+    case 'released':
+      return RELEASED;
+    default:
+      return state;
   }
 }
 

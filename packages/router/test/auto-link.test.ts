@@ -18,8 +18,15 @@ describe('autolinks', () => {
     const container = world.peer(broker);
     const [toBroker] = container.attached;
     const [fromBroker] = container.outlets;
-    assert.equal(toBroker!.link.remoteAttach!.target !== undefined && (toBroker!.link.remoteAttach!.target as { address: string }).address, 'queue.orders');
-    assert.deepEqual(world.router.autoLinks.map((link) => link.status), ['active', 'active']);
+    assert.equal(
+      toBroker!.link.remoteAttach!.target !== undefined &&
+        (toBroker!.link.remoteAttach!.target as { address: string }).address,
+      'queue.orders',
+    );
+    assert.deepEqual(
+      world.router.autoLinks.map((link) => link.status),
+      ['active', 'active'],
+    );
     toBroker!.credit(10);
     const outlet = world.peer().send('orders');
     outlet.text('o1');
@@ -42,7 +49,10 @@ describe('autolinks', () => {
     world.router.observer = { onAutoLink: (link) => statuses.push(link.status) };
     const container = world.peer(broker);
     assert.equal(autoLink!.status, 'active');
-    container.decide = (): { condition: string; description: string } => ({ condition: 'amqp:not-found', description: 'no such queue' });
+    container.decide = (): { condition: string; description: string } => ({
+      condition: 'amqp:not-found',
+      description: 'no such queue',
+    });
     container.attached[0]!.link.detach({ condition: 'amqp:resource-deleted', description: 'deleted' });
     world.run();
     assert.equal(autoLink!.status, 'failed');
@@ -54,7 +64,11 @@ describe('autolinks', () => {
     world.advance(5_000);
     assert.equal(autoLink!.status, 'active');
     assert.deepEqual(statuses, ['attaching', 'active', 'failed', 'attaching', 'failed', 'attaching', 'active']);
-    assert.ok(world.logs.some((line) => line.includes("Auto Link Activation Failed. no such queue 'autoLink/0' on connection broker")));
+    assert.ok(
+      world.logs.some((line) =>
+        line.includes("Auto Link Activation Failed. no such queue 'autoLink/0' on connection broker"),
+      ),
+    );
   });
 
   it('is inactive without its connection and comes back with it', () => {

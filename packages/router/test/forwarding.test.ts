@@ -25,12 +25,20 @@ describe('message routing', () => {
     for (const name of ['a', 'b', 'c', 'd']) outlet.text(name);
     inlet.settle(0, { type: 'rejected', error: { condition: 'app:bad', description: 'no good' } });
     inlet.settle(1, RELEASED);
-    inlet.settle(2, { type: 'modified', deliveryFailed: true, undeliverableHere: true, messageAnnotations: new Map([['x-reason', 'tired']]) });
+    inlet.settle(2, {
+      type: 'modified',
+      deliveryFailed: true,
+      undeliverableHere: true,
+      messageAnnotations: new Map([['x-reason', 'tired']]),
+    });
     inlet.settle(3, ACCEPTED);
     assert.deepEqual(outlet.told, { a: 'rejected', b: 'released', c: 'modified', d: 'accepted' });
     const rejected = outlet.outcomes[0]!.state as { error: { condition: string; description: string } };
     assert.equal(rejected.error.description, 'no good');
-    const modified = outlet.outcomes[2]!.state as { undeliverableHere: boolean; messageAnnotations: Map<string, unknown> };
+    const modified = outlet.outcomes[2]!.state as {
+      undeliverableHere: boolean;
+      messageAnnotations: Map<string, unknown>;
+    };
     assert.equal(modified.undeliverableHere, true);
     assert.equal(modified.messageAnnotations.get('x-reason'), 'tired');
   });
@@ -82,7 +90,10 @@ describe('message routing', () => {
     const inlets = [0, 1, 2].map(() => world.peer().receive('c'));
     const outlet = world.peer().send('c');
     for (let i = 0; i < 6; i++) outlet.text(String(i));
-    assert.deepEqual(inlets.map((inlet) => inlet.texts.length), [2, 2, 2]);
+    assert.deepEqual(
+      inlets.map((inlet) => inlet.texts.length),
+      [2, 2, 2],
+    );
   });
 
   it('copies a multicast to every consumer and settles once all have, the strongest outcome first', () => {
@@ -142,7 +153,19 @@ describe('message routing', () => {
     const inlet = world.peer({}, { maxFrameSize: 4_096 }).receive('big');
     const outlet = world.peer({}, {}, { maxFrameSize: 16_384 }).send('big');
     const body = new Uint8Array(3_000_000).map((_, i) => i % 253);
-    const message = Buffer.concat([Buffer.from([0, 0x53, 0x75, 0xb0, body.length >>> 24, (body.length >>> 16) & 255, (body.length >>> 8) & 255, body.length & 255]), body]);
+    const message = Buffer.concat([
+      Buffer.from([
+        0,
+        0x53,
+        0x75,
+        0xb0,
+        body.length >>> 24,
+        (body.length >>> 16) & 255,
+        (body.length >>> 8) & 255,
+        body.length & 255,
+      ]),
+      body,
+    ]);
     const delivery = outlet.raw(new Uint8Array(message), false, 'big');
     let sent = outlet.link.sentBytes;
     while (!delivery.complete) {
@@ -171,7 +194,9 @@ describe('message routing', () => {
       world.run();
       return n;
     };
-    while (push() > 0) { /* as far as the router lets it */ }
+    while (push() > 0) {
+      /* as far as the router lets it */
+    }
     assert.ok(sent < 2_500_000, `${sent} bytes were taken for a consumer without credit`);
     inlet.credit(1);
     while (!delivery.complete) assert.ok(push() > 0, 'it goes on');
@@ -216,7 +241,10 @@ describe('message routing', () => {
   });
 
   it('refuses attaches to unavailable addresses and receivers without a source', () => {
-    const world = new World({ defaultDistribution: 'unavailable', addresses: [{ prefix: 'ok', distribution: 'balanced' }] });
+    const world = new World({
+      defaultDistribution: 'unavailable',
+      addresses: [{ prefix: 'ok', distribution: 'balanced' }],
+    });
     const peer = world.peer();
     assert.equal(peer.receive('nope', 0).detached?.error?.condition, 'amqp:not-found');
     assert.equal(peer.send('nope').detached?.error?.condition, 'amqp:not-found');
@@ -236,7 +264,12 @@ describe('message routing', () => {
     const world = new World();
     const inlet = world.peer().receive('q');
     const outlet = world.peer().send('q');
-    outlet.text('x', false, { messageAnnotations: new Map<string, never>([['x-user', symbol('kept') as never], ['x-opt-qd.to', 'elsewhere' as never]]) });
+    outlet.text('x', false, {
+      messageAnnotations: new Map<string, never>([
+        ['x-user', symbol('kept') as never],
+        ['x-opt-qd.to', 'elsewhere' as never],
+      ]),
+    });
     const annotations = inlet.message(0).messageAnnotations!;
     assert.deepEqual([...annotations.keys()], ['x-user']);
   });

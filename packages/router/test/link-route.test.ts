@@ -7,13 +7,18 @@ import { Described, symbol } from '@pointsman/wire';
 import { World } from './world.js';
 
 const broker = { role: 'route-container', direction: 'out', name: 'broker' } as const;
-const both = [{ prefix: 'org', direction: 'in', connection: 'broker' }, { prefix: 'org', direction: 'out', connection: 'broker' }] as const;
+const both = [
+  { prefix: 'org', direction: 'in', connection: 'broker' },
+  { prefix: 'org', direction: 'out', connection: 'broker' },
+] as const;
 
 describe('link routes', () => {
   it('passes an attach with its filter, credit, tags, and outcomes', () => {
     const world = new World({ linkRoutes: both });
     const container = world.peer(broker);
-    const filter = new Map<AmqpValue, AmqpValue>([[symbol('sel'), new Described(symbol('apache.org:selector-filter:string'), "color = 'red'")]]);
+    const filter = new Map<AmqpValue, AmqpValue>([
+      [symbol('sel'), new Described(symbol('apache.org:selector-filter:string'), "color = 'red'")],
+    ]);
     const inlet = world.peer().receive('org.queue', 3, { source: { type: 'source', address: 'org.queue', filter } });
     const far = container.outlets[0]!;
     const source = far.link.remoteAttach!.source as { address: string; filter: Map<unknown, unknown> };
@@ -48,7 +53,10 @@ describe('link routes', () => {
   it('passes the refusal of the container on, with its words', () => {
     const world = new World({ linkRoutes: both });
     const container = world.peer(broker);
-    container.decide = (): { condition: string; description: string } => ({ condition: 'amqp:unauthorized-access', description: 'not you' });
+    container.decide = (): { condition: string; description: string } => ({
+      condition: 'amqp:unauthorized-access',
+      description: 'not you',
+    });
     const inlet = world.peer().receive('org.secret', 0);
     assert.deepEqual(inlet.detached?.error?.description, 'not you');
     assert.equal(inlet.attach?.source, undefined);
@@ -106,7 +114,11 @@ describe('link routes', () => {
   });
 
   it('renames by external prefixes, there and back', () => {
-    const world = new World({ linkRoutes: [{ prefix: 'sb', direction: 'out', connection: 'broker', delExternalPrefix: 'sb/', addExternalPrefix: 'prod/' }] });
+    const world = new World({
+      linkRoutes: [
+        { prefix: 'sb', direction: 'out', connection: 'broker', delExternalPrefix: 'sb/', addExternalPrefix: 'prod/' },
+      ],
+    });
     const container = world.peer(broker);
     const inlet = world.peer().receive('sb/orders', 0);
     assert.equal((container.outlets[0]!.link.remoteAttach!.source as { address: string }).address, 'prod/orders');

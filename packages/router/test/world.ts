@@ -1,8 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Connection, ReceiverLink, SenderLink } from '@pointsman/engine';
+import { Connection, SenderLink } from '@pointsman/engine';
 import type {
-  AttachParameters, Clock, ConnectionEnd, ConnectionHandler, ConnectionOptions, IncomingDelivery, Link, OutgoingDelivery, ReceiverHandler,
-  SenderHandler, Session, TransferFrame,
+  AttachParameters,
+  Clock,
+  ConnectionEnd,
+  ConnectionHandler,
+  ConnectionOptions,
+  IncomingDelivery,
+  Link,
+  OutgoingDelivery,
+  ReceiverHandler,
+  SenderHandler,
+  Session,
+  TransferFrame,
+  ReceiverLink,
 } from '@pointsman/engine';
 import { decodeMessage, encodeMessage } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, DeliveryState, Message, Open } from '@pointsman/wire';
@@ -46,7 +57,11 @@ export class World {
 
   constructor(options: Partial<RouterOptions> = {}) {
     this.router = new Router({
-      id: 'R', clock: this.clock, random: () => this.random(), log: (module, level, line) => this.logs.push(`${module} (${level}) ${line}`), ...options,
+      id: 'R',
+      clock: this.clock,
+      random: () => this.random(),
+      log: (module, level, line) => this.logs.push(`${module} (${level}) ${line}`),
+      ...options,
     });
   }
 
@@ -56,14 +71,24 @@ export class World {
   }
 
   /** A peer that connects; for `direction: 'out'` the router connects to it. */
-  peer(settings: Partial<RouterConnectionSettings> & { containerId?: string } = {}, engine: Partial<ConnectionOptions> = {}, routerEngine: Partial<ConnectionOptions> = {}): Peer {
+  peer(
+    settings: Partial<RouterConnectionSettings> & { containerId?: string } = {},
+    engine: Partial<ConnectionOptions> = {},
+    routerEngine: Partial<ConnectionOptions> = {},
+  ): Peer {
     const { containerId = `peer${this.peers.length}`, ...rest } = settings;
     const at = this.router.connection({ role: 'normal', direction: 'in', peer: containerId, ...rest });
     const routerDials = rest.direction === 'out';
-    const inside = new Connection({ role: routerDials ? 'client' : 'server', containerId: this.router.id, now: this.clock.time, ...routerEngine }, at);
+    const inside = new Connection(
+      { role: routerDials ? 'client' : 'server', containerId: this.router.id, now: this.clock.time, ...routerEngine },
+      at,
+    );
     Router.join(at, inside);
     const peer = new Peer(this, at, inside);
-    peer.connection = new Connection({ role: routerDials ? 'server' : 'client', containerId, now: this.clock.time, ...engine }, peer);
+    peer.connection = new Connection(
+      { role: routerDials ? 'server' : 'client', containerId, now: this.clock.time, ...engine },
+      peer,
+    );
     this.peers.push(peer);
     this.run();
     return peer;
@@ -71,7 +96,7 @@ export class World {
 
   /** Carries bytes until everybody is silent. */
   run(): this {
-    for (let moved = true; moved; ) {
+    for (let moved = true; moved;) {
       moved = false;
       for (const peer of this.peers) moved = peer.carry() || moved;
     }
@@ -116,7 +141,10 @@ export class Peer implements ConnectionHandler {
     if (this.isCut) return false;
     const now = this.world.clock.time;
     let moved = false;
-    for (const [from, to] of [[this.connection, this.inside], [this.inside, this.connection]] as const) {
+    for (const [from, to] of [
+      [this.connection, this.inside],
+      [this.inside, this.connection],
+    ] as const) {
       const buffers = from.takeOutput(now);
       if (buffers === undefined) continue;
       moved = true;
@@ -142,7 +170,11 @@ export class Peer implements ConnectionHandler {
   /** A link that the peer receives on. */
   receive(address: string | undefined, credit = 100, parameters: AttachParameters = {}): Inlet {
     const inlet = new Inlet(this);
-    inlet.link = this.session.attachReceiver(`in-${this.world.random()}`, inlet, { source: { type: 'source', address }, target: { type: 'target' }, ...parameters });
+    inlet.link = this.session.attachReceiver(`in-${this.world.random()}`, inlet, {
+      source: { type: 'source', address },
+      target: { type: 'target' },
+      ...parameters,
+    });
     this.world.run();
     if (credit > 0) inlet.credit(credit);
     return inlet;
@@ -151,7 +183,11 @@ export class Peer implements ConnectionHandler {
   /** A link that the peer sends on. */
   send(address: string | undefined, parameters: AttachParameters = {}): Outlet {
     const outlet = new Outlet(this);
-    outlet.link = this.session.attachSender(`out-${this.world.random()}`, outlet, { source: { type: 'source' }, target: { type: 'target', address }, ...parameters });
+    outlet.link = this.session.attachSender(`out-${this.world.random()}`, outlet, {
+      source: { type: 'source' },
+      target: { type: 'target', address },
+      ...parameters,
+    });
     this.world.run();
     return outlet;
   }
@@ -164,7 +200,9 @@ export class Peer implements ConnectionHandler {
   onBegin(session: Session): void {
     session.begin();
   }
-  onEnd(): void { /* its links were told */ }
+  onEnd(): void {
+    /* its links were told */
+  }
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {
     const refusal = this.decide?.(attach);
     if (refusal !== undefined) return link.refuse(refusal);
@@ -211,7 +249,9 @@ export class Inlet implements ReceiverHandler {
 
   /** Values of the bodies that came whole. */
   get texts(): string[] {
-    return this.deliveries.flatMap((delivery, i) => (delivery.complete && !delivery.aborted ? [textOf(this.bytes[i]!)] : []));
+    return this.deliveries.flatMap((delivery, i) =>
+      delivery.complete && !delivery.aborted ? [textOf(this.bytes[i]!)] : [],
+    );
   }
 
   message(index: number): Message {
@@ -268,11 +308,11 @@ export class Outlet implements SenderHandler {
     return this.message({ ...more, body: { kind: 'value', value } }, settled, value);
   }
 
-  message(message: Message, settled = false, context: unknown = undefined): OutgoingDelivery {
+  message(message: Message, settled = false, context?: unknown): OutgoingDelivery {
     return this.raw(encodeMessage(message), settled, context);
   }
 
-  raw(bytes: Uint8Array, settled = false, context: unknown = undefined, last = true, tag?: Uint8Array): OutgoingDelivery {
+  raw(bytes: Uint8Array, settled = false, context?: unknown, last = true, tag?: Uint8Array): OutgoingDelivery {
     const delivery = this.link.send(tag, 0, settled, context, bytes, 0, bytes.length, last);
     this.peer.world.run();
     return delivery;
@@ -280,18 +320,30 @@ export class Outlet implements SenderHandler {
 
   /** Kinds of the outcomes that came, by the text that was sent. */
   get told(): Record<string, string> {
-    return Object.fromEntries(this.outcomes.map(({ tag, state }) => [String(tag), state !== undefined && 'type' in state ? state.type : 'none']));
+    return Object.fromEntries(
+      this.outcomes.map(({ tag, state }) => [
+        String(tag),
+        state !== undefined && 'type' in state ? state.type : 'none',
+      ]),
+    );
   }
 
   onAttached(_link: Link, attach: Attach): void {
     this.attach = attach;
   }
-  onSendable(): void { /* tests send when they want to */ }
+  onSendable(): void {
+    /* tests send when they want to */
+  }
   onDrain(link: SenderLink): void {
     this.drains++;
     link.drained();
   }
-  onDisposition(_link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onDisposition(
+    _link: SenderLink,
+    delivery: OutgoingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     this.outcomes.push({ tag: delivery.context, state, settled });
   }
   onDetach(_link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
