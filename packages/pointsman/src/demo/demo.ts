@@ -207,7 +207,7 @@ class Demo {
     if (listener === undefined) throw new PlanError('the router has no listener for clients');
     const where = `amqp://${listener.host}:${listener.port}/${plan.address}`;
     this.#view.line(`  A shop sends orders to ${accent(where)}, a warehouse receives them from there.`);
-    this.#view.line(`  ${faint(messages === undefined ? 'Ctrl-C ends it.' : `${numberOf(messages)} orders, then it ends.`)}`);
+    this.#view.line(`  ${faint(messages === undefined ? 'Ctrl-C ends it.' : `${numberOf(messages)} ${messages === 1 ? 'order' : 'orders'}, then it ends.`)}`);
     this.#view.line();
     const traffic = new Traffic({
       host: listener.host, port: listener.port, address: plan.address, messages, rate,

@@ -93,10 +93,13 @@ export class Traffic {
     const { host, port, address } = this.#options;
     const onLost = (error: ClientError): void => this.#end({ how: 'broken', reason: `the router closed a client's connection: ${error.message}` });
     const onEnded = (error: ClientError): void => this.#end({ how: 'broken', reason: `the router ended a client's link: ${error.message}` });
+    this.#startedAt = performance.now();
     this.#warehouse = await connect({ host, port, containerId: `warehouse-${this.#run}`, onLost });
     await this.#warehouse.receiver(address, { credit: UNDER_WAY_MAX, onEnded }, (delivery) => this.#receive(delivery));
     this.#shop = await connect({ host, port, containerId: `shop-${this.#run}`, onLost });
     this.#sender = await this.#shop.sender(address, { onEnded });
+    // The first messages may have ended it already.
+    if (this.#isOver) return;
     this.#startedAt = this.#lastNews = performance.now();
     this.#pulse = setInterval(() => this.#beat(), PULSE_MS);
     this.#fill();

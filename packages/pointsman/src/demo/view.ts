@@ -131,7 +131,7 @@ export class View {
     this.line();
     const seconds = traffic.elapsedMs / 1000;
     const [median, most] = [traffic.latencies.quantile(0.5), traffic.latencies.quantile(0.99)];
-    this.line(`  ${seconds.toFixed(2)} s, ${numberOf(seconds > 0 ? received / seconds : 0)} orders a second${
+    this.line(`  ${durationOf(traffic.elapsedMs)}, ${numberOf(seconds > 0 ? received / seconds : 0)} orders a second${
       median === undefined || most === undefined ? '' : `; round trip ${durationOf(median)}, 99 % within ${durationOf(most)}`}`);
     this.line();
     if (isGood) this.line(`  ${good('✔')} ${strong(sent === 0 ? 'Nothing was sent.' : repeated === 0 ? 'Every order arrived, exactly once.' : 'Every order arrived.')}`);
@@ -180,6 +180,6 @@ export function numberOf(value: number): string {
 }
 
 function durationOf(ms: number): string {
-  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;
   return ms >= 10 ? `${Math.round(ms)} ms` : `${ms.toFixed(1)} ms`;
 }
