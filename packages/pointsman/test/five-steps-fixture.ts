@@ -125,6 +125,8 @@ export class RunningRouter {
   readonly steps: ConnectorStep[] = [];
   /** Every status of every autolink, as `out orders active`. */
   readonly statuses: string[] = [];
+  /** Waits before each next attempt, of all autolinks, ms. */
+  readonly retries: { readonly link: AutoLink; readonly ms: number }[] = [];
   #log = '';
 
   constructor(text: string, { openTimeoutMs, backoff, env, lookup }: RouterOptions) {
@@ -141,7 +143,10 @@ export class RunningRouter {
       log: createLogger({ logs: result.config.logs, stderr }),
       observer: {
         onConnector: (connector) => this.steps.push(connector.step),
-        onAutoLink: (link) => this.statuses.push(`${link.direction} ${link.externalAddress} ${link.status}`),
+        onAutoLink: (link) => {
+          this.statuses.push(`${link.direction} ${link.externalAddress} ${link.status}`);
+          if (link.nextAttempt !== undefined) this.retries.push({ link, ms: this.retryIn(link) });
+        },
       },
       ...(lookup === 'system' ? {} : { lookup: lookUpHere }),
       ...(openTimeoutMs === undefined ? {} : { openTimeoutMs }),
@@ -174,7 +179,7 @@ export class RunningRouter {
   }
 
   until<T>(what: string, condition: () => T | false | undefined): Promise<T> {
-    return until(what, condition, () => `steps: ${this.steps.join(' ')}\nstatuses: ${this.statuses.join(', ')}\nlog:\n${this.log}`);
+    return until(what, condition, () => `steps: ${this.steps.slice(-20).join(' ')}\nstatuses: ${this.statuses.slice(-20).join(', ')}\nlog: ${this.log.slice(-5_000)}`);
   }
 
   /** Resolves when a line of the log has all of `words`; gives the line. */

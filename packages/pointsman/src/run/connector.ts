@@ -7,6 +7,7 @@ import { Router } from '@pointsman/router';
 import { TransportError, keepConnected } from '@pointsman/transport';
 import type {
   Backoff, ConnectionControl, ConnectorState, ConnectorStatus, DialMode, DialOptions, KeptConnection, StreamInfo, TlsCredentials,
+  TransportErrorKind,
 } from '@pointsman/transport';
 import type { ConnectorConfig } from '../config/model.js';
 import type { Logger } from '../log.js';
@@ -139,12 +140,16 @@ export class ConnectorRuntime {
       return `Service Bus itself is trusted by the authorities of the system: a proxy here may look into TLS. To trust it, write its CA certificate (PEM) as caCertFile of ${hasProfile ? 'the sslProfile' : `an sslProfile, and name that in connector ${this.name}`}.`;
     }
     if (error.kind === 'tls-unknown-issuer' && !hasProfile) return `${error.hint} Connector ${this.name} has no sslProfile yet: add one and name it there.`;
+    if (this.config.connectionString !== undefined && !isServiceBusHost(this.#to.host) && this.#mode !== 'tcp' && NO_TLS_THERE.includes(error.kind)) {
+      return 'A development emulator has no TLS: for one, add UseDevelopmentEmulator=true to the connectionString.';
+    }
     return error.hint;
   }
 
   /**
    * TLS begins with the first byte or by the AMQP header, and no port number but those of Service Bus says which: where one
-   * does not do, the next attempt tries the other. Either way there is TLS or no connection.
+   * does not do, the next attempt tries the other. Either way there is TLS or no connection. A connection string leaves
+   * nothing open.
    */
   #otherWayOfTls(error: TransportError): string {
     const { host, port, tls } = this.#to;
@@ -153,8 +158,8 @@ export class ConnectorRuntime {
       this.#mode = usual;
       return error.kind === 'not-tls' ? ' TLS from the first byte did not do either: if the peer has no TLS at all, leave out the sslProfile.' : '';
     }
-    const isOpenQuestion = tls === 'first' && port !== AMQPS_PORT && !isServiceBusHost(host);
-    if (!isOpenQuestion || (error.kind !== 'not-tls' && error.kind !== 'closed-early')) return '';
+    const isOpenQuestion = tls === 'first' && this.config.connectionString === undefined && port !== AMQPS_PORT && !isServiceBusHost(host);
+    if (!isOpenQuestion || !NO_TLS_THERE.includes(error.kind)) return '';
     this.#mode = 'tls-in-band';
     return ' The in-band upgrade is tried next.';
   }
@@ -271,6 +276,9 @@ export class ConnectorRuntime {
 const WAITED_FOR = { header: 'its protocol header', sasl: 'its part of SASL', open: 'its open' } as const;
 
 const AMQPS_PORT = 5671;
+
+/** How a port answers to TLS from the first byte that it does not take. */
+const NO_TLS_THERE: readonly TransportErrorKind[] = ['not-tls', 'closed-early'];
 
 const DIAL_MODES: Readonly<Record<TlsMode, DialMode>> = { first: 'tls', 'in-band': 'tls-in-band', none: 'tcp' };
 
