@@ -34,7 +34,7 @@ export const CONNECTION_TRANSITIONS: Readonly<Record<ConnectionState, Row>> = {
   // What we send before our own close is still legal; the open, where it is not out yet, has to precede it.
   CLOSE_RCVD: { 'send:close': 'END',         'send:close-with-error': 'END', 'send:other': 'CLOSE_RCVD', 'send:open': 'CLOSE_RCVD' },
   CLOSE_SENT: { 'recv:close': 'END',         'recv:other': 'CLOSE_SENT' },
-  DISCARDING: { 'recv:close': 'END',         'recv:other': 'DISCARDING', 'recv:open': 'DISCARDING' },
+  DISCARDING: { 'recv:close': 'END',         'recv:other': 'DISCARDING' },
   END:        {},
 };
 

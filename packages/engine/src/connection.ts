@@ -1,85 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  FRAME_AMQP, FRAME_SASL, LocalProtocolError, MIN_MAX_FRAME_SIZE, PROTOCOL_AMQP, PROTOCOL_SASL, PROTOCOL_TLS, ProtocolError, Reader,
-  RemoteProtocolError, Writer, beginFrame, decodeError, endFrame, frameSizeAt, protocolHeader, protocolIdOf,
-  readPerformative, readSaslFrame, writeAttach, writeBegin, writeClose, writeDetach, writeEnd, writeOpen, writeSaslInit,
-  writeSaslMechanisms, writeSaslOutcome,
+  CloseCode, DESCRIPTOR_CODES, FRAME_AMQP, FRAME_SASL, LocalProtocolError, MIN_MAX_FRAME_SIZE, OpenCode, PROTOCOL_AMQP, PROTOCOL_SASL,
+  PROTOCOL_TLS, ProtocolError, Reader, RemoteProtocolError, Writer, beginFrame, decodeError, endFrame, frameSizeAt, protocolHeader,
+  protocolIdOf, readDescriptor, readPerformative, readSaslFrame, writeAttach, writeBegin, writeClose, writeDetach, writeEnd, writeOpen,
 } from '@pointsman/wire';
 import type {
-  AmqpErrorFields, Attach, AttachFields, BeginFields, DetachFields, Open, OpenFields, Performative, SaslFrame,
+  AmqpErrorFields, AttachFields, Begin, BeginFields, DetachFields, Open, OpenFields, Performative, SaslFrame,
 } from '@pointsman/wire';
+import type { ConnectionEnd, ConnectionHandler, ConnectionOptions, ConnectionPhase } from './connection-options.js';
 import { nextConnectionState } from './connection-state.js';
 import type { ConnectionEvent, ConnectionState } from './connection-state.js';
 import type { ProtocolEndpoint } from './endpoint.js';
-import { DispositionFrame, FlowFrame, TransferFrame, parseDisposition, parseFlow, parseTransfer } from './hot-frames.js';
-import type { ReceiverLink, SenderLink } from './link.js';
+import { FRAME_REST, fitError } from './fit.js';
+import { DispositionFrame, FlowFrame, TransferFrame, listStart, parseDisposition, parseFlow, parseTransfer } from './hot-frames.js';
+import type { SenderLink } from './link.js';
 import { Output } from './output.js';
-import { SASL_CODE_NAMES, chooseMechanism, decideByDefault, requestOf } from './sasl.js';
-import type { SaslClientOptions, SaslServerOptions } from './sasl.js';
+import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch } from './sasl-exchange.js';
+import type { SaslExchange } from './sasl-exchange.js';
 import { Session } from './session.js';
-
-export interface ConnectionOptions {
-  /** The client speaks first. */
-  readonly role: 'client' | 'server';
-  readonly containerId: string;
-  /** Monotonic ms at the beginning. */
-  readonly now: number;
-  readonly hostname?: string | undefined;
-  /** Largest frame that we take, 512 or more. */
-  readonly maxFrameSize?: number | undefined;
-  /** Highest channel that the peer may use. */
-  readonly channelMax?: number | undefined;
-  /** Silence after which we close, in ms; 0 for never. Half of it is advertised, so that the peer sends in time. 2.4.5 */
-  readonly idleTimeoutMs?: number | undefined;
-  /** Time until the open of the peer has to be here, in ms; 0 for any. */
-  readonly handshakeTimeoutMs?: number | undefined;
-  /** Time that the peer has to answer our close, in ms. */
-  readonly closeTimeoutMs?: number | undefined;
-  readonly offeredCapabilities?: readonly string[] | undefined;
-  readonly desiredCapabilities?: readonly string[] | undefined;
-  readonly properties?: OpenFields['properties'];
-  /** Client: authenticate by SASL; left out, there is no SASL layer. */
-  readonly saslClient?: SaslClientOptions | undefined;
-  /** Server: left out, ANONYMOUS is offered and the layer is optional. */
-  readonly saslServer?: SaslServerOptions | undefined;
-  /** Output that waits beyond this holds transfers back, in bytes. */
-  readonly outputMax?: number | undefined;
-  /** Write all ten fields of the open. */
-  readonly padded?: boolean | undefined;
-}
-
-/** How far the connection had come when it ended. */
-export type ConnectionPhase = 'header' | 'sasl' | 'open' | 'opened';
-
-/** Why a connection ended. */
-export interface ConnectionEnd {
-  /**
-   * local: we closed. remote: the peer closed. protocol: the peer broke the protocol. idle: the peer fell silent.
-   * sasl: authentication failed. lost: the socket went away.
-   */
-  readonly by: 'local' | 'remote' | 'protocol' | 'idle' | 'sasl' | 'lost';
-  readonly phase: ConnectionPhase;
-  readonly error?: AmqpErrorFields | undefined;
-  readonly cause?: Error | undefined;
-}
-
-/** Happenings of a connection. The engine calls; it never emits. */
-export interface ConnectionHandler {
-  /** The SASL layer is done. `user` is undefined where it was left out. */
-  onAuthenticated?(connection: Connection, mechanism: string, user: string | undefined): void;
-  /** The peer's open. Answer with {@link Connection.open} where that has not been done. */
-  onOpen(connection: Connection, open: Open): void;
-  /** The peer began a session: answer with {@link Session.begin}. Called for sessions of ours too, once answered. */
-  onBegin(session: Session): void;
-  /** The peer ended a session, or we did for its breach of the protocol. Its links have been told. */
-  onEnd(session: Session, error: AmqpErrorFields | undefined): void;
-  /** The peer attached a link: accept or refuse it, now or later. */
-  onAttach(link: SenderLink | ReceiverLink, attach: Attach): void;
-  /** A breach of the protocol by the peer, for the log. What it costs is done by the engine. */
-  onProtocolError?(connection: Connection, error: ProtocolError): void;
-  /** The connection is over. Called once, last of all. */
-  onClosed(connection: Connection, end: ConnectionEnd): void;
-}
 
 // Shared by all connections: each is filled and used up within one call, and idle connections should cost little.
 const TRANSFER = new TransferFrame();
@@ -91,6 +29,8 @@ const MAX_FRAME_SIZE = 65_536;
 const CHANNEL_MAX = 32_767;
 const OUTPUT_MAX = 1 << 18;
 const CLOSE_TIMEOUT_MS = 5_000;
+/** Shortest idle-time-out of a peer that we keep up with: below, heartbeats would be all that we do. */
+const REMOTE_IDLE_MIN_MS = 100;
 
 /** An AMQP 1.0 connection endpoint: both roles, without I/O. @see OASIS AMQP 1.0, 2.4 */
 export class Connection implements ProtocolEndpoint {
@@ -101,6 +41,7 @@ export class Connection implements ProtocolEndpoint {
   remoteOpen: Open | undefined = undefined;
   /** Name that SASL established, or undefined. */
   user: string | undefined = undefined;
+  /** Server: by which the peer was let in. Client: which was chosen, whatever came of it. */
   saslMechanism: string | undefined = undefined;
   /** Client: what the server announced. */
   offeredMechanisms: readonly string[] = [];
@@ -112,15 +53,17 @@ export class Connection implements ProtocolEndpoint {
   remoteMaxFrameSize: number = MIN_MAX_FRAME_SIZE;
 
   #layer: 'start' | 'sasl-header' | 'sasl' | 'amqp-header' | 'amqp' = 'start';
+  #exchange: SaslExchange | undefined = undefined;
   #maxFrameSize: number;
   readonly #outputMax: number;
   #channelMax: number;
   #partial: Uint8Array | undefined = undefined;
   #partialLength = 0;
+  /** Where the stream goes on behind the frame that is being taken; -1 where no frame could be told. */
+  #next = 0;
   #wakeScheduled = false;
   #ended: ConnectionEnd | undefined;
   #closing: ConnectionEnd | undefined;
-  #outputDone = false;
   readonly #sessions: (Session | undefined)[] = [];
   readonly #byRemoteChannel: (Session | undefined)[] = [];
   #dirtySessions: Session[] = [];
@@ -130,6 +73,7 @@ export class Connection implements ProtocolEndpoint {
   #lastReceived: number;
   #lastSent: number;
   #handshakeDeadline: number;
+  /** 0 before our close. */
   #closeDeadline = 0;
   #remoteIdleMs = 0;
   #localOpenSent = false;
@@ -153,31 +97,34 @@ export class Connection implements ProtocolEndpoint {
 
   receive(bytes: Uint8Array, now: number): void {
     this.#now = this.#lastReceived = now;
-    if (this.done || this.#ended !== undefined) return;
-    try {
-      this.#consume(bytes);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.#failed(error);
+    this.#next = 0;
+    while (this.#ended === undefined) {
+      try {
+        return this.#consume(bytes, this.#next);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.#failed(error);
+        // Behind a frame whose content is wrong the stream goes on, and the peer's close is in it. Without frames it is over.
+        if (this.#next < 0 && this.#closing !== undefined) this.#finish(this.#closing);
+      }
     }
   }
 
   receiveEnd(now: number, cause?: Error): void {
     this.#now = now;
-    this.#outputDone = true;
-    if (this.#closing !== undefined) this.#finish(this.#closing);
-    else this.#finish({ by: 'lost', phase: this.phase, cause });
+    this.#finish(this.#closing ?? { by: 'lost', phase: this.phase, cause });
   }
 
   takeOutput(now: number): Uint8Array[] | undefined {
-    this.#wakeScheduled = false;
     this.#now = now;
+    // What is added here leaves at once: nobody has to be woken for it.
+    this.#wakeScheduled = true;
     const dirty = this.#dirtySessions;
     if (dirty.length > 0) {
       this.#dirtySessions = [];
       for (let i = 0; i < dirty.length; i++) dirty[i]!.flush();
-      this.#wakeScheduled = false;
     }
+    this.#wakeScheduled = false;
     const buffers = this.output.take();
     if (buffers !== undefined) this.#lastSent = now;
     return buffers;
@@ -185,6 +132,8 @@ export class Connection implements ProtocolEndpoint {
 
   releaseOutput(_buffers: Uint8Array[], now: number): void {
     this.#now = now;
+    // While we take no input, what the peer reads is its sign of life.
+    if (this.congested) this.#lastReceived = now;
     this.output.release();
     if (this.#waiting.length > 0 && this.output.backlog < this.#outputMax >> 1) this.roomChanged();
   }
@@ -194,7 +143,7 @@ export class Connection implements ProtocolEndpoint {
     let at = Infinity;
     if (this.#closeDeadline > 0) return this.#closeDeadline;
     if (this.#handshakeDeadline > 0 && this.remoteOpen === undefined) at = this.#handshakeDeadline;
-    if (this.#remoteIdleMs > 0) at = Math.min(at, this.#lastSent + (this.#remoteIdleMs >> 1));
+    if (this.#remoteIdleMs > 0 && this.#localOpenSent) at = Math.min(at, this.#lastSent + (this.#remoteIdleMs >> 1));
     const idle = this.options.idleTimeoutMs ?? 0;
     if (idle > 0 && this.remoteOpen !== undefined) at = Math.min(at, this.#lastReceived + idle);
     return at === Infinity ? undefined : at;
@@ -219,9 +168,9 @@ export class Connection implements ProtocolEndpoint {
       });
       return;
     }
-    if (this.#remoteIdleMs > 0 && now >= this.#lastSent + (this.#remoteIdleMs >> 1)) {
-      // An empty frame: the heartbeat of 2.4.5.
-      this.output.append(HEARTBEAT);
+    if (this.#remoteIdleMs > 0 && this.#localOpenSent && now >= this.#lastSent + (this.#remoteIdleMs >> 1)) {
+      // An empty frame: the heartbeat of 2.4.5. Behind what waits for a slow peer it would tell nothing.
+      if (this.output.backlog === 0) this.output.append(HEARTBEAT);
       this.#lastSent = now;
       this.wakeUp();
     }
@@ -233,7 +182,7 @@ export class Connection implements ProtocolEndpoint {
   }
 
   get done(): boolean {
-    return this.#outputDone;
+    return this.#ended !== undefined;
   }
 
   // ---- commands ----
@@ -300,11 +249,14 @@ export class Connection implements ProtocolEndpoint {
     this.#say('send:open', 0, (w) => writeOpen(w, open, o.padded === true));
   }
 
-  /** Begins a session of ours. @throws LocalProtocolError where no channel is free */
+  /** Begins a session of ours. @throws LocalProtocolError where no channel is free, or the connection is not open or closing */
   session(options: Parameters<Session['begin']>[0] = {}): Session {
+    if (this.#closing !== undefined || this.#ended !== undefined) {
+      throw new LocalProtocolError('amqp:illegal-state', 'no session can begin on a connection that is closed', { scope: 'connection', section: '2.4.6' });
+    }
     const session = new Session(this, this.#freeChannel());
-    this.#sessions[session.channel] = session;
     session.begin(options);
+    this.#sessions[session.channel] = session;
     return session;
   }
 
@@ -315,15 +267,13 @@ export class Connection implements ProtocolEndpoint {
 
   /** Ends at once, without a word: the socket is closed once what waits is written. */
   abort(): void {
-    this.#outputDone = true;
     this.#finish({ by: 'local', phase: this.phase });
-    this.wakeUp();
   }
 
   // ---- receiving ----
 
-  #consume(bytes: Uint8Array): void {
-    let p = 0;
+  #consume(bytes: Uint8Array, from: number): void {
+    let p = from;
     const end = bytes.length;
     while (this.#partial !== undefined) {
       p = this.#complete(bytes, p);
@@ -333,16 +283,18 @@ export class Connection implements ProtocolEndpoint {
       if (this.#layer !== 'amqp' && this.#layer !== 'sasl') {
         this.#header(bytes, p);
         p += 8;
-        if (this.#outputDone) return;
+        if (this.#ended !== undefined) return;
         continue;
       }
       const max = this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize;
+      this.#next = -1;
       const size = frameSizeAt(bytes, p, max);
       if (size > end - p) {
         this.#partial = new Uint8Array(size);
         this.#partialLength = 0;
         break;
       }
+      this.#next = p + size;
       this.#frame(bytes, p, p + size);
       p += size;
       if (this.#ended !== undefined) return;
@@ -365,8 +317,9 @@ export class Connection implements ProtocolEndpoint {
       if (this.#layer !== 'amqp' && this.#layer !== 'sasl') {
         this.#partial = undefined;
         this.#header(partial, 0);
-        return this.#outputDone ? bytes.length : next;
+        return this.#ended === undefined ? next : bytes.length;
       }
+      this.#next = -1;
       const size = frameSizeAt(partial, 0, this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize);
       if (size > 8) {
         const whole = new Uint8Array(size);
@@ -376,6 +329,7 @@ export class Connection implements ProtocolEndpoint {
       }
     }
     this.#partial = undefined;
+    this.#next = next;
     this.#frame(partial, 0, partial.length);
     return this.#ended === undefined ? next : bytes.length;
   }
@@ -393,6 +347,7 @@ export class Connection implements ProtocolEndpoint {
       this.#sasl(readSaslFrame(r));
       return;
     }
+    if (this.#closing !== undefined) return this.#frameWhileClosing(b, body, end);
     if (type !== FRAME_AMQP) throw decodeError(`frame of type ${type}`, '2.3.1');
     if (body === end) return;
     const channel = (b[start + 6]! << 8) | b[start + 7]!;
@@ -422,11 +377,24 @@ export class Connection implements ProtocolEndpoint {
     this.#performative(readPerformative(r), channel, b, body, end);
   }
 
+  /** Behind our close only the close of the peer counts: what it had on the way is not looked at, right or wrong. 2.4.6 */
+  #frameWhileClosing(b: Uint8Array, body: number, end: number): void {
+    let code: number | undefined;
+    try {
+      if (body < end) code = readDescriptor(new Reader(b, body, end), DESCRIPTOR_CODES);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+    }
+    if (code === OpenCode && this.state === 'CLOSE_PIPE') this.state = nextConnectionState(this.state, 'recv:open');
+    if (code !== CloseCode) return;
+    // A peer that closes without having opened is as gone as one that did it in order.
+    this.state = 'END';
+    this.#finish(this.#closing!);
+  }
+
   #performative(frame: Performative, channel: number, b: Uint8Array, body: number, end: number): void {
     const event: ConnectionEvent = frame.type === 'open' ? 'recv:open' : frame.type === 'close' ? 'recv:close' : 'recv:other';
-    const before = this.state;
-    this.state = nextConnectionState(before, event);
-    if (before === 'DISCARDING' && frame.type !== 'close') return;
+    this.state = nextConnectionState(this.state, event);
     switch (frame.type) {
       case 'open': return this.#takeOpen(frame);
       case 'close': return this.#takeClose(frame.error);
@@ -451,9 +419,9 @@ export class Connection implements ProtocolEndpoint {
       case 'attach': return session.takeAttach(frame);
       case 'detach': return session.takeDetach(frame.handle, frame.closed === true, frame.error);
       // Written in a form that the fast path leaves alone, such as with a symbolic descriptor.
-      case 'transfer': parseTransfer(TRANSFER, b, listStart(b, body, end), end); return session.takeTransfer(TRANSFER);
-      case 'disposition': parseDisposition(DISPOSITION, b, listStart(b, body, end), end); return session.takeDisposition(DISPOSITION);
-      case 'flow': parseFlow(FLOW, b, listStart(b, body, end), end); return session.takeFlow(FLOW);
+      case 'transfer': parseTransfer(TRANSFER, b, listStart(b, body), end); return session.takeTransfer(TRANSFER);
+      case 'disposition': parseDisposition(DISPOSITION, b, listStart(b, body), end); return session.takeDisposition(DISPOSITION);
+      case 'flow': parseFlow(FLOW, b, listStart(b, body), end); return session.takeFlow(FLOW);
     }
   }
 
@@ -466,10 +434,15 @@ export class Connection implements ProtocolEndpoint {
     // A frame has to fit one buffer of the output.
     this.remoteMaxFrameSize = Math.min(max, 1 << 16);
     this.#remoteIdleMs = open.idleTimeOut ?? 0;
+    if (this.#remoteIdleMs > 0 && this.#remoteIdleMs < REMOTE_IDLE_MIN_MS) {
+      const told = `idle-time-out ${this.#remoteIdleMs} ms is too short to keep up with: ${REMOTE_IDLE_MIN_MS} ms or more`;
+      this.#remoteIdleMs = 0;
+      throw new RemoteProtocolError('amqp:not-allowed', told, { scope: 'connection', section: '2.4.5' });
+    }
     this.handler.onOpen(this, open);
   }
 
-  #takeBegin(begin: import('@pointsman/wire').Begin, channel: number): void {
+  #takeBegin(begin: Begin, channel: number): void {
     if (channel > this.#channelMax) {
       throw new RemoteProtocolError('amqp:connection:framing-error', `channel ${channel} is above the channel-max of ${this.#channelMax}`, { scope: 'connection', section: '2.7.1' });
     }
@@ -489,21 +462,17 @@ export class Connection implements ProtocolEndpoint {
     }
     this.#byRemoteChannel[channel] = session;
     session.takeBegin(begin, channel);
+    // Ended by us before it was answered: what follows is the end of the peer.
     if (session.state !== 'ending') this.handler.onBegin(session);
   }
 
   #takeClose(error: AmqpErrorFields | undefined): void {
-    if (this.#closing === undefined) {
-      const end: ConnectionEnd = { by: 'remote', phase: this.phase, error };
-      this.#loseSessions(error);
-      if (!this.#localOpenSent) this.open();
-      this.#say('send:close', 0, (w) => writeClose(w, {}));
-      this.#finish(end);
-    } else {
-      this.#finish(this.#closing);
-    }
-    this.#outputDone = true;
-    this.wakeUp();
+    const end: ConnectionEnd = { by: 'remote', phase: this.phase, error };
+    this.#closing = end;
+    this.#loseSessions(error);
+    this.open();
+    this.#say('send:close', 0, (w) => writeClose(w, {}));
+    this.#finish(end);
   }
 
   // ---- protocol headers and SASL ----
@@ -513,10 +482,7 @@ export class Connection implements ProtocolEndpoint {
     if (this.options.role === 'server') return this.#clientHeader(id);
     const wanted = this.#layer === 'sasl-header' ? PROTOCOL_SASL : PROTOCOL_AMQP;
     if (id === wanted) {
-      if (wanted === PROTOCOL_SASL) {
-        this.#layer = 'sasl';
-        return;
-      }
+      if (wanted === PROTOCOL_SASL) return this.#beginSasl(new SaslClientExchange(this.options.saslClient!));
       this.state = nextConnectionState(this.state, 'recv:header');
       this.#layer = 'amqp';
       this.open();
@@ -529,9 +495,7 @@ export class Connection implements ProtocolEndpoint {
     const sasl = this.options.saslServer ?? OPEN_DOOR;
     if (id === PROTOCOL_SASL && this.#layer === 'start') {
       this.#sendHeader(PROTOCOL_SASL);
-      this.#layer = 'sasl';
-      this.#sayRaw(FRAME_SASL, 0, (w) => writeSaslMechanisms(w, { saslServerMechanisms: sasl.mechanisms }));
-      return;
+      return this.#beginSasl(new SaslServerExchange(sasl));
     }
     const authenticated = this.#layer === 'amqp-header';
     if (id === PROTOCOL_AMQP && (authenticated || sasl.optional)) {
@@ -544,67 +508,34 @@ export class Connection implements ProtocolEndpoint {
     // 2.2: say what would have been right, then close.
     this.#sendHeader(authenticated || sasl.optional ? PROTOCOL_AMQP : PROTOCOL_SASL);
     const what = typeof id === 'string' ? id : id === PROTOCOL_TLS ? 'the TLS header of AMQP, but this port has no TLS' : `the AMQP header without SASL, which is required here`;
-    this.#outputDone = true;
     const error = new RemoteProtocolError('amqp:connection:framing-error', `the peer sent ${what}`, { scope: 'connection', section: '2.2' });
     this.handler.onProtocolError?.(this, error);
     this.#finish({ by: 'protocol', phase: 'header', error: { condition: error.condition, description: error.description } });
-    this.wakeUp();
+  }
+
+  #beginSasl(exchange: SaslExchange): void {
+    this.#exchange = exchange;
+    this.#layer = 'sasl';
+    if (exchange.first !== undefined) this.#sayRaw(FRAME_SASL, 0, exchange.first);
   }
 
   #sasl(frame: SaslFrame): void {
-    if (this.options.role === 'client') return this.#saslClient(frame);
-    if (frame.type !== 'sasl-init') {
-      throw new RemoteProtocolError('amqp:not-allowed', `${frame.type} where sasl-init belongs`, { scope: 'connection', section: '5.3.2' });
+    const exchange = this.#exchange!;
+    const { write, done, failed } = exchange.take(frame);
+    if (exchange instanceof SaslClientExchange) {
+      this.offeredMechanisms = exchange.offered;
+      this.saslMechanism = exchange.mechanism;
     }
-    const server = this.options.saslServer ?? OPEN_DOOR;
-    const request = server.mechanisms.includes(frame.mechanism)
-      ? requestOf(frame.mechanism, frame.initialResponse ?? new Uint8Array(0), frame.hostname)
-      : undefined;
-    const decision = request === undefined
-      ? { ok: false, reason: `SASL ${frame.mechanism} is not offered here, or its response is malformed` }
-      : (server.authenticate ?? decideByDefault)(request);
-    this.#sayRaw(FRAME_SASL, 0, (w) => writeSaslOutcome(w, { code: decision.ok ? 0 : 1, additionalData: decision.additionalData }));
-    if (decision.ok) {
-      this.user = decision.user;
-      this.saslMechanism = frame.mechanism;
-      this.#layer = 'amqp-header';
-      this.handler.onAuthenticated?.(this, frame.mechanism, decision.user);
-      return;
+    if (write !== undefined) this.#sayRaw(FRAME_SASL, 0, write);
+    if (failed !== undefined) {
+      return this.#finish({ by: 'sasl', phase: 'sasl', error: { condition: 'amqp:unauthorized-access', description: failed } });
     }
-    this.#outputDone = true;
-    this.#finish({ by: 'sasl', phase: 'sasl', error: { condition: 'amqp:unauthorized-access', description: decision.reason ?? 'SASL refused' } });
-    this.wakeUp();
-  }
-
-  #saslClient(frame: SaslFrame): void {
-    const client = this.options.saslClient!;
-    if (frame.type === 'sasl-mechanisms') {
-      if (this.saslMechanism !== undefined) throw decodeError('sasl-mechanisms twice', '5.3.2');
-      this.offeredMechanisms = frame.saslServerMechanisms;
-      const choice = chooseMechanism(client, frame);
-      if (typeof choice === 'string') return this.#saslFailed(choice);
-      this.saslMechanism = choice.mechanism;
-      this.#sayRaw(FRAME_SASL, 0, (w) => writeSaslInit(w, { mechanism: choice.mechanism, initialResponse: choice.initialResponse, hostname: client.hostname }));
-      return;
-    }
-    if (frame.type === 'sasl-outcome' && this.saslMechanism !== undefined) {
-      if (frame.code !== 0) {
-        const name = SASL_CODE_NAMES[frame.code] ?? String(frame.code);
-        return this.#saslFailed(`the peer refused SASL ${this.saslMechanism}${client.username === undefined ? '' : ` as '${client.username}'`}: ${name}`);
-      }
-      this.user = client.username;
-      this.#layer = 'amqp-header';
-      this.#sendHeader(PROTOCOL_AMQP);
-      this.handler.onAuthenticated?.(this, this.saslMechanism, client.username);
-      return;
-    }
-    throw new RemoteProtocolError('amqp:not-allowed', `${frame.type} out of turn`, { scope: 'connection', section: '5.3.2' });
-  }
-
-  #saslFailed(description: string): void {
-    this.#outputDone = true;
-    this.#finish({ by: 'sasl', phase: 'sasl', error: { condition: 'amqp:unauthorized-access', description } });
-    this.wakeUp();
+    if (done === undefined) return;
+    this.user = done.user;
+    this.saslMechanism = done.mechanism;
+    this.#layer = 'amqp-header';
+    if (this.options.role === 'client') this.#sendHeader(PROTOCOL_AMQP);
+    this.handler.onAuthenticated?.(this, done.mechanism, done.user);
   }
 
   #sendHeader(id: number): void {
@@ -617,12 +548,14 @@ export class Connection implements ProtocolEndpoint {
 
   /** @internal */
   sendBegin(session: Session, begin: BeginFields, padded: boolean): void {
+    // A begin of the peer may be answered before anybody thought of answering its open.
+    if (this.remoteOpen !== undefined) this.open();
     this.#say('send:other', session.channel, (w) => writeBegin(w, begin, padded));
   }
 
   /** @internal */
   sendEnd(session: Session, error: AmqpErrorFields | undefined): void {
-    this.#say('send:other', session.channel, (w) => writeEnd(w, { error: shorten(error, this.remoteMaxFrameSize) }));
+    this.#say('send:other', session.channel, (w) => writeEnd(w, { error: this.#fitting(error) }));
   }
 
   /** @internal */
@@ -632,7 +565,11 @@ export class Connection implements ProtocolEndpoint {
 
   /** @internal */
   sendDetach(session: Session, detach: DetachFields): void {
-    this.#say('send:other', session.channel, (w) => writeDetach(w, { ...detach, error: shorten(detach.error, this.remoteMaxFrameSize) }));
+    this.#say('send:other', session.channel, (w) => writeDetach(w, { ...detach, error: this.#fitting(detach.error) }));
+  }
+
+  #fitting(error: AmqpErrorFields | undefined): AmqpErrorFields | undefined {
+    return error === undefined ? undefined : fitError(error, this.remoteMaxFrameSize - FRAME_REST);
   }
 
   #say(event: ConnectionEvent, channel: number, write: (w: Writer) => void): void {
@@ -709,32 +646,20 @@ export class Connection implements ProtocolEndpoint {
     if (this.#layer !== 'amqp') {
       // 2.2: a peer that does not speak the protocol gets the header that would have been right, and nothing else.
       if (this.options.role === 'server' && this.#layer === 'start') this.#sendHeader(PROTOCOL_SASL);
-      this.#outputDone = true;
-      this.#finish({ by: 'protocol', phase: this.phase, error: amqpError, cause: error });
-      this.wakeUp();
-      return;
+      return this.#finish({ by: 'protocol', phase: this.phase, error: amqpError, cause: error });
     }
     this.#close(amqpError, { by: 'protocol', phase: this.phase, error: amqpError, cause: error });
   }
 
   #close(error: AmqpErrorFields | undefined, end: ConnectionEnd): void {
     if (this.#ended !== undefined || this.#closing !== undefined) return;
-    if (this.#layer !== 'amqp') {
-      this.#outputDone = true;
-      this.#finish(end);
-      this.wakeUp();
-      return;
-    }
+    if (this.#layer !== 'amqp') return this.#finish(end);
     this.open();
     for (const session of this.sessions) session.flush();
     this.#closing = end;
     this.#closeDeadline = this.#now + (this.options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS);
-    this.#say(error === undefined ? 'send:close' : 'send:close-with-error', 0, (w) => writeClose(w, { error: shorten(error, this.remoteMaxFrameSize) }));
+    this.#say(error === undefined ? 'send:close' : 'send:close-with-error', 0, (w) => writeClose(w, { error: this.#fitting(error) }));
     this.#loseSessions(error);
-    if (this.state === 'END') {
-      this.#outputDone = true;
-      this.#finish(end);
-    }
   }
 
   /** The peer cannot be talked to: say why, and leave without waiting. */
@@ -742,12 +667,10 @@ export class Connection implements ProtocolEndpoint {
     if (this.#layer === 'amqp' && this.state !== 'END') {
       this.open();
       if (this.state === 'OPENED' || this.state === 'OPEN_SENT') {
-        this.#say('send:close-with-error', 0, (w) => writeClose(w, { error: shorten(end.error, this.remoteMaxFrameSize) }));
+        this.#say('send:close-with-error', 0, (w) => writeClose(w, { error: this.#fitting(end.error) }));
       }
     }
-    this.#outputDone = true;
     this.#finish(end);
-    this.wakeUp();
   }
 
   #loseSessions(error: AmqpErrorFields | undefined): void {
@@ -768,39 +691,9 @@ export class Connection implements ProtocolEndpoint {
     this.#ended = end;
     this.#loseSessions(end.error);
     this.#partial = undefined;
-    if (!this.#outputDone && this.#closeDeadline > 0) this.#outputDone = true;
     this.handler.onClosed(this, end);
     this.wakeUp();
   }
 }
 
-/** Who comes is let in: what a listener without any settings does. */
-const OPEN_DOOR: SaslServerOptions = { mechanisms: ['ANONYMOUS'], optional: true };
-
 const HEARTBEAT = Uint8Array.of(0, 0, 0, 8, 2, 0, 0, 0);
-
-/** Where the list of a described performative starts, behind a descriptor of any form. */
-function listStart(b: Uint8Array, body: number, end: number): number {
-  const r = new Reader(b, body + 1, end);
-  const code = b[r.position]!;
-  if (code === 0x53) return body + 3;
-  if (code === 0x80) return body + 10;
-  return body + 3 + (code === 0xa3 ? b[body + 2]! : 0) + (code === 0xb3 ? 3 + ((b[body + 2]! << 24) | (b[body + 3]! << 16) | (b[body + 4]! << 8) | b[body + 5]!) : 0);
-}
-
-function headerMismatch(wanted: number, got: number | string): string {
-  const names: Readonly<Record<number, string>> = { 0: 'plain AMQP without SASL', 2: 'TLS first (AMQP header id 2)', 3: 'SASL first' };
-  if (typeof got === 'string') return `the peer sent ${got}`;
-  return `we asked for ${wanted === PROTOCOL_SASL ? 'SASL' : 'AMQP'}, the peer insists on ${names[got] ?? `protocol id ${got}`}`;
-}
-
-/** An error that fits a frame of the peer: the condition counts most. */
-function shorten(error: AmqpErrorFields | undefined, max: number): AmqpErrorFields | undefined {
-  if (error === undefined) return undefined;
-  const room = Math.max(64, Math.min(max, 16_384) - 256);
-  if ((error.description?.length ?? 0) * 3 <= room && error.info === undefined) return error;
-  if ((error.description?.length ?? 0) * 3 <= room && max >= 4096) return error;
-  return { condition: error.condition, description: error.description?.slice(0, Math.floor(room / 3)) };
-}
-
-

@@ -102,6 +102,15 @@ function booleanAt(b: Uint8Array, p: number, absent: boolean): boolean {
   throw bad('a boolean');
 }
 
+/** Where the list of a described performative starts, behind a descriptor of any form, which has been read before. */
+export function listStart(b: Uint8Array, body: number): number {
+  const code = b[body + 1];
+  if (code === 0x53) return body + 3;
+  if (code === 0x80) return body + 10;
+  if (code === 0xa3) return body + 3 + b[body + 2]!;
+  return body + 6 + ((b[body + 2]! << 24) | (b[body + 3]! << 16) | (b[body + 4]! << 8) | b[body + 5]!);
+}
+
 let listEnd = 0;
 let listCount = 0;
 

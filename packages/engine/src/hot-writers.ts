@@ -28,6 +28,11 @@ function putUint(b: Uint8Array, p: number, value: number): number {
   return p + 5;
 }
 
+/** Payloads from here on are referenced in the output instead of copied. */
+export const REFERENCE_MIN = 4096;
+/** Below this many bytes a loop copies faster than a call. */
+const LOOP_COPY_MAX = 200;
+
 const scratch = new Writer(256);
 
 function putState(b: Uint8Array, p: number, state: DeliveryState | undefined): number {
@@ -256,4 +261,27 @@ export function writeFlowFrame(
   b[start + 13] = count;
   b[start + 3] = p - start;
   out.position = p;
+}
+
+/** Puts the payload behind the head of a transfer that was just written, and the size into its frame. */
+export function writePayload(out: Output, headStart: number, bytes: Uint8Array, start: number, end: number): void {
+  const length = end - start;
+  const target = out.bytes;
+  const size = out.position - headStart + length;
+  target[headStart] = size >>> 24;
+  target[headStart + 1] = size >>> 16;
+  target[headStart + 2] = size >>> 8;
+  target[headStart + 3] = size;
+  if (length >= REFERENCE_MIN) {
+    out.reference(bytes.subarray(start, end));
+    return;
+  }
+  let w = out.position;
+  if (length < LOOP_COPY_MAX) {
+    for (let i = start; i < end; i++) target[w++] = bytes[i]!;
+  } else {
+    target.set(bytes.subarray(start, end), w);
+    w += length;
+  }
+  out.position = w;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 export * from './connection.js';
+export * from './connection-options.js';
 export * from './connection-state.js';
 export * from './delivery.js';
 export * from './endpoint.js';

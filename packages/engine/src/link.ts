@@ -257,7 +257,7 @@ export class SenderLink extends Link {
    * @param tag - up to 32 bytes, unique among the unsettled of the link; undefined for a counter of ours
    * @param last - nothing follows `end`
    * @returns the delivery; {@link sentBytes} tells how far it came, and {@link resume} goes on
-   * @throws LocalProtocolError where the link is not {@link sendable}
+   * @throws LocalProtocolError where the link is not {@link sendable}, or the tag is longer
    */
   send(
     tag: Uint8Array | undefined, messageFormat: number, settled: boolean, context: unknown,
@@ -265,6 +265,9 @@ export class SenderLink extends Link {
   ): OutgoingDelivery {
     if (!this.sendable) {
       throw new LocalProtocolError('amqp:illegal-state', `link ${this.name} cannot send now`, { scope: 'link', section: '2.6.7' });
+    }
+    if (tag !== undefined && tag.length > 32) {
+      throw new LocalProtocolError('amqp:invalid-field', `a delivery-tag of ${tag.length} bytes: 32 at the most`, { scope: 'link', section: '2.8.7' });
     }
     this.credit--;
     this.deliveryCount = ((this.deliveryCount + 1) >>> 0) as SerialNumber;

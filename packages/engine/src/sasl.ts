@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { SaslMechanisms } from '@pointsman/wire';
 
 /** What a client offers to authenticate with. @see OASIS AMQP 1.0, 5.3 */
 export interface SaslClientOptions {
@@ -46,7 +45,7 @@ export interface SaslServerOptions {
 export const SASL_CODE_NAMES = ['ok', 'auth', 'sys', 'sys-perm', 'sys-temp'] as const;
 
 const utf8 = new TextEncoder();
-const fromUtf8 = new TextDecoder('utf-8');
+const fromUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export interface ChosenMechanism {
   readonly mechanism: string;
@@ -58,8 +57,7 @@ export interface ChosenMechanism {
  *
  * @returns the choice, or a text that says why there is none
  */
-export function chooseMechanism(options: SaslClientOptions, announced: SaslMechanisms): ChosenMechanism | string {
-  const server = announced.saslServerMechanisms;
+export function chooseMechanism(options: SaslClientOptions, server: readonly string[]): ChosenMechanism | string {
   const mechanism = options.mechanisms.find((name) => server.includes(name));
   if (mechanism === undefined) {
     return `the peer offers SASL ${server.join(' ') || 'no mechanism'}, we may use ${options.mechanisms.join(' ') || 'none'}`;
@@ -81,11 +79,17 @@ function plainResponse(username: string, password: string): Uint8Array {
 
 /** Reads the initial response of a mechanism; undefined where it is malformed. */
 export function requestOf(mechanism: string, response: Uint8Array, hostname: string | undefined): SaslRequest | undefined {
-  if (mechanism !== 'PLAIN') {
-    const username = mechanism === 'EXTERNAL' || mechanism === 'ANONYMOUS' ? fromUtf8.decode(response) : '';
-    return { mechanism, username, authorizationId: '', password: undefined, hostname };
+  if (mechanism !== 'PLAIN' && mechanism !== 'EXTERNAL' && mechanism !== 'ANONYMOUS') {
+    return { mechanism, username: '', authorizationId: '', password: undefined, hostname };
   }
-  const parts = fromUtf8.decode(response).split('\u0000');
+  let text: string;
+  try {
+    text = fromUtf8.decode(response);
+  } catch {
+    return undefined;
+  }
+  if (mechanism !== 'PLAIN') return { mechanism, username: text, authorizationId: '', password: undefined, hostname };
+  const parts = text.split('\u0000');
   if (parts.length !== 3) return undefined;
   const [authorizationId, username, password] = parts as [string, string, string];
   return { mechanism, username, authorizationId, password, hostname };

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import { LocalProtocolError, MIN_MAX_FRAME_SIZE, RemoteProtocolError, decodeError, serial, serialDistance } from '@pointsman/wire';
+import { LocalProtocolError, RemoteProtocolError, decodeError, serial, serialDistance } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, Begin, BeginFields, DeliveryState, SerialNumber } from '@pointsman/wire';
-import { writeDispositionFrame, writeFlowFrame, writeTransferHead, TRANSFER_HEAD_MAX } from './hot-writers.js';
 import type { Connection } from './connection.js';
-import { ACCEPTED, DeliveryRing, IncomingDelivery, OutgoingDelivery } from './delivery.js';
+import { ACCEPTED, DeliveryRing, IncomingDelivery, OutgoingDelivery, RELEASED } from './delivery.js';
+import { fitState } from './fit.js';
 import type { DispositionFrame, FlowFrame, TransferFrame } from './hot-frames.js';
+import { REFERENCE_MIN, TRANSFER_HEAD_MAX, TRANSFER_STATE_MAX, writeFlowFrame, writePayload, writeTransferHead } from './hot-writers.js';
+import { IncomingWindow } from './incoming-window.js';
 import { ReceiverLink, SenderLink } from './link.js';
 import type { AttachParameters, Link, ReceiverHandler, SenderHandler } from './link.js';
+import { LinkTable } from './link-table.js';
+import { Settlements } from './settlements.js';
 
 export type SessionState = 'beginning' | 'mapped' | 'ending' | 'ended';
 
@@ -22,29 +26,8 @@ export interface SessionOptions {
   readonly padded?: boolean | undefined;
 }
 
-/** Most frames that the peer may have on the way by default, however small they are. */
-const INCOMING_WINDOW_MAX = 1024;
-/** Fewest: below that, a peer would wait for our flows more than it sends. */
-const INCOMING_WINDOW_MIN = 64;
-/** Bytes that the peer may have on the way, judged by the frames it has sent so far: the window is what holds a sender back. */
-const INCOMING_WINDOW_BYTES = 1 << 20;
 /** Links that a session takes by default. */
 const HANDLE_MAX = 4095;
-/** Payloads from here on are referenced in the output instead of copied. */
-const REFERENCE_MIN = 4096;
-/** Below this many bytes a loop copies faster than a call. */
-const LOOP_COPY_MAX = 200;
-
-const NO_IDS = new Uint32Array(0);
-
-interface PendingDisposition {
-  first: number;
-  last: number;
-  settled: boolean;
-  state: DeliveryState | undefined;
-  receiver: boolean;
-}
-
 /** A session endpoint. @see OASIS AMQP 1.0, 2.5 */
 export class Session {
   readonly connection: Connection;
@@ -58,25 +41,13 @@ export class Session {
 
   /** Ids and windows of 2.5.6, in transfer frames. */
   nextIncomingId: SerialNumber = serial(0);
-  incomingWindow: number = INCOMING_WINDOW_MIN;
-  #incomingWindowMax: number = INCOMING_WINDOW_MIN;
-  /** The owner of the session has set the window: it does not follow the size of the frames. */
-  #windowIsFixed = false;
-  /** Bytes of transfers since the window was last renewed. */
-  #windowBytes = 0;
-  #windowHolds = 0;
+  readonly #window = new IncomingWindow();
   nextOutgoingId: SerialNumber = serial(0);
   #initialOutgoingId: SerialNumber = serial(0);
-  /** Transfer frames that may come without breach. More than the window where that was made smaller: some are on the way. */
-  #windowAllowed = 0;
   remoteIncomingWindow = 0;
   #handleMax = HANDLE_MAX;
 
-  readonly #links: (Link | undefined)[] = [];
-  readonly #byRemoteHandle: (Link | undefined)[] = [];
-  readonly #byName = new Map<string, Link>();
-  /** No handle below is free. */
-  #lowestFree = 0;
+  readonly #links = new LinkTable();
 
   /** Next delivery-id of ours, and of the peer (-1 before its first). */
   #nextDeliveryId = 0;
@@ -84,11 +55,7 @@ export class Session {
   readonly incoming: DeliveryRing<IncomingDelivery> = new DeliveryRing();
   readonly outgoing: DeliveryRing<OutgoingDelivery> = new DeliveryRing();
 
-  /** Ids that we accepted and settled since the last write: they leave as ranges. */
-  #accepted: Uint32Array = NO_IDS;
-  #acceptedCount = 0;
-  #acceptedSorted = true;
-  #pending: PendingDisposition | undefined;
+  readonly #settlements = new Settlements();
   #flowDebtors: ReceiverLink[] = [];
   #owesSessionFlow = false;
   /** @internal in the connection's list of sessions with something to add at the next write. */
@@ -102,7 +69,7 @@ export class Session {
 
   /** Every link that is attached or attaching. */
   get links(): Link[] {
-    return this.#links.filter((link) => link !== undefined);
+    return this.#links.all;
   }
 
   // ---- life ----
@@ -111,17 +78,15 @@ export class Session {
   begin(options: SessionOptions = {}): void {
     if (this.localBegun || this.state === 'ended') return;
     this.localBegun = true;
-    this.#windowIsFixed = options.incomingWindow !== undefined;
-    this.#incomingWindowMax = this.incomingWindow = options.incomingWindow ?? windowFor(this.connection.maxFrameSize);
+    this.#window.begin(options.incomingWindow, this.connection.maxFrameSize);
     const remote = this.remoteBegin;
     this.#handleMax = options.handleMax ?? HANDLE_MAX;
     this.nextOutgoingId = this.#initialOutgoingId = serial(options.nextOutgoingId ?? 0);
-    this.#windowAllowed = this.incomingWindow;
     if (remote !== undefined) this.state = 'mapped';
     this.connection.sendBegin(this, {
       remoteChannel: this.remoteChannel < 0 ? undefined : this.remoteChannel,
       nextOutgoingId: this.nextOutgoingId,
-      incomingWindow: this.incomingWindow,
+      incomingWindow: this.#window.frames,
       outgoingWindow: 0x7fffffff,
       handleMax: this.#handleMax,
       properties: options.properties,
@@ -162,12 +127,9 @@ export class Session {
   lose(error: AmqpErrorFields | undefined): void {
     if (this.state !== 'ended') this.state = 'ending';
     const links = this.links;
-    this.#links.length = 0;
-    this.#byRemoteHandle.length = 0;
-    this.#byName.clear();
+    this.#links.clear();
     this.#flowDebtors.length = 0;
-    this.#acceptedCount = 0;
-    this.#pending = undefined;
+    this.#settlements.clear();
     this.connection.stopWaiting(this);
     const untold = links.filter((link) => !link.localDetached && !link.remoteDetached);
     // All at once, before any is told: whoever hears of one link may turn to the next, and that is gone too.
@@ -208,57 +170,27 @@ export class Session {
     this.begin();
     this.connection.sendAttach(this, link.attachFields(parameters), parameters.padded === true);
     link.localAttached = true;
-    this.#links[link.handle] = link;
-    this.#enterName(link);
+    this.#links.add(link, true);
   }
 
   /** There is a handle that the peer lets us use and that is free. */
   get hasFreeHandle(): boolean {
-    return this.#freeHandle() >= 0;
+    return this.#links.freeHandle(this.#remoteHandleMax) >= 0;
+  }
+
+  get #remoteHandleMax(): number {
+    return this.remoteBegin?.handleMax ?? 0xffffffff;
   }
 
   #handleForAttach(name: string): number {
     if (this.#localEnded || this.state === 'ending' || this.state === 'ended') {
       throw new LocalProtocolError('amqp:illegal-state', `link ${name} cannot be attached: its session has ended`, { scope: 'link', section: '2.5.5' });
     }
-    const handle = this.#freeHandle();
+    const handle = this.#links.freeHandle(this.#remoteHandleMax);
     if (handle >= 0) return handle;
     throw new LocalProtocolError('amqp:resource-limit-exceeded', `link ${name} cannot be attached: the peer takes no further handle on this session`, {
       scope: 'link', section: '2.7.2',
     });
-  }
-
-  /** The lowest free handle, or -1 where the peer takes no further one. */
-  #freeHandle(): number {
-    const links = this.#links;
-    let handle = this.#lowestFree;
-    while (handle < links.length && links[handle] !== undefined) handle++;
-    this.#lowestFree = handle;
-    return handle <= (this.remoteBegin?.handleMax ?? 0xffffffff) ? handle : -1;
-  }
-
-  /** Behind links of the same name that still wait for an answer to their detach. */
-  #enterName(link: Link): void {
-    const key = keyOf(link.name, link.isReceiver);
-    let last = this.#byName.get(key);
-    if (last === undefined) {
-      this.#byName.set(key, link);
-      return;
-    }
-    while (last.namesake !== undefined) last = last.namesake;
-    last.namesake = link;
-  }
-
-  #leaveName(link: Link): void {
-    const key = keyOf(link.name, link.isReceiver);
-    let at = this.#byName.get(key);
-    if (at === link) {
-      if (link.namesake === undefined) this.#byName.delete(key);
-      else this.#byName.set(key, link.namesake);
-    }
-    while (at !== undefined && at.namesake !== link) at = at.namesake;
-    if (at !== undefined) at.namesake = link.namesake;
-    link.namesake = undefined;
   }
 
   /** @internal */
@@ -276,11 +208,11 @@ export class Session {
     if (attach.handle > this.#handleMax) {
       return this.fail('amqp:resource-limit-exceeded', `handle ${attach.handle} is above the handle-max of ${this.#handleMax}`, '2.7.2');
     }
-    if (this.#byRemoteHandle[attach.handle] !== undefined) {
+    if (this.#links.ofRemote(attach.handle) !== undefined) {
       return this.fail('amqp:session:handle-in-use', `handle ${attach.handle} is attached already`, '2.7.3');
     }
     // Their sender is our receiver.
-    const first = this.#byName.get(keyOf(attach.name, !attach.role));
+    const first = this.#links.named(attach.name, !attach.role);
     let known = first;
     while (known !== undefined && !(known.remoteHandle < 0 && known.localAttached)) known = known.namesake;
     if (known !== undefined) {
@@ -292,17 +224,15 @@ export class Session {
       }
       return;
     }
-    const handle = this.#freeHandle();
+    const handle = this.#links.freeHandle(this.#remoteHandleMax);
     if (handle < 0) {
       return this.fail('amqp:resource-limit-exceeded', 'no handle is left to answer an attach with: the handle-max of the peer is reached', '2.7.2');
     }
     const link = attach.role ? new SenderLink(this, attach.name, handle) : new ReceiverLink(this, attach.name, handle);
-    this.#links[handle] = link;
+    this.#links.add(link, first === undefined);
     this.#bind(link, attach);
     // A name that is taken on this very session: the newer link is the one that is refused, the older stays.
-    if (first === undefined) {
-      this.#enterName(link);
-    } else {
+    if (first !== undefined) {
       link.refuse({ condition: 'amqp:resource-locked', description: `a link named ${attach.name} is attached already` });
       return;
     }
@@ -312,7 +242,7 @@ export class Session {
   #bind(link: Link, attach: Attach): void {
     link.remoteAttach = attach;
     link.remoteHandle = attach.handle;
-    this.#byRemoteHandle[attach.handle] = link;
+    this.#links.setRemote(attach.handle, link);
     // Each mode is for the end to decide that acts by it; what the other end said of it before was a wish. 2.6.9
     if (link instanceof ReceiverLink) {
       link.sndSettleMode = attach.sndSettleMode ?? 2;
@@ -341,27 +271,20 @@ export class Session {
     this.flush();
     this.#forgetDeliveries(link);
     this.connection.sendDetach(this, { handle: link.handle, closed, error });
-    if (link.remoteDetached) this.#release(link);
+    if (link.remoteDetached) this.#links.remove(link);
   }
 
   /** @internal */
   takeDetach(handle: number, closed: boolean, error: AmqpErrorFields | undefined): void {
-    const link = this.#byRemoteHandle[handle];
+    const link = this.#links.ofRemote(handle);
     if (link === undefined) return this.fail('amqp:session:unattached-handle', `detach of handle ${handle}, which is not attached`, '2.7.7');
     link.remoteDetached = true;
-    this.#byRemoteHandle[handle] = undefined;
-    if (link.localDetached) return this.#release(link);
+    this.#links.setRemote(handle, undefined);
+    if (link.localDetached) return this.#links.remove(link);
     link.state = 'detached';
     link.commonHandler.onDetach(link, error, closed);
     // A detach is always answered, even by a handler that forgot to.
     if (!link.localDetached) link.detach(undefined, closed);
-  }
-
-  #release(link: Link): void {
-    if (this.#links[link.handle] !== link) return;
-    this.#links[link.handle] = undefined;
-    this.#lowestFree = Math.min(this.#lowestFree, link.handle);
-    this.#leaveName(link);
   }
 
   /** Unsettled deliveries end with their link: nothing is resumed. */
@@ -389,12 +312,12 @@ export class Session {
   /** @internal */
   takeTransfer(f: TransferFrame): void {
     this.nextIncomingId = ((this.nextIncomingId + 1) >>> 0) as SerialNumber;
-    this.incomingWindow--;
-    if (--this.#windowAllowed < 0) {
+    const size = f.payloadEnd - f.payloadStart;
+    if (!this.#window.take(size)) {
       return this.fail('amqp:session:window-violation', 'a transfer beyond the incoming-window', '2.5.6');
     }
-    if (this.incomingWindow <= this.#incomingWindowMax >> 1) this.#replenish();
-    const link = this.#byRemoteHandle[f.handle];
+    if (this.#window.isDue) this.#replenish();
+    const link = this.#links.ofRemote(f.handle);
     if (link === undefined) return this.fail('amqp:session:unattached-handle', `transfer on handle ${f.handle}, which is not attached`, '2.5.7');
     if (!(link instanceof ReceiverLink)) {
       return this.fail('amqp:not-allowed', `transfer on handle ${f.handle}, which we send on`, '2.6');
@@ -409,9 +332,7 @@ export class Session {
       delivery.settled = true;
       this.incoming.remove(delivery.id);
     }
-    const size = f.payloadEnd - f.payloadStart;
     delivery.bytes += size;
-    this.#windowBytes += size;
     if (f.more && !f.aborted) {
       link.current = delivery;
     } else {
@@ -461,18 +382,19 @@ export class Session {
   }
 
   #replenish(): void {
-    if (this.#windowHolds > 0 || this.#owesSessionFlow) return;
+    if (this.#owesSessionFlow) return;
     this.#owesSessionFlow = true;
     this.#mark();
   }
 
   /** Stops taking more transfers on this session until {@link releaseWindow}: somebody ahead cannot take them. */
   holdWindow(): void {
-    this.#windowHolds++;
+    this.#window.hold();
   }
 
   releaseWindow(): void {
-    if (--this.#windowHolds === 0 && this.incomingWindow <= this.#incomingWindowMax >> 1) this.#replenish();
+    this.#window.release();
+    if (this.#window.isDue) this.#replenish();
   }
 
   /** @internal */
@@ -531,7 +453,7 @@ export class Session {
   }
 
   #takeLinkFlow(f: FlowFrame): void {
-    const link = this.#byRemoteHandle[f.handle];
+    const link = this.#links.ofRemote(f.handle);
     if (link === undefined) return this.fail('amqp:session:unattached-handle', `flow on handle ${f.handle}, which is not attached`, '2.7.4');
     if (link.localDetached || !link.localAttached) return;
     if (link instanceof SenderLink) {
@@ -575,6 +497,7 @@ export class Session {
     link: SenderLink, tag: Uint8Array | undefined, messageFormat: number, settled: boolean, context: unknown,
     bytes: Uint8Array, start: number, end: number, last: boolean, state: DeliveryState | undefined,
   ): OutgoingDelivery {
+    if (state !== undefined && state !== ACCEPTED && state !== RELEASED) state = fitState(state, TRANSFER_STATE_MAX);
     const id = this.#nextDeliveryId;
     this.#nextDeliveryId = (id + 1) >>> 0;
     const delivery = new OutgoingDelivery(id, link, settled, context);
@@ -591,7 +514,7 @@ export class Session {
     const fits = max - head;
     if (size <= fits) {
       out.position = headStart + head;
-      this.#writePayload(headStart, bytes, start, end);
+      writePayload(out, headStart, bytes, start, end);
       link.sentBytes = size;
       if (last) delivery.complete = true;
       else link.current = delivery;
@@ -603,7 +526,7 @@ export class Session {
       out.bytes, headStart, this.channel, link.handle, id, tag, tag === undefined ? link.tagCounter - 1 : 0, messageFormat, settled, true, false, state,
     );
     out.position = headStart + first;
-    this.#writePayload(headStart, bytes, start, start + max - first);
+    writePayload(out, headStart, bytes, start, start + max - first);
     this.#frameSent();
     link.current = delivery;
     const sent = max - first;
@@ -625,7 +548,7 @@ export class Session {
       const final = last && position + size === end;
       if (final) head = writeTransferHead(out.bytes, headStart, this.channel, link.handle, -1, undefined, 0, -1, delivery.settled, false, false, undefined);
       out.position = headStart + head;
-      this.#writePayload(headStart, bytes, position, position + size);
+      writePayload(out, headStart, bytes, position, position + size);
       this.#frameSent();
       position += size;
       if (final) {
@@ -648,7 +571,7 @@ export class Session {
     out.room(TRANSFER_HEAD_MAX);
     const start = out.position;
     out.position += writeTransferHead(out.bytes, start, this.channel, link.handle, -1, undefined, 0, -1, true, false, true, undefined);
-    this.#writePayload(start, out.bytes, 0, 0);
+    writePayload(out, start, out.bytes, 0, 0);
     link.current = undefined;
     delivery.complete = true;
     this.#frameSent();
@@ -658,30 +581,6 @@ export class Session {
     this.nextOutgoingId = ((this.nextOutgoingId + 1) >>> 0) as SerialNumber;
     this.remoteIncomingWindow--;
     this.connection.wakeUp();
-  }
-
-  /** Puts the payload behind a head that was just written, and the size into the frame. */
-  #writePayload(headStart: number, bytes: Uint8Array, start: number, end: number): void {
-    const out = this.connection.output;
-    const length = end - start;
-    const target = out.bytes;
-    const size = out.position - headStart + length;
-    target[headStart] = size >>> 24;
-    target[headStart + 1] = size >>> 16;
-    target[headStart + 2] = size >>> 8;
-    target[headStart + 3] = size;
-    if (length >= REFERENCE_MIN) {
-      out.reference(bytes.subarray(start, end));
-      return;
-    }
-    let w = out.position;
-    if (length < LOOP_COPY_MAX) {
-      for (let i = start; i < end; i++) target[w++] = bytes[i]!;
-    } else {
-      target.set(bytes.subarray(start, end), w);
-      w += length;
-    }
-    out.position = w;
   }
 
   // ---- what is said at the next write ----
@@ -705,89 +604,31 @@ export class Session {
     if (this.incoming.get(delivery.id) !== delivery) return;
     if (settled) this.incoming.remove(delivery.id);
     if (settled && state === ACCEPTED) {
-      let count = this.#acceptedCount;
-      if (count === this.#accepted.length) {
-        const grown = new Uint32Array(Math.max(64, count * 2));
-        grown.set(this.#accepted);
-        this.#accepted = grown;
-      }
-      if (count > 0 && ((delivery.id - this.#accepted[count - 1]!) | 0) < 0) this.#acceptedSorted = false;
-      this.#accepted[count++] = delivery.id;
-      this.#acceptedCount = count;
+      this.#settlements.accept(delivery.id);
       if (!this.dirty) this.#mark();
       return;
     }
-    this.#pend(delivery.id, state, settled, true);
+    this.#say(delivery.id, state, settled, true);
   }
 
   /** @internal what we say as sender of a delivery. */
   disposeOutgoing(delivery: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
     if (this.outgoing.get(delivery.id) !== delivery) return;
     if (settled) this.outgoing.remove(delivery.id);
-    this.#pend(delivery.id, state, settled, false);
+    this.#say(delivery.id, state, settled, false);
   }
 
-  #pend(id: number, state: DeliveryState | undefined, settled: boolean, receiver: boolean): void {
-    const pending = this.#pending;
-    if (
-      pending !== undefined && pending.receiver === receiver && pending.settled === settled && pending.state === state &&
-      ((pending.last + 1) >>> 0) === id
-    ) {
-      pending.last = id;
-      return;
-    }
-    this.#flushPending();
-    this.#pending = { first: id, last: id, settled, state, receiver };
+  #say(id: number, state: DeliveryState | undefined, settled: boolean, receiver: boolean): void {
+    const { output, remoteMaxFrameSize } = this.connection;
+    this.#settlements.add(id, state, settled, receiver, output, this.channel, remoteMaxFrameSize);
     this.#mark();
-  }
-
-  #flushPending(): void {
-    const pending = this.#pending;
-    if (pending === undefined) return;
-    this.#pending = undefined;
-    writeDispositionFrame(
-      this.connection.output, this.channel, pending.receiver, pending.first, pending.last, pending.settled, pending.state,
-      this.connection.remoteMaxFrameSize,
-    );
-    this.connection.wakeUp();
-  }
-
-  #flushAccepted(): void {
-    const count = this.#acceptedCount;
-    if (count === 0) return;
-    const ids = this.#accepted;
-    if (!this.#acceptedSorted) {
-      // Relative to the oldest, so that a wrap does not tear the order.
-      const base = this.#expectedDeliveryId;
-      const run = ids.subarray(0, count);
-      for (let i = 0; i < count; i++) run[i] = run[i]! - base;
-      run.sort();
-      for (let i = 0; i < count; i++) run[i] = run[i]! + base;
-    }
-    let first = ids[0]!;
-    let last = first;
-    const out = this.connection.output;
-    for (let i = 1; i < count; i++) {
-      const id = ids[i]!;
-      if (id === ((last + 1) >>> 0)) {
-        last = id;
-        continue;
-      }
-      writeDispositionFrame(out, this.channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE);
-      first = last = id;
-    }
-    writeDispositionFrame(out, this.channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE);
-    this.#acceptedCount = 0;
-    this.#acceptedSorted = true;
-    this.connection.wakeUp();
   }
 
   /** Writes what was put off: dispositions, link flows, a session flow. Called before each write, and before a detach. */
   flush(): void {
     this.dirty = false;
     if (!this.#isSpoken) return;
-    this.#flushAccepted();
-    this.#flushPending();
+    this.#settlements.flush(this.connection.output, this.channel, this.connection.remoteMaxFrameSize, this.#expectedDeliveryId);
     const debtors = this.#flowDebtors;
     if (debtors.length > 0) {
       for (let i = 0; i < debtors.length; i++) this.#writeLinkFlow(debtors[i]!);
@@ -795,7 +636,7 @@ export class Session {
     }
     if (this.#owesSessionFlow) {
       this.#owesSessionFlow = false;
-      if (this.#windowHolds === 0) this.sendSessionFlow();
+      if (!this.#window.isHeld) this.sendSessionFlow();
     }
   }
 
@@ -808,7 +649,7 @@ export class Session {
     link.allowed = Math.max(link.allowed, link.credit);
     this.#refillWindow();
     writeFlowFrame(
-      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.incomingWindow,
+      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.#window.frames,
       this.nextOutgoingId, link.handle, link.deliveryCount, link.credit, link.draining, false,
     );
     if (link.draining && link.credit === 0) link.draining = false;
@@ -816,14 +657,7 @@ export class Session {
   }
 
   #refillWindow(): void {
-    if (this.#windowHolds === 0) {
-      const frames = this.#incomingWindowMax - this.incomingWindow;
-      // A few frames tell nothing; a run of them tells what the peer sends.
-      if (!this.#windowIsFixed && frames >= INCOMING_WINDOW_MIN >> 1) this.#incomingWindowMax = windowFor(this.#windowBytes / frames);
-      this.#windowBytes = 0;
-      this.incomingWindow = this.#incomingWindowMax;
-      this.#windowAllowed = Math.max(this.#windowAllowed, this.incomingWindow);
-    }
+    this.#window.renew();
     this.#owesSessionFlow = false;
   }
 
@@ -837,7 +671,7 @@ export class Session {
     if (link.localDetached || !this.#isSpoken) return;
     this.#refillWindow();
     writeFlowFrame(
-      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.incomingWindow,
+      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.#window.frames,
       this.nextOutgoingId, link.handle, link.deliveryCount, link.credit, drain, false,
     );
     this.connection.wakeUp();
@@ -848,7 +682,7 @@ export class Session {
     if (!this.#isSpoken) return;
     this.#refillWindow();
     writeFlowFrame(
-      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.incomingWindow,
+      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.#window.frames,
       this.nextOutgoingId, -1, 0, 0, false, echo,
     );
     this.connection.wakeUp();
@@ -859,13 +693,4 @@ export class Session {
 function breakLink(link: ReceiverLink, error: AmqpErrorFields): void {
   link.detach(error);
   link.handler.onDetach(link, error, true);
-}
-
-/** Frames of `bytes` each that fit {@link INCOMING_WINDOW_BYTES}. */
-function windowFor(bytes: number): number {
-  return Math.max(INCOMING_WINDOW_MIN, Math.min(INCOMING_WINDOW_MAX, Math.floor(INCOMING_WINDOW_BYTES / (bytes + 64))));
-}
-
-function keyOf(name: string, isReceiver: boolean): string {
-  return isReceiver ? `r${name}` : `s${name}`;
 }
