@@ -45,14 +45,16 @@ export class Opened {
   /** A client of a namespace: PLAIN over TLS unless told otherwise. */
   async client(server: NamespaceServer, options: Partial<ConnectOptions> = {}): Promise<Client> {
     const { name, key } = DEVELOPMENT_POLICY;
-    return this.add(await connect({
-      host: 'localhost',
-      ...(server.mode === 'cloud'
-        ? { port: server.ports.amqps!, mode: 'tls', tls: loadTlsCredentials({ caCertFile: server.caCertFile }) }
-        : { port: server.ports.amqp! }),
-      sasl: { mechanisms: ['PLAIN'], username: name, password: () => key },
-      ...options,
-    }));
+    return this.add(
+      await connect({
+        host: 'localhost',
+        ...(server.mode === 'cloud'
+          ? { port: server.ports.amqps!, mode: 'tls', tls: loadTlsCredentials({ caCertFile: server.caCertFile }) }
+          : { port: server.ports.amqp! }),
+        sasl: { mechanisms: ['PLAIN'], username: name, password: () => key },
+        ...options,
+      }),
+    );
   }
 
   async close(): Promise<void> {

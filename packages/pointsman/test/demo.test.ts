@@ -29,10 +29,19 @@ function countsIn(output: string): Record<string, number> {
   return Object.fromEntries([...rows].map(([, name, digits]) => [name, Number(digits!.replaceAll(',', ''))]));
 }
 
-const all = (count: number): Record<string, number> => ({ sent: count, accepted: count, received: count, lost: 0, doubled: 0 });
+const all = (count: number): Record<string, number> => ({
+  sent: count,
+  accepted: count,
+  received: count,
+  lost: 0,
+  doubled: 0,
+});
 
 function configOf(change: (text: string) => string = (unchanged) => unchanged): RouterConfig {
-  const result = readConfig(change(readFileSync(CONFIG, 'utf8')), { path: CONFIG, secrets: { env: () => 'SAS_KEY_VALUE', readFile: () => '' } });
+  const result = readConfig(change(readFileSync(CONFIG, 'utf8')), {
+    path: CONFIG,
+    secrets: { env: () => 'SAS_KEY_VALUE', readFile: () => '' },
+  });
   assert.ok(result.ok);
   assert.deepEqual(result.warnings, []);
   return result.config;
@@ -57,7 +66,8 @@ describe('The demo', () => {
       /✔ 3 Idle time-out +we advertise 60 s, the service 120 s/u,
       /✔ 4 Authentication +SASL PLAIN, policy RootManageSharedAccessKey .*\n +its key was accepted at the first attach/u,
       /✔ 5 Autolinks +orders ──▶ orders, active, link credit 1000 .*\n +orders ◀── orders, active\n +events ──▶ order-events, active, link credit 1000\n +events ◀── order-events\/Subscriptions\/all, active/u,
-    ]) assert.match(io.out, step);
+    ])
+      assert.match(io.out, step);
     assert.match(io.out, /came back as message \d+ of the queue 'orders'/u);
     assert.deepEqual(countsIn(io.out), all(200));
     assert.doesNotMatch(io.out, /\u001b/u, 'no control sequences where there is no terminal');
@@ -71,23 +81,26 @@ describe('The demo', () => {
     assert.deepEqual(countsIn(out), all(200));
   });
 
-  it('ends at a signal, when what is under way has come', opening(async (opened) => {
-    const child = spawn(process.execPath, [MAIN, 'demo', '--rate', '500'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    opened.later(() => child.kill('SIGKILL'));
-    let out = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      out += chunk.toString();
-    });
-    const closed = new Promise((resolve) => {
-      child.once('close', resolve);
-    });
-    await until('the first order', () => out.includes('The first one'));
-    child.kill('SIGINT');
-    assert.equal(await closed, 0, out);
-    const counts = countsIn(out);
-    assert.ok((counts['sent'] ?? 0) > 0);
-    assert.deepEqual(counts, all(counts['sent']!));
-  }));
+  it(
+    'ends at a signal, when what is under way has come',
+    opening(async (opened) => {
+      const child = spawn(process.execPath, [MAIN, 'demo', '--rate', '500'], { stdio: ['ignore', 'pipe', 'inherit'] });
+      opened.later(() => child.kill('SIGKILL'));
+      let out = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        out += chunk.toString();
+      });
+      const closed = new Promise((resolve) => {
+        child.once('close', resolve);
+      });
+      await until('the first order', () => out.includes('The first one'));
+      child.kill('SIGINT');
+      assert.equal(await closed, 0, out);
+      const counts = countsIn(out);
+      assert.ok((counts['sent'] ?? 0) > 0);
+      assert.deepEqual(counts, all(counts['sent']!));
+    }),
+  );
 
   it('explains itself, and wrong arguments', async () => {
     const io = new TestIo();
@@ -98,7 +111,10 @@ describe('The demo', () => {
       [['--mesages', '5'], /--mesages/u],
       [['--queue', 'x'], /give --connection-string as well/u],
       [['--connection-string', 'env:POINTSMAN_TEST_UNSET'], /'POINTSMAN_TEST_UNSET', which is not set/u],
-      [['--connection-string', 'Endpoint=sb://x.servicebus.windows.net/;SharedAccessKey=s3cret'], /SharedAccessKeyName is missing/u],
+      [
+        ['--connection-string', 'Endpoint=sb://x.servicebus.windows.net/;SharedAccessKey=s3cret'],
+        /SharedAccessKeyName is missing/u,
+      ],
       [['--config', '/nowhere/x.conf'], /does not exist/u],
     ] as const) {
       const wrong = new TestIo();
@@ -108,70 +124,151 @@ describe('The demo', () => {
     }
   });
 
-  it('stops at a step that fails, with what to change', opening(async (opened) => {
-    for (const [change, step, said] of [
-      [(conf: string) => conf.replace('idleTimeoutSeconds: 120', 'idleTimeoutSeconds: 8'), /✘ 3 Idle time-out/u, /Write idleTimeoutSeconds: 120/u],
-      [(conf: string) => conf.replace('saslMechanisms: PLAIN', 'saslMechanisms: ANONYMOUS').replace(/^ *sasl(Username|Password):.*$/gmu, ''), /✘ 4 Authentication/u, /does\s+not\s+authenticate/u],
-      [(conf: string) => `${conf}autoLink { address: events  direction: in  connection: service-bus  externalAddress: order-events }\n`, /✘ 5 Autolinks/u, /order-events\/Subscriptions\/NAME/u],
-    ] as const) {
-      const io = new TestIo();
-      assert.equal(await runDemo(['--messages', '1', '--config', changedConfig(opened, change)], io), 3, io.out + io.err);
-      assert.match(io.out, step);
-      assert.match(io.out, said);
-      assert.doesNotMatch(io.out, /^ {2}sent/mu);
-    }
-  }));
+  it(
+    'stops at a step that fails, with what to change',
+    opening(async (opened) => {
+      for (const [change, step, said] of [
+        [
+          (conf: string) => conf.replace('idleTimeoutSeconds: 120', 'idleTimeoutSeconds: 8'),
+          /✘ 3 Idle time-out/u,
+          /Write idleTimeoutSeconds: 120/u,
+        ],
+        [
+          (conf: string) =>
+            conf
+              .replace('saslMechanisms: PLAIN', 'saslMechanisms: ANONYMOUS')
+              .replace(/^ *sasl(Username|Password):.*$/gmu, ''),
+          /✘ 4 Authentication/u,
+          /does\s+not\s+authenticate/u,
+        ],
+        [
+          (conf: string) =>
+            `${conf}autoLink { address: events  direction: in  connection: service-bus  externalAddress: order-events }\n`,
+          /✘ 5 Autolinks/u,
+          /order-events\/Subscriptions\/NAME/u,
+        ],
+      ] as const) {
+        const io = new TestIo();
+        assert.equal(
+          await runDemo(['--messages', '1', '--config', changedConfig(opened, change)], io),
+          3,
+          io.out + io.err,
+        );
+        assert.match(io.out, step);
+        assert.match(io.out, said);
+        assert.doesNotMatch(io.out, /^ {2}sent/mu);
+      }
+    }),
+  );
 
-  it('refuses a configuration with no way through a queue and back', opening(async (opened) => {
-    const io = new TestIo();
-    const file = changedConfig(opened, (conf) => conf.replaceAll(/^autoLink.*direction: in.*$/gmu, ''));
-    assert.equal(await runDemo(['--messages', '1', '--config', file], io), 2);
-    assert.match(io.err, /no address with autoLinks to a queue in both directions/u);
-  }));
+  it(
+    'says what of a configuration or a connection string it cannot use',
+    opening(async (opened) => {
+      for (const [argv, status, said] of [
+        [
+          [
+            '--config',
+            changedConfig(opened, (conf) =>
+              conf.replace('caCertFile:', 'certFile: /nowhere/cert.pem\n    caCertFile:'),
+            ),
+          ],
+          2,
+          /certFile \/nowhere\/cert\.pem/u,
+        ],
+        [
+          ['--config', changedConfig(opened, (conf) => conf.replace('authenticatePeer: no', 'authenticatePeer: yes'))],
+          1,
+          /the router does not take the clients/u,
+        ],
+        [
+          [
+            '--connection-string',
+            'Endpoint=sb://localhost/;SharedAccessSignature=SharedAccessSignature sr=a&sig=b&se=1&skn=c',
+          ],
+          2,
+          /SharedAccessSignature is not supported/u,
+        ],
+      ] as const) {
+        const io = new TestIo();
+        assert.equal(await runDemo(['--messages', '1', ...argv], io), status, io.out + io.err);
+        assert.match(io.err, said);
+      }
+    }),
+  );
+
+  it(
+    'refuses a configuration with no way through a queue and back',
+    opening(async (opened) => {
+      const io = new TestIo();
+      const file = changedConfig(opened, (conf) => conf.replaceAll(/^autoLink.*direction: in.*$/gmu, ''));
+      assert.equal(await runDemo(['--messages', '1', '--config', file], io), 2);
+      assert.match(io.err, /no address with autoLinks to a queue in both directions/u);
+    }),
+  );
 });
 
 describe('The demo with a namespace of somebody else', () => {
-  const started = (opened: Opened): Promise<NamespaceServer> => opened.namespace({ mode: 'emulator', queues: ['orders', 'q2'] });
+  const started = (opened: Opened): Promise<NamespaceServer> =>
+    opened.namespace({ mode: 'emulator', queues: ['orders', 'q2'] });
 
-  it('uses the queue that it is told, and leaves it empty', opening(async (opened) => {
-    const server = await started(opened);
-    const io = new TestIo();
-    assert.equal(await runDemo(['--messages', '50', '--rate', '5000', '--connection-string', server.connectionString(), '--queue', 'q2'], io), 0, io.out + io.err);
-    assert.deepEqual(countsIn(io.out), all(50));
-    assert.match(io.out, /must have a queue 'q2'/u);
-    assert.match(io.out, /orders ──▶ q2/u);
-    assert.doesNotMatch(io.out + io.err, /SAS_KEY_VALUE/u);
-    assert.deepEqual([server.namespace.counts('q2').active, server.namespace.counts('orders').active], [0, 0]);
-  }));
+  it(
+    'uses the queue that it is told, and leaves it empty',
+    opening(async (opened) => {
+      const server = await started(opened);
+      const io = new TestIo();
+      assert.equal(
+        await runDemo(
+          ['--messages', '50', '--rate', '5000', '--connection-string', server.connectionString(), '--queue', 'q2'],
+          io,
+        ),
+        0,
+        io.out + io.err,
+      );
+      assert.deepEqual(countsIn(io.out), all(50));
+      assert.match(io.out, /must have a queue 'q2'/u);
+      assert.match(io.out, /orders ──▶ q2/u);
+      assert.doesNotMatch(io.out + io.err, /SAS_KEY_VALUE/u);
+      assert.deepEqual([server.namespace.counts('q2').active, server.namespace.counts('orders').active], [0, 0]);
+    }),
+  );
 
-  it('names a wrong key as such', opening(async (opened) => {
-    const server = await started(opened);
-    const io = new TestIo();
-    const wrong = server.connectionString().replace('SAS_KEY_VALUE', 'wr0ng_key_value');
-    assert.equal(await runDemo(['--messages', '1', '--connection-string', wrong], io), 3);
-    assert.match(io.out, /✘ 4 Authentication/u);
-    assert.match(io.out, /SharedAccessKey\s+in\s+the\s+connectionString/u);
-    assert.doesNotMatch(io.out, /wr0ng_key_value/u);
-  }));
+  it(
+    'names a wrong key as such',
+    opening(async (opened) => {
+      const server = await started(opened);
+      const io = new TestIo();
+      const wrong = server.connectionString().replace('SAS_KEY_VALUE', 'wr0ng_key_value');
+      assert.equal(await runDemo(['--messages', '1', '--connection-string', wrong], io), 3);
+      assert.match(io.out, /✘ 4 Authentication/u);
+      assert.match(io.out, /SharedAccessKey\s+in\s+the\s+connectionString/u);
+      assert.doesNotMatch(io.out, /wr0ng_key_value/u);
+    }),
+  );
 
-  it('leaves the messages of others where they are', opening(async (opened) => {
-    const server = await started(opened);
-    const sender = await (await opened.client(server)).sender('orders');
-    await Promise.all(Array.from({ length: 60 }, (_, i) => sender.send(text(`theirs ${i}`))));
-    const io = new TestIo();
-    assert.equal(await runDemo(['--messages', '5', '--connection-string', server.connectionString()], io), 1, io.out);
-    assert.match(io.out, /messages that are not of this demo/u);
-    const { active, deadLetter } = server.namespace.counts('orders');
-    assert.ok(active >= 60, `${active} of 60 are still there`);
-    assert.equal(deadLetter, 0);
-  }));
+  it(
+    'leaves the messages of others where they are',
+    opening(async (opened) => {
+      const server = await started(opened);
+      const sender = await (await opened.client(server)).sender('orders');
+      await Promise.all(Array.from({ length: 60 }, (_, i) => sender.send(text(`theirs ${i}`))));
+      const io = new TestIo();
+      assert.equal(await runDemo(['--messages', '5', '--connection-string', server.connectionString()], io), 1, io.out);
+      assert.match(io.out, /messages that are not of this demo/u);
+      const { active, deadLetter } = server.namespace.counts('orders');
+      assert.ok(active >= 60, `${active} of 60 are still there`);
+      assert.equal(deadLetter, 0);
+    }),
+  );
 });
 
-describe('The demo\'s configuration', () => {
+describe("The demo's configuration", () => {
   it('works as it lies there, beside pointsman namespace', () => {
     const config = configOf();
     const { connector, address, queue } = planOf(config);
-    assert.deepEqual([connector.host, connector.port, connector.tls, address, queue], ['localhost', 5671, 'first', 'orders', 'orders']);
+    assert.deepEqual(
+      [connector.host, connector.port, connector.tls, address, queue],
+      ['localhost', 5671, 'first', 'orders', 'orders'],
+    );
     assert.equal(config.sslProfiles[0]?.caCertFile, `${CERTIFICATE_FOLDER}/ca.pem`);
     const { queues, topics, policies } = namespaceFor(config, planOf(config));
     assert.deepEqual([queues, topics], [['orders'], [{ name: 'order-events', subscriptions: [{ name: 'all' }] }]]);
@@ -179,49 +276,67 @@ describe('The demo\'s configuration', () => {
   });
 });
 
-describe('The demo\'s traffic', () => {
+describe("The demo's traffic", () => {
   /** A router beside a namespace, both as the demo has them, and traffic through them. */
   const running = async (opened: Opened, messages: number): Promise<{ traffic: Traffic; server: NamespaceServer }> => {
     const config = configOf();
     const plan = planOf(config);
     // What a lost link held stays locked until its locks end.
-    const server = opened.add(await startNamespaceServer({ ...namespaceFor(config, plan), queues: [{ name: 'orders', lockDurationMs: 300 }] }));
+    const server = opened.add(
+      await startNamespaceServer({ ...namespaceFor(config, plan), queues: [{ name: 'orders', lockDurationMs: 300 }] }),
+    );
     const router = new RouterProcess(besideNamespace(config, plan, server), { log: silentLogger });
     await router.start();
     opened.later(() => router.stop(200));
     await until('the autolinks', () => router.router.autoLinks.every(({ status }) => status === 'active'));
     const { host, port } = router.listeners[0]!;
-    return { traffic: opened.add(new Traffic({ host, port, address: 'orders', messages, rate: undefined, patienceMs: 15_000 })), server };
+    return {
+      traffic: opened.add(
+        new Traffic({ host, port, address: 'orders', messages, rate: undefined, patienceMs: 15_000 }),
+      ),
+      server,
+    };
   };
 
-  it('loses nothing when the connection to the namespace is cut in mid-flow', opening(async (opened) => {
-    const { traffic, server } = await running(opened, 3000);
-    await traffic.start();
-    for (const mark of [300, 1200]) {
-      await until(`${mark} orders`, () => traffic.ledger.counts.received >= mark);
-      assert.ok(server.namespace.faults.dropConnections() > 0);
-    }
-    assert.deepEqual(await traffic.ended, { how: 'done' });
-    const { sent, accepted, received, missing, doubled, resent } = traffic.ledger.counts;
-    assert.deepEqual({ sent, accepted, received, missing, doubled }, { sent: 3000, accepted: 3000, received: 3000, missing: 0, doubled: 0 });
-    assert.ok(resent > 0, 'some were under way when it was cut, and were sent again');
-  }));
+  it(
+    'loses nothing when the connection to the namespace is cut in mid-flow',
+    opening(async (opened) => {
+      const { traffic, server } = await running(opened, 3000);
+      await traffic.start();
+      for (const mark of [300, 1200]) {
+        await until(`${mark} orders`, () => traffic.ledger.counts.received >= mark);
+        assert.ok(server.namespace.faults.dropConnections() > 0);
+      }
+      assert.deepEqual(await traffic.ended, { how: 'done' });
+      const { sent, accepted, received, missing, doubled, resent } = traffic.ledger.counts;
+      assert.deepEqual(
+        { sent, accepted, received, missing, doubled },
+        { sent: 3000, accepted: 3000, received: 3000, missing: 0, doubled: 0 },
+      );
+      assert.ok(resent > 0, 'some were under way when it was cut, and were sent again');
+    }),
+  );
 
-  it('counts an order that the queue has lost', opening(async (opened) => {
-    const { traffic, server } = await running(opened, 50);
-    // Somebody else takes one out of the queue, and keeps it.
-    const thief = await opened.client(server);
-    const stolen: unknown[] = [];
-    await thief.receiver('orders', { mode: 'settled', credit: 0 }, (delivery) => {
-      stolen.push(delivery.message.properties?.messageId);
-    }).then((receiver) => receiver.addCredit(1));
-    await traffic.start();
-    await until('all but one', () => traffic.ledger.counts.accepted === 50 && traffic.ledger.counts.received === 49);
-    assert.equal(stolen.length, 1);
-    assert.equal(traffic.ledger.counts.missing, 1);
-    traffic.giveUp();
-    assert.deepEqual(await traffic.ended, { how: 'silent' });
-  }));
+  it(
+    'counts an order that the queue has lost',
+    opening(async (opened) => {
+      const { traffic, server } = await running(opened, 50);
+      // Somebody else takes one out of the queue, and keeps it.
+      const thief = await opened.client(server);
+      const stolen: unknown[] = [];
+      await thief
+        .receiver('orders', { mode: 'settled', credit: 0 }, (delivery) => {
+          stolen.push(delivery.message.properties?.messageId);
+        })
+        .then((receiver) => receiver.addCredit(1));
+      await traffic.start();
+      await until('all but one', () => traffic.ledger.counts.accepted === 50 && traffic.ledger.counts.received === 49);
+      assert.equal(stolen.length, 1);
+      assert.equal(traffic.ledger.counts.missing, 1);
+      traffic.giveUp();
+      assert.deepEqual(await traffic.ended, { how: 'silent' });
+    }),
+  );
 });
 
 describe('The ledger', () => {
@@ -235,7 +350,16 @@ describe('The ledger', () => {
     assert.equal(ledger.isBalanced, false);
     ledger.accepted(b);
     assert.equal(ledger.isBalanced, true);
-    assert.deepEqual(ledger.counts, { sent: 2, resent: 0, accepted: 2, refused: 0, received: 2, missing: 0, repeated: 0, doubled: 0 });
+    assert.deepEqual(ledger.counts, {
+      sent: 2,
+      resent: 0,
+      accepted: 2,
+      refused: 0,
+      received: 2,
+      missing: 0,
+      repeated: 0,
+      doubled: 0,
+    });
   });
 
   it('tells a double that at-least-once permits from one that nothing explains', () => {

@@ -35,7 +35,10 @@ export class ClientError extends Error {
 
 /** The error of a peer, or `otherwise` where it gave none. */
 export function clientErrorOf(
-  scope: ClientErrorScope, error: AmqpErrorFields | undefined, condition: ClientCondition, otherwise: string,
+  scope: ClientErrorScope,
+  error: AmqpErrorFields | undefined,
+  condition: ClientCondition,
+  otherwise: string,
 ): ClientError {
   if (error === undefined) return new ClientError(scope, condition, otherwise);
   return new ClientError(scope, error.condition, error.description ?? otherwise);

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from 'node:crypto';
 import { Connection } from '@pointsman/engine';
-import type { ConnectionEnd, ConnectionHandler, ReceiverLink, SaslClientOptions, SenderLink, Session } from '@pointsman/engine';
+import type {
+  ConnectionEnd,
+  ConnectionHandler,
+  ReceiverLink,
+  SaslClientOptions,
+  SenderLink,
+  Session,
+} from '@pointsman/engine';
 import { dial, sharedDriver } from '@pointsman/transport';
 import type { DialMode, DrivenConnection, StreamInfo, TlsCredentials } from '@pointsman/transport';
 import type { AmqpErrorFields, Open, OpenFields } from '@pointsman/wire';
@@ -55,7 +62,16 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   const client = new Client(options, stream.info);
   client.driven = sharedDriver.drive(client.connection, stream, () => client.socketGone());
   try {
-    await within(client.opened, timeoutMs, () => new ClientError('connection', 'pointsman:timed-out', `${host}:${port} did not open the connection within ${timeoutMs} ms`));
+    await within(
+      client.opened,
+      timeoutMs,
+      () =>
+        new ClientError(
+          'connection',
+          'pointsman:timed-out',
+          `${host}:${port} did not open the connection within ${timeoutMs} ms`,
+        ),
+    );
   } catch (error) {
     client.driven.destroy();
     throw error;
@@ -89,18 +105,21 @@ export class Client implements ConnectionHandler {
     this.info = info;
     this.#options = options;
     this.opened = this.#opened.promise;
-    this.connection = new Connection({
-      role: 'client',
-      containerId: options.containerId ?? `pointsman-client-${randomUUID()}`,
-      now: performance.now(),
-      hostname,
-      maxFrameSize: options.maxFrameSize,
-      idleTimeoutMs: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
-      handshakeTimeoutMs: timeoutMs,
-      closeTimeoutMs: Math.min(timeoutMs, 5_000),
-      properties: options.properties,
-      saslClient: sasl === 'none' ? undefined : { hostname, ...sasl },
-    }, this);
+    this.connection = new Connection(
+      {
+        role: 'client',
+        containerId: options.containerId ?? `pointsman-client-${randomUUID()}`,
+        now: performance.now(),
+        hostname,
+        maxFrameSize: options.maxFrameSize,
+        idleTimeoutMs: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
+        handshakeTimeoutMs: timeoutMs,
+        closeTimeoutMs: Math.min(timeoutMs, 5_000),
+        properties: options.properties,
+        saslClient: sasl === 'none' ? undefined : { hostname, ...sasl },
+      },
+      this,
+    );
   }
 
   /** The peer's open. */
@@ -138,7 +157,8 @@ export class Client implements ConnectionHandler {
    */
   receiver(address: string | undefined, options: ReceiverOptions = {}, handler?: DeliveryHandler): Promise<Receiver> {
     if (!this.isOpen) return Promise.reject(this.#notOpen());
-    return new Receiver(this, this.#sessionInUse(), this.#linkName(options.name, address), address, options, handler).attached;
+    return new Receiver(this, this.#sessionInUse(), this.#linkName(options.name, address), address, options, handler)
+      .attached;
   }
 
   /** Closes the connection; what is under way is rejected. Resolves when the socket is gone. Idempotent. */
@@ -161,7 +181,8 @@ export class Client implements ConnectionHandler {
 
   onBegin(session: Session): void {
     // We begin, peers do not: one that does gets its session ended.
-    if (session !== this.#session) session.end({ condition: 'amqp:not-allowed', description: 'this client takes no sessions' });
+    if (session !== this.#session)
+      session.end({ condition: 'amqp:not-allowed', description: 'this client takes no sessions' });
   }
 
   onEnd(session: Session): void {
@@ -183,7 +204,8 @@ export class Client implements ConnectionHandler {
   }
 
   #sessionInUse(): Session {
-    if (this.#session === undefined || this.#session.state === 'ended' || this.#session.state === 'ending') this.#session = this.connection.session();
+    if (this.#session === undefined || this.#session.state === 'ended' || this.#session.state === 'ending')
+      this.#session = this.connection.session();
     return this.#session;
   }
 
@@ -194,15 +216,25 @@ export class Client implements ConnectionHandler {
 
   #notOpen(): ClientError {
     const { ended } = this.connection;
-    return ended === undefined || this.#closing ? new ClientError('connection', 'pointsman:closed', 'the connection is closed') : errorOfEnd(ended);
+    return ended === undefined || this.#closing
+      ? new ClientError('connection', 'pointsman:closed', 'the connection is closed')
+      : errorOfEnd(ended);
   }
 }
 
 function errorOfEnd(end: ConnectionEnd): ClientError {
   const error: AmqpErrorFields | undefined = end.error;
-  if (error !== undefined) return new ClientError('connection', error.condition, error.description ?? `the connection ended (${end.by})`, end.cause);
-  if (end.by === 'local') return new ClientError('connection', 'pointsman:closed', 'the connection was closed on this side');
-  if (end.by === 'remote') return new ClientError('connection', 'pointsman:lost', 'the peer closed the connection without a reason');
+  if (error !== undefined)
+    return new ClientError(
+      'connection',
+      error.condition,
+      error.description ?? `the connection ended (${end.by})`,
+      end.cause,
+    );
+  if (end.by === 'local')
+    return new ClientError('connection', 'pointsman:closed', 'the connection was closed on this side');
+  if (end.by === 'remote')
+    return new ClientError('connection', 'pointsman:lost', 'the peer closed the connection without a reason');
   const cause = end.cause === undefined ? '' : `: ${end.cause.message}`;
   return clientErrorOf('connection', undefined, 'pointsman:lost', `the connection was lost${cause}`);
 }

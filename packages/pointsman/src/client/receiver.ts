@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ACCEPTED, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
-import type { AttachParameters, IncomingDelivery, ReceiverHandler, ReceiverLink, Session, TransferFrame } from '@pointsman/engine';
+import type {
+  AttachParameters,
+  IncomingDelivery,
+  ReceiverHandler,
+  ReceiverLink,
+  Session,
+  TransferFrame,
+} from '@pointsman/engine';
 import { decodeMessage } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, DeliveryState, Message, ModifiedFields } from '@pointsman/wire';
 import type { Client } from './client.js';
@@ -58,7 +65,7 @@ export class Delivery {
 
   /** Decoded when it is first asked for. @throws RemoteProtocolError `amqp:decode-error` */
   get message(): Message {
-    return this.#message ??= decodeMessage(this.bytes);
+    return (this.#message ??= decodeMessage(this.bytes));
   }
 
   /** Nothing is left to say: it was settled by either side, or its link is gone. */
@@ -86,7 +93,12 @@ export class Delivery {
   /** Back, with changes; an attempt that failed unless `fields` say otherwise. */
   modify(fields: ModifiedFields = { deliveryFailed: true }): Promise<void> {
     const { deliveryFailed, undeliverableHere, messageAnnotations } = fields;
-    return this.#receiver.settle(this.#delivery, { type: 'modified', deliveryFailed, undeliverableHere, messageAnnotations });
+    return this.#receiver.settle(this.#delivery, {
+      type: 'modified',
+      deliveryFailed,
+      undeliverableHere,
+      messageAnnotations,
+    });
   }
 }
 
@@ -115,7 +127,14 @@ export class Receiver implements ReceiverHandler {
   #ended: ClientError | undefined;
 
   /** @internal */
-  constructor(client: Client, session: Session, name: string, address: string | undefined, options: ReceiverOptions, handler: DeliveryHandler | undefined) {
+  constructor(
+    client: Client,
+    session: Session,
+    name: string,
+    address: string | undefined,
+    options: ReceiverOptions,
+    handler: DeliveryHandler | undefined,
+  ) {
     this.#client = client;
     this.#options = options;
     this.#handler = handler;
@@ -132,7 +151,11 @@ export class Receiver implements ReceiverHandler {
     });
     this.attached = within(this.#attached.promise, timeoutMs, () => {
       this.link.detach();
-      return new ClientError('link', 'pointsman:timed-out', `no answer to the attach of a receiver from '${address ?? ''}' within ${timeoutMs} ms`);
+      return new ClientError(
+        'link',
+        'pointsman:timed-out',
+        `no answer to the attach of a receiver from '${address ?? ''}' within ${timeoutMs} ms`,
+      );
     });
   }
 
@@ -158,7 +181,11 @@ export class Receiver implements ReceiverHandler {
     this.#drained ??= deferred();
     this.link.drain();
     const { timeoutMs } = this.#client;
-    await within(this.#drained.promise, timeoutMs, () => new ClientError('link', 'pointsman:timed-out', `credit was not drained within ${timeoutMs} ms`));
+    await within(
+      this.#drained.promise,
+      timeoutMs,
+      () => new ClientError('link', 'pointsman:timed-out', `credit was not drained within ${timeoutMs} ms`),
+    );
   }
 
   /** The next delivery, or undefined when the receiver was closed. @throws ClientError where the link ends otherwise */
@@ -168,7 +195,8 @@ export class Receiver implements ReceiverHandler {
       if (ready.isSettled && this.#window > 0 && this.isOpen) this.link.addCredit(1);
       return Promise.resolve(ready);
     }
-    if (this.#ended !== undefined) return this.#ended.condition === 'pointsman:closed' ? Promise.resolve(undefined) : Promise.reject(this.#ended);
+    if (this.#ended !== undefined)
+      return this.#ended.condition === 'pointsman:closed' ? Promise.resolve(undefined) : Promise.reject(this.#ended);
     const waiting = deferred<Delivery | undefined>();
     this.#waiting.push(waiting);
     return waiting.promise;
@@ -244,7 +272,12 @@ export class Receiver implements ReceiverHandler {
     this.#deliver(new Delivery(this, delivery, this.#tag, bytes));
   }
 
-  onRemoteState(link: ReceiverLink, delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onRemoteState(
+    link: ReceiverLink,
+    delivery: IncomingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     const confirmed = this.#confirming.get(delivery);
     if (confirmed === undefined || (!settled && state === undefined)) return;
     this.#confirming.delete(delivery);
@@ -263,7 +296,9 @@ export class Receiver implements ReceiverHandler {
   }
 
   onDetach(_link: unknown, error: AmqpErrorFields | undefined): void {
-    const otherwise = this.#refused ? 'the peer refused the link without a reason' : 'the peer detached the link without a reason';
+    const otherwise = this.#refused
+      ? 'the peer refused the link without a reason'
+      : 'the peer detached the link without a reason';
     this.#end(clientErrorOf('link', error, 'pointsman:lost', otherwise), true);
   }
 
@@ -291,11 +326,13 @@ export class Receiver implements ReceiverHandler {
       if (settledBySender) this.#replenish();
       else if (!delivery.isSettled) delivery.accept().catch(() => undefined);
     };
-    const fail = (error: unknown): void => {
+    const fail = (reason: unknown): void => {
       if (settledBySender) this.#replenish();
       else if (!delivery.isSettled) delivery.modify(MODIFIED_FAILED).catch(() => undefined);
       // A mistake of the program: it must not vanish.
-      queueMicrotask(() => { throw error; });
+      queueMicrotask(() => {
+        throw reason;
+      });
     };
     try {
       const result = handler(delivery);
@@ -331,6 +368,7 @@ export class Receiver implements ReceiverHandler {
 function refusalOf(said: DeliveryState | undefined, answered: DeliveryState | undefined): ClientError | undefined {
   if (answered === undefined || !('type' in answered) || answered.type !== 'rejected') return undefined;
   const ours = said !== undefined && 'type' in said && said.type === 'rejected' ? said : undefined;
-  if (ours !== undefined && (answered.error === undefined || answered.error.condition === ours.error?.condition)) return undefined;
+  if (ours !== undefined && (answered.error === undefined || answered.error.condition === ours.error?.condition))
+    return undefined;
   return clientErrorOf('message', answered.error, 'pointsman:no-outcome', 'the sender refused the outcome');
 }

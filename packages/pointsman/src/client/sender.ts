@@ -2,7 +2,16 @@
 import { ACCEPTED } from '@pointsman/engine';
 import type { AttachParameters, OutgoingDelivery, SenderHandler, SenderLink, Session } from '@pointsman/engine';
 import { encodeMessage } from '@pointsman/wire';
-import type { Accepted, AmqpErrorFields, Attach, DeliveryState, Message, Modified, Rejected, Released } from '@pointsman/wire';
+import type {
+  Accepted,
+  AmqpErrorFields,
+  Attach,
+  DeliveryState,
+  Message,
+  Modified,
+  Rejected,
+  Released,
+} from '@pointsman/wire';
 import type { Client } from './client.js';
 import { ClientError, clientErrorOf } from './client-error.js';
 import { deferred, within } from './deferred.js';
@@ -67,7 +76,11 @@ export class Sender implements SenderHandler {
     });
     this.attached = within(this.#attached.promise, timeoutMs, () => {
       this.link.detach();
-      return new ClientError('link', 'pointsman:timed-out', `no answer to the attach of a sender to '${address ?? ''}' within ${timeoutMs} ms`);
+      return new ClientError(
+        'link',
+        'pointsman:timed-out',
+        `no answer to the attach of a sender to '${address ?? ''}' within ${timeoutMs} ms`,
+      );
     });
   }
 
@@ -98,10 +111,14 @@ export class Sender implements SenderHandler {
    */
   send(message: Message | Uint8Array, format = 0): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      this.post(message instanceof Uint8Array ? message : encodeMessage(message), (outcome) => {
-        if (outcome instanceof ClientError) reject(outcome);
-        else resolve(outcome);
-      }, format);
+      this.post(
+        message instanceof Uint8Array ? message : encodeMessage(message),
+        (outcome) => {
+          if (outcome instanceof ClientError) reject(outcome);
+          else resolve(outcome);
+        },
+        format,
+      );
     });
   }
 
@@ -113,7 +130,13 @@ export class Sender implements SenderHandler {
     }
     const max = this.#options.queueMax ?? QUEUE_MAX;
     if (this.queued >= max) {
-      done(new ClientError('message', 'pointsman:queue-full', `${max} messages wait already: wait for room(), or for outcomes`));
+      done(
+        new ClientError(
+          'message',
+          'pointsman:queue-full',
+          `${max} messages wait already: wait for room(), or for outcomes`,
+        ),
+      );
       return;
     }
     this.#queue.push({ bytes, format, done });
@@ -158,7 +181,12 @@ export class Sender implements SenderHandler {
     link.drained();
   }
 
-  onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onDisposition(
+    link: SenderLink,
+    delivery: OutgoingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     const outcome = outcomeOf(state);
     if (outcome === undefined && !settled) return;
     const entry = delivery.context as Entry | undefined;
@@ -166,11 +194,20 @@ export class Sender implements SenderHandler {
     delivery.context = undefined;
     this.#unsettled--;
     link.settle(delivery);
-    entry.done(outcome ?? new ClientError('message', 'pointsman:no-outcome', 'the peer settled the message without saying what became of it'));
+    entry.done(
+      outcome ??
+        new ClientError(
+          'message',
+          'pointsman:no-outcome',
+          'the peer settled the message without saying what became of it',
+        ),
+    );
   }
 
   onDetach(_link: unknown, error: AmqpErrorFields | undefined): void {
-    const otherwise = this.#refused ? 'the peer refused the link without a reason' : 'the peer detached the link without a reason';
+    const otherwise = this.#refused
+      ? 'the peer refused the link without a reason'
+      : 'the peer detached the link without a reason';
     this.#end(clientErrorOf('link', error, 'pointsman:lost', otherwise), true);
   }
 
@@ -184,7 +221,8 @@ export class Sender implements SenderHandler {
     this.#pumping = true;
     this.#sendQueued();
     this.#pumping = false;
-    if (this.#onRoom.length > 0 && this.queued < (this.#options.queueMax ?? QUEUE_MAX)) for (const told of this.#onRoom.splice(0)) told();
+    if (this.#onRoom.length > 0 && this.queued < (this.#options.queueMax ?? QUEUE_MAX))
+      for (const told of this.#onRoom.splice(0)) told();
   }
 
   #sendQueued(): void {

@@ -23,14 +23,20 @@ const MESSAGES_MAX = 1_000_000_000;
 const RATE_MAX = 1_000_000;
 
 /** @returns what to do, or 'help'. @throws UsageError */
-export function parseDemoArguments(argv: readonly string[], env: (name: string) => string | undefined): DemoArguments | 'help' {
+export function parseDemoArguments(
+  argv: readonly string[],
+  env: (name: string) => string | undefined,
+): DemoArguments | 'help' {
   const values = valuesOf(argv);
   if (values.help === true) return 'help';
   const given = values['connection-string'];
   if (given !== undefined && values.config !== undefined) {
-    throw new UsageError('--config goes with the embedded namespace, --connection-string with a real one: give one of the two');
+    throw new UsageError(
+      '--config goes with the embedded namespace, --connection-string with a real one: give one of the two',
+    );
   }
-  if (given === undefined && values.queue !== undefined) throw new UsageError('--queue names a queue of a real namespace: give --connection-string as well');
+  if (given === undefined && values.queue !== undefined)
+    throw new UsageError('--queue names a queue of a real namespace: give --connection-string as well');
   const connectionString = given === undefined ? undefined : secretOf(given, env);
   return {
     messages: wholeNumber('--messages', values.messages, MESSAGES_MAX),
@@ -50,18 +56,19 @@ function valuesOf(argv: readonly string[]): ReturnType<typeof parse>['values'] {
   }
 }
 
-const parse = (argv: readonly string[]) => parseArgs({
-  args: [...argv],
-  options: {
-    messages: { type: 'string', short: 'n' },
-    'connection-string': { type: 'string' },
-    queue: { type: 'string' },
-    config: { type: 'string', short: 'c' },
-    rate: { type: 'string' },
-    'no-color': { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
-  },
-});
+const parse = (argv: readonly string[]) =>
+  parseArgs({
+    args: [...argv],
+    options: {
+      messages: { type: 'string', short: 'n' },
+      'connection-string': { type: 'string' },
+      queue: { type: 'string' },
+      config: { type: 'string', short: 'c' },
+      rate: { type: 'string' },
+      'no-color': { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
 
 function wholeNumber(option: string, text: string | undefined, max: number): number | undefined {
   if (text === undefined) return undefined;
@@ -75,6 +82,7 @@ function secretOf(text: string, env: (name: string) => string | undefined): Secr
   if (!text.startsWith('env:')) return new Secret(text);
   const name = text.slice(4).trim();
   const value = env(name);
-  if (value === undefined || value === '') throw new UsageError(`--connection-string names the environment variable '${name}', which is not set`);
+  if (value === undefined || value === '')
+    throw new UsageError(`--connection-string names the environment variable '${name}', which is not set`);
   return new Secret(value);
 }

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { ConnectionStringError, parseConnectionString } from '@pointsman/azure';
 import type { ConnectionString } from '@pointsman/azure';
 import { DEVELOPMENT_POLICY } from '@pointsman/namespace';
+import { TlsCredentialsError, TransportError } from '@pointsman/transport';
+import { ClientError } from '../client/client-error.js';
 import type { CommandIo } from '../command.js';
 import { formatProblems } from '../config/problems.js';
 import { loadConfig } from '../config/read-config.js';
@@ -14,6 +16,7 @@ import { UsageError } from '../namespace-server/arguments.js';
 import { startNamespaceServer } from '../namespace-server/namespace-server.js';
 import type { NamespaceServer } from '../namespace-server/namespace-server.js';
 import { onStopSignal, shown } from '../namespace-server/terminal.js';
+import { ConnectorError } from '../run/connector.js';
 import { RouterProcess } from '../run/router-process.js';
 import { parseDemoArguments } from './arguments.js';
 import type { DemoArguments } from './arguments.js';
@@ -91,9 +94,10 @@ export async function runDemo(argv: readonly string[], io: CommandIo): Promise<n
   try {
     return await demo.run();
   } catch (error) {
-    if (!(error instanceof PlanError) && !(error instanceof ConnectionStringError)) throw error;
-    io.stderr.write(`pointsman demo: ${shown(error.message)}\n`);
-    return DEMO_STATUS.usage;
+    const failure = failureOf(error);
+    if (failure === undefined) throw error;
+    io.stderr.write(`pointsman demo: ${shown(failure.text)}\n`);
+    return failure.status;
   } finally {
     await demo.close();
   }
@@ -118,17 +122,26 @@ class Demo {
 
   async run(): Promise<number> {
     const file = this.#arguments.config ?? REPOSITORY_CONFIG;
-    const real = this.#arguments.connectionString === undefined ? undefined : parseConnectionString(this.#arguments.connectionString.reveal());
+    const real =
+      this.#arguments.connectionString === undefined
+        ? undefined
+        : parseConnectionString(this.#arguments.connectionString.reveal());
     if (this.#arguments.config === undefined && !existsSync(file)) {
-      throw new PlanError('demo/qdrouterd.conf is not beside this program: run it from a checkout of the repository, or name a file with --config');
+      throw new PlanError(
+        'demo/qdrouterd.conf is not beside this program: run it from a checkout of the repository, or name a file with --config',
+      );
     }
-    const read = loadConfig(file, { secrets: {
-      // Whatever key the file asks for is replaced by that of the namespace used; it need not be set.
-      env: (name) => process.env[name] ?? ANY_SECRET,
-      readFile: () => ANY_SECRET,
-    } });
+    const read = loadConfig(file, {
+      secrets: {
+        // Whatever key the file asks for is replaced by that of the namespace used; it need not be set.
+        env: (name) => process.env[name] ?? ANY_SECRET,
+        readFile: () => ANY_SECRET,
+      },
+    });
     if (!read.ok) {
-      this.#io.stderr.write(formatProblems(read.problems, { color: this.#arguments.color && this.#io.stderr.isTTY === true }));
+      this.#io.stderr.write(
+        formatProblems(read.problems, { color: this.#arguments.color && this.#io.stderr.isTTY === true }),
+      );
       return DEMO_STATUS.usage;
     }
     const plan = planOf(read.config);
@@ -158,7 +171,12 @@ class Demo {
       return;
     }
     const { underWay } = this.#traffic.ledger;
-    if (underWay > 0) this.#view.line(this.#view.styles.faint(`  Ending. ${numberOf(underWay)} orders are under way; Ctrl-C again does not wait for them.`));
+    if (underWay > 0)
+      this.#view.line(
+        this.#view.styles.faint(
+          `  Ending. ${numberOf(underWay)} orders are under way; Ctrl-C again does not wait for them.`,
+        ),
+      );
     this.#traffic.finish();
   }
 
@@ -171,15 +189,25 @@ class Demo {
     this.#view.line();
     if (real === undefined || connectionString === undefined) {
       this.#server = await startNamespaceServer(namespaceFor(config, plan));
-      this.#view.line(`    namespace   ${accent(`${this.#server.hostname}:${this.#server.ports.amqps}`)}  ${faint('embedded: behaves as Service Bus does, in memory')}`);
-      this.#view.line(`    router      ${accent(nameOfFile(given ?? REPOSITORY_CONFIG))}  ${faint('with the ports, certificate and key of this run')}`);
+      this.#view.line(
+        `    namespace   ${accent(`${this.#server.hostname}:${this.#server.ports.amqps}`)}  ${faint('embedded: behaves as Service Bus does, in memory')}`,
+      );
+      this.#view.line(
+        `    router      ${accent(nameOfFile(given ?? REPOSITORY_CONFIG))}  ${faint('with the ports, certificate and key of this run')}`,
+      );
       this.#view.line();
       return besideNamespace(config, plan, this.#server);
     }
     const queue = real.entityPath ?? this.#arguments.queue;
     this.#view.line(`    namespace   ${accent(`${real.host}:${real.port}`)}`);
-    this.#view.paragraph(`must have a queue '${queue}', empty and used by nobody else; the policy '${real.keyName ?? ''}' must have the rights Send and Listen`, faint, ' '.repeat(16));
-    this.#view.line(`    router      ${accent(nameOfFile(REPOSITORY_CONFIG))}  ${faint('with this namespace in place of its own')}`);
+    this.#view.paragraph(
+      `must have a queue '${queue}', empty and used by nobody else; the policy '${real.keyName ?? ''}' must have the rights Send and Listen`,
+      faint,
+      ' '.repeat(16),
+    );
+    this.#view.line(
+      `    router      ${accent(nameOfFile(REPOSITORY_CONFIG))}  ${faint('with this namespace in place of its own')}`,
+    );
     this.#view.line();
     return besideRealNamespace(config, plan, connectionString, queue);
   }
@@ -189,10 +217,15 @@ class Demo {
     const { connector } = plan;
     const isReal = this.#arguments.connectionString !== undefined;
     const expected = config.autoLinks.filter(({ connection }) => connection === connector.name).length;
-    const watch = new StepWatch(connector.name, expected, isReal ? STEPS_REAL_MS : STEPS_MS, (report) => this.#view.step(report));
+    const watch = new StepWatch(connector.name, expected, isReal ? STEPS_REAL_MS : STEPS_MS, (report) =>
+      this.#view.step(report),
+    );
     this.#watch = watch;
     this.#router = new RouterProcess(config, { log: silentLogger, observer: watch });
-    this.#view.pending('connection', `to ${this.#router.connectors.find(({ name }) => name === connector.name)?.target ?? ''} ...`);
+    this.#view.pending(
+      'connection',
+      `to ${this.#router.connectors.find(({ name }) => name === connector.name)?.target ?? ''} ...`,
+    );
     await this.#router.start();
     const isGood = await watch.done;
     this.#view.line();
@@ -207,10 +240,16 @@ class Demo {
     if (listener === undefined) throw new PlanError('the router has no listener for clients');
     const where = `amqp://${listener.host}:${listener.port}/${plan.address}`;
     this.#view.line(`  A shop sends orders to ${accent(where)}, a warehouse receives them from there.`);
-    this.#view.line(`  ${faint(messages === undefined ? 'Ctrl-C ends it.' : `${numberOf(messages)} ${messages === 1 ? 'order' : 'orders'}, then it ends.`)}`);
+    this.#view.line(
+      `  ${faint(messages === undefined ? 'Ctrl-C ends it.' : `${numberOf(messages)} ${messages === 1 ? 'order' : 'orders'}, then it ends.`)}`,
+    );
     this.#view.line();
     const traffic = new Traffic({
-      host: listener.host, port: listener.port, address: plan.address, messages, rate,
+      host: listener.host,
+      port: listener.port,
+      address: plan.address,
+      messages,
+      rate,
       patienceMs: connectionString === undefined ? PATIENCE_MS : PATIENCE_REAL_MS,
       onFirst: (journey) => this.#view.journey(journey, plan.queue),
     });
@@ -223,6 +262,19 @@ class Demo {
     this.#view.line();
     return isGood ? 0 : DEMO_STATUS.incomplete;
   }
+}
+
+/** What a user can do something about; undefined for a mistake of this program. */
+function failureOf(error: unknown): { readonly text: string; readonly status: number } | undefined {
+  if (error instanceof ClientError) {
+    return { text: `the router does not take the clients: ${error.message}`, status: DEMO_STATUS.incomplete };
+  }
+  if (error instanceof TransportError || error instanceof TlsCredentialsError) {
+    return { text: `${error.message} ${error.hint}`, status: DEMO_STATUS.usage };
+  }
+  const isOfTheUser =
+    error instanceof PlanError || error instanceof ConnectionStringError || error instanceof ConnectorError;
+  return isOfTheUser ? { text: error.message, status: DEMO_STATUS.usage } : undefined;
 }
 
 /** A text that may stand for a key as well as for a connection string. */

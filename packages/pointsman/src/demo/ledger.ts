@@ -113,8 +113,14 @@ export class Ledger {
 
   get counts(): LedgerCounts {
     return {
-      sent: this.#next - 1, resent: this.#resent, accepted: this.#accepted, refused: this.#refused, received: this.#received,
-      missing: this.#missing, repeated: this.#repeated, doubled: this.#doubled,
+      sent: this.#next - 1,
+      resent: this.#resent,
+      accepted: this.#accepted,
+      refused: this.#refused,
+      received: this.#received,
+      missing: this.#missing,
+      repeated: this.#repeated,
+      doubled: this.#doubled,
     };
   }
 }

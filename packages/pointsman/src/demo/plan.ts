@@ -23,11 +23,25 @@ const PROFILE = 'demo-namespace';
 /** @throws PlanError where the configuration has no way through a queue and back */
 export function planOf(config: RouterConfig): Plan {
   const connector = config.connectors.find(({ role }) => role === 'route-container');
-  if (connector === undefined) throw new PlanError(`${config.file} has no connector with role: route-container, which the way to Service Bus begins with`);
+  if (connector === undefined)
+    throw new PlanError(
+      `${config.file} has no connector with role: route-container, which the way to Service Bus begins with`,
+    );
   const links = config.autoLinks.filter(({ connection }) => connection === connector.name);
-  const out = links.find((link) => link.direction === 'out' && links.some((other) => (
-    other.direction === 'in' && other.address === link.address && isSameName(other.externalAddress, link.externalAddress))));
-  if (out === undefined) throw new PlanError(`${config.file} has no address with autoLinks to a queue in both directions on connection ${connector.name}`);
+  const out = links.find(
+    (link) =>
+      link.direction === 'out' &&
+      links.some(
+        (other) =>
+          other.direction === 'in' &&
+          other.address === link.address &&
+          isSameName(other.externalAddress, link.externalAddress),
+      ),
+  );
+  if (out === undefined)
+    throw new PlanError(
+      `${config.file} has no address with autoLinks to a queue in both directions on connection ${connector.name}`,
+    );
   return { connector, address: out.address, queue: out.externalAddress };
 }
 
@@ -47,7 +61,10 @@ export function namespaceFor(config: RouterConfig, { connector }: Plan): Namespa
   const isTopic = (name: string): boolean => [...topics.keys()].some((topic) => isSameName(topic, name));
   return {
     queues: [...others].filter((name) => !isTopic(name)),
-    topics: [...topics].map(([name, subscriptions]): TopicOptions => ({ name, subscriptions: [...subscriptions].map((subscription) => ({ name: subscription })) })),
+    topics: [...topics].map(([name, subscriptions]): TopicOptions => ({
+      name,
+      subscriptions: [...subscriptions].map((subscription) => ({ name: subscription })),
+    })),
     policies: [{ ...DEVELOPMENT_POLICY, name: connector.saslUsername ?? DEVELOPMENT_POLICY.name }],
   };
 }
@@ -61,11 +78,13 @@ export function besideNamespace(config: RouterConfig, plan: Plan, server: Namesp
     ...connector,
     sslProfile: connector.tls === 'none' ? undefined : profileName,
     connectionString: byString ? new Secret(server.connectionString()) : undefined,
-    ...(byString ? {} : {
-      host: server.hostname,
-      port: connector.tls === 'first' ? server.ports.amqps : server.ports.amqp,
-      saslPassword: connector.saslPassword === undefined ? undefined : new Secret(DEVELOPMENT_POLICY.key),
-    }),
+    ...(byString
+      ? {}
+      : {
+          host: server.hostname,
+          port: connector.tls === 'first' ? server.ports.amqps : server.ports.amqp,
+          saslPassword: connector.saslPassword === undefined ? undefined : new Secret(DEVELOPMENT_POLICY.key),
+        }),
   };
   return {
     ...withFreePorts(config),
@@ -75,13 +94,25 @@ export function besideNamespace(config: RouterConfig, plan: Plan, server: Namesp
 }
 
 /** The configuration with a real namespace in place of its own: one connector, one queue. */
-export function besideRealNamespace(config: RouterConfig, plan: Plan, connectionString: Secret, queue: string): RouterConfig {
+export function besideRealNamespace(
+  config: RouterConfig,
+  plan: Plan,
+  connectionString: Secret,
+  queue: string,
+): RouterConfig {
   const { connector, address } = plan;
   const changed: ConnectorConfig = {
     ...connector,
-    connectionString, serviceBus: true, verifyHostname: true,
-    host: undefined, port: undefined, tls: undefined, sslProfile: undefined,
-    saslMechanisms: undefined, saslUsername: undefined, saslPassword: undefined,
+    connectionString,
+    serviceBus: true,
+    verifyHostname: true,
+    host: undefined,
+    port: undefined,
+    tls: undefined,
+    sslProfile: undefined,
+    saslMechanisms: undefined,
+    saslUsername: undefined,
+    saslPassword: undefined,
     idleTimeOut: { advertisedMs: IDLE_TIME_OUT_MS, enforcedMs: 2 * IDLE_TIME_OUT_MS },
   };
   return {
@@ -96,17 +127,32 @@ export function besideRealNamespace(config: RouterConfig, plan: Plan, connection
 }
 
 function withFreePorts(config: RouterConfig): RouterConfig {
-  const listener = config.listeners.find(({ role, sslProfile, http }) => role === 'normal' && sslProfile === undefined && !http);
-  if (listener === undefined) throw new PlanError(`${config.file} has no plain listener with role: normal for clients to connect to`);
+  const listener = config.listeners.find(
+    ({ role, sslProfile, http }) => role === 'normal' && sslProfile === undefined && !http,
+  );
+  if (listener === undefined)
+    throw new PlanError(`${config.file} has no plain listener with role: normal for clients to connect to`);
   return { ...config, listeners: [{ ...listener, host: '127.0.0.1', port: 0 }] };
 }
 
 /** The profiles, with `name` trusting the certificate of the embedded namespace. */
-function trusting(profiles: readonly SslProfileConfig[], name: string, caCertFile: string | undefined): SslProfileConfig[] {
+function trusting(
+  profiles: readonly SslProfileConfig[],
+  name: string,
+  caCertFile: string | undefined,
+): SslProfileConfig[] {
   const known = profiles.find((profile) => profile.name === name);
   const profile: SslProfileConfig = known ?? {
-    name, line: 0, ciphers: undefined, protocols: undefined, caCertFile: undefined, certFile: undefined, privateKeyFile: undefined,
-    password: undefined, uidFormat: undefined, uidNameMappingFile: undefined,
+    name,
+    line: 0,
+    ciphers: undefined,
+    protocols: undefined,
+    caCertFile: undefined,
+    certFile: undefined,
+    privateKeyFile: undefined,
+    password: undefined,
+    uidFormat: undefined,
+    uidNameMappingFile: undefined,
   };
   return [...profiles.filter((other) => other !== known), { ...profile, caCertFile }];
 }

@@ -43,7 +43,14 @@ export class StepWatch implements RouterProcessObserver {
   #isOver = false;
   #connector: ConnectorRuntime | undefined;
   /** Monotonic ms of what has happened so far. */
-  #at: { began?: number; reached?: number; secured?: number; authenticated?: number; opened?: number; firstLink?: number } = {};
+  #at: {
+    began?: number;
+    reached?: number;
+    secured?: number;
+    authenticated?: number;
+    opened?: number;
+    firstLink?: number;
+  } = {};
 
   /** @param expected - autolinks that have to become active */
   constructor(connectorName: string, expected: number, timeoutMs: number, report: (report: StepReport) => void) {
@@ -56,7 +63,10 @@ export class StepWatch implements RouterProcessObserver {
     // A connector tells when TLS stands. When TCP did, only the socket knows.
     this.#onSocket = (message) => {
       const { socket } = message as { socket: Socket };
-      if (this.#at.began !== undefined && this.#at.reached === undefined) socket.once('connect', () => { this.#at.reached ??= performance.now(); });
+      if (this.#at.began !== undefined && this.#at.reached === undefined)
+        socket.once('connect', () => {
+          this.#at.reached ??= performance.now();
+        });
     };
     subscribe('net.client.socket', this.#onSocket);
     this.#look = setInterval(() => this.#checkLinks(), LOOK_MS);
@@ -102,7 +112,10 @@ export class StepWatch implements RouterProcessObserver {
       const { address } = autoLink.settings;
       const { name, direction, externalAddress } = autoLink;
       const text = autoLink.connection?.dialect?.explain?.(error, { name, direction, address, externalAddress });
-      this.#failures.set(name, { text: text ?? autoLink.lastError ?? 'The link was refused.', unauthorized: error?.condition === 'amqp:unauthorized-access' });
+      this.#failures.set(name, {
+        text: text ?? autoLink.lastError ?? 'The link was refused.',
+        unauthorized: error?.condition === 'amqp:unauthorized-access',
+      });
     } else {
       this.#failures.delete(autoLink.name);
     }
@@ -117,8 +130,13 @@ export class StepWatch implements RouterProcessObserver {
     // Without TLS the service has the last word: an emulator opens all the same.
     if (!info.encrypted) return;
     const { subject, issuer } = info.peerCertificate ?? { subject: {}, issuer: {} };
-    this.#good('tls', secured - reached, `${info.tlsProtocol ?? 'TLS'}, ${info.tlsCipher ?? 'unknown cipher'}`,
-      `certificate of ${nameOf(subject)}`, `${info.peerCertificate?.verified === true ? 'trusted: ' : ''}issued by ${nameOf(issuer)}`);
+    this.#good(
+      'tls',
+      secured - reached,
+      `${info.tlsProtocol ?? 'TLS'}, ${info.tlsCipher ?? 'unknown cipher'}`,
+      `certificate of ${nameOf(subject)}`,
+      `${info.peerCertificate?.verified === true ? 'trusted: ' : ''}issued by ${nameOf(issuer)}`,
+    );
   }
 
   /** Looks whether all autolinks are decided. */
@@ -140,8 +158,12 @@ export class StepWatch implements RouterProcessObserver {
       return;
     }
     const { saslMechanism, user } = connection;
-    this.#good('authentication', authenticated - secured + (firstLink > 0 ? firstLink - opened : 0),
-      `SASL ${saslMechanism ?? 'none'}${user === undefined ? '' : `, policy ${user}`}`, 'its key was accepted at the first attach');
+    this.#good(
+      'authentication',
+      authenticated - secured + (firstLink > 0 ? firstLink - opened : 0),
+      `SASL ${saslMechanism ?? 'none'}${user === undefined ? '' : `, policy ${user}`}`,
+      'its key was accepted at the first attach',
+    );
     if (failures.length > 0) {
       this.#failed('autolinks', textsOf(failures, FAILURES_SHOWN));
       return;
@@ -156,7 +178,8 @@ export class StepWatch implements RouterProcessObserver {
   #connectorFailed(text: string): void {
     const { reached, secured, authenticated, opened } = this.#at;
     if (secured === undefined) {
-      if (reached !== undefined) this.#good('connection', reached - (this.#at.began ?? 0), this.#connector?.target ?? '');
+      if (reached !== undefined)
+        this.#good('connection', reached - (this.#at.began ?? 0), this.#connector?.target ?? '');
       this.#failed(reached === undefined ? 'connection' : 'tls', [text]);
     } else if (authenticated === undefined) this.#failed('authentication', [text]);
     else if (opened === undefined || /idle time-?out/iu.test(text)) this.#failed('idle', [text]);
@@ -165,10 +188,15 @@ export class StepWatch implements RouterProcessObserver {
 
   #timeUp(timeoutMs: number): void {
     const step = STEPS.find((name) => !this.#reported.has(name)) ?? 'autolinks';
-    const undecided = [...this.#autoLinks.values()].filter(({ status }) => status !== 'active').map(({ externalAddress }) => `'${externalAddress}'`);
-    const about = step === 'tls'
-      ? ` The service opens no connection without TLS: give connector '${this.#connectorName}' an sslProfile, and port: 5671.`
-      : this.#at.opened !== undefined && undecided.length > 0 ? ` Without an answer: ${undecided.join(', ')}.` : '';
+    const undecided = [...this.#autoLinks.values()]
+      .filter(({ status }) => status !== 'active')
+      .map(({ externalAddress }) => `'${externalAddress}'`);
+    const about =
+      step === 'tls'
+        ? ` The service opens no connection without TLS: give connector '${this.#connectorName}' an sslProfile, and port: 5671.`
+        : this.#at.opened !== undefined && undecided.length > 0
+          ? ` Without an answer: ${undecided.join(', ')}.`
+          : '';
     this.#failed(step, [`Nothing came of it within ${timeoutMs / 1000} s.${about}`]);
   }
 

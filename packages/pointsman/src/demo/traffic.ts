@@ -91,8 +91,10 @@ export class Traffic {
   /** Connects both clients and begins to send. @throws TransportError, ClientError where the router does not take them */
   async start(): Promise<void> {
     const { host, port, address } = this.#options;
-    const onLost = (error: ClientError): void => this.#end({ how: 'broken', reason: `the router closed a client's connection: ${error.message}` });
-    const onEnded = (error: ClientError): void => this.#end({ how: 'broken', reason: `the router ended a client's link: ${error.message}` });
+    const onLost = (error: ClientError): void =>
+      this.#end({ how: 'broken', reason: `the router closed a client's connection: ${error.message}` });
+    const onEnded = (error: ClientError): void =>
+      this.#end({ how: 'broken', reason: `the router ended a client's link: ${error.message}` });
     this.#startedAt = performance.now();
     this.#warehouse = await connect({ host, port, containerId: `warehouse-${this.#run}`, onLost });
     await this.#warehouse.receiver(address, { credit: UNDER_WAY_MAX, onEnded }, (delivery) => this.#receive(delivery));
@@ -135,7 +137,12 @@ export class Traffic {
     const now = performance.now();
     const due = rate === undefined ? Infinity : 1 + Math.floor(((now - this.#startedAt) * rate) / 1000);
     const limit = Math.min(messages, due);
-    while (!this.#isFinishing && !this.#isOver && this.ledger.counts.sent < limit && this.ledger.underWay < UNDER_WAY_MAX) {
+    while (
+      !this.#isFinishing &&
+      !this.#isOver &&
+      this.ledger.counts.sent < limit &&
+      this.ledger.underWay < UNDER_WAY_MAX
+    ) {
       const number = this.ledger.sent(now);
       this.#post(sender, number, 1);
     }
@@ -165,12 +172,15 @@ export class Traffic {
   }
 
   #resendLater(number: number, attempt: number, inDoubt: boolean): void {
-    const timer = setTimeout(() => {
-      this.#resends.delete(timer);
-      if (this.#isOver || this.#sender === undefined) return;
-      this.ledger.resent(number, inDoubt);
-      this.#post(this.#sender, number, attempt + 1);
-    }, Math.min(RESEND_MS * 2 ** (attempt - 1), RESEND_MAX_MS));
+    const timer = setTimeout(
+      () => {
+        this.#resends.delete(timer);
+        if (this.#isOver || this.#sender === undefined) return;
+        this.ledger.resent(number, inDoubt);
+        this.#post(this.#sender, number, attempt + 1);
+      },
+      Math.min(RESEND_MS * 2 ** (attempt - 1), RESEND_MAX_MS),
+    );
     this.#resends.add(timer);
   }
 
@@ -202,12 +212,18 @@ export class Traffic {
   #encode(number: number): Uint8Array {
     const item = ITEMS[number % ITEMS.length]!;
     this.#writer.reset();
-    return encodeMessage({
-      header: { durable: true },
-      properties: { messageId: `${this.#run}/${number}`, subject: SUBJECT, contentType: 'application/json' },
-      applicationProperties: new Map([['item', item]]),
-      body: { kind: 'data', sections: [Buffer.from(JSON.stringify({ order: number, item, quantity: 1 + (number % 12) }))] },
-    }, this.#writer);
+    return encodeMessage(
+      {
+        header: { durable: true },
+        properties: { messageId: `${this.#run}/${number}`, subject: SUBJECT, contentType: 'application/json' },
+        applicationProperties: new Map([['item', item]]),
+        body: {
+          kind: 'data',
+          sections: [Buffer.from(JSON.stringify({ order: number, item, quantity: 1 + (number % 12) }))],
+        },
+      },
+      this.#writer,
+    );
   }
 
   #check(): void {

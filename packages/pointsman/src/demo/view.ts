@@ -7,7 +7,11 @@ import type { StepName, StepReport } from './step-watch.js';
 import type { Journey, Traffic, TrafficEnd } from './traffic.js';
 
 const TITLES: Readonly<Record<StepName, string>> = {
-  connection: 'Connection', tls: 'TLS', idle: 'Idle time-out', authentication: 'Authentication', autolinks: 'Autolinks',
+  connection: 'Connection',
+  tls: 'TLS',
+  idle: 'Idle time-out',
+  authentication: 'Authentication',
+  autolinks: 'Autolinks',
 };
 
 const TITLE_COLUMNS = 18;
@@ -63,7 +67,10 @@ export class View {
     const [head = '', ...more] = lines;
     // The time stands at the end of the first line alone.
     const [first = '', ...overflow] = wrapped(shown(head), room);
-    const rest = [...overflow, ...more.flatMap((line) => [...(isGood ? [] : ['']), ...wrapped(shown(line), this.#width - INDENT.length)])];
+    const rest = [
+      ...overflow,
+      ...more.flatMap((line) => [...(isGood ? [] : ['']), ...wrapped(shown(line), this.#width - INDENT.length)]),
+    ];
     this.line(`  ${mark} ${strong(title)}${first.padEnd(room)} ${faint(time)}`.trimEnd());
     for (const line of rest) this.line(line === '' ? '' : `${INDENT}${isGood ? faint(line) : line}`);
     if (!isGood) {
@@ -78,7 +85,10 @@ export class View {
   journey({ body, ms, sequenceNumber }: Journey, queue: string): void {
     const { strong, faint } = this.styles;
     this.line(`  The first one  ${strong(shown(body))}`);
-    const way = sequenceNumber === undefined ? 'came back' : `came back as message ${shown(sequenceNumber)} of the queue '${shown(queue)}'`;
+    const way =
+      sequenceNumber === undefined
+        ? 'came back'
+        : `came back as message ${shown(sequenceNumber)} of the queue '${shown(queue)}'`;
     this.line(`                 ${faint(`${way}, after ${durationOf(ms)}`)}`);
     this.line();
   }
@@ -95,7 +105,10 @@ export class View {
       const rate = now > at ? ((received - before) * 1000) / (now - at) : 0;
       const median = traffic.latencies.quantile(0.5);
       const parts: [label: string, value: string][] = [
-        ['sent', numberOf(sent)], ['accepted', numberOf(accepted)], ['received', numberOf(received)], ['rate', `${numberOf(rate)}/s`],
+        ['sent', numberOf(sent)],
+        ['accepted', numberOf(accepted)],
+        ['received', numberOf(received)],
+        ['rate', `${numberOf(rate)}/s`],
         ...(median === undefined ? [] : [['round trip', durationOf(median)] as [string, string]]),
         ...(resent === 0 ? [] : [['resent', numberOf(resent)] as [string, string]]),
       ];
@@ -126,15 +139,30 @@ export class View {
     if (resent > 0) row('resent', resent, 'the router gave back, and the shop sent once more');
     if (refused > 0) row('refused', refused, 'for good, or without ever an answer', bad);
     row('lost', missing, 'accepted, and never came back', nought(missing));
-    row('doubled', doubled + repeated, repeated === 0 ? 'came back more than once' : `came back more than once: ${repeated} after an outcome in doubt, as at-least-once permits`, nought(doubled));
+    row(
+      'doubled',
+      doubled + repeated,
+      repeated === 0
+        ? 'came back more than once'
+        : `came back more than once: ${repeated} after an outcome in doubt, as at-least-once permits`,
+      nought(doubled),
+    );
     if (traffic.leftOver > 0) row('left over', traffic.leftOver, 'of an earlier run, taken out of the queue');
     this.line();
     const seconds = traffic.elapsedMs / 1000;
     const [median, most] = [traffic.latencies.quantile(0.5), traffic.latencies.quantile(0.99)];
-    this.line(`  ${durationOf(traffic.elapsedMs)}, ${numberOf(seconds > 0 ? received / seconds : 0)} orders a second${
-      median === undefined || most === undefined ? '' : `; round trip ${durationOf(median)}, 99 % within ${durationOf(most)}`}`);
+    this.line(
+      `  ${durationOf(traffic.elapsedMs)}, ${numberOf(seconds > 0 ? received / seconds : 0)} orders a second${
+        median === undefined || most === undefined
+          ? ''
+          : `; round trip ${durationOf(median)}, 99 % within ${durationOf(most)}`
+      }`,
+    );
     this.line();
-    if (isGood) this.line(`  ${good('✔')} ${strong(sent === 0 ? 'Nothing was sent.' : repeated === 0 ? 'Every order arrived, exactly once.' : 'Every order arrived.')}`);
+    if (isGood)
+      this.line(
+        `  ${good('✔')} ${strong(sent === 0 ? 'Nothing was sent.' : repeated === 0 ? 'Every order arrived, exactly once.' : 'Every order arrived.')}`,
+      );
     else this.#verdict(traffic, end);
     return isGood;
   }
@@ -145,7 +173,9 @@ export class View {
     const texts: string[] = [];
     if (end.how === 'broken') texts.push(`The traffic broke off: ${end.reason}.`);
     if (end.how === 'strangers') {
-      texts.push('The queue holds messages that are not of this demo. They were left there. Name an empty queue that nobody else uses: --queue NAME.');
+      texts.push(
+        'The queue holds messages that are not of this demo. They were left there. Name an empty queue that nobody else uses: --queue NAME.',
+      );
     }
     if (missing > 0) texts.push(`${numberOf(missing)} orders were accepted and did not come back.`);
     if (doubled > 0) texts.push(`${numberOf(doubled)} orders came twice without a reason.`);

@@ -26,7 +26,8 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
   const queues = values.queue ?? [];
   const topics = topicsOf(values.topic ?? []);
   const isEmpty = queues.length === 0 && topics.length === 0;
-  if (emulator && values['in-band-port'] !== undefined) throw new UsageError('--in-band-port is about TLS, which the emulator has none of: use --port');
+  if (emulator && values['in-band-port'] !== undefined)
+    throw new UsageError('--in-band-port is about TLS, which the emulator has none of: use --port');
   const port = portOf('--port', values.port) ?? (emulator ? 5672 : 5671);
   const webSocket = portOf('--websocket-port', values['websocket-port']) ?? false;
   const ports: Partial<Record<PortName, number | false>> = emulator
@@ -58,23 +59,24 @@ function valuesOf(argv: readonly string[]): ReturnType<typeof parse>['values'] {
 }
 
 // eslint-disable-next-line @typescript-eslint/explicit-function-return-type
-const parse = (argv: readonly string[]) => parseArgs({
-  args: [...argv],
-  options: {
-    queue: { type: 'string', multiple: true },
-    topic: { type: 'string', multiple: true },
-    policy: { type: 'string', multiple: true },
-    port: { type: 'string' },
-    'in-band-port': { type: 'string' },
-    'websocket-port': { type: 'string' },
-    host: { type: 'string' },
-    hostname: { type: 'string' },
-    certificates: { type: 'string' },
-    emulator: { type: 'boolean' },
-    verbose: { type: 'boolean', short: 'v' },
-    help: { type: 'boolean', short: 'h' },
-  },
-});
+const parse = (argv: readonly string[]) =>
+  parseArgs({
+    args: [...argv],
+    options: {
+      queue: { type: 'string', multiple: true },
+      topic: { type: 'string', multiple: true },
+      policy: { type: 'string', multiple: true },
+      port: { type: 'string' },
+      'in-band-port': { type: 'string' },
+      'websocket-port': { type: 'string' },
+      host: { type: 'string' },
+      hostname: { type: 'string' },
+      certificates: { type: 'string' },
+      emulator: { type: 'boolean' },
+      verbose: { type: 'boolean', short: 'v' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
 
 /** `TOPIC` or `TOPIC/SUBSCRIPTION`, also with `/Subscriptions/` between the two; a topic may come several times. */
 function topicsOf(texts: readonly string[]): TopicOptions[] {
@@ -86,21 +88,29 @@ function topicsOf(texts: readonly string[]): TopicOptions[] {
     topics.set(name, subscriptions);
     if (subscription !== undefined) subscriptions.add(subscription);
   }
-  return [...topics].map(([name, subscriptions]) => ({ name, subscriptions: [...subscriptions].map((subscription) => ({ name: subscription })) }));
+  return [...topics].map(([name, subscriptions]) => ({
+    name,
+    subscriptions: [...subscriptions].map((subscription) => ({ name: subscription })),
+  }));
 }
 
 /** `NAME:RIGHTS`, rights joined by `+`, with a key that is made up. */
 function policyOf(text: string): PolicyOptions {
   const [, name = '', list = ''] = /^([^:]+):(.+)$/u.exec(text) ?? [];
-  const rights = list.split('+').map((word) => RIGHTS.find((right) => right.toLowerCase() === word.trim().toLowerCase()));
+  const rights = list
+    .split('+')
+    .map((word) => RIGHTS.find((right) => right.toLowerCase() === word.trim().toLowerCase()));
   if (name === '' || rights.includes(undefined)) {
-    throw new UsageError(`--policy '${text}' is not of the form NAME:RIGHTS, with rights of ${RIGHTS.join(', ')} joined by +`);
+    throw new UsageError(
+      `--policy '${text}' is not of the form NAME:RIGHTS, with rights of ${RIGHTS.join(', ')} joined by +`,
+    );
   }
   return { name, key: randomBytes(32).toString('base64'), rights: rights as Right[] };
 }
 
 function portOf(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,5}$/u.test(text) || Number(text) > 65_535) throw new UsageError(`${option} '${text}' is no port: a number from 0 (any free one) to 65535`);
+  if (!/^\d{1,5}$/u.test(text) || Number(text) > 65_535)
+    throw new UsageError(`${option} '${text}' is no port: a number from 0 (any free one) to 65535`);
   return Number(text);
 }

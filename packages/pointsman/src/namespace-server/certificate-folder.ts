@@ -79,16 +79,23 @@ function put(path: string, text: string, mode: number): void {
   renameSync(aside, path);
 }
 
-function isUsable(files: { readonly caCertFile: string; readonly certFile: string; readonly privateKeyFile: string }, { names, ips }: CertificateNames): boolean {
+function isUsable(
+  files: { readonly caCertFile: string; readonly certFile: string; readonly privateKeyFile: string },
+  { names, ips }: CertificateNames,
+): boolean {
   try {
     const authority = new X509Certificate(readFileSync(files.caCertFile));
     const certificate = new X509Certificate(readFileSync(files.certFile));
     const key = createPrivateKey(readFileSync(files.privateKeyFile));
     if ((lstatSync(files.privateKeyFile).mode & 0o077) !== 0) return false;
-    return certificate.checkIssued(authority) && certificate.verify(authority.publicKey) && certificate.checkPrivateKey(key)
-      && Date.parse(certificate.validTo) > Date.now() + REMAINING_MS_MIN
-      && names.every((name) => (certificate.subjectAltName ?? '').split(', ').includes(`DNS:${name}`))
-      && ips.every((ip) => certificate.checkIP(ip) !== undefined);
+    return (
+      certificate.checkIssued(authority) &&
+      certificate.verify(authority.publicKey) &&
+      certificate.checkPrivateKey(key) &&
+      Date.parse(certificate.validTo) > Date.now() + REMAINING_MS_MIN &&
+      names.every((name) => (certificate.subjectAltName ?? '').split(', ').includes(`DNS:${name}`)) &&
+      ips.every((ip) => certificate.checkIP(ip) !== undefined)
+    );
   } catch {
     return false;
   }

@@ -63,11 +63,14 @@ export async function runNamespaceCommand(argv: readonly string[], io: CommandIo
   const styles = stylesFor(io.stderr);
   let server: NamespaceServer;
   try {
-    server = await startNamespaceServer({ ...options, log: (level, text) => {
-      if (level === 'debug' && !verbose) return;
-      const line = `${new Date().toTimeString().slice(0, 8)} ${shown(text)}`;
-      io.stderr.write(`${level === 'warning' ? styles.warn(line) : styles.faint(line)}\n`);
-    } });
+    server = await startNamespaceServer({
+      ...options,
+      log: (level, text) => {
+        if (level === 'debug' && !verbose) return;
+        const line = `${new Date().toTimeString().slice(0, 8)} ${shown(text)}`;
+        io.stderr.write(`${level === 'warning' ? styles.warn(line) : styles.faint(line)}\n`);
+      },
+    });
   } catch (error) {
     io.stderr.write(`pointsman namespace: ${failureOf(error)}\n`);
     return 1;
@@ -81,7 +84,8 @@ export async function runNamespaceCommand(argv: readonly string[], io: CommandIo
 function failureOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // A port's hint speaks of listeners in a configuration; here it is an option.
-  if ('kind' in error && error.kind === 'address-in-use') return `${error.message} Stop it, or choose another port with --port.`;
+  if ('kind' in error && error.kind === 'address-in-use')
+    return `${error.message} Stop it, or choose another port with --port.`;
   return 'hint' in error && typeof error.hint === 'string' ? `${error.message} ${error.hint}` : error.message;
 }
 
@@ -89,7 +93,8 @@ function introduction(server: NamespaceServer, options: NamespaceServerOptions, 
   const { strong, faint, accent } = styles;
   const { ports, hostname, mode, host, certificate } = server;
   const row = (label: string, text: string): string => `  ${label.padEnd(18)}${text}`;
-  const at = (port: number | undefined): string => `${hostname}:${port}${hostname === host || hostname === 'localhost' ? '' : ` (at ${host})`}`;
+  const at = (port: number | undefined): string =>
+    `${hostname}:${port}${hostname === host || hostname === 'localhost' ? '' : ` (at ${host})`}`;
   const lines = [
     strong('A namespace like one of Azure Service Bus, in memory.'),
     '',
@@ -103,18 +108,30 @@ function introduction(server: NamespaceServer, options: NamespaceServerOptions, 
     ...(ports.amqp === undefined ? [] : [row(mode === 'cloud' ? 'AMQP, TLS in-band' : 'AMQP, plain', at(ports.amqp))]),
     ...(ports.wss === undefined ? [] : [row('WebSocket', `wss://${hostname}:${ports.wss}/$servicebus/websocket`)]),
     ...(ports.ws === undefined ? [] : [row('WebSocket', `ws://${hostname}:${ports.ws}/$servicebus/websocket`)]),
-    ...(certificate === undefined ? [] : [row('trust', `${pathOf(certificate.caCertFile)}  ${faint('(caCertFile of an sslProfile, NODE_EXTRA_CA_CERTS)')}`)]),
+    ...(certificate === undefined
+      ? []
+      : [
+          row(
+            'trust',
+            `${pathOf(certificate.caCertFile)}  ${faint('(caCertFile of an sslProfile, NODE_EXTRA_CA_CERTS)')}`,
+          ),
+        ]),
     '',
     ...(options.policies ?? []).flatMap((policy) => [
-      row('policy', `${policy.name} ${faint(`(${policy.rights.includes('Manage') ? 'Manage, Send, Listen' : policy.rights.join(', ')})`)}`),
+      row(
+        'policy',
+        `${policy.name} ${faint(`(${policy.rights.includes('Manage') ? 'Manage, Send, Listen' : policy.rights.join(', ')})`)}`,
+      ),
       row('', server.connectionString(policy.name)),
     ]),
     '',
-    ...(usesDemoConfiguration(server, options) ? [
-      'A router beside it, in another terminal of the same folder:',
-      `  SERVICEBUS_KEY=${options.policies?.[0]?.key} npm run pointsman -- -c demo/qdrouterd.conf`,
-      '',
-    ] : []),
+    ...(usesDemoConfiguration(server, options)
+      ? [
+          'A router beside it, in another terminal of the same folder:',
+          `  SERVICEBUS_KEY=${options.policies?.[0]?.key} npm run pointsman -- -c demo/qdrouterd.conf`,
+          '',
+        ]
+      : []),
     faint('Ctrl-C ends it, with all that is in it.'),
   ];
   return `${lines.join('\n')}\n`;
@@ -122,9 +139,15 @@ function introduction(server: NamespaceServer, options: NamespaceServerOptions, 
 
 /** The configuration of the demo fits: its port, its folder, its entities. */
 function usesDemoConfiguration({ ports }: NamespaceServer, options: NamespaceServerOptions): boolean {
-  return ports.amqps === 5671 && options.certificateFolder === CERTIFICATE_FOLDER
-    && (options.queues ?? []).some((queue) => nameOf(queue) === 'orders')
-    && (options.topics ?? []).some(({ name, subscriptions }) => name === 'order-events' && subscriptions?.some((subscription) => subscription.name === 'all') === true);
+  return (
+    ports.amqps === 5671 &&
+    options.certificateFolder === CERTIFICATE_FOLDER &&
+    (options.queues ?? []).some((queue) => nameOf(queue) === 'orders') &&
+    (options.topics ?? []).some(
+      ({ name, subscriptions }) =>
+        name === 'order-events' && subscriptions?.some((subscription) => subscription.name === 'all') === true,
+    )
+  );
 }
 
 function nameOf(entity: string | { readonly name: string }): string {

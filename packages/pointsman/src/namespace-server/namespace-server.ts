@@ -74,7 +74,10 @@ export interface NamespaceServer {
   close(graceMs?: number): Promise<void>;
 }
 
-const PORTS_OF: Readonly<Record<NamespaceMode, readonly PortName[]>> = { cloud: ['amqps', 'amqp', 'wss'], emulator: ['amqp', 'ws'] };
+const PORTS_OF: Readonly<Record<NamespaceMode, readonly PortName[]>> = {
+  cloud: ['amqps', 'amqp', 'wss'],
+  emulator: ['amqp', 'ws'],
+};
 
 /** The official emulator takes ten, but it is one of a developer; here a test may want more. */
 const EMULATOR_CONNECTIONS_MAX = 100;
@@ -121,22 +124,25 @@ class Server implements NamespaceServer {
     this.#policies = options.policies ?? [DEVELOPMENT_POLICY];
     const { times, publisherCredit, log } = options;
     const connectionsMax = options.connectionsMax ?? (mode === 'emulator' ? EMULATOR_CONNECTIONS_MAX : undefined);
-    this.namespace = new Namespace({
-      hostname: this.hostname,
-      requireTls: mode === 'cloud',
-      policies: this.#policies,
-      queues: (options.queues ?? []).map((queue) => (typeof queue === 'string' ? { name: queue } : queue)),
-      topics: options.topics ?? [],
-      ...(times === undefined ? {} : { times }),
-      ...(connectionsMax === undefined ? {} : { connectionsMax }),
-      ...(publisherCredit === undefined ? {} : { publisherCredit }),
-    }, {
-      clock: processClock,
-      timeOrigin: performance.timeOrigin,
-      random: Math.random,
-      hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
-      ...(log === undefined ? {} : { log }),
-    });
+    this.namespace = new Namespace(
+      {
+        hostname: this.hostname,
+        requireTls: mode === 'cloud',
+        policies: this.#policies,
+        queues: (options.queues ?? []).map((queue) => (typeof queue === 'string' ? { name: queue } : queue)),
+        topics: options.topics ?? [],
+        ...(times === undefined ? {} : { times }),
+        ...(connectionsMax === undefined ? {} : { connectionsMax }),
+        ...(publisherCredit === undefined ? {} : { publisherCredit }),
+      },
+      {
+        clock: processClock,
+        timeOrigin: performance.timeOrigin,
+        random: Math.random,
+        hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
+        ...(log === undefined ? {} : { log }),
+      },
+    );
     if (mode === 'cloud') {
       this.certificate = certificateIn(options.certificateFolder, this.#certificateNames());
       const { certFile, privateKeyFile } = this.certificate;
@@ -152,25 +158,35 @@ class Server implements NamespaceServer {
     for (const name of PORTS_OF[this.mode]) {
       const port = ports[name] ?? 0;
       if (port === false) continue;
-      const listener = await listen({ host: this.host, port, onRefused: (refusal) => this.#refused(refusal), ...this.#how(name) }, (info) => this.#accept(info));
+      const listener = await listen(
+        { host: this.host, port, onRefused: (refusal) => this.#refused(refusal), ...this.#how(name) },
+        (info) => this.#accept(info),
+      );
       this.#listeners.push(listener);
       this.ports[name] = listener.port;
     }
   }
 
   connectionString(policyName?: string, { entityPath, form = this.mode }: ConnectionStringOptions = {}): string {
-    const policy = policyName === undefined ? this.#policies[0] : this.#policies.find(({ name }) => name.toLowerCase() === policyName.toLowerCase());
+    const policy =
+      policyName === undefined
+        ? this.#policies[0]
+        : this.#policies.find(({ name }) => name.toLowerCase() === policyName.toLowerCase());
     if (policy === undefined) throw new TypeError(`The namespace has no shared access policy '${policyName ?? ''}'.`);
-    if (form !== 'host' && form !== this.mode) throw new TypeError(`A namespace in mode '${this.mode}' has no connection string of the form '${form}'.`);
+    if (form !== 'host' && form !== this.mode)
+      throw new TypeError(`A namespace in mode '${this.mode}' has no connection string of the form '${form}'.`);
     const port = form === 'host' ? undefined : this.ports[form === 'cloud' ? 'amqps' : 'amqp'];
-    if (form !== 'host' && port === undefined) throw new TypeError(`The port for a connection string of the form '${form}' is not open.`);
+    if (form !== 'host' && port === undefined)
+      throw new TypeError(`The port for a connection string of the form '${form}' is not open.`);
     return [
       `Endpoint=sb://${this.hostname}${port === undefined ? '' : `:${port}`}/`,
       `SharedAccessKeyName=${policy.name}`,
       `SharedAccessKey=${policy.key}`,
       ...(entityPath === undefined ? [] : [`EntityPath=${entityPath}`]),
       ...(form === 'emulator' ? ['UseDevelopmentEmulator=true'] : []),
-    ].join(';').concat(';');
+    ]
+      .join(';')
+      .concat(';');
   }
 
   async close(graceMs = 0): Promise<void> {
@@ -183,11 +199,17 @@ class Server implements NamespaceServer {
   #how(name: PortName): Pick<ListenOptions, 'mode' | 'tls' | 'inBandTls' | 'websocketPaths'> {
     const tls = this.#tls;
     switch (name) {
-      case 'amqps': return { mode: 'tls', tls };
-      case 'wss': return { mode: 'websocket-tls', tls, websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH] };
-      case 'ws': return { mode: 'websocket', websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH] };
+      case 'amqps':
+        return { mode: 'tls', tls };
+      case 'wss':
+        return { mode: 'websocket-tls', tls, websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH] };
+      case 'ws':
+        return { mode: 'websocket', websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH] };
       // A peer that leaves TLS out gets as far as it does in the cloud: to the list of mechanisms, and no further.
-      case 'amqp': return tls === undefined ? { mode: 'tcp' } : { mode: 'tcp', tls, inBandTls: { use: 'required', plain: 'pass' } };
+      case 'amqp':
+        return tls === undefined
+          ? { mode: 'tcp' }
+          : { mode: 'tcp', tls, inBandTls: { use: 'required', plain: 'pass' } };
     }
   }
 

@@ -14,11 +14,19 @@ export interface Styles {
 }
 
 const plain = (text: string): string => text;
-const ansi = (on: number, off: number) => (text: string): string => `\u001b[${on}m${text}\u001b[${off}m`;
+const ansi =
+  (on: number, off: number) =>
+  (text: string): string =>
+    `\u001b[${on}m${text}\u001b[${off}m`;
 
 const PLAIN: Styles = { strong: plain, faint: plain, good: plain, bad: plain, warn: plain, accent: plain };
 const COLORED: Styles = {
-  strong: ansi(1, 22), faint: ansi(2, 22), good: ansi(32, 39), bad: ansi(31, 39), warn: ansi(33, 39), accent: ansi(36, 39),
+  strong: ansi(1, 22),
+  faint: ansi(2, 22),
+  good: ansi(32, 39),
+  bad: ansi(31, 39),
+  warn: ansi(33, 39),
+  accent: ansi(36, 39),
 };
 
 /** Someone watches who can take control sequences. */
