@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { LocalProtocolError, serial, serialDistance } from '@pointsman/wire';
-import type { AmqpErrorFields, Attach, AttachFields, DeliveryState, SerialNumber, SourceTerminus, TargetTerminus } from '@pointsman/wire';
-import { IncomingDelivery, OutgoingDelivery } from './delivery.js';
+import type {
+  AmqpErrorFields, AmqpValue, Attach, AttachFields, DeliveryState, SerialNumber, SourceTerminus, TargetTerminus,
+} from '@pointsman/wire';
+import type { IncomingDelivery, OutgoingDelivery } from './delivery.js';
 import type { FlowFrame, TransferFrame } from './hot-frames.js';
 import type { Session } from './session.js';
 
@@ -17,7 +19,7 @@ export interface AttachParameters {
   readonly maxMessageSize?: bigint | undefined;
   readonly offeredCapabilities?: readonly string[] | undefined;
   readonly desiredCapabilities?: readonly string[] | undefined;
-  readonly properties?: Map<string, import('@pointsman/wire').AmqpValue> | undefined;
+  readonly properties?: Map<string, AmqpValue> | undefined;
   /** Write all 14 fields, absent ones as null. */
   readonly padded?: boolean | undefined;
 }
