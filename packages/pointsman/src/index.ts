@@ -8,7 +8,8 @@ export { configFormatOf, loadConfig, readConfig } from './config/read-config.js'
 export type { ConfigFormat, ConfigResult, ReadOptions } from './config/read-config.js';
 export { createLogger, silentLogger } from './log.js';
 export type { Logger, LoggerOptions } from './log.js';
-export { ConnectorError, ConnectorRuntime } from './run/connector.js';
+export { ConnectorRuntime } from './run/connector.js';
 export type { ConnectorStep } from './run/connector.js';
+export { ConnectorError } from './run/destination.js';
 export { RouterProcess } from './run/router-process.js';
 export type { OpenListener, RouterProcessObserver, RouterProcessOptions } from './run/router-process.js';

@@ -12,7 +12,15 @@ import { Namespace } from '@pointsman/namespace';
 import type { NamespaceOptions } from '@pointsman/namespace';
 import type { AutoLink } from '@pointsman/router';
 import { TlsCredentials, issueCertificate, listen, processClock } from '@pointsman/transport';
-import type { Backoff, CertificateIssuer, CertificateRequest, Listener, ListenOptions, ServerTlsOptions, StreamInfo } from '@pointsman/transport';
+import type {
+  Backoff,
+  CertificateIssuer,
+  CertificateRequest,
+  Listener,
+  ListenOptions,
+  ServerTlsOptions,
+  StreamInfo,
+} from '@pointsman/transport';
 import { formatProblems } from '../src/config/problems.js';
 import type { ConfigProblem } from '../src/config/problems.js';
 import { readConfig } from '../src/config/read-config.js';
@@ -46,7 +54,11 @@ export function scene(body: (scene: Scene) => Promise<void>): () => Promise<void
 }
 
 /** Waits for a condition. @param what - to follow "waited for" */
-export async function until<T>(what: string, condition: () => T | false | undefined, state: () => string = () => ''): Promise<T> {
+export async function until<T>(
+  what: string,
+  condition: () => T | false | undefined,
+  state: () => string = () => '',
+): Promise<T> {
   const end = performance.now() + PATIENCE_MS;
   for (;;) {
     const value = condition();
@@ -75,18 +87,21 @@ export class ServiceBusDouble {
   #listener: Listener | undefined;
 
   constructor(options: NamespaceOptions) {
-    this.namespace = new Namespace({
-      hostname: CLOUD_HOST,
-      policies: [{ name: POLICY, key: KEY, rights: ['Send', 'Listen', 'Manage'] }],
-      queues: [{ name: 'orders' }],
-      topics: [TOPIC],
-      ...options,
-    }, {
-      clock: processClock,
-      timeOrigin: performance.timeOrigin,
-      random: Math.random,
-      hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
-    });
+    this.namespace = new Namespace(
+      {
+        hostname: CLOUD_HOST,
+        policies: [{ name: POLICY, key: KEY, rights: ['Send', 'Listen', 'Manage'] }],
+        queues: [{ name: 'orders' }],
+        topics: [TOPIC],
+        ...options,
+      },
+      {
+        clock: processClock,
+        timeOrigin: performance.timeOrigin,
+        random: Math.random,
+        hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
+      },
+    );
   }
 
   async open(options: ListenOptions): Promise<void> {
@@ -167,7 +182,9 @@ export class RunningRouter {
   }
 
   autoLink(direction: 'in' | 'out', externalAddress: string): AutoLink {
-    const link = this.process.router.autoLinks.find((one) => one.direction === direction && one.externalAddress === externalAddress);
+    const link = this.process.router.autoLinks.find(
+      (one) => one.direction === direction && one.externalAddress === externalAddress,
+    );
     assert.ok(link, `there is no autolink ${direction} ${externalAddress}`);
     return link;
   }
@@ -179,25 +196,38 @@ export class RunningRouter {
   }
 
   until<T>(what: string, condition: () => T | false | undefined): Promise<T> {
-    return until(what, condition, () => `steps: ${this.steps.slice(-20).join(' ')}\nstatuses: ${this.statuses.slice(-20).join(', ')}\nlog: ${this.log.slice(-5_000)}`);
+    return until(
+      what,
+      condition,
+      () =>
+        `steps: ${this.steps.slice(-20).join(' ')}\nstatuses: ${this.statuses.slice(-20).join(', ')}\nlog: ${this.log.slice(-5_000)}`,
+    );
   }
 
   /** Resolves when a line of the log has all of `words`; gives the line. */
   said(...words: readonly (string | RegExp)[]): Promise<string> {
     return this.until(`a line of the log with ${words.join(' and ')}`, () =>
-      this.log.split('\n').find((line) => words.every((word) => (typeof word === 'string' ? line.includes(word) : word.test(line)))));
+      this.log
+        .split('\n')
+        .find((line) => words.every((word) => (typeof word === 'string' ? line.includes(word) : word.test(line)))),
+    );
   }
 
   /** Resolves when the connection is open and every autolink has been active. */
   async active(): Promise<void> {
-    await this.until('all autolinks to be active', () => this.process.router.autoLinks.every(({ status }) => status === 'active'));
+    await this.until('all autolinks to be active', () =>
+      this.process.router.autoLinks.every(({ status }) => status === 'active'),
+    );
     assert.equal(this.connector.step, 'open');
   }
 }
 
 /** Reads a configuration as the command does. */
 export function read(text: string, env: Readonly<Record<string, string>> = { SERVICEBUS_KEY: KEY }): ConfigResult {
-  return readConfig(text, { path: 'router.conf', secrets: { env: (name) => env[name], readFile: (path) => readFileSync(path, 'utf8') } });
+  return readConfig(text, {
+    path: 'router.conf',
+    secrets: { env: (name) => env[name], readFile: (path) => readFileSync(path, 'utf8') },
+  });
 }
 
 export interface RouterOptions {
@@ -211,7 +241,12 @@ export interface RouterOptions {
 
 /** One test: temporary files, namespaces, routers, and the end of them all. */
 export class Scene {
-  readonly authority: CertificateIssuer = issueCertificate({ commonName: 'Unit Root', organization: 'Contoso', ...days(-10, 10), authority: true });
+  readonly authority: CertificateIssuer = issueCertificate({
+    commonName: 'Unit Root',
+    organization: 'Contoso',
+    ...days(-10, 10),
+    authority: true,
+  });
   #folder: string | undefined;
   readonly #endings: (() => unknown)[] = [];
 
@@ -240,18 +275,38 @@ export class Scene {
 
   certificate(request: Partial<CertificateRequest> = {}): CertificateIssuer {
     const names = ['*.servicebus.windows.net', 'localhost'];
-    return issueCertificate({ commonName: 'servicebus', names, ips: ['127.0.0.1'], ...days(-1, 1), ...request }, this.authority);
+    return issueCertificate(
+      { commonName: 'servicebus', names, ips: ['127.0.0.1'], ...days(-1, 1), ...request },
+      this.authority,
+    );
   }
 
-  async openNamespace({ port = 'tls', onPort = 0, certificate = this.certificate(), clientCertificate, ...options }: DoubleOptions = {}): Promise<ServiceBusDouble> {
+  async openNamespace({
+    port = 'tls',
+    onPort = 0,
+    certificate = this.certificate(),
+    clientCertificate,
+    ...options
+  }: DoubleOptions = {}): Promise<ServiceBusDouble> {
     const double = new ServiceBusDouble({ requireTls: port !== 'plain', ...options });
     // Made as they are: reading them from files would refuse an expired one.
-    const credentials = new TlsCredentials({ cert: certificate.cert, key: certificate.key }, [this.authority.cert], false, []);
+    const credentials = new TlsCredentials(
+      { cert: certificate.cert, key: certificate.key },
+      [this.authority.cert],
+      false,
+      [],
+    );
     const tls: ServerTlsOptions = { credentials, clientCertificate };
     await double.open({
-      host: '127.0.0.1', port: onPort, mode: port === 'tls' ? 'tls' : 'tcp',
+      host: '127.0.0.1',
+      port: onPort,
+      mode: port === 'tls' ? 'tls' : 'tcp',
       ...(port === 'plain' ? {} : { tls }),
-      ...(port === 'in-band' ? { inBandTls: { use: 'required', plain: 'pass' } } : port === 'in-band-refusing' ? { inBandTls: { use: 'required' } } : {}),
+      ...(port === 'in-band'
+        ? { inBandTls: { use: 'required', plain: 'pass' } }
+        : port === 'in-band-refusing'
+          ? { inBandTls: { use: 'required' } }
+          : {}),
     });
     this.whenOver(() => double.close());
     return double;
@@ -308,15 +363,24 @@ export type Attributes = Readonly<Record<string, string | number | undefined>>;
 
 /** A section of a configuration file, an attribute a line. */
 export function section(name: string, attributes: Attributes): string {
-  const lines = Object.entries(attributes).flatMap(([key, value]) => (value === undefined ? [] : [`    ${key}: ${value}\n`]));
+  const lines = Object.entries(attributes).flatMap(([key, value]) =>
+    value === undefined ? [] : [`    ${key}: ${value}\n`],
+  );
   return `${name} {\n${lines.join('')}}\n`;
 }
 
 /** The connector of the five steps; `changes` replace, add, or take out where undefined. */
 export function connector(port: number, changes: Attributes = {}): string {
   return section('connector', {
-    name: 'azure', role: 'route-container', host: CLOUD_HOST, port, sslProfile: 'cloud', saslMechanisms: 'PLAIN', saslUsername: POLICY,
-    saslPassword: 'env:SERVICEBUS_KEY', ...changes,
+    name: 'azure',
+    role: 'route-container',
+    host: CLOUD_HOST,
+    port,
+    sslProfile: 'cloud',
+    saslMechanisms: 'PLAIN',
+    saslUsername: POLICY,
+    saslPassword: 'env:SERVICEBUS_KEY',
+    ...changes,
   });
 }
 
@@ -325,7 +389,8 @@ export function autoLink(direction: 'in' | 'out', address: string, externalAddre
 }
 
 /** `orders` through the queue of that name. */
-export const THROUGH_ORDERS: string = section('address', { prefix: 'orders', waypoint: 'yes' }) + autoLink('out', 'orders') + autoLink('in', 'orders');
+export const THROUGH_ORDERS: string =
+  section('address', { prefix: 'orders', waypoint: 'yes' }) + autoLink('out', 'orders') + autoLink('in', 'orders');
 
 export const ROUTER: string = section('router', { id: 'Router.A' });
 

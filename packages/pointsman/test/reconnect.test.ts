@@ -14,12 +14,17 @@ import type { RunningRouter, Scene, ServiceBusDouble } from './five-steps-fixtur
 const QUEUE = { name: 'orders', lockDurationMs: 400, maxDeliveryCount: 100 };
 const SOON = { minMs: 5, maxMs: 20 };
 
-async function start(one: Scene): Promise<{ cloud: ServiceBusDouble; router: RunningRouter; producer: Client; consumer: Client }> {
+async function start(
+  one: Scene,
+): Promise<{ cloud: ServiceBusDouble; router: RunningRouter; producer: Client; consumer: Client }> {
   const cloud = await one.openNamespace({ queues: [QUEUE] });
   const text = ROUTER + LISTENER + sslProfile({ caCertFile: one.caCertFile }) + connector(cloud.port) + THROUGH_ORDERS;
   const router = await one.startRouter(text, { backoff: SOON });
   await router.active();
-  const [producer, consumer] = await Promise.all([connect({ host: '127.0.0.1', port: router.port }), connect({ host: '127.0.0.1', port: router.port })]);
+  const [producer, consumer] = await Promise.all([
+    connect({ host: '127.0.0.1', port: router.port }),
+    connect({ host: '127.0.0.1', port: router.port }),
+  ]);
   one.whenOver(() => Promise.all([producer.close(), consumer.close()]));
   return { cloud, router, producer, consumer };
 }
@@ -72,104 +77,136 @@ function post(sender: Awaited<ReturnType<Client['sender']>>, ledger: Ledger, id:
 }
 
 describe('a connection to Service Bus that is cut in mid-flow', () => {
-  it('loses nothing, doubles only what nobody could know, and leaves nothing behind', scene(async (one) => {
-    const { cloud, router, producer, consumer } = await start(one);
-    const { faults } = cloud.namespace;
-    const COUNT = 3_000;
-    const cuts: readonly (() => unknown)[] = [
-      () => faults.dropConnections(),
-      () => faults.detachLinks('orders'),
-      () => faults.closeConnections(),
-      () => faults.dropConnections(),
-      () => faults.closeConnections({ condition: 'com.microsoft:container-close', description: 'The message container is being closed (10398).' }),
-      () => faults.detachLinks('orders', { condition: 'amqp:link:detach-forced', description: 'Code: RenewToken.' }),
-      () => faults.dropConnections(),
-      () => faults.closeConnections(),
-    ];
-    const ledger = new Ledger();
-    let cut = 0;
-    const receiver = await consumer.receiver('orders', { credit: 100 }, (delivery) => {
-      ledger.take(delivery);
-      if (cut < cuts.length && ledger.received.size > ((cut + 1) * COUNT) / (cuts.length + 1)) cuts[cut++]?.();
-    });
-    const sender = await producer.sender('orders');
-    for (let id = 0; id < COUNT; id++) post(sender, ledger, id, 0);
-    await router.until('every message to be accounted for', () => ledger.accepted.size === COUNT && ledger.received.size === COUNT);
-    await router.until('an empty queue', () => {
-      const { active, locked } = cloud.namespace.counts('orders');
-      return active === 0 && locked === 0;
-    });
-    assert.equal(cut, cuts.length);
-    ledger.check(COUNT);
-    assert.ok([...ledger.outcomes.values()].some((outcome) => outcome !== 'accepted'), 'the cuts were felt');
+  it(
+    'loses nothing, doubles only what nobody could know, and leaves nothing behind',
+    scene(async (one) => {
+      const { cloud, router, producer, consumer } = await start(one);
+      const { faults } = cloud.namespace;
+      const COUNT = 3_000;
+      const cuts: readonly (() => unknown)[] = [
+        () => faults.dropConnections(),
+        () => faults.detachLinks('orders'),
+        () => faults.closeConnections(),
+        () => faults.dropConnections(),
+        () =>
+          faults.closeConnections({
+            condition: 'com.microsoft:container-close',
+            description: 'The message container is being closed (10398).',
+          }),
+        () => faults.detachLinks('orders', { condition: 'amqp:link:detach-forced', description: 'Code: RenewToken.' }),
+        () => faults.dropConnections(),
+        () => faults.closeConnections(),
+      ];
+      const ledger = new Ledger();
+      let cut = 0;
+      const receiver = await consumer.receiver('orders', { credit: 100 }, (delivery) => {
+        ledger.take(delivery);
+        if (cut < cuts.length && ledger.received.size > ((cut + 1) * COUNT) / (cuts.length + 1)) cuts[cut++]?.();
+      });
+      const sender = await producer.sender('orders');
+      for (let id = 0; id < COUNT; id++) post(sender, ledger, id, 0);
+      await router.until(
+        'every message to be accounted for',
+        () => ledger.accepted.size === COUNT && ledger.received.size === COUNT,
+      );
+      await router.until('an empty queue', () => {
+        const { active, locked } = cloud.namespace.counts('orders');
+        return active === 0 && locked === 0;
+      });
+      assert.equal(cut, cuts.length);
+      ledger.check(COUNT);
+      assert.ok(
+        [...ledger.outcomes.values()].some((outcome) => outcome !== 'accepted'),
+        'the cuts were felt',
+      );
 
-    assert.equal(cloud.namespace.counts('orders').deadLetter, 0);
-    assert.equal(cloud.visits.length, 7, 'one connection, and one more after each that ended');
-    assert.deepEqual([cloud.namespace.connections, cloud.namespace.links], [1, 2]);
-    const names = cloud.visits.flatMap(({ linkNames }) => linkNames);
-    assert.equal(new Set(names).size, names.length);
-    const { connections } = router.process.router;
-    assert.equal(connections.size, 3, 'the connector, the producer and the consumer');
-    assert.deepEqual([sender.queued, sender.unsettled], [0, 0]);
-    const outgoing = [...connections].flatMap(({ links }) => [...links]).concat(router.process.router.autoLinks.flatMap(({ link }) => link ?? []));
-    for (const link of outgoing) if (link instanceof OutgoingLink) assert.deepEqual([link.queued, link.unsettled], [0, 0]);
-    await receiver.close();
-  }));
+      assert.equal(cloud.namespace.counts('orders').deadLetter, 0);
+      assert.equal(cloud.visits.length, 7, 'one connection, and one more after each that ended');
+      assert.deepEqual([cloud.namespace.connections, cloud.namespace.links], [1, 2]);
+      const names = cloud.visits.flatMap(({ linkNames }) => linkNames);
+      assert.equal(new Set(names).size, names.length);
+      const { connections } = router.process.router;
+      assert.equal(connections.size, 3, 'the connector, the producer and the consumer');
+      assert.deepEqual([sender.queued, sender.unsettled], [0, 0]);
+      const outgoing = [...connections]
+        .flatMap(({ links }) => [...links])
+        .concat(router.process.router.autoLinks.flatMap(({ link }) => link ?? []));
+      for (const link of outgoing)
+        if (link instanceof OutgoingLink) assert.deepEqual([link.queued, link.unsettled], [0, 0]);
+      await receiver.close();
+    }),
+  );
 
-  it('brings a message again that a consumer had in its hands', scene(async (one) => {
-    const { cloud, router, producer, consumer } = await start(one);
-    const receiver = await consumer.receiver('orders');
-    await (await producer.sender('orders')).send({ body: { kind: 'value', value: 'held' } });
-    const first = await receiver.next();
-    assert.equal(first?.message.header?.deliveryCount ?? 0, 0);
-    cloud.namespace.faults.dropConnections();
-    await router.until('the new connection', () => cloud.visits.length === 2);
-    await first?.accept();
-    const second = await receiver.next();
-    assert.deepEqual(second?.message.body, { kind: 'value', value: 'held' });
-    assert.equal(second.message.header?.deliveryCount, 1);
-    await second.accept();
-    await router.until('an empty queue', () => cloud.namespace.counts('orders').locked === 0 && cloud.namespace.counts('orders').active === 0);
-  }));
+  it(
+    'brings a message again that a consumer had in its hands',
+    scene(async (one) => {
+      const { cloud, router, producer, consumer } = await start(one);
+      const receiver = await consumer.receiver('orders');
+      await (await producer.sender('orders')).send({ body: { kind: 'value', value: 'held' } });
+      const first = await receiver.next();
+      assert.equal(first?.message.header?.deliveryCount ?? 0, 0);
+      cloud.namespace.faults.dropConnections();
+      await router.until('the new connection', () => cloud.visits.length === 2);
+      await first?.accept();
+      const second = await receiver.next();
+      assert.deepEqual(second?.message.body, { kind: 'value', value: 'held' });
+      assert.equal(second.message.header?.deliveryCount, 1);
+      await second.accept();
+      await router.until(
+        'an empty queue',
+        () => cloud.namespace.counts('orders').locked === 0 && cloud.namespace.counts('orders').active === 0,
+      );
+    }),
+  );
 
-  it('tells the producer what nobody can know: modified, as delivery-failed', scene(async (one) => {
-    const { cloud, router, producer } = await start(one);
-    const sender = await producer.sender('orders');
-    cloud.namespace.faults.freezeConnections();
-    const outcome = sender.send({ body: { kind: 'value', value: 'on its way' } });
-    const link = router.autoLink('out', 'orders').link;
-    await router.until('the transfer', () => link instanceof OutgoingLink && link.unsettled === 1);
-    cloud.namespace.faults.dropConnections();
-    const told = await outcome;
-    assert.equal(told.type, 'modified');
-    assert.equal(told.type === 'modified' && told.deliveryFailed, true);
-    assert.notEqual(told.type === 'modified' && told.undeliverableHere, true);
-  }));
+  it(
+    'tells the producer what nobody can know: modified, as delivery-failed',
+    scene(async (one) => {
+      const { cloud, router, producer } = await start(one);
+      const sender = await producer.sender('orders');
+      cloud.namespace.faults.freezeConnections();
+      const outcome = sender.send({ body: { kind: 'value', value: 'on its way' } });
+      const link = router.autoLink('out', 'orders').link;
+      await router.until('the transfer', () => link instanceof OutgoingLink && link.unsettled === 1);
+      cloud.namespace.faults.dropConnections();
+      const told = await outcome;
+      assert.equal(told.type, 'modified');
+      assert.equal(told.type === 'modified' && told.deliveryFailed, true);
+      assert.notEqual(told.type === 'modified' && told.undeliverableHere, true);
+    }),
+  );
 
-  it('holds senders back while there is no connection, and goes on when there is', scene(async (one) => {
-    const { cloud, router, producer } = await start(one);
-    const sender = await producer.sender('orders');
-    // What detaches for good here comes back after half a minute; a new connection comes at once.
-    cloud.namespace.setStatus('orders', 'Disabled');
-    await router.until('no link', () => router.autoLink('out', 'orders').status === 'failed');
-    const outcome = sender.send({ body: { kind: 'value', value: 'patient' } });
-    cloud.namespace.setStatus('orders', 'Active');
-    cloud.namespace.faults.dropConnections();
-    const told = await outcome;
-    if (told.type !== 'accepted') {
-      assert.equal(told.type, 'released', 'a message that went nowhere comes back untouched');
-      assert.equal((await sender.send({ body: { kind: 'value', value: 'patient' } })).type, 'accepted');
-    }
-    assert.equal(cloud.namespace.counts('orders').active, 1);
-  }));
+  it(
+    'holds senders back while there is no connection, and goes on when there is',
+    scene(async (one) => {
+      const { cloud, router, producer } = await start(one);
+      const sender = await producer.sender('orders');
+      // What detaches for good here comes back after half a minute; a new connection comes at once.
+      cloud.namespace.setStatus('orders', 'Disabled');
+      await router.until('no link', () => router.autoLink('out', 'orders').status === 'failed');
+      const outcome = sender.send({ body: { kind: 'value', value: 'patient' } });
+      cloud.namespace.setStatus('orders', 'Active');
+      cloud.namespace.faults.dropConnections();
+      const told = await outcome;
+      if (told.type !== 'accepted') {
+        assert.equal(told.type, 'released', 'a message that went nowhere comes back untouched');
+        assert.equal((await sender.send({ body: { kind: 'value', value: 'patient' } })).type, 'accepted');
+      }
+      assert.equal(cloud.namespace.counts('orders').active, 1);
+    }),
+  );
 
-  it('gives a message back that a busy queue did not take, and keeps the link', scene(async (one) => {
-    const { cloud, router, producer } = await start(one);
-    const sender = await producer.sender('orders');
-    cloud.namespace.faults.refuseSends(3, 'orders');
-    for (let i = 0; i < 3; i++) assert.equal((await sender.send({ body: { kind: 'value', value: i } })).type, 'released');
-    assert.equal((await sender.send({ body: { kind: 'value', value: 3 } })).type, 'accepted');
-    assert.equal(router.autoLink('out', 'orders').activations, 1);
-    assert.equal(cloud.namespace.counts('orders').active, 1);
-  }));
+  it(
+    'gives a message back that a busy queue did not take, and keeps the link',
+    scene(async (one) => {
+      const { cloud, router, producer } = await start(one);
+      const sender = await producer.sender('orders');
+      cloud.namespace.faults.refuseSends(3, 'orders');
+      for (let i = 0; i < 3; i++)
+        assert.equal((await sender.send({ body: { kind: 'value', value: i } })).type, 'released');
+      assert.equal((await sender.send({ body: { kind: 'value', value: 3 } })).type, 'accepted');
+      assert.equal(router.autoLink('out', 'orders').activations, 1);
+      assert.equal(cloud.namespace.counts('orders').active, 1);
+    }),
+  );
 });

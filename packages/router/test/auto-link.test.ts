@@ -71,6 +71,30 @@ describe('autolinks', () => {
     );
   });
 
+  it('is calm about ends in the normal course of things, until they follow each other too closely', () => {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'out', connection: 'broker' }] });
+    const [autoLink] = world.router.autoLinks;
+    const container = world.peer(broker);
+    container.at.dialect = { isNormalEnd: () => true, retryDelay: (_error, attempt) => attempt * 100 };
+    const detach = (): void => {
+      container.attached.at(-1)!.link.detach({ condition: 'amqp:link:detach-forced', description: 'idle' });
+      world.run();
+    };
+    const ends: string[] = [];
+    for (let i = 1; i <= 6; i++) {
+      detach();
+      ends.push(`${autoLink!.status} ${autoLink!.nextAttempt! - world.clock.time}`);
+      world.advance(i * 100);
+      assert.equal(autoLink!.status, 'active');
+    }
+    assert.deepEqual(ends, ['idle 100', 'idle 200', 'idle 300', 'idle 400', 'idle 500', 'failed 600']);
+    assert.equal(world.logs.filter((line) => line.includes('(warning) Auto Link Activation Failed. idle')).length, 1);
+    world.advance(10_000);
+    detach();
+    assert.equal(autoLink!.status, 'idle');
+    assert.equal(autoLink!.failures, 1, 'it had been up for long enough');
+  });
+
   it('is inactive without its connection and comes back with it', () => {
     const world = new World({ autoLinks: [{ address: 'q', direction: 'in', containerId: 'theirs' }] });
     const container = world.peer({ role: 'route-container', containerId: 'theirs' });

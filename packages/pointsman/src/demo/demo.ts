@@ -16,7 +16,7 @@ import { UsageError } from '../namespace-server/arguments.js';
 import { startNamespaceServer } from '../namespace-server/namespace-server.js';
 import type { NamespaceServer } from '../namespace-server/namespace-server.js';
 import { onStopSignal, shown } from '../namespace-server/terminal.js';
-import { ConnectorError } from '../run/connector.js';
+import { ConnectorError } from '../run/destination.js';
 import { RouterProcess } from '../run/router-process.js';
 import { parseDemoArguments } from './arguments.js';
 import type { DemoArguments } from './arguments.js';

@@ -1,34 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ConnectionStringError, Secret, explain, impliedConnector, isServiceBusHost, parseConnectionString } from '@pointsman/azure';
+import { isServiceBusHost, withoutSecrets } from '@pointsman/azure';
 import type { TlsMode } from '@pointsman/azure';
 import { Connection } from '@pointsman/engine';
 import type { ConnectionEnd } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
 import { TransportError, keepConnected } from '@pointsman/transport';
 import type {
-  Backoff, ConnectionControl, ConnectorState, ConnectorStatus, DialMode, DialOptions, KeptConnection, StreamInfo, TlsCredentials,
+  Backoff,
+  ConnectionControl,
+  ConnectorState,
+  ConnectorStatus,
+  DialMode,
+  DialOptions,
+  KeptConnection,
+  StreamInfo,
+  TlsCredentials,
   TransportErrorKind,
 } from '@pointsman/transport';
 import type { ConnectorConfig } from '../config/model.js';
 import type { Logger } from '../log.js';
+import { isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
+import { ConnectorError, destinationOf } from './destination.js';
+import type { Destination } from './destination.js';
 import { commonOptions } from './endpoints.js';
 import { serviceBusDialect } from './service-bus-dialect.js';
 
 /** How far a connector has come. */
 export type ConnectorStep = 'waiting' | 'connecting' | 'connected' | 'authenticated' | 'open' | 'failed';
-
-/** What a connector is told to do, whichever way the configuration said it. */
-interface Destination {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: TlsMode;
-  readonly verifyHostname: boolean;
-  readonly username: string | undefined;
-  readonly password: Secret | undefined;
-  readonly mechanisms: readonly string[];
-}
-
-export class ConnectorError extends Error {}
 
 /** What a connector is given by the process that it is part of. */
 export interface ConnectorContext {
@@ -47,8 +45,6 @@ export interface ConnectorContext {
   readonly onChange: (connector: ConnectorRuntime) => void;
 }
 
-/** Idle time-outs below this are refused by Service Bus, in ms as advertised. */
-const SERVICE_BUS_IDLE_MIN_MS = 10_000;
 /** An open that Service Bus refused for a setting is not tried again at once. */
 const MISUSE_DELAY_MS = 60_000;
 
@@ -77,7 +73,8 @@ export class ConnectorRuntime {
     this.config = config;
     this.name = config.name;
     this.#context = context;
-    this.#to = destinationOf(config, context);
+    const where = `${context.file}:${config.line}: connector ${config.name}`;
+    this.#to = destinationOf(config, where, context.credentials?.hasCertificate === true);
     this.target = `${this.#to.host}:${this.#to.port}`;
     this.#mode = DIAL_MODES[this.#to.tls];
   }
@@ -124,7 +121,8 @@ export class ConnectorRuntime {
   }
 
   #failed(error: Error): void {
-    if (error instanceof TransportError) this.#report(`${error.message} ${this.#cureOf(error)}${this.#otherWayOfTls(error)}`);
+    if (error instanceof TransportError)
+      this.#report(`${error.message} ${this.#cureOf(error)}${this.#otherWayOfTls(error)}`);
     else if (this.lastFailure === undefined || this.step !== 'failed') this.#report(error.message);
   }
 
@@ -139,8 +137,14 @@ export class ConnectorRuntime {
     if (error.kind === 'tls-unknown-issuer' && isServiceBusHost(this.#to.host)) {
       return `Service Bus itself is trusted by the authorities of the system: a proxy here may look into TLS. To trust it, write its CA certificate (PEM) as caCertFile of ${hasProfile ? 'the sslProfile' : `an sslProfile, and name that in connector ${this.name}`}.`;
     }
-    if (error.kind === 'tls-unknown-issuer' && !hasProfile) return `${error.hint} Connector ${this.name} has no sslProfile yet: add one and name it there.`;
-    if (this.config.connectionString !== undefined && !isServiceBusHost(this.#to.host) && this.#mode !== 'tcp' && NO_TLS_THERE.includes(error.kind)) {
+    if (error.kind === 'tls-unknown-issuer' && !hasProfile)
+      return `${error.hint} Connector ${this.name} has no sslProfile yet: add one and name it there.`;
+    if (
+      this.config.connectionString !== undefined &&
+      !isServiceBusHost(this.#to.host) &&
+      this.#mode !== 'tcp' &&
+      NO_TLS_THERE.includes(error.kind)
+    ) {
       return 'A development emulator has no TLS: for one, add UseDevelopmentEmulator=true to the connectionString.';
     }
     return error.hint;
@@ -156,9 +160,12 @@ export class ConnectorRuntime {
     const usual = DIAL_MODES[tls];
     if (this.#mode !== usual) {
       this.#mode = usual;
-      return error.kind === 'not-tls' ? ' TLS from the first byte did not do either: if the peer has no TLS at all, leave out the sslProfile.' : '';
+      return error.kind === 'not-tls'
+        ? ' TLS from the first byte did not do either: if the peer has no TLS at all, leave out the sslProfile.'
+        : '';
     }
-    const isOpenQuestion = tls === 'first' && this.config.connectionString === undefined && port !== AMQPS_PORT && !isServiceBusHost(host);
+    const isOpenQuestion =
+      tls === 'first' && this.config.connectionString === undefined && port !== AMQPS_PORT && !isServiceBusHost(host);
     if (!isOpenQuestion || !NO_TLS_THERE.includes(error.kind)) return '';
     this.#mode = 'tls-in-band';
     return ' The in-band upgrade is tried next.';
@@ -178,8 +185,13 @@ export class ConnectorRuntime {
         onAuthenticated: (connection) => {
           if (this.#isServiceBus(connection)) {
             routed.dialect = serviceBusDialect({
-              connector: this.name, host, port, policy: username, byConnectionString: this.config.connectionString !== undefined,
-              secrets: password === undefined ? [] : [password], random: Math.random,
+              connector: this.name,
+              host,
+              port,
+              policy: username,
+              byConnectionString: this.config.connectionString !== undefined,
+              secrets: password === undefined ? [] : [password],
+              random: Math.random,
             });
           }
           this.#become('authenticated');
@@ -195,18 +207,22 @@ export class ConnectorRuntime {
         },
       },
     });
-    const engine = new Connection({
-      ...commonOptions(router.id, this.config, routed.id),
-      role: 'client',
-      now: performance.now(),
-      hostname: host,
-      handshakeTimeoutMs: openTimeoutMs,
-      saslClient: {
-        mechanisms, hostname: host,
-        ...(username === undefined ? {} : { username }),
-        ...(password === undefined ? {} : { password: () => password.reveal() }),
+    const engine = new Connection(
+      {
+        ...commonOptions(router.id, this.config, routed.id),
+        role: 'client',
+        now: performance.now(),
+        hostname: host,
+        handshakeTimeoutMs: openTimeoutMs,
+        saslClient: {
+          mechanisms,
+          hostname: host,
+          ...(username === undefined ? {} : { username }),
+          ...(password === undefined ? {} : { password: () => password.reveal() }),
+        },
       },
-    }, routed);
+      routed,
+    );
     Router.join(routed, engine);
     this.connection = engine;
     this.info = info;
@@ -215,65 +231,36 @@ export class ConnectorRuntime {
 
   /** Only Service Bus and its doubles offer this mechanism: a name may be an alias, this is the thing itself. */
   #isServiceBus(connection: Connection): boolean {
-    return isServiceBusHost(this.#to.host) || this.config.serviceBus || connection.offeredMechanisms.includes('MSSBCBS');
+    return (
+      isServiceBusHost(this.#to.host) || this.config.serviceBus || connection.offeredMechanisms.includes('MSSBCBS')
+    );
   }
 
   #closed(connection: Connection, end: ConnectionEnd, control: ConnectionControl): void {
     if (end.by === 'local') return;
-    const { error } = end;
-    const text = this.#meaningOf(connection, end, control);
+    const isServiceBus = this.#isServiceBus(connection);
+    const { password } = this.#to;
+    const meaning = meaningOf(connection, end, {
+      connector: this.name,
+      to: this.#to,
+      byConnectionString: this.config.connectionString !== undefined,
+      isServiceBus,
+      encrypted: this.info?.encrypted === true,
+      cureOf: (error) => this.#cureOf(error),
+    });
+    // A peer that was told the key could quote it.
+    const text = withoutSecrets(meaning, password === undefined ? [] : [password]);
     control.fail(new ConnectorError(text));
-    const normal = this.#isServiceBus(connection) && end.by === 'remote' && (error?.condition === 'amqp:connection:forced' || error?.condition === 'com.microsoft:container-close');
-    if (normal) this.#context.log.log('SERVER', 'info', `Connection to ${this.target} ended in the normal course of things (connector ${this.name}), connecting again. ${text}`);
-    else this.#report(text);
+    if (isIdleRefusal(connection, end, isServiceBus)) control.delayNextAttempt(MISUSE_DELAY_MS);
+    if (isServiceBus && isNormalClose(end)) {
+      const where = `Connection to ${this.target} ended in the normal course of things (connector ${this.name})`;
+      this.#context.log.log('SERVER', 'info', `${where}, connecting again. ${text}`);
+    } else {
+      this.#report(text);
+    }
     this.#reportedAttempt = this.#kept?.state.attempts ?? 0;
   }
-
-  /** Says what the end of a connection means. */
-  #meaningOf(connection: Connection, end: ConnectionEnd, control: ConnectionControl): string {
-    const { host, port, username, password, mechanisms } = this.#to;
-    const place = { connector: this.name, host, port, byConnectionString: this.config.connectionString !== undefined, secrets: password === undefined ? [] : [password] };
-    const isServiceBus = this.#isServiceBus(connection);
-    const { error, phase } = end;
-    const description = error?.description;
-    const details = description === undefined ? {} : { description };
-    const advertised = connection.advertisedIdleTimeOut;
-    if (end.by === 'sasl') {
-      const refused = connection.saslMechanism !== undefined;
-      if (!isServiceBus) return `${description ?? 'SASL failed'}. Check saslMechanisms${username === undefined ? '' : ', saslUsername and saslPassword'} of connector ${this.name}.`;
-      return explain({
-        ...place, ...details, step: 'authentication', problem: refused ? 'refused' : 'no-mechanism', offered: connection.offeredMechanisms, configured: mechanisms,
-        ...(username === undefined ? {} : { username }),
-      }).message;
-    }
-    if (end.by === 'remote' && isServiceBus && advertised !== undefined && advertised < SERVICE_BUS_IDLE_MIN_MS && error !== undefined) {
-      control.delayNextAttempt(MISUSE_DELAY_MS);
-      return explain({ ...place, ...details, step: 'idle', idleTimeoutSeconds: (connection.options.idleTimeoutMs ?? 0) / 1000, advertisedMs: advertised }).message;
-    }
-    if (phase === 'header' && /TLS first/.test(description ?? '')) {
-      return `${this.target} insists on TLS, and connector ${this.name} has none. Give it an sslProfile.`;
-    }
-    if (phase !== 'opened') {
-      const encrypted = this.info?.encrypted === true;
-      // Service Bus lets a connection without TLS come as far as this, and then falls silent.
-      if (end.by === 'idle' && isServiceBus && !encrypted) return explain({ ...place, step: 'connection', problem: 'tls-missing' }).message;
-      if (end.by === 'idle') return `${this.target} accepted the connection and then fell silent, with ${WAITED_FOR[phase]} still to come. ${this.#portAdvice(encrypted)}`;
-      if (end.by === 'lost' && end.cause instanceof TransportError && end.cause.kind !== 'closed-early') return `${end.cause.message} ${this.#cureOf(end.cause)}`;
-      if (end.by === 'lost') return `${this.target} closed the connection before AMQP was open, with ${WAITED_FOR[phase]} still to come. ${this.#portAdvice(encrypted)}`;
-      if (end.by === 'protocol' && phase === 'header') return explain({ ...place, ...details, step: 'connection', problem: 'other-protocol' }).message;
-    }
-    if (end.by === 'lost') return `The connection was lost${end.cause === undefined ? '' : `: ${end.cause.message}`}`.replace(/\.?$/, '.');
-    return `${end.by === 'remote' ? 'The peer closed the connection' : 'The connection was ended'}: ${error?.condition ?? 'no reason given'}${description === undefined ? '' : `: ${description}`}`;
-  }
-
-  #portAdvice(encrypted: boolean): string {
-    return encrypted
-      ? `Check the port of connector ${this.name}.`
-      : `Check the port of connector ${this.name}, and whether the peer wants TLS there: then give the connector an sslProfile.`;
-  }
 }
-
-const WAITED_FOR = { header: 'its protocol header', sasl: 'its part of SASL', open: 'its open' } as const;
 
 const AMQPS_PORT = 5671;
 
@@ -281,30 +268,3 @@ const AMQPS_PORT = 5671;
 const NO_TLS_THERE: readonly TransportErrorKind[] = ['not-tls', 'closed-early'];
 
 const DIAL_MODES: Readonly<Record<TlsMode, DialMode>> = { first: 'tls', 'in-band': 'tls-in-band', none: 'tcp' };
-
-function destinationOf(config: ConnectorConfig, { file, credentials }: ConnectorContext): Destination {
-  const where = `${file}:${config.line}: connector ${config.name}`;
-  if (config.connectionString !== undefined) {
-    try {
-      const implied = impliedConnector(parseConnectionString(config.connectionString.reveal()));
-      const { authentication } = implied;
-      if (authentication.mechanism !== 'PLAIN') {
-        throw new ConnectorError(`${where}: a connectionString with a SharedAccessSignature is not supported yet; use one with SharedAccessKeyName and SharedAccessKey`);
-      }
-      return {
-        host: implied.host, port: implied.port, tls: implied.tls, verifyHostname: implied.verifyHostname && config.verifyHostname,
-        username: authentication.username, password: authentication.password, mechanisms: ['PLAIN'],
-      };
-    } catch (error) {
-      if (error instanceof ConnectionStringError) throw new ConnectorError(`${where}: connectionString: ${error.message}`);
-      throw error;
-    }
-  }
-  const { saslUsername, saslPassword, saslMechanisms } = config;
-  // EXTERNAL goes by our certificate: without one it is a promise that nobody keeps.
-  const byDefault = saslUsername !== undefined && saslPassword !== undefined ? ['PLAIN'] : credentials?.hasCertificate === true ? ['EXTERNAL', 'ANONYMOUS'] : ['ANONYMOUS'];
-  return {
-    host: config.host ?? 'localhost', port: config.port ?? 5672, tls: config.tls ?? 'none', verifyHostname: config.verifyHostname,
-    username: saslUsername, password: saslPassword, mechanisms: saslMechanisms ?? byDefault,
-  };
-}

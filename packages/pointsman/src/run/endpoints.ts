@@ -7,7 +7,11 @@ import type { ConnectorConfig, ListenerConfig } from '../config/model.js';
 import { PRODUCT, VERSION } from '../version.js';
 
 /** What every open of ours says, whoever connected to whom. */
-export function commonOptions(routerId: string, config: ListenerConfig | ConnectorConfig, connectionId: number): Omit<ConnectionOptions, 'role' | 'now'> {
+export function commonOptions(
+  routerId: string,
+  config: ListenerConfig | ConnectorConfig,
+  connectionId: number,
+): Omit<ConnectionOptions, 'role' | 'now'> {
   return {
     containerId: routerId,
     maxFrameSize: config.maxFrameSize,
@@ -34,6 +38,7 @@ function valueOf(value: unknown): AmqpValue {
   if (value === null || value === undefined) return null;
   if (typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') return value;
   if (Array.isArray(value)) return value.map(valueOf);
-  if (typeof value === 'object') return new Map(Object.entries(value).map(([key, item]) => [symbol(key), valueOf(item)] as const));
+  if (typeof value === 'object')
+    return new Map(Object.entries(value).map(([key, item]) => [symbol(key), valueOf(item)] as const));
   return String(value);
 }

@@ -82,21 +82,28 @@ export class RouterProcess {
       log: (module, level, text) => log.log(module, level, text),
     });
     this.router.observer = { onAutoLink: (autoLink) => observer.onAutoLink?.(autoLink) };
-    this.connectors = config.connectors.map((connector) => new ConnectorRuntime(connector, {
-      router: this.router,
-      file: config.file,
-      log,
-      credentials: connector.sslProfile === undefined ? undefined : this.#credentials.get(connector.sslProfile),
-      lookup,
-      openTimeoutMs,
-      backoff,
-      onChange: (changed) => observer.onConnector?.(changed),
-    }));
+    this.connectors = config.connectors.map(
+      (connector) =>
+        new ConnectorRuntime(connector, {
+          router: this.router,
+          file: config.file,
+          log,
+          credentials: connector.sslProfile === undefined ? undefined : this.#credentials.get(connector.sslProfile),
+          lookup,
+          openTimeoutMs,
+          backoff,
+          onChange: (changed) => observer.onConnector?.(changed),
+        }),
+    );
   }
 
   /** Ports that are open, with the numbers that the system chose where the configuration says 0. */
   get listeners(): readonly OpenListener[] {
-    return this.#listeners.map(({ config, listener }) => ({ name: config.name, host: listener.address, port: listener.port }));
+    return this.#listeners.map(({ config, listener }) => ({
+      name: config.name,
+      host: listener.address,
+      port: listener.port,
+    }));
   }
 
   /**
@@ -108,14 +115,23 @@ export class RouterProcess {
     this.#log.log('SERVER', 'info', `Container Name: ${this.#config.router.id}`);
     this.#log.log('ROUTER', 'info', 'Router started in Standalone mode');
     try {
-      for (const config of this.#config.listeners) this.#listeners.push({ config, listener: await this.#listen(config) });
+      for (const config of this.#config.listeners)
+        this.#listeners.push({ config, listener: await this.#listen(config) });
     } catch (error) {
       await this.stop(0);
       throw error;
     }
     this.#log.log('SERVER', 'notice', `Operational, 1 Threads Running (process ID ${process.pid})`);
-    for (const { config, host, port } of this.#listeners.map(({ config, listener }) => ({ config, host: listener.address, port: listener.port }))) {
-      this.#log.log('SERVER', 'notice', `Listening on ${host}:${port}${config.name.startsWith('listener/') ? '' : ` (${config.name})`}`);
+    for (const { config, host, port } of this.#listeners.map(({ config, listener }) => ({
+      config,
+      host: listener.address,
+      port: listener.port,
+    }))) {
+      this.#log.log(
+        'SERVER',
+        'notice',
+        `Listening on ${host}:${port}${config.name.startsWith('listener/') ? '' : ` (${config.name})`}`,
+      );
     }
     for (const connector of this.connectors) connector.start();
   }
@@ -134,39 +150,67 @@ export class RouterProcess {
     const credentials = config.sslProfile === undefined ? undefined : this.#credentials.get(config.sslProfile);
     const external = config.saslMechanisms?.includes('EXTERNAL') === true;
     const handshakeTimeoutMs = (config.initialHandshakeTimeoutSeconds ?? 0) * 1000 || HANDSHAKE_TIMEOUT_MS;
-    return listen({
-      ...(config.host === '' ? {} : { host: config.host }),
-      port: config.port,
-      mode: 'tcp',
-      handshakeTimeoutMs,
-      ...(credentials === undefined ? {} : {
-        tls: { credentials, clientCertificate: external ? 'required' as const : 'none' as const },
-        // As the old router has it: TLS from the first byte and by header are both taken, plain too unless encryption is required.
-        detectTls: true,
-        inBandTls: { use: config.requireEncryption ? 'required' as const : 'allowed' as const },
-      }),
-      onRefused: ({ text, remoteAddress, remotePort }) => this.#log.log('SERVER', 'warning', `Connection from ${remoteAddress}:${remotePort} refused: ${text}`),
-    }, (info) => this.#accept(config, info, handshakeTimeoutMs));
+    return listen(
+      {
+        ...(config.host === '' ? {} : { host: config.host }),
+        port: config.port,
+        mode: 'tcp',
+        handshakeTimeoutMs,
+        ...(credentials === undefined
+          ? {}
+          : {
+              tls: { credentials, clientCertificate: external ? ('required' as const) : ('none' as const) },
+              // As the old router has it: TLS from the first byte and by header are both taken, plain too unless encryption is required.
+              detectTls: true,
+              inBandTls: { use: config.requireEncryption ? ('required' as const) : ('allowed' as const) },
+            }),
+        onRefused: ({ text, remoteAddress, remotePort }) =>
+          this.#log.log('SERVER', 'warning', `Connection from ${remoteAddress}:${remotePort} refused: ${text}`),
+      },
+      (info) => this.#accept(config, info, handshakeTimeoutMs),
+    );
   }
 
   #accept(config: ListenerConfig, info: StreamInfo, handshakeTimeoutMs: number): Connection {
     const peer = `${info.remoteAddress}:${info.remotePort}`;
     const routed = this.router.connection({
-      role: config.role, direction: 'in', name: config.name, peer, linkCapacity: config.linkCapacity, stripAnnotations: config.stripAnnotations,
+      role: config.role,
+      direction: 'in',
+      name: config.name,
+      peer,
+      linkCapacity: config.linkCapacity,
+      stripAnnotations: config.stripAnnotations,
       hooks: {
         onClosed: (_connection, end) => {
           if (end.by === 'local' || (end.by === 'remote' && end.error === undefined)) return;
           if (end.by === 'lost' && end.cause === undefined) return;
-          const why = end.error === undefined ? (end.cause?.message ?? 'lost') : `${end.error.condition} ${end.error.description ?? ''}`;
-          this.#log.log('SERVER', 'info', `[C${routed.id}] Connection from ${peer} (to ${config.host}:${config.port}) failed: ${why}`);
+          const why =
+            end.error === undefined
+              ? (end.cause?.message ?? 'lost')
+              : `${end.error.condition} ${end.error.description ?? ''}`;
+          this.#log.log(
+            'SERVER',
+            'info',
+            `[C${routed.id}] Connection from ${peer} (to ${config.host}:${config.port}) failed: ${why}`,
+          );
         },
       },
     });
-    this.#log.log('SERVER', 'info', `[C${routed.id}] Accepted connection to ${config.host}:${config.port} from ${peer}`);
-    const engine = new Connection({
-      ...commonOptions(this.router.id, config, routed.id),
-      role: 'server', now: performance.now(), saslServer: saslOf(config, info), handshakeTimeoutMs,
-    }, routed);
+    this.#log.log(
+      'SERVER',
+      'info',
+      `[C${routed.id}] Accepted connection to ${config.host}:${config.port} from ${peer}`,
+    );
+    const engine = new Connection(
+      {
+        ...commonOptions(this.router.id, config, routed.id),
+        role: 'server',
+        now: performance.now(),
+        saslServer: saslOf(config, info),
+        handshakeTimeoutMs,
+      },
+      routed,
+    );
     Router.join(routed, engine);
     return engine;
   }
@@ -176,26 +220,44 @@ export class RouterProcess {
 function credentialsOf(profile: SslProfileConfig, file: string): TlsCredentials {
   try {
     return loadTlsCredentials({
-      name: profile.name, caCertFile: profile.caCertFile, certFile: profile.certFile, privateKeyFile: profile.privateKeyFile,
-      password: profile.password?.reveal(), ciphers: profile.ciphers, protocols: profile.protocols?.join(' '),
+      name: profile.name,
+      caCertFile: profile.caCertFile,
+      certFile: profile.certFile,
+      privateKeyFile: profile.privateKeyFile,
+      password: profile.password?.reveal(),
+      ciphers: profile.ciphers,
+      protocols: profile.protocols?.join(' '),
     });
   } catch (error) {
     if (!(error instanceof TlsCredentialsError)) throw error;
-    throw new TlsCredentialsError(error.setting, error.file, `${file}:${profile.line}: ${error.message}.`, error.hint, error);
+    throw new TlsCredentialsError(
+      error.setting,
+      error.file,
+      `${file}:${profile.line}: ${error.message}.`,
+      error.hint,
+      error,
+    );
   }
 }
 
 function saslOf(config: ListenerConfig, info: StreamInfo): SaslServerOptions {
   const certificate = info.peerCertificate;
   const known = certificate?.verified === true;
-  const mechanisms = (config.saslMechanisms ?? ['EXTERNAL', 'ANONYMOUS']).filter((mechanism) => mechanism !== 'EXTERNAL' || known);
+  const mechanisms = (config.saslMechanisms ?? ['EXTERNAL', 'ANONYMOUS']).filter(
+    (mechanism) => mechanism !== 'EXTERNAL' || known,
+  );
   return {
     mechanisms: config.authenticatePeer ? mechanisms.filter((mechanism) => mechanism !== 'ANONYMOUS') : mechanisms,
     optional: !config.authenticatePeer,
     authenticate({ mechanism }) {
       if (mechanism === 'EXTERNAL' && known) {
         const { subject } = certificate;
-        return { ok: true, user: Object.entries(subject).map(([name, value]) => `${name}=${value}`).join(',') };
+        return {
+          ok: true,
+          user: Object.entries(subject)
+            .map(([name, value]) => `${name}=${value}`)
+            .join(','),
+        };
       }
       if (mechanism === 'ANONYMOUS') return { ok: true, user: 'anonymous' };
       return { ok: false, reason: `SASL ${mechanism} is not offered on listener ${config.name}` };

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { attemptAfter, classify, explain, isNormalLife, outcomeToProducer, outcomeToServiceBus, retryDelay } from '@pointsman/azure';
+import {
+  attemptAfter,
+  classify,
+  explain,
+  isNormalLife,
+  outcomeToProducer,
+  outcomeToServiceBus,
+  retryDelay,
+} from '@pointsman/azure';
 import type { ConsumerSaid, Secret } from '@pointsman/azure';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
 import type { ContainerDialect, RefusedLink } from '@pointsman/router';
@@ -56,10 +64,14 @@ function explainLink(place: ServiceBusPlace, error: AmqpErrorFields | undefined,
 function saidBy(state: DeliveryState | undefined): ConsumerSaid {
   if (state === undefined || !('type' in state)) return 'released';
   switch (state.type) {
-    case 'accepted': return 'accepted';
-    case 'rejected': return 'rejected';
-    case 'modified': return state.undeliverableHere === true ? 'modified-undeliverable-here' : 'modified';
-    default: return 'released';
+    case 'accepted':
+      return 'accepted';
+    case 'rejected':
+      return 'rejected';
+    case 'modified':
+      return state.undeliverableHere === true ? 'modified-undeliverable-here' : 'modified';
+    default:
+      return 'released';
   }
 }
 
@@ -67,13 +79,28 @@ function saidBy(state: DeliveryState | undefined): ConsumerSaid {
 function toServiceBus(state: DeliveryState | undefined): DeliveryState {
   const { outcome, deliveryFailed, undeliverableHere, carriesDetails } = outcomeToServiceBus(saidBy(state));
   switch (outcome) {
-    case 'accepted': return ACCEPTED;
-    case 'released': return RELEASED;
-    case 'rejected': return { type: 'rejected', error: carriesDetails && state !== undefined && 'type' in state && state.type === 'rejected' ? state.error : undefined };
-    case 'modified': return {
-      type: 'modified', deliveryFailed, undeliverableHere,
-      messageAnnotations: carriesDetails && state !== undefined && 'type' in state && state.type === 'modified' ? state.messageAnnotations : undefined,
-    };
+    case 'accepted':
+      return ACCEPTED;
+    case 'released':
+      return RELEASED;
+    case 'rejected':
+      return {
+        type: 'rejected',
+        error:
+          carriesDetails && state !== undefined && 'type' in state && state.type === 'rejected'
+            ? state.error
+            : undefined,
+      };
+    case 'modified':
+      return {
+        type: 'modified',
+        deliveryFailed,
+        undeliverableHere,
+        messageAnnotations:
+          carriesDetails && state !== undefined && 'type' in state && state.type === 'modified'
+            ? state.messageAnnotations
+            : undefined,
+      };
   }
 }
 
