@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { formatProblems } from '../src/config/problems.js';
+import { readConfig } from '../src/config/read-config.js';
+
+const text = (path: string): string => readFileSync(new URL(`../../../../${path}`, import.meta.url), 'utf8');
+
+const guide = text('docs/service-bus.md');
+
+/** Where the messages are made. */
+const SOURCES = [
+  'packages/azure/src/connection-string.ts',
+  'packages/azure/src/explain.ts',
+  'packages/pointsman/src/config/connection-rules.ts',
+  'packages/pointsman/src/run/connection-end.ts',
+  'packages/pointsman/src/run/connector.ts',
+  'packages/pointsman/src/run/destination.ts',
+  'packages/transport/src/dial.ts',
+  'packages/transport/src/tls-credentials.ts',
+  'packages/transport/src/transport-error.ts',
+];
+
+describe('the guide to Service Bus', () => {
+  const examples = [...guide.matchAll(/^```conf\n([^]*?)^```$/gmu)].map(([, example = '']) => example);
+
+  for (const [i, example] of examples.entries()) {
+    it(`shows nothing that would not work: example ${i + 1}`, () => {
+      const result = readConfig(example, { path: 'guide', secrets: { env: () => 'secret', readFile: () => 'secret' } });
+      assert.equal(formatProblems(result.ok ? result.warnings : result.problems, { color: false }), '');
+    });
+  }
+
+  it('quotes messages as they are', () => {
+    // Literals that are broken over lines are one.
+    const sources = SOURCES.map((path) => text(path).replaceAll(/(['"`]) \+\s*['"`]/gu, '')).join('\n');
+    const tables = [...guide.matchAll(/^\| message \|.*\n((?:\|.*\n)+)/gmu)].map(([, rows = '']) => rows);
+    const quotes = tables.flatMap((rows) =>
+      rows
+        .split('\n')
+        .flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`([^`]+)`/gu)])
+        .map(([, quote = '']) => quote),
+    );
+    assert.ok(quotes.length > 40, `${quotes.length} messages`);
+    assert.deepEqual(
+      quotes.filter((quote) => !sources.includes(quote)),
+      [],
+    );
+  });
+});
