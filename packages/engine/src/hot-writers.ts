@@ -31,7 +31,7 @@ function putUint(b: Uint8Array, p: number, value: number): number {
 /** Payloads from here on are referenced in the output instead of copied. */
 export const REFERENCE_MIN = 4096;
 /** Below this many bytes a loop copies faster than a call. */
-const LOOP_COPY_MAX = 200;
+const LOOP_COPY_MAX = 40;
 
 const scratch = new Writer(256);
 
