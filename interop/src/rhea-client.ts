@@ -74,7 +74,7 @@ export class RheaClient {
    */
   static async connect(owner: Owner, port: number, options: Partial<ConnectionOptions> = {}): Promise<RheaClient> {
     const container = rhea.create_container();
-    const connection = container.connect({ host: '127.0.0.1', port, reconnect: false, ...options } as ConnectionOptions);
+    const connection = container.connect({ host: '127.0.0.1', port, reconnect: false, tcp_no_delay: true, ...options } as never);
     const client = new RheaClient(container, connection);
     let failure: Error | undefined;
     connection.on('connection_open', () => {

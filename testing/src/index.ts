@@ -3,6 +3,7 @@ export { startGuarded } from './guarded-process.js';
 export type { GuardedProcess } from './guarded-process.js';
 export { JsonProcess } from './json-process.js';
 export type { ProcessEvent } from './json-process.js';
+export { bytesHeld } from './memory.js';
 export { temporaryFolder, whenOver } from './owner.js';
 export type { Owner } from './owner.js';
 export { PYTHON, skipWithout } from './peers.js';
