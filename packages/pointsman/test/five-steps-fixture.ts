@@ -160,7 +160,8 @@ export class RunningRouter {
         onConnector: (connector) => this.steps.push(connector.step),
         onAutoLink: (link) => {
           this.statuses.push(`${link.direction} ${link.externalAddress} ${link.status}`);
-          if (link.nextAttempt !== undefined) this.retries.push({ link, ms: this.retryIn(link) });
+          if (link.nextAttempt !== undefined)
+            this.retries.push({ link, ms: link.nextAttempt - this.process.router.clock.now() });
         },
       },
       ...(lookup === 'system' ? {} : { lookup: lookUpHere }),
@@ -189,10 +190,11 @@ export class RunningRouter {
     return link;
   }
 
-  /** Ms from now on until an autolink tries again. */
-  retryIn(link: AutoLink): number {
-    assert.ok(link.nextAttempt !== undefined, 'no attempt is planned');
-    return link.nextAttempt - this.process.router.clock.now();
+  /** Ms that an autolink waits before its next attempt, counted from when it was planned. */
+  retryOf(link: AutoLink): number {
+    const retry = this.retries.findLast((one) => one.link === link);
+    assert.ok(retry, 'no attempt was planned');
+    return retry.ms;
   }
 
   until<T>(what: string, condition: () => T | false | undefined): Promise<T> {
