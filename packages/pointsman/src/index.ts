@@ -8,6 +8,14 @@ export { configFormatOf, loadConfig, readConfig } from './config/read-config.js'
 export type { ConfigFormat, ConfigResult, ReadOptions } from './config/read-config.js';
 export { createLogger, silentLogger } from './log.js';
 export type { Logger, LoggerOptions } from './log.js';
+export { startNamespaceServer } from './namespace-server/namespace-server.js';
+export type {
+  ConnectionStringOptions,
+  NamespaceMode,
+  NamespaceServer,
+  NamespaceServerOptions,
+  PortName,
+} from './namespace-server/namespace-server.js';
 export { ConnectorRuntime } from './run/connector.js';
 export type { ConnectorStep } from './run/connector.js';
 export { ConnectorError } from './run/destination.js';
