@@ -455,7 +455,15 @@ export class Session {
   #takeLinkFlow(f: FlowFrame): void {
     const link = this.#links.ofRemote(f.handle);
     if (link === undefined) return this.fail('amqp:session:unattached-handle', `flow on handle ${f.handle}, which is not attached`, '2.7.4');
-    if (link.localDetached || !link.localAttached) return;
+    if (link.localDetached) return;
+    if (!link.localAttached) {
+      // Credit that came right behind an attach which somebody else has yet to answer: it counts from then on.
+      if (link instanceof SenderLink && f.linkCredit >= 0) {
+        link.takeFlow(f);
+        link.handler.onFlow?.(link, f);
+      }
+      return;
+    }
     if (link instanceof SenderLink) {
       if (f.linkCredit >= 0) link.takeFlow(f);
       link.handler.onFlow?.(link, f);
