@@ -22,7 +22,9 @@
  *   --rate N               open loop: N messages a second over all senders, latency recorded (default: flat out)
  *   --warmup S --seconds S unmeasured and measured time (default 1 and 5)
  *   --pid P[,P...]         processes whose CPU time is charged to the messages
- *   --idle N               open N extra idle connections first, each with one receiver on its own address
+ *   --idle N               open N extra idle connections first, each with one receiver on its own address; with --pairs 0
+ *                          nothing else: it prints the peer's memory after a twentieth of them and after all
+ *   --beside BYTES         one pair more, flat out, with messages of this size and a credit of 20, that is not counted
  *   --user U --password P  SASL PLAIN (default ANONYMOUS)
  * Exit status: 0, or 1 when nothing was delivered, a peer closed, or messages were lost or refused.
  */
@@ -45,13 +47,13 @@ typedef uint8_t u8; typedef uint32_t u32; typedef uint64_t u64;
 enum { RX = 1 << 18, TX = 1 << 18 };
 
 static const char *to_s = "127.0.0.1:5672", *from_s = "127.0.0.1:5672", *prefix = "bench", *user, *password;
-static int pairs = 1, receivers = 1, size = 100, settled, credit_window = 1000, batch_ack = 64, single_address, idle_n;
+static int pairs = 1, receivers = 1, size = 100, beside, settled, credit_window = 1000, batch_ack = 64, single_address, idle_n;
 static u32 window_max = 0xffffffffu;
 static double rate, warmup = 1, seconds = 5;
 static int pids[64], npids;
 
 typedef struct conn {
-    int fd, is_sender, index, dead;
+    int fd, is_sender, index, dead, size, window, is_beside;
     u8 *rx; u32 rxn;
     u8 *tx; u32 txn, txo; int want_write;
     u32 peer_max_frame;
@@ -148,8 +150,8 @@ static u8 next_frame(conn *c, const u8 **fields, int max, int *nf) { /* leaves t
     }
 }
 static void eat_frame(conn *c) { eat(c, rd32(c->rx)); }
-static conn *dial(const char *where, int is_sender, int index, const char *address) {
-    conn *c = calloc(1, sizeof *c); c->rx = malloc(RX); c->tx = malloc(TX); c->is_sender = is_sender; c->index = index;
+static conn *dial(const char *where, int is_sender, int index, const char *address, int is_beside) {
+    conn *c = calloc(1, sizeof *c); c->is_beside = is_beside; c->size = is_beside ? beside : size; c->window = is_beside ? 20 : credit_window; c->rx = malloc(RX); c->tx = malloc(TX); c->is_sender = is_sender; c->index = index;
     char host[64]; const char *colon = strrchr(where, ':'); if (!colon) die("where is H:P");
     snprintf(host, sizeof host, "%.*s", (int)(colon - where), where);
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(colon + 1)) };
@@ -176,7 +178,7 @@ static conn *dial(const char *where, int is_sender, int index, const char *addre
     if (is_sender) { *p++ = 0; *p++ = 0x53; *p++ = 0x29; *p++ = 0xc0; q = p++; *p++ = 1; p = w_str(p, 0xa1, address); *q = (u8)(p - q - 1); }
     else { *p++ = 0; *p++ = 0x53; *p++ = 0x29; *p++ = 0x45; }
     if (is_sender) { *p++ = 0x40; *p++ = 0x40; *p++ = 0x43; frame_end(c, b, p, 10); } else frame_end(c, b, p, 7);
-    if (!is_sender) { b = out(c, 256); p = frame_begin(b, 0, 0x13); p = w_u32(p, 0); p = w_u32(p, 0x7fffffff); p = w_u32(p, 0); p = w_u32(p, 0x7fffffff); *p++ = 0x43; p = w_u32(p, 0); p = w_u32(p, (u32)credit_window); frame_end(c, b, p, 7); c->granted = (u32)credit_window; }
+    if (!is_sender) { b = out(c, 256); p = frame_begin(b, 0, 0x13); p = w_u32(p, 0); p = w_u32(p, 0x7fffffff); p = w_u32(p, 0); p = w_u32(p, 0x7fffffff); *p++ = 0x43; p = w_u32(p, 0); p = w_u32(p, (u32)c->window); frame_end(c, b, p, 7); c->granted = (u32)c->window; }
     flush_tx(c); need(c, 8); if (memcmp(c->rx, "AMQP\0", 5)) die("no AMQP layer offered"); eat(c, 8);
     c->peer_max_frame = 65536; c->remote_window = 0x7fffffff;
     for (;;) {
@@ -198,12 +200,12 @@ static double lat_at(double q) {
     for (u32 i = 0; i < 64 * 64; i++) { seen += lat_hist[i]; if (seen > want) { u32 e = i / 64; return e == 0 ? i / 1e3 : (double)((64ull + i % 64) << (e - 1)) / 1e3; } }
     return 0;
 }
-static int measuring; static u64 m_got, m_acked;
+static int measuring; static u64 m_got, m_acked, m_beside;
 static u8 *body;
 static u32 header_room(u32 id) { (void)id; return 8 + 3 + 9 + 1 + 5 + 6 + 1 + 1 + 1; }
 
 static int send_one(conn *c) { /* one whole message, in as many frames as the peer's frame size asks for; 0 when there is no room */
-    u32 total = (u32)size + 8, sent = c->partial; /* section header 8 (data, vbin32) counted in */
+    u32 total = (u32)c->size + 8, sent = c->partial; /* section header 8 (data, vbin32) counted in */
     while (sent < total) {
         if (!c->remote_window) { c->partial = sent; return 0; }
         u32 room = c->peer_max_frame - header_room(0), n = total - sent < room ? total - sent : room;
@@ -211,7 +213,7 @@ static int send_one(conn *c) { /* one whole message, in as many frames as the pe
         p = frame_begin(b, 0, 0x14);
         *p++ = 0x43; p = w_u32(p, (u32)c->sent); *p++ = 0xa0; *p++ = 4; wr32(p, (u32)c->sent); p += 4; *p++ = 0x43; *p++ = settled ? 0x41 : 0x42; *p++ = sent + n < total ? 0x41 : 0x42;
         u8 *list_end = p;
-        if (sent == 0) { *p++ = 0; *p++ = 0x53; *p++ = 0x75; *p++ = 0xb0; wr32(p, (u32)size); p += 4; u64 t = now_ns(); memcpy(body, &t, 8); memcpy(p, body, n - 8); p += n - 8; }
+        if (sent == 0) { *p++ = 0; *p++ = 0x53; *p++ = 0x75; *p++ = 0xb0; wr32(p, (u32)c->size); p += 4; u64 t = now_ns(); memcpy(body, &t, 8); memcpy(p, body, n - 8); p += n - 8; }
         else { memcpy(p, body + sent - 8, n); p += n; }
         wr32(b + 12, (u32)(list_end - b - 16)); wr32(b + 16, 6); wr32(b, (u32)(p - b)); c->txn += (u32)(p - b);
         sent += n; c->next_out++; c->remote_window--;
@@ -222,13 +224,13 @@ static int send_one(conn *c) { /* one whole message, in as many frames as the pe
 static u64 gap_ns;
 static void pump(conn *c, u64 t) {
     if (!c->is_sender || c->dead) return;
-    int budget = 512;
+    int budget = 512; u64 gap = c->is_beside ? 0 : gap_ns;
     while (c->credit && budget-- && c->sent - c->acked - c->refused < window_max) {
-        if (gap_ns) { if (t < c->next_due_ns) break; }
+        if (gap) { if (t < c->next_due_ns) break; }
         if (c->txn - c->txo > TX / 2) break;
         if (!send_one(c)) break;
         if (settled) c->acked++;
-        if (gap_ns) c->next_due_ns += gap_ns;
+        if (gap) c->next_due_ns += gap;
     }
     flush_tx(c);
 }
@@ -252,17 +254,17 @@ static void on_frame(conn *c, const u8 *fr, u32 n) {
         u32 pay = (u32)(fr + n - end);
         if (!c->in_message) {
             c->last_id = as_u32(f[1], c->last_id + 1);
-            if (gap_ns) { /* find the stamp: skip annotation sections up to the data section */
+            if (gap_ns && !c->is_beside) { /* find the stamp: skip annotation sections up to the data section */
                 const u8 *q = end; while (q < fr + n && q[2] != 0x75) q = skip(q); if (q < fr + n) { q += 3; q += *q == 0xb0 ? 5 : 2; memcpy(&c->stamp, q, 8); }
             }
         }
         (void)pay; c->in_message = more;
         if (!more) {
             c->received++; c->got++; c->done_id = c->last_id;
-            if (measuring) { m_got++; if (gap_ns && c->stamp) lat_add(now_ns() - c->stamp); }
+            if (measuring) { if (c->is_beside) m_beside++; else { m_got++; if (gap_ns && c->stamp) lat_add(now_ns() - c->stamp); } }
             if (!is_settled) { if (!c->have_unacked) { c->have_unacked = 1; c->first_unacked = c->last_id; } if ((int)++c->unacked >= batch_ack) ack(c); }
-            if (c->granted - c->received < (u32)credit_window / 2) {
-                u8 *b = out(c, 128), *q; if (b) { q = frame_begin(b, 0, 0x13); q = w_u32(q, c->last_id + 1); q = w_u32(q, 0x7fffffff); q = w_u32(q, 0); q = w_u32(q, 0x7fffffff); *q++ = 0x43; q = w_u32(q, c->received); q = w_u32(q, (u32)credit_window); frame_end(c, b, q, 7); c->granted = c->received + (u32)credit_window; }
+            if (c->granted - c->received < (u32)c->window / 2) {
+                u8 *b = out(c, 128), *q; if (b) { q = frame_begin(b, 0, 0x13); q = w_u32(q, c->last_id + 1); q = w_u32(q, 0x7fffffff); q = w_u32(q, 0); q = w_u32(q, 0x7fffffff); *q++ = 0x43; q = w_u32(q, c->received); q = w_u32(q, (u32)c->window); frame_end(c, b, q, 7); c->granted = c->received + (u32)c->window; }
             }
         }
         break; }
@@ -270,7 +272,7 @@ static void on_frame(conn *c, const u8 *fr, u32 n) {
         if (c->is_sender && nf > 1) {
             u32 first = as_u32(f[1], 0), last = nf > 2 && f[2][0] != 0x40 ? as_u32(f[2], first) : first, k = last - first + 1;
             int ok = nf > 4 && f[4][0] == 0 && f[4][1] == 0x53 && f[4][2] == 0x24;
-            if (nf > 3 && as_bool(f[3])) { if (ok) { c->acked += k; if (measuring) m_acked += k; } else c->refused += k; }
+            if (nf > 3 && as_bool(f[3])) { if (ok) { c->acked += k; if (measuring && !c->is_beside) m_acked += k; } else c->refused += k; }
         }
         break;
     case 0x16: case 0x17: case 0x18: c->dead = 1; fprintf(stderr, "amqpload: the peer ended %s %d (performative 0x%02x)\n", c->is_sender ? "sender" : "receiver", c->index, code); break;
@@ -309,23 +311,28 @@ int main(int argc, char **argv) {
         else if (!strcmp(a, "--pairs")) pairs = atoi(VAL); else if (!strcmp(a, "--receivers")) receivers = atoi(VAL); else if (!strcmp(a, "--size")) size = atoi(VAL);
         else if (!strcmp(a, "--settled")) settled = 1; else if (!strcmp(a, "--single-address")) single_address = 1; else if (!strcmp(a, "--credit")) credit_window = atoi(VAL);
         else if (!strcmp(a, "--batch-ack")) batch_ack = atoi(VAL); else if (!strcmp(a, "--window")) window_max = (u32)atoi(VAL); else if (!strcmp(a, "--rate")) rate = atof(VAL);
-        else if (!strcmp(a, "--warmup")) warmup = atof(VAL); else if (!strcmp(a, "--seconds")) seconds = atof(VAL); else if (!strcmp(a, "--idle")) idle_n = atoi(VAL);
+        else if (!strcmp(a, "--warmup")) warmup = atof(VAL); else if (!strcmp(a, "--seconds")) seconds = atof(VAL); else if (!strcmp(a, "--idle")) idle_n = atoi(VAL); else if (!strcmp(a, "--beside")) beside = atoi(VAL);
         else if (!strcmp(a, "--user")) user = VAL; else if (!strcmp(a, "--password")) password = VAL;
         else if (!strcmp(a, "--pid")) { char *s = VAL; for (char *t = strtok(s, ","); t && npids < 64; t = strtok(NULL, ",")) pids[npids++] = atoi(t); }
         else { fprintf(stderr, "amqpload: unknown option %s (the options are at the head of amqpload.c)\n", a); return 2; }
     }
     if (size < 8) size = 8;
+    if (beside && beside < 8) beside = 8;
     struct rlimit rl = { 65536, 65536 }; setrlimit(RLIMIT_NOFILE, &rl);
-    body = malloc((size_t)size + 64); memset(body, 'x', (size_t)size + 64);
-    int n = pairs * (1 + receivers), k = 0; conn **cs = calloc((size_t)(n + idle_n), sizeof *cs); char address[128];
-    for (int i = 0; i < idle_n; i++) { snprintf(address, sizeof address, "%s-idle/%d", prefix, i); conn *c = dial(from_s, 0, 100000 + i, address); free(c->rx); free(c->tx); c->rx = c->tx = NULL; }
-    for (int i = 0; i < pairs; i++) for (int r = 0; r < receivers; r++) { snprintf(address, sizeof address, "%s/%d", prefix, single_address ? 0 : i); cs[k++] = dial(from_s, 0, i * receivers + r, address); }
+    size_t largest = (size_t)(beside > size ? beside : size) + 64; body = malloc(largest); memset(body, 'x', largest);
+    int n = pairs * (1 + receivers) + (beside ? 2 : 0), k = 0, first = idle_n / 20; conn **cs = calloc((size_t)(n + idle_n), sizeof *cs); char address[128];
+    long rss_first = 0;
+    for (int i = 0; i < idle_n; i++) { if (i == first) { usleep(500000); rss_first = rss_of_pids(); } snprintf(address, sizeof address, "%s-idle/%d", prefix, i); conn *c = dial(from_s, 0, 100000 + i, address, 0); free(c->rx); free(c->tx); c->rx = c->tx = NULL; }
+    if (idle_n && !n) { usleep(500000); long rss = rss_of_pids(); printf("{\"idle\":%d,\"peer_rss_kb\":%ld,\"kb_per_connection\":%.2f}\n", idle_n, rss, (double)(rss - rss_first) / (idle_n - first)); return 0; }
+    for (int i = 0; i < pairs; i++) for (int r = 0; r < receivers; r++) { snprintf(address, sizeof address, "%s/%d", prefix, single_address ? 0 : i); cs[k++] = dial(from_s, 0, i * receivers + r, address, 0); }
+    if (beside) { snprintf(address, sizeof address, "%s-beside", prefix); cs[k++] = dial(from_s, 0, pairs * receivers, address, 1); }
     usleep(200000); /* let the addresses travel */
-    for (int i = 0; i < pairs; i++) { snprintf(address, sizeof address, "%s/%d", prefix, single_address ? 0 : i); cs[k++] = dial(to_s, 1, i, address); }
+    for (int i = 0; i < pairs; i++) { snprintf(address, sizeof address, "%s/%d", prefix, single_address ? 0 : i); cs[k++] = dial(to_s, 1, i, address, 0); }
+    if (beside) { snprintf(address, sizeof address, "%s-beside", prefix); cs[k++] = dial(to_s, 1, pairs, address, 1); }
     ep = epoll_create1(0);
     for (int i = 0; i < n; i++) { fcntl(cs[i]->fd, F_SETFL, O_NONBLOCK); struct epoll_event e = { .events = EPOLLIN, .data.ptr = cs[i] }; epoll_ctl(ep, EPOLL_CTL_ADD, cs[i]->fd, &e); u32 at = 0; conn *c = cs[i]; while (c->rxn - at >= 8) { u32 m = rd32(c->rx + at); if (c->rxn - at < m) break; on_frame(c, c->rx + at, m); at += m; } eat(c, at); }
     u64 t0 = now_ns(), t_meas = t0 + (u64)(warmup * 1e9), t_end = t_meas + (u64)(seconds * 1e9), t_start = 0, t_beat = t0; double cpu0 = 0, own0 = 0;
-    if (rate > 0) { gap_ns = (u64)(1e9 * pairs / rate); for (int i = 0; i < n; i++) cs[i]->next_due_ns = t0 + gap_ns * (u64)(cs[i]->index) / (u64)pairs; }
+    if (rate > 0) { gap_ns = (u64)(1e9 * pairs / rate); for (int i = 0; i < n; i++) if (!cs[i]->is_beside) cs[i]->next_due_ns = t0 + gap_ns * (u64)(cs[i]->index) / (u64)pairs; }
     struct epoll_event ev[256]; int bad = 0;
     for (;;) {
         u64 t = now_ns();
@@ -341,6 +348,7 @@ int main(int argc, char **argv) {
     u64 units = m_got ? m_got : 1;
     printf("{\"msgs_per_s\":%.0f,\"mb_per_s\":%.1f,\"accepted_per_s\":%.0f,\"refused\":%llu,\"peer_cpu_us_per_msg\":%.3f,\"peer_cpu_share\":%.2f,\"peer_rss_kb\":%ld,\"own_cpu_share\":%.2f", (double)m_got / dt, (double)m_got * size / dt / 1e6, (double)m_acked / dt, (unsigned long long)refused, cpu * 1e6 / (double)units, cpu / dt, rss_of_pids(), own / dt);
     if (gap_ns) printf(",\"latency_us\":{\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"p999\":%.0f}", lat_at(.5), lat_at(.9), lat_at(.99), lat_at(.999));
+    if (beside) printf(",\"beside_per_s\":%.1f", (double)m_beside / dt);
     printf(",\"size\":%d,\"pairs\":%d,\"settled\":%s,\"closed\":%d}\n", size, pairs, settled ? "true" : "false", bad);
     return bad || !m_got || refused ? 1 : 0;
 }

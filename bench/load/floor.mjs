@@ -3,7 +3,7 @@
 /**
  * What forwarding AMQP 1.0 costs when nothing else is done: the line to measure a router against.
  *
- * It answers the handshake, forwards each single-frame transfer of the sender on an address to the receiver on the same
+ * It answers the handshake, forwards each transfer frame of the sender on an address to the receiver on the same
  * address (parse, new delivery-id, copy), turns dispositions back in ranges, tops up credit by halves, and writes once
  * per connection and turn of the event loop, into buffers that are reused. No checks, no limits, one link a connection,
  * one receiver an address. It reads the frames of amqpload.c and no others. Never a router.
@@ -111,6 +111,8 @@ class Connection {
     this.receiver = undefined;
     this.received = 0;
     this.granted = 0;
+    /** In the middle of a delivery of several frames. */
+    this.isContinued = false;
     // Range of deliveries to settle towards it; first is -1 where there is none.
     this.settledFirst = -1;
     this.settledLast = -1;
@@ -257,9 +259,11 @@ class Connection {
     if (code === 0x52) at++;
     else if (code === 0x70) at += 4;
     const settled = bytes[at++] === TRUE;
-    at++; // more
+    const more = bytes[at++] === TRUE;
+    const isFirst = !this.isContinued;
+    this.isContinued = more;
 
-    if (++this.received > this.granted - CREDIT / 2) this.writeFlow();
+    if (isFirst && ++this.received > this.granted - CREDIT / 2) this.writeFlow();
     this.receiver ??= receivers.get(this.address);
     const receiver = this.receiver;
     if (receiver === undefined) return;
@@ -267,8 +271,8 @@ class Connection {
     if (receiver.outEnd + (end - at) + 64 > receiver.out.length) flushAll();
     const out = receiver.out;
     const start = receiver.outEnd;
-    const id = receiver.nextDeliveryId;
-    const listBytes = 11 + tagBytes;
+    const id = isFirst ? receiver.nextDeliveryId : (receiver.nextDeliveryId - 1) >>> 0;
+    const listBytes = 12 + tagBytes;
     const frameBytes = 13 + listBytes + (end - at);
     let w = start;
     out[w++] = frameBytes >>> 24;
@@ -284,7 +288,7 @@ class Connection {
     out[w++] = 0x14;
     out[w++] = 0xc0;
     out[w++] = listBytes;
-    out[w++] = 5;
+    out[w++] = 6;
     out[w++] = ZERO;
     out[w++] = 0x70;
     out[w++] = id >>> 24;
@@ -296,6 +300,7 @@ class Connection {
     for (let i = 0; i < tagBytes; i++) out[w++] = bytes[tagAt + i];
     out[w++] = ZERO;
     out[w++] = settled ? TRUE : FALSE;
+    out[w++] = more ? TRUE : FALSE;
     // A loop is faster than a call into the runtime for what is short.
     if (end - at < 200) for (let i = at; i < end; i++) out[w++] = bytes[i];
     else w += bytes.copy(out, w, at, end);
@@ -305,7 +310,7 @@ class Connection {
       receiver.originOf[id & (IN_FLIGHT_MAX - 1)] = this;
       receiver.originIdOf[id & (IN_FLIGHT_MAX - 1)] = deliveryId;
     }
-    receiver.nextDeliveryId = (id + 1) >>> 0;
+    if (isFirst) receiver.nextDeliveryId = (id + 1) >>> 0;
     receiver.mark();
   }
 
