@@ -122,6 +122,7 @@ class Peer(MessagingHandler):
         self.links = {}
         self.readers = {}
         self.serve = {'credit': 0}
+        self.refused = set()
         self.injector = EventInjector()
 
     # ---- commands ----
@@ -158,6 +159,7 @@ class Peer(MessagingHandler):
             options['ssl_domain'] = domain
         if 'container' in command:
             self.container.container_id = command['container']
+        self.serve = command.get('serve', self.serve)
         self.connections[command['id']] = self.container.connect(url=command['url'], reconnect=False, **options)
 
     def do_listen(self, command):
@@ -325,16 +327,17 @@ class Peer(MessagingHandler):
         refused = self.serve.get('refuse')
         self.links[name] = LinkState(link, self.serve)
         if refused and refused in (link.remote_source.address, link.remote_target.address):
+            self.refused.add(name)
             link.condition = Condition('amqp:not-found', 'no such node')
             link.source.address = None
-            link.open()
-            link.close()
             return
         if link.is_receiver:
             link.flow(self.serve['credit'])
 
     def on_link_opened(self, event):
         link = event.link
+        if link.name in self.refused:
+            link.close()
         say('link-opened', link=self.name_of(link), name=link.name, sender=link.is_sender,
             source=link.remote_source.address, target=link.remote_target.address,
             filters=[str(symbol) for symbol in filters_of(link)], dynamic=link.remote_source.dynamic)

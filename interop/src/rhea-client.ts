@@ -312,8 +312,10 @@ export class RheaServer {
     this.container = container;
     this.port = port;
     container.on('connection_open', ({ connection }: EventContext) => this.connections.push(connection));
-    // Peers that go away are part of many tests.
-    container.on('disconnected', () => undefined);
+    // Peers that go away are part of many tests; without a listener the library would throw.
+    for (const event of ['disconnected', 'connection_error', 'session_error', 'sender_error', 'receiver_error', 'error']) {
+      container.on(event, () => undefined);
+    }
   }
 
   /** Listens on a free port; links are up to the handlers that `setUp` adds to the container. */

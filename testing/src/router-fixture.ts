@@ -45,11 +45,11 @@ export class RouterFixture {
     });
   }
 
-  /** Resolves when every link route is active. */
-  async linkRoutesActive(): Promise<void> {
-    await until('link routes to be active', () =>
-      this.process.router.linkRoutes.every(({ status }) => status === 'active'),
-    );
+  /** Resolves when every link route to a connection or container of that name, or every one at all, is active. */
+  async linkRoutesActive(to?: string): Promise<void> {
+    const { linkRoutes } = this.process.router;
+    const chosen = linkRoutes.filter(({ settings: { connection, containerId } }) => to === undefined || connection === to || containerId === to);
+    await until('link routes to be active', () => chosen.every(({ status }) => status === 'active'));
   }
 
   /** Resolves when the address has at least `count` consumers, whatever its phase. */
