@@ -13,11 +13,11 @@ import type { ConnectionEvent, ConnectionState } from './connection-state.js';
 import type { ProtocolEndpoint } from './endpoint.js';
 import { FRAME_REST, fitError } from './fit.js';
 import { DispositionFrame, FlowFrame, TransferFrame, listStart, parseDisposition, parseFlow, parseTransfer } from './hot-frames.js';
-import type { SenderLink } from './link.js';
 import { Output } from './output.js';
 import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch } from './sasl-exchange.js';
 import type { SaslExchange } from './sasl-exchange.js';
 import { Session } from './session.js';
+import { WaitingLinks } from './waiting-links.js';
 
 // Shared by all connections: each is filled and used up within one call, and idle connections should cost little.
 const TRANSFER = new TransferFrame();
@@ -67,7 +67,8 @@ export class Connection implements ProtocolEndpoint {
   readonly #sessions: (Session | undefined)[] = [];
   readonly #byRemoteChannel: (Session | undefined)[] = [];
   #dirtySessions: Session[] = [];
-  #waiting: SenderLink[] = [];
+  /** @internal */
+  readonly waiting: WaitingLinks = new WaitingLinks();
 
   #now: number;
   #lastReceived: number;
@@ -135,7 +136,7 @@ export class Connection implements ProtocolEndpoint {
     // While we take no input, what the peer reads is its sign of life.
     if (this.congested) this.#lastReceived = now;
     this.output.release();
-    if (this.#waiting.length > 0 && this.output.backlog < this.#outputMax >> 1) this.roomChanged();
+    if (!this.waiting.isEmpty && this.output.backlog < this.#outputMax >> 1) this.waiting.wake();
   }
 
   deadline(): number | undefined {
@@ -606,32 +607,6 @@ export class Connection implements ProtocolEndpoint {
     this.wakeUp();
   }
 
-  /** @internal */
-  awaitRoom(link: SenderLink): void {
-    if (link.waiting) return;
-    link.waiting = true;
-    this.#waiting.push(link);
-  }
-
-  /** @internal forgets links that wait for room: one, or all of a session. */
-  stopWaiting(session: Session, link?: SenderLink): void {
-    if (this.#waiting.length === 0) return;
-    this.#waiting = this.#waiting.filter((other) => (link === undefined ? other.session !== session : other !== link));
-    if (link !== undefined) link.waiting = false;
-  }
-
-  /** @internal there may be room again: for output, or in a session's window. */
-  roomChanged(): void {
-    const waiting = this.#waiting;
-    if (waiting.length === 0) return;
-    this.#waiting = [];
-    for (const link of waiting) {
-      link.waiting = false;
-      if (link.aborting) link.abort();
-      if (link.state === 'attached' && !link.aborting && (link.credit > 0 || link.current !== undefined)) link.handler.onSendable(link);
-    }
-  }
-
   // ---- ending ----
 
   #freeChannel(): number {
@@ -681,7 +656,6 @@ export class Connection implements ProtocolEndpoint {
     }
     this.#sessions.length = 0;
     this.#byRemoteChannel.length = 0;
-    this.#waiting.length = 0;
     this.#dirtySessions.length = 0;
   }
 

@@ -212,6 +212,12 @@ export class ReceiverLink extends Link {
     this.session.dispose(delivery, state, true);
   }
 
+  /** @internal ends the link for what its sender did. The error goes out before the handler can answer with a detach of its own. */
+  fail(error: AmqpErrorFields): void {
+    this.detach(error);
+    this.handler.onDetach(this, error, true);
+  }
+
   protected override refusedTermini(parameters: AttachParameters): AttachParameters {
     return { source: parameters.source, target: undefined };
   }

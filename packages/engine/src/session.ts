@@ -130,7 +130,7 @@ export class Session {
     this.#links.clear();
     this.#flowDebtors.length = 0;
     this.#settlements.clear();
-    this.connection.stopWaiting(this);
+    this.connection.waiting.removeOf(this);
     const untold = links.filter((link) => !link.localDetached && !link.remoteDetached);
     // All at once, before any is told: whoever hears of one link may turn to the next, and that is gone too.
     for (const link of links) {
@@ -266,7 +266,7 @@ export class Session {
     }
     if (link instanceof SenderLink) {
       link.current = undefined;
-      if (link.waiting) this.connection.stopWaiting(this, link);
+      this.connection.waiting.remove(link);
     }
     this.flush();
     this.#forgetDeliveries(link);
@@ -347,7 +347,7 @@ export class Session {
     }
     if (link.localDetached) return;
     if (link.maxMessageSize > 0 && delivery.bytes > link.maxMessageSize) {
-      return breakLink(link, {
+      return link.fail({
         condition: 'amqp:link:message-size-exceeded',
         description: `a message of ${delivery.bytes} bytes or more exceeds the ${link.maxMessageSize} of the link`,
       });
@@ -370,7 +370,7 @@ export class Session {
     if (f.more && !f.aborted) link.current = delivery;
     if (link.localDetached) return undefined;
     if (--link.allowed < 0) {
-      breakLink(link, { condition: 'amqp:link:transfer-limit-exceeded', description: 'a message beyond the link-credit' });
+      link.fail({ condition: 'amqp:link:transfer-limit-exceeded', description: 'a message beyond the link-credit' });
       return undefined;
     }
     if (link.credit > 0) link.credit--;
@@ -449,7 +449,7 @@ export class Session {
     this.remoteIncomingWindow = f.incomingWindow - serialDistance(serial(base), this.nextOutgoingId);
     if (f.handle >= 0) this.#takeLinkFlow(f);
     else if (f.echo) this.sendSessionFlow();
-    if (before <= 0 && this.remoteIncomingWindow > 0) this.connection.roomChanged();
+    if (before <= 0 && this.remoteIncomingWindow > 0) this.connection.waiting.wake();
   }
 
   #takeLinkFlow(f: FlowFrame): void {
@@ -496,7 +496,7 @@ export class Session {
   /** @internal A frame may go out: the peer's window and our own output have room. Else the link is told later. */
   hasRoom(link: SenderLink): boolean {
     if (this.remoteIncomingWindow > 0 && !this.connection.outputFull) return true;
-    this.connection.awaitRoom(link);
+    this.connection.waiting.add(link);
     return false;
   }
 
@@ -574,7 +574,7 @@ export class Session {
     this.outgoing.remove(delivery.id);
     // The abort is a transfer as well: it waits for the window, and the link with it.
     link.aborting = this.remoteIncomingWindow <= 0;
-    if (link.aborting) return this.connection.awaitRoom(link);
+    if (link.aborting) return this.connection.waiting.add(link);
     const out = this.connection.output;
     out.room(TRANSFER_HEAD_MAX);
     const start = out.position;
@@ -695,10 +695,4 @@ export class Session {
     );
     this.connection.wakeUp();
   }
-}
-
-/** Ends a link for what its sender did. The error goes out before the handler can answer with a detach of its own. */
-function breakLink(link: ReceiverLink, error: AmqpErrorFields): void {
-  link.detach(error);
-  link.handler.onDetach(link, error, true);
 }

@@ -237,7 +237,7 @@ describe('links and deliveries (2.6)', () => {
     receiver.update(receiving.deliveries[0]!, MODIFIED_FAILED);
     pair.run();
     assert.equal(sending.outcomes[0]?.settled, false);
-    assert.equal((sending.outcomes[0]?.state as { type: string }).type, 'modified');
+    assert.equal((sending.outcomes[0]!.state as { type: string }).type, 'modified');
     const delivery = pair.client.sessions[0]!.unsettledOf(sender)[0]!;
     sender.settle(delivery, ACCEPTED);
     pair.run();
