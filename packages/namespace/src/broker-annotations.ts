@@ -3,6 +3,9 @@ import { int, long, timestamp, type AmqpValue } from '@pointsman/wire';
 import type { NamespaceHost } from './host.js';
 import type { Lock, StoredMessage } from './stored-message.js';
 
+/** Of `x-opt-message-state`, where 0 is active. */
+const MESSAGE_DEFERRED = 1;
+
 /** Message annotations that the broker sets on a message on its way out. `lock` where it is locked for the receiver. */
 export function brokerAnnotations(
   message: StoredMessage,
@@ -22,8 +25,17 @@ export function brokerAnnotations(
 /** As {@link brokerAnnotations}, for a message that is only looked at. */
 export function peekAnnotations(message: StoredMessage, host: NamespaceHost): Map<string | bigint, AmqpValue> {
   const annotations = brokerAnnotations(message, undefined, host);
-  annotations.set('x-opt-message-state', int(message.deferred ? 1 : 0));
+  annotations.set('x-opt-message-state', int(message.deferred ? MESSAGE_DEFERRED : 0));
   return annotations;
+}
+
+/** As {@link brokerAnnotations}, for a message that was deferred and is received by its sequence number. */
+export function deferredAnnotations(
+  message: StoredMessage,
+  lock: Lock | undefined,
+  host: NamespaceHost,
+): Map<string | bigint, AmqpValue> {
+  return brokerAnnotations(message, lock, host).set('x-opt-message-state', int(MESSAGE_DEFERRED));
 }
 
 /** Ms since 1970 of a time of the clock. */

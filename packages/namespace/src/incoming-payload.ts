@@ -14,6 +14,12 @@ export class IncomingPayload {
     return this.#bytes;
   }
 
+  /** Forgets what has come so far. */
+  clear(): undefined {
+    this.#parts = [];
+    this.#bytes = 0;
+  }
+
   /** @returns the whole payload with the last frame, undefined before, and where the delivery was aborted */
   add(delivery: IncomingDelivery, frame: TransferFrame): Uint8Array | undefined {
     const part = frame.bytes.slice(frame.payloadStart, frame.payloadEnd);
@@ -22,8 +28,7 @@ export class IncomingPayload {
     this.#bytes += part.length;
     if (!delivery.complete) return undefined;
     const whole = joined(this.#parts);
-    this.#parts = [];
-    this.#bytes = 0;
+    this.clear();
     return delivery.aborted ? undefined : whole;
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AmqpArray, int, symbol, timestamp, Typed, uuid, type AmqpValue, type Message } from '@pointsman/wire';
-import { peekAnnotations, brokerAnnotations, utc } from './broker-annotations.js';
+import { deferredAnnotations, peekAnnotations, utc } from './broker-annotations.js';
 import type { Refusal } from './entity.js';
 import { hexOf, swapGuid } from './guid.js';
 import type { NamespaceHost } from './host.js';
@@ -125,7 +125,7 @@ function receiveBySequenceNumber(messages: MessageQueue, body: Arguments, host: 
         [
           'message',
           joined(
-            message.content.encode(message.deliveryCount, brokerAnnotations(message, lock, host), message.changes),
+            message.content.encode(message.deliveryCount, deferredAnnotations(message, lock, host), message.changes),
           ),
         ],
       ]),

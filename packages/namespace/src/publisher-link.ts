@@ -13,6 +13,9 @@ import { messagesOf, type MessageContent } from './message-content.js';
 import type { LinkOwner, LinkUse, NamespaceLink } from './namespace-link.js';
 import type { Right } from './policy.js';
 
+/** A message beyond the limit of its entity is rejected; beyond this one, and the entity's, it ends the link. Bytes. */
+const LINK_SIZE_MAX = 1_048_576;
+
 export interface PublisherSettings {
   readonly entityPath: string;
   readonly nodePath: string;
@@ -60,25 +63,22 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
     const { maxMessageSize } = this.#settings;
     this.#size += frame.payloadEnd - frame.payloadStart;
-    if (this.#size > maxMessageSize && !delivery.aborted) {
-      // Not an outcome of the message: the link ends.
-      this.#owner.detach(this, {
-        condition: 'amqp:link:message-size-exceeded',
-        description:
-          `The received message (delivery-id:${delivery.id}, size:${this.#size} bytes) exceeds the limit ` +
-          `(${maxMessageSize} bytes) currently allowed on the link.`,
-      });
+    const isTooLarge = this.#size > maxMessageSize && !delivery.aborted;
+    if (isTooLarge && this.#size > Math.max(maxMessageSize, LINK_SIZE_MAX)) {
+      // The service proper never sees so much: its AMQP layer ends the link.
+      this.#owner.detach(this, this.#tooLarge(delivery));
       return;
     }
     const state = frame.state;
-    const bytes = this.#payload.add(delivery, frame);
+    const bytes = isTooLarge ? this.#payload.clear() : this.#payload.add(delivery, frame);
     if (!delivery.complete) return;
+    const tooLarge = isTooLarge ? this.#tooLarge(delivery) : undefined;
     this.#size = 0;
     // The engine puts top-ups together: the peer hears of them when half of its credit is used up.
     link.addCredit(1);
-    if (bytes === undefined) return;
+    if (bytes === undefined && tooLarge === undefined) return;
     this.#owner.onActivity(this);
-    const refusal = this.#take(bytes, delivery, state);
+    const refusal = bytes === undefined ? tooLarge : this.#take(bytes, delivery, state);
     // What came settled gets no answer, taken or not; settling it again is without effect.
     if (refusal === undefined) link.settle(delivery, ACCEPTED);
     else
@@ -86,6 +86,15 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
         type: 'rejected',
         error: { ...refusal, description: this.#settings.tracked(refusal.description) },
       });
+  }
+
+  #tooLarge(delivery: IncomingDelivery): Refusal {
+    return {
+      condition: 'amqp:link:message-size-exceeded',
+      description:
+        `The received message (delivery-id:${delivery.id}, size:${this.#size} bytes) exceeds the limit ` +
+        `(${this.#settings.maxMessageSize} bytes) currently allowed on the link.`,
+    };
   }
 
   #take(bytes: Uint8Array, delivery: IncomingDelivery, state: DeliveryState | undefined): Refusal | undefined {

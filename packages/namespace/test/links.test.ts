@@ -276,18 +276,30 @@ describe('sending', () => {
     assert.equal(harness.namespace.counts('orders').active, 1);
   });
 
-  it('ends the link on a message that is too large, and nothing of it is kept', () => {
+  it('rejects a message that is too large, and nothing of it is kept', () => {
+    const harness = new Harness(OPTIONS);
+    const client = harness.connect({ user: 'root', maxFrameSize: 2048 });
+    const sender = client.sender('small');
+    assert.equal(conditionOf(sender.send({ body: { kind: 'data', sections: [new Uint8Array(4900)] } })), 'accepted');
+    const outcome = sender.send({ body: { kind: 'data', sections: [new Uint8Array(5001)] } });
+    assert.equal(conditionOf(outcome), 'rejected amqp:link:message-size-exceeded');
+    assert.match(
+      JSON.stringify(outcome),
+      /The received message \(delivery-id:1, size:50\d\d bytes\) exceeds the limit \(5000 bytes\) currently allowed on the link\./,
+    );
+    assert.equal(conditionOf(sender.text('fits')), 'accepted');
+    assert.equal(sender.detached, undefined);
+    assert.equal(harness.namespace.counts('small').active, 2);
+  });
+
+  it('ends the link on a message beyond what its AMQP layer takes', () => {
     const harness = new Harness(OPTIONS);
     const client = harness.connect({ user: 'root' });
     const sender = client.sender('small');
-    assert.equal(conditionOf(sender.send({ body: { kind: 'data', sections: [new Uint8Array(4900)] } })), 'accepted');
-    sender.send({ body: { kind: 'data', sections: [new Uint8Array(5001)] } });
+    sender.send({ body: { kind: 'data', sections: [new Uint8Array(1_048_576)] } });
     assert.equal(sender.detached?.condition, 'amqp:link:message-size-exceeded');
-    assert.match(
-      sender.detached?.description ?? '',
-      /^The received message \(delivery-id:1, size:50\d\d bytes\) exceeds the limit \(5000 bytes\) currently allowed on the link\./,
-    );
-    assert.equal(harness.namespace.counts('small').active, 1);
+    assert.match(sender.detached?.description ?? '', /exceeds the limit \(5000 bytes\)/);
+    assert.equal(harness.namespace.counts('small').active, 0);
     assert.equal(client.ending, '');
   });
 
