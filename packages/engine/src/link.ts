@@ -145,6 +145,13 @@ export class ReceiverLink extends Link {
   announced = 0;
   /** @internal messages that may begin without breach: more than the credit where some was taken back. */
   allowed = 0;
+  /**
+   * Messages beyond the credit that are taken all the same. RabbitMQ 3 grants itself once more what it has on its way when
+   * a flow comes; without tolerance such a link ends with `amqp:link:transfer-limit-exceeded`.
+   */
+  tolerance = 0;
+  /** Messages that were taken beyond the credit: what is granted next pays for them first. */
+  overdrawn = 0;
   /** Delivery whose frames are arriving. */
   current: IncomingDelivery | undefined = undefined;
   /** We want the sender to use its credit up. */
@@ -169,13 +176,20 @@ export class ReceiverLink extends Link {
 
   /** Lets `count` more messages begin. The flow leaves with the next write, several together. */
   addCredit(count: number): void {
-    this.credit += count;
+    if (this.overdrawn > 0) {
+      const paid = Math.min(count, this.overdrawn);
+      this.overdrawn -= paid;
+      this.credit += count - paid;
+    } else {
+      this.credit += count;
+    }
     // Tell the sender when it has used up half of what it may know: one flow for many messages, and never a stall.
     if (this.announced <= this.credit >> 1) this.session.oweFlow(this);
   }
 
   /** Makes the credit exactly `count`, and tells the sender at once. @param drain - it is to use the credit up */
   setCredit(count: number, drain = false): void {
+    this.overdrawn = 0;
     this.credit = count;
     this.draining = drain;
     this.session.oweFlow(this);

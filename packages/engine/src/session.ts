@@ -369,7 +369,7 @@ export class Session {
     // Our detach crossed it, or it breaks the link: the frames that follow are read and dropped.
     if (f.more && !f.aborted) link.current = delivery;
     if (link.localDetached) return undefined;
-    if (--link.allowed < 0) {
+    if (--link.allowed < 0 && !this.#tolerates(link)) {
       link.fail({ condition: 'amqp:link:transfer-limit-exceeded', description: 'a message beyond the link-credit' });
       return undefined;
     }
@@ -379,6 +379,16 @@ export class Session {
     if (link.announced < link.credit && link.announced <= link.credit >> 1) this.oweFlow(link);
     if (!f.settled) this.incoming.add(delivery);
     return delivery;
+  }
+
+  /** Whether a message beyond what the sender was allowed is taken. */
+  #tolerates(link: ReceiverLink): boolean {
+    if (link.credit === 0) {
+      if (link.overdrawn >= link.tolerance) return false;
+      link.overdrawn++;
+    }
+    link.allowed = 0;
+    return link.tolerance > 0;
   }
 
   #replenish(): void {

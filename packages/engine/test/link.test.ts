@@ -256,6 +256,37 @@ describe('credit as a receiver gives it (2.6.7)', () => {
     assert.equal(receiving.deliveries.length, 1);
   });
 
+  it('that is overrun by a sender for which there is tolerance counts the surplus, and grants less until it is paid', () => {
+    const p = new RawPeer().begin().sender(2);
+    const receiving = p.recorder.receivers[0]!;
+    const { link } = receiving;
+    link.tolerance = 2;
+    p.say(transferOf(0), transferOf(1), transferOf(2), transferOf(3));
+    assert.equal(receiving.deliveries.length, 4);
+    assert.deepEqual([link.credit, link.overdrawn], [0, 2]);
+    link.addCredit(1);
+    assert.deepEqual([link.credit, link.overdrawn], [0, 1]);
+    link.addCredit(3);
+    assert.deepEqual([link.credit, link.overdrawn], [2, 0]);
+    p.hear();
+    p.say(transferOf(4), transferOf(5), transferOf(6), transferOf(7), transferOf(8));
+    assert.equal(receiving.deliveries.length, 8, 'the tolerance has an end');
+    assert.equal(receiving.detached?.error?.condition, 'amqp:link:transfer-limit-exceeded');
+  });
+
+  it('of a receiver whose attach waits for an answer is kept until then', () => {
+    const p = new RawPeer();
+    let waiting: SenderLink | undefined;
+    Object.assign(p.recorder, { onAttach: (link: SenderLink) => void (waiting = link) });
+    p.begin().say(
+      { type: 'attach', name: 'out', handle: 0, role: true, source: { type: 'source', address: 'q' }, target: { type: 'target' } },
+      flowOf({ handle: 0, deliveryCount: 0, linkCredit: 7 }),
+    );
+    assert.equal(waiting?.sendable, false);
+    waiting?.accept(new RecordingSender());
+    assert.deepEqual([waiting?.credit, waiting?.sendable], [7, true]);
+  });
+
   it('was never given by an attach alone', () => {
     const p = new RawPeer();
     Object.assign(p.recorder, { onAttach: () => undefined });

@@ -119,6 +119,8 @@ export class AutoLink implements LinkOwner {
         sndSettleMode: dialect === undefined ? 2 : 0,
         rcvSettleMode: dialect?.settleSecond === true ? 1 : 0,
       });
+      // Brokers of some kinds send more than they may.
+      if (dialect === undefined) link.link.tolerance = capacity;
       link.link.context = link;
     } else {
       const link = new OutgoingLink(connection);

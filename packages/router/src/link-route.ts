@@ -143,6 +143,10 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       this.#client instanceof SenderLink
         ? session.attachReceiver(name, this, parameters)
         : session.attachSender(name, this, parameters);
+    // Brokers of some kinds send more than they may: it waits here until the client has credit for it.
+    if (this.#container instanceof ReceiverLink && connection.dialect === undefined) {
+      this.#container.tolerance = connection.linkCapacity;
+    }
   }
 
   #renamed<T extends SourceTerminus | TargetTerminus | undefined>(terminus: T, rename: (address: string) => string): T {
