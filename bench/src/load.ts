@@ -17,6 +17,12 @@ export interface Load {
   readonly settled: boolean;
   /** Sending and receiving connections, each pair with an address of its own. */
   readonly pairs: number;
+  /** Credit that each receiver gives, messages; 1000 by default. */
+  readonly credit?: number;
+  /** Messages a second over all pairs, whose latency is taken; flat out by default. */
+  readonly ratePerSecond?: number;
+  /** Size of the messages of one pair more, that runs flat out and is not counted; none by default. */
+  readonly besideBytes?: number;
 }
 
 /** How long, s. The warm-up is not measured: it is there for the peer's just-in-time compiler. */
@@ -35,6 +41,15 @@ export interface LoadResult {
   readonly refused: number;
   /** Connections that ended early. */
   readonly closed: number;
+  /** From the sender's write to the receiver's read, µs; with {@link Load.ratePerSecond} only. */
+  readonly latencyMicros: { readonly p50: number; readonly p99: number } | undefined;
+  /** Messages of the pair beside. */
+  readonly besidePerSecond: number | undefined;
+}
+
+export interface IdleResult {
+  readonly residentKilobytes: number;
+  readonly kilobytesPerConnection: number;
 }
 
 /**
@@ -72,24 +87,36 @@ export async function runLoad(program: string, peer: Peer, load: Load, duration:
   args.push('--size', String(load.sizeBytes), '--pairs', String(load.pairs));
   args.push('--warmup', String(duration.warmup), '--seconds', String(duration.seconds));
   if (load.settled) args.push('--settled');
-  const timeout = (duration.warmup + duration.seconds + 30) * 1000;
-  let stdout: string;
+  if (load.credit !== undefined) args.push('--credit', String(load.credit));
+  if (load.ratePerSecond !== undefined) args.push('--rate', String(load.ratePerSecond));
+  if (load.besideBytes !== undefined) args.push('--beside', String(load.besideBytes));
+  return parseResult(await runProgram(program, peer, args, duration.warmup + duration.seconds + 30));
+}
+
+/**
+ * Opens idle connections with one receiver each, on an address of its own, and looks at the memory that they take.
+ *
+ * @throws Error where one of them was refused
+ */
+export async function runIdle(program: string, peer: Peer, connections: number): Promise<IdleResult> {
+  const args = ['--from', peer.endpoint, '--pid', String(peer.pid), '--pairs', '0', '--idle', String(connections)];
+  const number = numbersOf(await runProgram(program, peer, args, 60));
+  if (number('idle') !== connections) throw new Error(`amqpload opened ${number('idle')} of ${connections} connections`);
+  return { residentKilobytes: number('peer_rss_kb'), kilobytesPerConnection: number('kb_per_connection') };
+}
+
+async function runProgram(program: string, peer: Peer, args: readonly string[], seconds: number): Promise<string> {
   try {
-    ({ stdout } = await run(program, args, { timeout }));
+    return (await run(program, args, { timeout: seconds * 1000 })).stdout;
   } catch (error) {
     throw new Error(`amqpload against ${peer.name}: ${messageOf(error)}`, { cause: error });
   }
-  return parseResult(stdout);
 }
 
 /** Reads the one line of JSON that the load generator prints. */
 export function parseResult(line: string): LoadResult {
-  const json = JSON.parse(line) as Record<string, unknown>;
-  const number = (name: string): number => {
-    const value = json[name];
-    if (typeof value !== 'number') throw new Error(`amqpload printed no number '${name}': ${line}`);
-    return value;
-  };
+  const number = numbersOf(line);
+  const json = JSON.parse(line) as { latency_us?: { p50: number; p99: number }; beside_per_s?: number };
   return {
     messagesPerSecond: number('msgs_per_s'),
     acceptedPerSecond: number('accepted_per_s'),
@@ -97,6 +124,17 @@ export function parseResult(line: string): LoadResult {
     residentKilobytes: number('peer_rss_kb'),
     refused: number('refused'),
     closed: number('closed'),
+    latencyMicros: json.latency_us,
+    besidePerSecond: json.beside_per_s,
+  };
+}
+
+function numbersOf(line: string): (name: string) => number {
+  const json = JSON.parse(line) as Record<string, unknown>;
+  return (name) => {
+    const value = json[name];
+    if (typeof value !== 'number') throw new Error(`amqpload printed no number '${name}': ${line}`);
+    return value;
   };
 }
 

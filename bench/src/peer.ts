@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 
 /** A process that forwards messages, ready for load. */
 export interface Peer {
@@ -9,6 +10,8 @@ export interface Peer {
   readonly pid: number;
   /** `host:port`, host a dotted IPv4 address. */
   readonly endpoint: string;
+  /** From the start of the process to its saying that it listens, ms; undefined where somebody else started it. */
+  readonly startMillis: number | undefined;
   stop(): Promise<void>;
 }
 
@@ -28,7 +31,7 @@ const STOP_TIMEOUT_MS = 5_000;
 /** Of what a peer printed, this much is kept for the error message, characters. */
 const OUTPUT_MAX = 4_000;
 
-const LISTENING = /\blistening on (\d+\.\d+\.\d+\.\d+):(\d+)\b/i;
+const LISTENING = /\blistening on (\d+\.\d+\.\d+\.\d+):(\d+)(?=\D)/i;
 
 /**
  * Starts a peer and waits until it listens.
@@ -36,6 +39,7 @@ const LISTENING = /\blistening on (\d+\.\d+\.\d+\.\d+):(\d+)\b/i;
  * @throws Error with the end of what it printed, where it ends first or takes over 20 s
  */
 export async function startPeer({ name, program, args }: PeerCommand): Promise<Peer> {
+  const startedAt = performance.now();
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise<string>((resolve) => {
     child.on('error', (error) => resolve(error.message));
@@ -49,6 +53,7 @@ export async function startPeer({ name, program, args }: PeerCommand): Promise<P
   };
 
   let output = '';
+  let startMillis = 0;
   const endpoint = new Promise<string>((resolve, reject) => {
     const timer = setTimeout(() => fail(`it did not listen within ${START_TIMEOUT_MS / 1000} s`), START_TIMEOUT_MS);
     const fail = (why: string): void => {
@@ -59,6 +64,7 @@ export async function startPeer({ name, program, args }: PeerCommand): Promise<P
       output = (output + text).slice(-OUTPUT_MAX);
       const match = LISTENING.exec(output);
       if (match === null) return;
+      startMillis ||= performance.now() - startedAt;
       clearTimeout(timer);
       resolve(`${match[1]}:${match[2]}`);
     };
@@ -69,9 +75,20 @@ export async function startPeer({ name, program, args }: PeerCommand): Promise<P
   });
 
   try {
-    return { name, pid: child.pid ?? 0, endpoint: await endpoint, stop };
+    return { name, pid: child.pid ?? 0, endpoint: await endpoint, startMillis, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/**
+ * Memory of a process that is in RAM, kB.
+ *
+ * @throws Error where there is no such process, or no /proc
+ */
+export function residentKilobytes(pid: number): number {
+  const match = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  if (match === null) throw new Error(`/proc/${pid}/status has no VmRSS`);
+  return Number(match[1]);
 }
