@@ -4,7 +4,7 @@
 type Tagged = Readonly<Partial<Record<'$date' | '$bytes' | '$bigint', string>>>;
 
 /** A 64-bit number of the `long` library, as the official client has them. */
-function isLong(value: object): value is { toString(): string } {
+function isLong(value: object): boolean {
   return 'low' in value && 'high' in value && 'unsigned' in value;
 }
 
@@ -14,7 +14,7 @@ export function toJson(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Date) return { $date: value.toISOString() };
   if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString('base64') };
-  if (isLong(value)) return { $bigint: value.toString() };
+  if (isLong(value)) return { $bigint: String(value) };
   if (Array.isArray(value)) return value.map(toJson);
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, toJson(member)]));
 }
