@@ -134,8 +134,7 @@ export function write${T}(w: Writer, ${last === 0 ? '_v' : 'v'}: ${T}Fields, ${l
 ${last === 0 ? '  q.writeByte(w, 0x45);' : `  let n = ${firstOptionalTail};
 ${presentFrom.join('\n')}
   if (padded) n = ${last};
-  if (n === 0) return q.writeByte(w, 0x45);
-  const start = q.beginCompound(w, 0xd0, n);
+${firstOptionalTail === 0 ? '  if (n === 0) return q.writeByte(w, 0x45);\n' : ''}  const start = q.beginCompound(w, 0xd0, n);
 ${writes.join('\n')}
   q.endCompound(w, start);`}
 }

@@ -348,6 +348,56 @@ describe('the time for opening', () => {
   });
 });
 
+describe('waking the driver (the contract of an endpoint)', () => {
+  it('happens once until the output is taken, and not for what is added while it is taken', () => {
+    const p = new RawPeer().begin().sender(5);
+    let woken = 0;
+    p.connection.wake = (): void => void woken++;
+    const { link, deliveries } = p.recorder.receivers[0]!;
+    p.say(transferOf(0), transferOf(1));
+    assert.equal(woken, 0);
+    link.settle(deliveries[0]!, undefined);
+    link.settle(deliveries[1]!, undefined);
+    link.addCredit(5);
+    assert.equal(woken, 1);
+    assert.deepEqual(p.types(), ['disposition', 'flow']);
+    assert.equal(woken, 1);
+    p.connection.session();
+    assert.equal(woken, 2);
+    assert.equal(p.connection.now, p.now);
+  });
+});
+
+describe('performatives with descriptors by name (1.4)', () => {
+  it('are taken like any others', () => {
+    const named = (frame: Uint8Array, name: string): Uint8Array => {
+      const text = [...Buffer.from(`amqp:${name}:list`)];
+      const bytes = Uint8Array.from([...frame.slice(0, 9), 0xa3, text.length, ...text, ...frame.slice(11)]);
+      bytes[3] = bytes.length;
+      return bytes;
+    };
+    const p = new RawPeer();
+    p.say(HEADER, named(frameOf({ type: 'open', containerId: 'c' }), 'open'), named(frameOf(BEGIN), 'begin'), named(frameOf({ ...ATTACH, role: true }), 'attach'));
+    p.say(named(frameOf(flowOf({ handle: 0, deliveryCount: 0, linkCredit: 5 })), 'flow'));
+    const sending = p.recorder.senders[0]!;
+    const { id } = sendText(sending.link, 'x');
+    p.say(named(frameOf({ type: 'disposition', role: true, first: id, settled: true }), 'disposition'));
+    assert.deepEqual(sending.outcomes, [{ id, state: undefined, settled: true }]);
+    p.sender(1, { handle: 1 });
+    p.say(named(frameOf(transferOf(0, { handle: 1 })), 'transfer'));
+    assert.equal(p.recorder.receivers[0]!.deliveries.length, 1);
+    p.hear();
+    p.say(named(frameOf({ type: 'detach', handle: 0, closed: true }), 'detach'), named(frameOf({ type: 'end' }), 'end'), named(frameOf({ type: 'close' }), 'close'));
+    assert.deepEqual(p.types(), ['detach', 'end', 'close']);
+    assert.deepEqual(p.recorder.errors, []);
+    p.connection.close();
+    const closing = new RawPeer().open();
+    closing.connection.close();
+    closing.say(named(frameOf({ type: 'close' }), 'close'));
+    assert.equal(closing.recorder.end?.by, 'local');
+  });
+});
+
 describe('channels (2.5.1)', () => {
   it('beyond our channel-max are a framing error', () => {
     const p = new RawPeer({ channelMax: 2 }).open().say([BEGIN, 2], [BEGIN, 3]);

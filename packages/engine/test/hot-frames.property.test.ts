@@ -129,6 +129,37 @@ describe('the readers of the hot path say what the generated readers say', () =>
     }), { numRuns: 500 });
   });
 
+  it('of fields in every encoding that they have', () => {
+    const number = fc.nat(0xffffffff).chain((n) => fc.constantFrom<number[]>([0x70, n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255], [0x52, n & 255], [0x43]));
+    const flag = fc.constantFrom<number[]>([0x41], [0x42], [0x56, 0], [0x56, 1], [0x40]);
+    const tag = fc.tuple(fc.uint8Array({ maxLength: 9 }), fc.boolean()).map(([b, wide]) => (wide ? [0xb0, 0, 0, 0, b.length, ...b] : [0xa0, b.length, ...b]));
+    const said = fc.constantFrom<number[]>([0x40], [0, 0x53, 0x24, 0x45], [0, 0x53, 0x24, 0xc0, 1, 0], [0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x26, 0x45], [0, 0x53, 0x26, 0xd0, 0, 0, 0, 4, 0, 0, 0, 0]);
+    const mode = fc.constantFrom<number[]>([0x50, 0], [0x50, 1], [0x40]);
+    const absent = (arbitrary: Arbitrary<number[]>): Arbitrary<number[]> => fc.oneof({ weight: 5, arbitrary }, fc.constant<number[]>([0x40]));
+    const lists = {
+      transfer: fc.tuple(number, absent(number), absent(tag), absent(number), flag, flag, mode, said, flag, flag, flag),
+      disposition: fc.tuple(fc.constantFrom([0x41], [0x56, 0]), number, absent(number), flag, said, flag),
+      flow: fc.tuple(absent(number), number, number, number, absent(number), absent(number), absent(number), absent(number), flag, flag, fc.constantFrom([0x40], [0xc1, 1, 0])),
+    };
+    const needed = { transfer: 1, disposition: 2, flow: 4 };
+    for (const kind of ['transfer', 'disposition', 'flow'] as const) {
+      fc.assert(fc.property(lists[kind] as Arbitrary<number[][]>, fc.nat(20), (fields, cut) => {
+        const some = fields.slice(0, needed[kind] + (cut % (fields.length - needed[kind] + 1)));
+        const body = some.flat();
+        const bytes = Uint8Array.from([0xc0, body.length + 1, some.length, ...body]);
+        const end = bytes.length;
+        if (kind === 'transfer') assert.deepEqual(hotTransfer(bytes, 0, end).plain, plainTransfer(readTransferBody(new Reader(bytes))));
+        if (kind === 'disposition') assert.deepEqual(hotDisposition(bytes, 0, end), plainDisposition(readDispositionBody(new Reader(bytes))));
+        if (kind === 'flow') assert.deepEqual(hotFlow(bytes, 0, end), plainFlow(readFlowBody(new Reader(bytes))));
+        // One byte less, and both refuse it.
+        for (const short of [bytes.subarray(0, end - 1), Uint8Array.from([0xc0, body.length, some.length, ...body])]) {
+          const parse = { transfer: hotTransfer, disposition: hotDisposition, flow: hotFlow }[kind];
+          assert.throws(() => parse(short, 0, short.length), ProtocolError);
+        }
+      }), { numRuns: 400 });
+    }
+  });
+
   it('of any list: both take it and say the same, or both refuse it', () => {
     const scalar = fc.oneof(
       fc.constant<AmqpValue>(null), fc.boolean(), uint.map((n): AmqpValue => new Typed('uint', n)), fc.constantFrom(0, 1, 2).map((n): AmqpValue => new Typed('ubyte', n)),

@@ -294,6 +294,17 @@ describe('credit as a receiver gives it (2.6.7)', () => {
     assert.deepEqual(heardOf(p), ['attach in 0 null', 'detach 0 closed amqp:link:transfer-limit-exceeded']);
   });
 
+  it('may be given before the attach is answered: the flow follows the answer', () => {
+    const p = new RawPeer();
+    let link: ReceiverLink | undefined;
+    Object.assign(p.recorder, { onAttach: (attached: ReceiverLink) => (link = attached) });
+    p.begin().say({ type: 'attach', name: 'in', handle: 0, role: false, ...TERMINI, initialDeliveryCount: 9 });
+    link!.addCredit(3);
+    assert.deepEqual(heardOf(p), []);
+    link!.accept(new RecordingReceiver());
+    assert.deepEqual(p.hear().map(({ frame }) => [frame.type, (frame as Flow).deliveryCount, (frame as Flow).linkCredit]), [['attach', undefined, undefined], ['flow', 9, 3]]);
+  });
+
   it('can be taken back, and what was on the way is no breach', () => {
     const p = new RawPeer().begin().sender(10);
     const { link, deliveries } = p.recorder.receivers[0]!;
@@ -387,6 +398,18 @@ describe('credit as a sender takes it (2.6.7)', () => {
   it('is not touched by a flow that says nothing of it', () => {
     const p = new RawPeer().begin().receiver(3).say(flowOf(), flowOf({ handle: 0 }));
     assert.equal(p.recorder.senders[0]!.link.credit, 3);
+  });
+
+  it('that comes before the attach is answered counts from then on', () => {
+    const p = new RawPeer();
+    let link: SenderLink | undefined;
+    Object.assign(p.recorder, { onAttach: (attached: SenderLink) => (link = attached) });
+    p.begin().say({ type: 'attach', name: 'out', handle: 0, role: true, ...TERMINI }, flowOf({ handle: 0, deliveryCount: 0, linkCredit: 2 }));
+    assert.equal(link!.sendable, false);
+    link!.accept(new RecordingSender());
+    assert.equal(link!.sendable, true);
+    sendText(link!, 'x');
+    assert.deepEqual(p.types(), ['attach', 'transfer']);
   });
 
   it('lets nothing be sent without it, nor with too long a tag, and nothing is lost by trying', () => {

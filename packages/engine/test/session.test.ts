@@ -220,6 +220,14 @@ describe('session flow control (2.5.6)', () => {
     assert.equal(p.recorder.receivers[0]!.deliveries.length, id);
   });
 
+  it('is not opened by a flow of a link while it is held', () => {
+    const p = new RawPeer().begin().sender(5);
+    p.recorder.sessions[0]!.holdWindow();
+    p.say(transferOf(0), transferOf(1));
+    p.recorder.receivers[0]!.link.sendFlow();
+    assert.deepEqual(ofType<Flow>(p, 'flow').map((f) => f.incomingWindow), [62]);
+  });
+
   it('is told on request, with and without a link', () => {
     const p = new RawPeer().begin().sender(3);
     p.say(flowOf({ echo: true }));

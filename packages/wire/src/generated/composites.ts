@@ -106,7 +106,6 @@ export function writeOpen(w: Writer, v: OpenFields, padded = false): void {
   if (v.desiredCapabilities !== undefined) n = 9;
   if (v.properties !== undefined) n = 10;
   if (padded) n = 10;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeString(w, v.containerId);
   if (n > 1) q.writeString(w, v.hostname);
@@ -177,7 +176,6 @@ export function writeBegin(w: Writer, v: BeginFields, padded = false): void {
   if (v.desiredCapabilities !== undefined) n = 7;
   if (v.properties !== undefined) n = 8;
   if (padded) n = 8;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeUshort(w, v.remoteChannel);
   q.writeUint(w, v.nextOutgoingId);
@@ -271,7 +269,6 @@ export function writeAttach(w: Writer, v: AttachFields, padded = false): void {
   if (v.desiredCapabilities !== undefined) n = 13;
   if (v.properties !== undefined) n = 14;
   if (padded) n = 14;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeString(w, v.name);
   q.writeUint(w, v.handle);
@@ -358,7 +355,6 @@ export function writeFlow(w: Writer, v: FlowFields, padded = false): void {
   if (v.echo !== undefined) n = 10;
   if (v.properties !== undefined) n = 11;
   if (padded) n = 11;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeUint(w, v.nextIncomingId);
   q.writeUint(w, v.incomingWindow);
@@ -445,7 +441,6 @@ export function writeTransfer(w: Writer, v: TransferFields, padded = false): voi
   if (v.aborted !== undefined) n = 10;
   if (v.batchable !== undefined) n = 11;
   if (padded) n = 11;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeUint(w, v.handle);
   if (n > 1) q.writeUint(w, v.deliveryId);
@@ -511,7 +506,6 @@ export function writeDisposition(w: Writer, v: DispositionFields, padded = false
   if (v.state !== undefined) n = 5;
   if (v.batchable !== undefined) n = 6;
   if (padded) n = 6;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeBoolean(w, v.role);
   q.writeUint(w, v.first);
@@ -561,7 +555,6 @@ export function writeDetach(w: Writer, v: DetachFields, padded = false): void {
   if (v.closed !== undefined) n = 2;
   if (v.error !== undefined) n = 3;
   if (padded) n = 3;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeUint(w, v.handle);
   if (n > 1) q.writeBoolean(w, v.closed);
@@ -684,7 +677,6 @@ export function writeAmqpError(w: Writer, v: AmqpErrorFields, padded = false): v
   if (v.description !== undefined) n = 2;
   if (v.info !== undefined) n = 3;
   if (padded) n = 3;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeSymbol(w, v.condition);
   if (n > 1) q.writeString(w, v.description);
@@ -883,7 +875,6 @@ export function writeReceived(w: Writer, v: ReceivedFields, padded = false): voi
   let n = 2;
 
   if (padded) n = 2;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeUint(w, v.sectionNumber);
   q.writeUlong(w, v.sectionOffset);
@@ -1297,7 +1288,6 @@ export function writeDischarge(w: Writer, v: DischargeFields, padded = false): v
   let n = 1;
   if (v.fail !== undefined) n = 2;
   if (padded) n = 2;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeBinary(w, v.txnId);
   if (n > 1) q.writeBoolean(w, v.fail);
@@ -1336,7 +1326,6 @@ export function writeDeclared(w: Writer, v: DeclaredFields, padded = false): voi
   let n = 1;
 
   if (padded) n = 1;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeBinary(w, v.txnId);
   q.endCompound(w, start);
@@ -1377,7 +1366,6 @@ export function writeTransactionalState(w: Writer, v: TransactionalStateFields, 
   let n = 1;
   if (v.outcome !== undefined) n = 2;
   if (padded) n = 2;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeBinary(w, v.txnId);
   if (n > 1) writeDeliveryState(w, v.outcome);
@@ -1416,7 +1404,6 @@ export function writeSaslMechanisms(w: Writer, v: SaslMechanismsFields, padded =
   let n = 1;
 
   if (padded) n = 1;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeSymbolArray(w, v.saslServerMechanisms);
   q.endCompound(w, start);
@@ -1461,7 +1448,6 @@ export function writeSaslInit(w: Writer, v: SaslInitFields, padded = false): voi
   if (v.initialResponse !== undefined) n = 2;
   if (v.hostname !== undefined) n = 3;
   if (padded) n = 3;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeSymbol(w, v.mechanism);
   if (n > 1) q.writeBinary(w, v.initialResponse);
@@ -1501,7 +1487,6 @@ export function writeSaslChallenge(w: Writer, v: SaslChallengeFields, padded = f
   let n = 1;
 
   if (padded) n = 1;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeBinary(w, v.challenge);
   q.endCompound(w, start);
@@ -1539,7 +1524,6 @@ export function writeSaslResponse(w: Writer, v: SaslResponseFields, padded = fal
   let n = 1;
 
   if (padded) n = 1;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeBinary(w, v.response);
   q.endCompound(w, start);
@@ -1580,7 +1564,6 @@ export function writeSaslOutcome(w: Writer, v: SaslOutcomeFields, padded = false
   let n = 1;
   if (v.additionalData !== undefined) n = 2;
   if (padded) n = 2;
-  if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
   q.writeUbyte(w, v.code);
   if (n > 1) q.writeBinary(w, v.additionalData);
