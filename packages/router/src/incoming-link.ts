@@ -28,6 +28,8 @@ export class IncomingLink implements ReceiverHandler {
   readonly addressText: string;
   /** Credit that is granted once there is somewhere to go. */
   #withheld = 0;
+  /** The sender's node knows the outcome modified. RabbitMQ 3 does not, and ends the session where it hears it. */
+  #takesModified = true;
   /** The sender is asked to use its credit up, since messages have nowhere to go. */
   #draining = false;
   /** Message whose frames are arriving and that was not sent on yet, or is being sent on. */
@@ -56,6 +58,8 @@ export class IncomingLink implements ReceiverHandler {
   start(link: ReceiverLink): void {
     this.link = link;
     link.context = this;
+    const source = link.remoteAttach?.source;
+    if (source !== undefined && 'type' in source) this.#takesModified = takesModified(source.outcomes);
     if (this.address === undefined || this.address.hasPaths) link.addCredit(this.capacity);
     else this.#withheld = this.capacity;
   }
@@ -325,7 +329,9 @@ export class IncomingLink implements ReceiverHandler {
 
   #toSender(state: DeliveryState | undefined): DeliveryState | undefined {
     const map = this.connection.dialect?.outcomeToContainer;
-    return map === undefined ? state : map(state);
+    const said = map === undefined ? state : map(state);
+    if (this.#takesModified || said === undefined || !('type' in said) || said.type !== 'modified') return said;
+    return said.undeliverableHere === true ? { type: 'rejected' } : RELEASED;
   }
 
   /** One message less in hand: one more may come. */
@@ -375,6 +381,12 @@ export class IncomingLink implements ReceiverHandler {
     this.#end();
     this.link.detach(error, true);
   }
+}
+
+/** Whether modified is among the outcomes that a source lists; a source that lists none takes all. 3.5.3 */
+function takesModified(outcomes: readonly string[] | undefined): boolean {
+  if (outcomes === undefined || !outcomes.includes('amqp:accepted:list')) return true;
+  return outcomes.includes('amqp:modified:list');
 }
 
 /** `to` of the properties, which start at `position` where the message has any. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ACCEPTED } from '@pointsman/engine';
+import { ACCEPTED, MODIFIED_FAILED } from '@pointsman/engine';
+import type { AttachParameters } from '@pointsman/engine';
 import { World } from './world.js';
 
 const broker = { role: 'route-container', direction: 'out', name: 'broker' } as const;
@@ -40,6 +41,31 @@ describe('autolinks', () => {
     assert.deepEqual(inlet.texts, ['o1']);
     inlet.settle(0, ACCEPTED);
     assert.deepEqual(fromBroker!.told, { o1: 'accepted' });
+  });
+
+  it('says no outcome that the source does not list: released in place of modified, rejected where it must not come back', () => {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'in', phase: 0, connection: 'broker' }] });
+    const answer = (): AttachParameters => ({
+      source: {
+        type: 'source',
+        address: 'q',
+        outcomes: ['amqp:accepted:list', 'amqp:rejected:list', 'amqp:released:list'],
+      },
+    });
+    const container = world.peer(broker);
+    container.answer = answer;
+    const [link] = world.router.autoLinks;
+    container.outlets[0]!.link.detach();
+    world.run();
+    world.advance(2_000);
+    assert.equal(link!.status, 'active');
+    const inlet = world.peer().receive('q');
+    const outlet = container.outlets[1]!;
+    for (const text of ['failed', 'not here', 'fine']) outlet.text(text);
+    inlet.settle(0, MODIFIED_FAILED);
+    inlet.settle(1, { ...MODIFIED_FAILED, undeliverableHere: true });
+    inlet.settle(2, ACCEPTED);
+    assert.deepEqual(outlet.told, { failed: 'released', 'not here': 'rejected', fine: 'accepted' });
   });
 
   it('is active only once the terminus is there, keeps the reason of a refusal and tries again', () => {
