@@ -331,7 +331,8 @@ export class IncomingLink implements ReceiverHandler {
     const map = this.connection.dialect?.outcomeToContainer;
     const said = map === undefined ? state : map(state);
     if (this.#takesModified || said === undefined || !('type' in said) || said.type !== 'modified') return said;
-    return said.undeliverableHere === true ? { type: 'rejected' } : RELEASED;
+    // Not rejected, even where it must not come back: a broker without a dead-letter exchange would drop it.
+    return RELEASED;
   }
 
   /** One message less in hand: one more may come. */
