@@ -24,6 +24,8 @@ export interface Verdict {
   readonly atLeast: number | undefined;
   readonly value: number;
   readonly met: boolean;
+  /** The same of the floor, in the same run: a bad one says that the machine was busy. */
+  readonly floor: number | undefined;
 }
 
 /** What was measured of one peer, run by run. */
@@ -65,8 +67,9 @@ export function verdictsOf(one: Case, rows: readonly Row[]): Verdict[] {
   for (const goal of one.goals) {
     const value = medianOf(rows, OURS, goal.metric);
     if (value === undefined) continue;
+    const floor = medianOf(rows, FLOOR, goal.metric);
     if (goal.atMost !== undefined || goal.atLeast !== undefined)
-      verdicts.push(verdictOf(one, goal, undefined, value, goal.atMost, goal.atLeast));
+      verdicts.push({ ...verdictOf(one, goal, undefined, value, goal.atMost, goal.atLeast), floor });
     if (goal.ofPeer === undefined) continue;
     for (const { peer, isNamed, metrics } of rows) {
       const theirs = metrics[goal.metric]?.median;
@@ -86,7 +89,7 @@ function verdictOf(
   atLeast: number | undefined,
 ): Verdict {
   const met = (atMost === undefined || value <= atMost) && (atLeast === undefined || value >= atLeast);
-  return { case: one.name, metric, peer, atMost, atLeast, value, met };
+  return { case: one.name, metric, peer, atMost, atLeast, value, met, floor: undefined };
 }
 
 /** The table of a case: a row for each peer; the spread beside each median but that of the memory. */
@@ -126,12 +129,12 @@ export function ratioLine(one: Case, rows: readonly Row[]): string | undefined {
 
 export function verdictTable(verdicts: readonly Verdict[]): string {
   return tableOf([
-    ['case', 'what', 'goal', 'here', ''],
-    ...verdicts.map(({ case: name, metric, peer, atMost, atLeast, value, met }) => {
+    ['case', 'what', 'goal', 'here', '', 'floor'],
+    ...verdicts.map(({ case: name, metric, peer, atMost, atLeast, value, met, floor }) => {
       const digits = peer === undefined ? Math.max(METRICS[metric].digits, metric === 'cpu' ? 2 : 0) : 2;
       const bound = atMost === undefined ? `>= ${shown(atLeast, digits)}` : `<= ${shown(atMost, digits)}`;
       const what = peer === undefined ? METRICS[metric].title : `${METRICS[metric].title} / ${peer}`;
-      return [name, what, bound, shown(value, digits), met ? 'met' : 'not met'];
+      return [name, what, bound, shown(value, digits), met ? 'met' : 'not met', shown(floor, digits)];
     }),
   ]);
 }

@@ -111,6 +111,8 @@ function forward(node: Node): void {
     const sent = receiver.send(next.message);
     if (settled) {
       sent.update(true);
+      // Says nothing to the sender, but lets rhea forget it.
+      next.delivery.accept();
       renewCredit(next.from);
     } else {
       originOf.set(sent, next);
