@@ -58,7 +58,9 @@ export class Connection implements ProtocolEndpoint {
   readonly #outputMax: number;
   #channelMax: number;
   #partial: Uint8Array | undefined = undefined;
+  /** Bytes of the partial frame that are here, and that it will have. */
   #partialLength = 0;
+  #partialSize = 0;
   /** Where the stream goes on behind the frame that is being taken; -1 where no frame could be told. */
   #next = 0;
   #wakeScheduled = false;
@@ -291,8 +293,7 @@ export class Connection implements ProtocolEndpoint {
       this.#next = -1;
       const size = frameSizeAt(bytes, p, max);
       if (size > end - p) {
-        this.#partial = new Uint8Array(size);
-        this.#partialLength = 0;
+        this.#await(size);
         break;
       }
       this.#next = p + size;
@@ -301,20 +302,32 @@ export class Connection implements ProtocolEndpoint {
       if (this.#ended !== undefined) return;
     }
     if (p === end) return;
-    this.#partial ??= new Uint8Array(8);
-    this.#partial.set(bytes.subarray(p), 0);
-    this.#partialLength = end - p;
+    if (this.#partial === undefined) this.#await(8);
+    this.#complete(bytes, p);
+  }
+
+  /** Makes room for what is unfinished: all of it, unless it claims to be larger than most frames are. */
+  #await(size: number): Uint8Array {
+    this.#partialSize = size;
+    this.#partialLength = 0;
+    return (this.#partial = new Uint8Array(Math.min(size, MAX_FRAME_SIZE)));
   }
 
   /** Adds to the frame (or its head, or a protocol header) that an earlier chunk left unfinished. */
   #complete(bytes: Uint8Array, position: number): number {
     let partial = this.#partial!;
-    const count = Math.min(partial.length - this.#partialLength, bytes.length - position);
+    const count = Math.min(this.#partialSize - this.#partialLength, bytes.length - position);
+    const wanted = this.#partialLength + count;
+    if (wanted > partial.length) {
+      this.#partial = new Uint8Array(Math.min(this.#partialSize, Math.max(wanted, partial.length * 2)));
+      this.#partial.set(partial.subarray(0, this.#partialLength));
+      partial = this.#partial;
+    }
     partial.set(position === 0 && count === bytes.length ? bytes : bytes.subarray(position, position + count), this.#partialLength);
-    this.#partialLength += count;
+    this.#partialLength = wanted;
     const next = position + count;
-    if (this.#partialLength < partial.length) return next;
-    if (partial.length === 8) {
+    if (wanted < this.#partialSize) return next;
+    if (wanted === 8) {
       if (this.#layer !== 'amqp' && this.#layer !== 'sasl') {
         this.#partial = undefined;
         this.#header(partial, 0);
@@ -323,9 +336,8 @@ export class Connection implements ProtocolEndpoint {
       this.#next = -1;
       const size = frameSizeAt(partial, 0, this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize);
       if (size > 8) {
-        const whole = new Uint8Array(size);
-        whole.set(partial);
-        this.#partial = partial = whole;
+        this.#await(size).set(partial);
+        this.#partialLength = 8;
         return next;
       }
     }
@@ -619,8 +631,6 @@ export class Connection implements ProtocolEndpoint {
     this.handler.onProtocolError?.(this, error);
     const amqpError: AmqpErrorFields = { condition: error.condition, description: error.description };
     if (this.#layer !== 'amqp') {
-      // 2.2: a peer that does not speak the protocol gets the header that would have been right, and nothing else.
-      if (this.options.role === 'server' && this.#layer === 'start') this.#sendHeader(PROTOCOL_SASL);
       return this.#finish({ by: 'protocol', phase: this.phase, error: amqpError, cause: error });
     }
     this.#close(amqpError, { by: 'protocol', phase: this.phase, error: amqpError, cause: error });
@@ -649,14 +659,15 @@ export class Connection implements ProtocolEndpoint {
   }
 
   #loseSessions(error: AmqpErrorFields | undefined): void {
-    for (const session of this.sessions) {
-      if (session.state === 'ended') continue;
-      session.lose(error);
-      session.state = 'ended';
-    }
+    const sessions = this.sessions;
+    // All of them first: what is done about the loss of one link must not be said on another.
+    const untold = sessions.flatMap((session) => session.cut());
+    for (const session of sessions) session.state = 'ended';
     this.#sessions.length = 0;
     this.#byRemoteChannel.length = 0;
     this.#dirtySessions.length = 0;
+    for (const link of untold) link.commonHandler.onLost(link, error);
+    for (const session of sessions) session.forget();
   }
 
   #finish(end: ConnectionEnd): void {

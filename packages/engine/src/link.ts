@@ -5,6 +5,7 @@ import type {
 } from '@pointsman/wire';
 import type { IncomingDelivery, OutgoingDelivery } from './delivery.js';
 import type { FlowFrame, TransferFrame } from './hot-frames.js';
+import { abortDelivery, beginDelivery, continueDelivery } from './send-delivery.js';
 import type { Session } from './session.js';
 
 /** Delivery states of a link's life, as each side sees it. */
@@ -293,7 +294,7 @@ export class SenderLink extends Link {
     }
     this.credit--;
     this.deliveryCount = ((this.deliveryCount + 1) >>> 0) as SerialNumber;
-    return this.session.beginDelivery(this, tag, messageFormat, settled, context, bytes, start, end, last, state);
+    return beginDelivery(this, tag, messageFormat, settled, context, bytes, start, end, last, state);
   }
 
   /** Bytes of the last `send` or `resume` that went out. */
@@ -308,7 +309,7 @@ export class SenderLink extends Link {
     const delivery = this.current;
     this.sentBytes = 0;
     if (delivery === undefined || this.aborting || this.state !== 'attached') return 0;
-    this.session.continueDelivery(this, delivery, bytes, start, end, last);
+    continueDelivery(this, delivery, bytes, start, end, last);
     return this.sentBytes;
   }
 
@@ -325,7 +326,7 @@ export class SenderLink extends Link {
    */
   abort(): void {
     const delivery = this.current;
-    if (delivery !== undefined && this.state === 'attached') this.session.abortDelivery(this, delivery);
+    if (delivery !== undefined && this.state === 'attached') abortDelivery(this, delivery);
   }
 
   /** Uses up what credit is left, after a drain. */

@@ -2,10 +2,9 @@
 import { LocalProtocolError, RemoteProtocolError, decodeError, serial, serialDistance } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, Begin, BeginFields, DeliveryState, SerialNumber } from '@pointsman/wire';
 import type { Connection } from './connection.js';
-import { ACCEPTED, DeliveryRing, IncomingDelivery, OutgoingDelivery, RELEASED } from './delivery.js';
-import { fitState } from './fit.js';
+import { ACCEPTED, DeliveryRing, IncomingDelivery, OutgoingDelivery } from './delivery.js';
 import type { DispositionFrame, FlowFrame, TransferFrame } from './hot-frames.js';
-import { REFERENCE_MIN, TRANSFER_HEAD_MAX, TRANSFER_STATE_MAX, writeFlowFrame, writePayload, writeTransferHead } from './hot-writers.js';
+import { writeFlowFrame } from './hot-writers.js';
 import { IncomingWindow } from './incoming-window.js';
 import { ReceiverLink, SenderLink } from './link.js';
 import type { AttachParameters, Link, ReceiverHandler, SenderHandler } from './link.js';
@@ -49,8 +48,9 @@ export class Session {
 
   readonly #links = new LinkTable();
 
-  /** Next delivery-id of ours, and of the peer (-1 before its first). */
-  #nextDeliveryId = 0;
+  /** @internal the next delivery-id of ours. */
+  nextDeliveryId = 0;
+  /** That of the peer; -1 before its first. */
   #expectedDeliveryId = -1;
   readonly incoming: DeliveryRing<IncomingDelivery> = new DeliveryRing();
   readonly outgoing: DeliveryRing<OutgoingDelivery> = new DeliveryRing();
@@ -101,7 +101,7 @@ export class Session {
     this.flush();
     this.#localEnded = true;
     this.connection.sendEnd(this, error);
-    this.lose(error);
+    this.#lose(error);
   }
 
   /** @internal */
@@ -117,14 +117,25 @@ export class Session {
   takeEnd(error: AmqpErrorFields | undefined): void {
     if (!this.#localEnded) this.begin();
     this.state = 'ended';
-    this.lose(error);
+    this.#lose(error);
     if (this.#localEnded) return;
     this.#localEnded = true;
     this.connection.sendEnd(this, undefined);
   }
 
-  /** @internal tells every link that it is gone. */
-  lose(error: AmqpErrorFields | undefined): void {
+  /** Tells every link that it is gone. */
+  #lose(error: AmqpErrorFields | undefined): void {
+    for (const link of this.cut()) link.commonHandler.onLost(link, error);
+    this.forget();
+  }
+
+  /**
+   * @internal nothing can be said on the session any more. All its links are gone at once, before any is told: whoever hears of
+   * one may turn to the next.
+   *
+   * @returns links to tell: those whose handlers do not know of an end yet
+   */
+  cut(): Link[] {
     if (this.state !== 'ended') this.state = 'ending';
     const links = this.links;
     this.#links.clear();
@@ -132,12 +143,15 @@ export class Session {
     this.#settlements.clear();
     this.connection.waiting.removeOf(this);
     const untold = links.filter((link) => !link.localDetached && !link.remoteDetached);
-    // All at once, before any is told: whoever hears of one link may turn to the next, and that is gone too.
     for (const link of links) {
       link.state = 'detached';
       link.localDetached = link.remoteDetached = true;
     }
-    for (const link of untold) link.commonHandler.onLost(link, error);
+    return untold;
+  }
+
+  /** @internal the deliveries go once everybody has been told. */
+  forget(): void {
     this.incoming.clear();
     this.outgoing.clear();
   }
@@ -511,91 +525,7 @@ export class Session {
   }
 
   /** @internal */
-  beginDelivery(
-    link: SenderLink, tag: Uint8Array | undefined, messageFormat: number, settled: boolean, context: unknown,
-    bytes: Uint8Array, start: number, end: number, last: boolean, state: DeliveryState | undefined,
-  ): OutgoingDelivery {
-    if (state !== undefined && state !== ACCEPTED && state !== RELEASED) state = fitState(state, TRANSFER_STATE_MAX);
-    const id = this.#nextDeliveryId;
-    this.#nextDeliveryId = (id + 1) >>> 0;
-    const delivery = new OutgoingDelivery(id, link, settled, context);
-    if (!settled) this.outgoing.add(delivery);
-    const out = this.connection.output;
-    const max = this.connection.remoteMaxFrameSize;
-    const size = end - start;
-    out.room(TRANSFER_HEAD_MAX + (size < REFERENCE_MIN ? size : 0));
-    const headStart = out.position;
-    const head = writeTransferHead(
-      out.bytes, headStart, this.channel, link.handle, id, tag, link.tagCounter, messageFormat, settled, !last, false, state,
-    );
-    if (tag === undefined) link.tagCounter = (link.tagCounter + 1) >>> 0;
-    const fits = max - head;
-    if (size <= fits) {
-      out.position = headStart + head;
-      writePayload(out, headStart, bytes, start, end);
-      link.sentBytes = size;
-      if (last) delivery.complete = true;
-      else link.current = delivery;
-      this.#frameSent();
-      return delivery;
-    }
-    // Larger than a frame: written again, since `more` is set now.
-    const first = writeTransferHead(
-      out.bytes, headStart, this.channel, link.handle, id, tag, tag === undefined ? link.tagCounter - 1 : 0, messageFormat, settled, true, false, state,
-    );
-    out.position = headStart + first;
-    writePayload(out, headStart, bytes, start, start + max - first);
-    this.#frameSent();
-    link.current = delivery;
-    const sent = max - first;
-    this.continueDelivery(link, delivery, bytes, start + sent, end, last);
-    link.sentBytes += sent;
-    return delivery;
-  }
-
-  /** @internal */
-  continueDelivery(link: SenderLink, delivery: OutgoingDelivery, bytes: Uint8Array, start: number, end: number, last: boolean): void {
-    const out = this.connection.output;
-    const max = this.connection.remoteMaxFrameSize;
-    let position = start;
-    while ((position < end || last) && this.hasRoom(link)) {
-      out.room(TRANSFER_HEAD_MAX + Math.min(end - position, max));
-      const headStart = out.position;
-      let head = writeTransferHead(out.bytes, headStart, this.channel, link.handle, -1, undefined, 0, -1, delivery.settled, true, false, undefined);
-      const size = Math.min(end - position, max - head);
-      const final = last && position + size === end;
-      if (final) head = writeTransferHead(out.bytes, headStart, this.channel, link.handle, -1, undefined, 0, -1, delivery.settled, false, false, undefined);
-      out.position = headStart + head;
-      writePayload(out, headStart, bytes, position, position + size);
-      this.#frameSent();
-      position += size;
-      if (final) {
-        link.current = undefined;
-        delivery.complete = true;
-        break;
-      }
-    }
-    link.sentBytes = position - start;
-  }
-
-  /** @internal */
-  abortDelivery(link: SenderLink, delivery: OutgoingDelivery): void {
-    delivery.settled = true;
-    this.outgoing.remove(delivery.id);
-    // The abort is a transfer as well: it waits for the window, and the link with it.
-    link.aborting = this.remoteIncomingWindow <= 0;
-    if (link.aborting) return this.connection.waiting.add(link);
-    const out = this.connection.output;
-    out.room(TRANSFER_HEAD_MAX);
-    const start = out.position;
-    out.position += writeTransferHead(out.bytes, start, this.channel, link.handle, -1, undefined, 0, -1, true, false, true, undefined);
-    writePayload(out, start, out.bytes, 0, 0);
-    link.current = undefined;
-    delivery.complete = true;
-    this.#frameSent();
-  }
-
-  #frameSent(): void {
+  frameSent(): void {
     this.nextOutgoingId = ((this.nextOutgoingId + 1) >>> 0) as SerialNumber;
     this.remoteIncomingWindow--;
     this.connection.wakeUp();

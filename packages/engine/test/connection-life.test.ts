@@ -227,6 +227,30 @@ describe('closing (2.4.3)', () => {
     assert.deepEqual(pair.c.errors, []);
   });
 
+  it('says nothing behind the close on another session either, by those who are told of the loss of a link', () => {
+    for (const ends of [(p: RawPeer): void => p.connection.close(), (p: RawPeer): void => void p.say({ type: 'close' }), (p: RawPeer): void => void p.say(Uint8Array.of(0, 0, 0, 0, 2, 0, 0, 0))]) {
+      const p = new RawPeer().begin().sender(5).say([BEGIN, 1]);
+      p.say([{ ...ATTACH, name: 'out', role: true }, 1], [flowOf({ handle: 0, deliveryCount: 0, linkCredit: 5 }), 1]);
+      const [receiving, sending] = [p.recorder.receivers[0]!, p.recorder.senders[0]!];
+      const other = sending.link.session;
+      assert.ok(sending.link.sendable);
+      let told = 0;
+      receiving.onLost = (): void => {
+        told++;
+        assert.equal(sending.link.sendable, false);
+        other.sendSessionFlow();
+        sending.link.drained();
+        sending.link.detach();
+        other.end();
+      };
+      p.hear();
+      ends(p);
+      assert.deepEqual(p.types(), ['close']);
+      assert.equal(told, 1);
+      assert.ok(sending.lost);
+    }
+  });
+
   it('aborts without a word', () => {
     const p = new RawPeer().begin().sender(1);
     p.connection.abort();

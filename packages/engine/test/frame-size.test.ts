@@ -125,7 +125,35 @@ describe('towards a peer that takes frames of 512 bytes (2.3.1)', () => {
   });
 });
 
+describe('towards a peer that takes frames of any other size', () => {
+  it('messages of several frames leave whole, wherever the buffer of the output ends', () => {
+    for (const maxFrameSize of [512, 600, 4_000, 4_096, 4_607, 4_608, 5_000, 65_536]) {
+      const p = new RawPeer({ outputMax: 1 << 20 }).begin({ incomingWindow: 10_000 }, { maxFrameSize }).receiver(100, {}, { incomingWindow: 10_000 });
+      const { link } = p.recorder.senders[0]!;
+      const messages = Array.from({ length: 40 }, (_, i) => Uint8Array.from({ length: 9_000 + i * 13 }, (__, at) => (at + i) % 251));
+      for (const bytes of messages) link.send(undefined, 0, true, undefined, bytes, 0, bytes.length, true);
+      const heard = p.hear();
+      assert.ok(heard.every(({ size }) => size <= maxFrameSize), `frames of ${maxFrameSize}`);
+      assert.deepEqual(Buffer.concat(heard.map(({ payload }) => payload)), Buffer.concat(messages), `frames of ${maxFrameSize}`);
+    }
+  });
+});
+
 describe('frames that we take (2.3.1)', () => {
+  it('take memory as they come, not as they claim', () => {
+    const p = new RawPeer({ maxFrameSize: 0xffffffff }).begin().sender(1);
+    const before = process.memoryUsage().arrayBuffers;
+    const many = Array.from({ length: 20 }, () => new RawPeer({ maxFrameSize: 0xffffffff }).begin());
+    for (const peer of many) peer.say(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0));
+    assert.ok(process.memoryUsage().arrayBuffers - before < 64e6);
+    // One that is as large as it claims comes whole, however it is cut.
+    const frame = frameOf(transferOf(0), 0, Uint8Array.from({ length: 1_000_000 }, (_, i) => i % 251));
+    for (let at = 0; at < frame.length; at += 7_777) p.say(frame.slice(at, at + 7_777));
+    const { payloads } = p.recorder.receivers[0]!;
+    assert.equal(payloads[0]!.length, 1_000_000);
+    assert.ok(payloads[0]!.every((byte, i) => byte === i % 251));
+  });
+
   it('may be as large as we said, and no larger', () => {
     const within = new RawPeer({ maxFrameSize: 600 }).begin().sender(10);
     const head = 600 - frameOf(transferOf(0)).length;
