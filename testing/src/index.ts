@@ -4,7 +4,7 @@ export type { GuardedProcess } from './guarded-process.js';
 export { JsonProcess } from './json-process.js';
 export type { ProcessEvent } from './json-process.js';
 export { bytesHeld } from './memory.js';
-export { temporaryFolder, whenOver } from './owner.js';
+export { fileOwner, temporaryFolder, whenOver } from './owner.js';
 export type { Owner } from './owner.js';
 export { PYTHON, skipWithout } from './peers.js';
 export type { PeerName } from './peers.js';

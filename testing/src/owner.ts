@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { after } from 'node:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,6 +31,15 @@ export function whenOver(owner: Owner, action: () => void | Promise<void>): void
     }
     if (errors.length > 0) throw errors[0];
   });
+}
+
+/** For what all tests of a file share. To be called at the top of the file, outside of tests and hooks. */
+export function fileOwner(): Owner {
+  const actions: (() => void | Promise<void>)[] = [];
+  after(async () => {
+    for (const action of actions) await action();
+  });
+  return { after: (action) => void actions.push(action) };
 }
 
 /** A folder that is gone when its owner is. @returns its path */
