@@ -184,8 +184,12 @@ export class ReceiverLink extends Link {
     } else {
       this.credit += count;
     }
-    // Tell the sender when it has used up half of what it may know: one flow for many messages, and never a stall.
-    if (this.announced <= this.credit >> 1) this.session.oweFlow(this);
+    if (this.owesCredit) this.session.oweFlow(this);
+  }
+
+  /** @internal the sender has used up half of what it may know: one flow for many messages, and never a stall. */
+  get owesCredit(): boolean {
+    return this.announced < this.credit && this.announced <= this.credit >> 1;
   }
 
   /** Makes the credit exactly `count`, and tells the sender at once. @param drain - it is to use the credit up */

@@ -390,7 +390,7 @@ export class Session {
     if (link.credit > 0) link.credit--;
     if (link.announced > 0) link.announced--;
     // Credit that was given while the sender still had enough of it: now it has not.
-    if (link.announced < link.credit && link.announced <= link.credit >> 1) this.oweFlow(link);
+    if (link.owesCredit) this.oweFlow(link);
     if (!f.settled) this.incoming.add(delivery);
     return delivery;
   }
@@ -511,7 +511,8 @@ export class Session {
       }
       if (link.draining && link.announced === 0) link.draining = false;
       link.handler.onFlow?.(link, f);
-      if (f.echo && !link.localDetached) this.oweFlow(link);
+      // Credit that was given while the sender used up what it knew of is still to be told.
+      if (f.echo || link.owesCredit) this.oweFlow(link);
     }
   }
 
