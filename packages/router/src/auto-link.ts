@@ -10,6 +10,8 @@ import type { AutoLinkSettings, Direction } from './settings.js';
 /** `operStatus` of management. */
 export type AutoLinkStatus = 'inactive' | 'attaching' | 'failed' | 'active' | 'quiescing' | 'idle';
 
+/** Messages beyond its credit that a container may send, as a multiple of the link's capacity. */
+const TOLERANCE = 4;
 /** First retry of a refused attach, and those after it, in ms; a dialect may know better. */
 const FIRST_RETRY_MS = 2_000;
 const RETRY_MS = 5_000;
@@ -120,7 +122,7 @@ export class AutoLink implements LinkOwner {
         rcvSettleMode: dialect?.settleSecond === true ? 1 : 0,
       });
       // Brokers of some kinds send more than they may.
-      if (dialect === undefined) link.link.tolerance = capacity;
+      if (dialect === undefined) link.link.tolerance = TOLERANCE * capacity;
       link.link.context = link;
     } else {
       const link = new OutgoingLink(connection);

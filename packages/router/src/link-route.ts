@@ -78,6 +78,10 @@ const LINK_LOST: AmqpErrorFields = {
 };
 /** Bytes of transfers that wait for room at the far end before the near end's session is held back. */
 const HOLD_AT = 1 << 18;
+/** What a transfer that waits counts beside its payload, so that empty ones do not wait without number. */
+const ITEM_BYTES = 64;
+/** Messages beyond the client's credit that a container may send; the session's window bounds how many wait here. */
+const TOLERANCE = 1 << 16;
 
 /**
  * Joins a link of a client with a link at a container: attaches, flows, transfers, dispositions and detaches pass through,
@@ -145,7 +149,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
         : session.attachSender(name, this, parameters);
     // Brokers of some kinds send more than they may: it waits here until the client has credit for it.
     if (this.#container instanceof ReceiverLink && connection.dialect === undefined) {
-      this.#container.tolerance = connection.linkCapacity;
+      this.#container.tolerance = TOLERANCE;
     }
   }
 
@@ -192,7 +196,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       aborted: frame.aborted,
       offset: 0,
     });
-    this.#queued += bytes.length;
+    this.#queued += bytes.length + ITEM_BYTES;
     this.#pump();
     if (this.#queued >= HOLD_AT && !this.#holds) {
       this.#holds = true;
@@ -228,7 +232,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
         if (item.offset < item.bytes.length || (!item.more && sender.current !== undefined)) return;
       }
       this.#queue.shift();
-      this.#queued -= item.bytes.length;
+      this.#queued -= item.bytes.length + ITEM_BYTES;
       if (this.#holds && this.#queued < HOLD_AT / 2) {
         this.#holds = false;
         this.#receiver.session.releaseWindow();
@@ -273,6 +277,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       // What the receiver at the near end allows, counted from the attach, is what the far end is allowed.
       this.#granted = link.deliveryCount + link.credit;
       const receiver = this.#receiver;
+      // A sender that is beyond its credit already is told nothing new: RabbitMQ 3 would take that for more.
+      if (this.#granted <= this.#received && receiver.credit === 0 && !frame.drain) return;
       receiver.setCredit(Math.max(0, this.#granted - this.#received), frame.drain);
     } else if (link.announced === 0 && this.#sender.draining && this.#queue.length === 0) {
       this.#received = this.#granted;
