@@ -11,8 +11,16 @@ const PROGRAMS = fileURLToPath(new URL('../../python/', import.meta.url));
 const SAME_ANSWERS = 20;
 
 /** Runs a program of `python/blocking.py` to its end. @returns what it said */
-export async function runBlocking(owner: Owner, program: string, ...args: (string | number)[]): Promise<ProcessEvent[]> {
-  const child = new JsonProcess(owner, `Proton (${program})`, PYTHON, [join(PROGRAMS, 'blocking.py'), program, ...args.map(String)]);
+export async function runBlocking(
+  owner: Owner,
+  program: string,
+  ...args: (string | number)[]
+): Promise<ProcessEvent[]> {
+  const child = new JsonProcess(owner, `Proton (${program})`, PYTHON, [
+    join(PROGRAMS, 'blocking.py'),
+    program,
+    ...args.map(String),
+  ]);
   await child.done();
   return child.events;
 }

@@ -74,7 +74,13 @@ export class RheaClient {
    */
   static async connect(owner: Owner, port: number, options: Partial<ConnectionOptions> = {}): Promise<RheaClient> {
     const container = rhea.create_container();
-    const connection = container.connect({ host: '127.0.0.1', port, reconnect: false, tcp_no_delay: true, ...options } as never);
+    const connection = container.connect({
+      host: '127.0.0.1',
+      port,
+      reconnect: false,
+      tcp_no_delay: true,
+      ...options,
+    } as never);
     const client = new RheaClient(container, connection);
     let failure: Error | undefined;
     connection.on('connection_open', () => {
@@ -167,8 +173,8 @@ abstract class RheaLink<L extends Sender | Receiver> {
   /** @throws RemoteError where the link is refused: attached with a null terminus, then detached */
   async opened(): Promise<void> {
     const isRefusal = (): boolean => {
-      const { source, target } = this.link as unknown as { source?: unknown; target?: unknown };
-      return (this.link.is_receiver() ? source : target) == null;
+      const { source, target } = this.link as unknown as { source?: object | null; target?: object | null };
+      return ((this.link.is_receiver() ? source : target) ?? null) === null;
     };
     await until('a link to be attached', () => {
       if (this.error !== undefined) throw this.error;
@@ -290,16 +296,30 @@ export class RheaReceiver extends RheaLink<Receiver> {
 
   /** The next message. */
   async next(): Promise<Arrival> {
-    const arrival = await until('a message', () => this.arrivals[this.#taken]);
+    const arrival = await until('a message', () => this.arrivals[this.#taken] ?? this.#ifAttached());
     this.#taken++;
     return arrival;
   }
 
   /** Resolves when `count` messages have arrived. */
   async received(count: number): Promise<readonly Arrival[]> {
-    await until(`${count} messages`, () => this.arrivals.length >= count, { state: () => this.arrivals.length });
+    await until(`${count} messages`, () => this.arrivals.length >= count || this.#ifAttached(), {
+      state: () => this.arrivals.length,
+    });
     return this.arrivals;
   }
+
+  /** @throws RemoteError where the peer has ended the link: then nothing more will come */
+  #ifAttached(): false {
+    if (this.error !== undefined) throw this.error;
+    return false;
+  }
+}
+
+/** Certificate and key of a server, in PEM: with them it speaks TLS from the first byte. */
+export interface ServerSecurity {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** A server of the rhea library: a container of others that a router connects to. */
@@ -313,23 +333,36 @@ export class RheaServer {
     this.port = port;
     container.on('connection_open', ({ connection }: EventContext) => this.connections.push(connection));
     // Peers that go away are part of many tests; without a listener the library would throw.
-    for (const event of ['disconnected', 'connection_error', 'session_error', 'sender_error', 'receiver_error', 'error']) {
+    for (const event of [
+      'disconnected',
+      'connection_error',
+      'session_error',
+      'sender_error',
+      'receiver_error',
+      'error',
+    ]) {
       container.on(event, () => undefined);
     }
   }
 
   /** Listens on a free port; links are up to the handlers that `setUp` adds to the container. */
-  static async listen(owner: Owner, id: string, setUp: (container: Container) => void): Promise<RheaServer> {
+  static async listen(
+    owner: Owner,
+    id: string,
+    setUp: (container: Container) => void,
+    security?: ServerSecurity,
+  ): Promise<RheaServer> {
     const container = rhea.create_container({ id });
-    container.sasl_server_mechanisms.enable_anonymous();
     setUp(container);
-    const server = container.listen({ port: 0, host: '127.0.0.1' } as never) as Server;
+    const tls = security === undefined ? {} : { transport: 'tls', ...security };
+    const server = container.listen({ port: 0, host: '127.0.0.1', ...tls } as never) as Server;
     await until('rhea to listen', () => server.listening);
     whenOver(owner, async () => {
       for (const connection of result.connections) connection.close();
       await new Promise((resolve) => {
         server.close(resolve);
-        for (const connection of result.connections) (connection as unknown as { socket?: { end(): void } }).socket?.end();
+        for (const connection of result.connections)
+          (connection as unknown as { socket?: { end(): void } }).socket?.end();
       });
     });
     const result = new RheaServer(container, (server.address() as AddressInfo).port);

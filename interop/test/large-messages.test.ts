@@ -35,7 +35,10 @@ function pattern(size: number): Buffer {
 }
 
 describe('a large message through the router', () => {
-  for (const [name, address] of [['to one receiver', 'one'], ['to several receivers', 'news']] as const) {
+  for (const [name, address] of [
+    ['to one receiver', 'one'],
+    ['to several receivers', 'news'],
+  ] as const) {
     it(`arrives unharmed ${name}, from rhea to rhea`, async (t) => {
       const router = await startRouter(t, CONF);
       const client = await RheaClient.connect(t, router.port());
@@ -49,32 +52,47 @@ describe('a large message through the router', () => {
       assert.ok(outcomes.every(({ outcome }) => outcome === 'accepted'));
       for (const receiver of receivers) {
         const arrivals = await receiver.received(3);
-        assert.deepEqual(arrivals.map(({ message }) => typeof message.body), ['string', 'object', 'string']);
+        assert.deepEqual(
+          arrivals.map(({ message }) => typeof message.body),
+          ['string', 'object', 'string'],
+        );
         assert.equal(sha256(arrivals[1]!.message.body as Buffer), sha256(body));
       }
     });
   }
 
-  it('passes while it is still being sent: the receiver has the first half before the sender has written the second', { skip }, async (t) => {
-    const router = await startRouter(t, CONF);
-    const [near, far] = [await ProtonPeer.connect(t, router.port()), await ProtonPeer.connect(t, router.port())];
-    await far.receiver('r', 'one', { credit: 1, raw: true });
-    far.tell({ do: 'read', link: 'r' });
-    await near.sender('s', 'one');
-    near.tell({ do: 'stream', link: 's', begin: true, encoded: TEN_MB, bytes: TEN_MB / 2 });
-    const { size, sha256 } = await near.next('encoded');
-    await until('the first half to arrive', () => far.events.some((event) => event.event === 'read' && Number(event['size']) > TEN_MB / 2 - 300_000));
-    assert.equal(far.count('read-all'), 0);
-    near.tell({ do: 'stream', link: 's', end: true });
-    const all = await far.next('read-all');
-    assert.deepEqual([all['size'], all['sha256']], [size, sha256]);
-    assert.equal((await near.next('settled'))['state'], 'accepted');
-  });
+  it(
+    'passes while it is still being sent: the receiver has the first half before the sender has written the second',
+    { skip },
+    async (t) => {
+      const router = await startRouter(t, CONF);
+      const [near, far] = [await ProtonPeer.connect(t, router.port()), await ProtonPeer.connect(t, router.port())];
+      await far.receiver('r', 'one', { credit: 1, raw: true });
+      far.tell({ do: 'read', link: 'r' });
+      await near.sender('s', 'one');
+      near.tell({ do: 'stream', link: 's', begin: true, encoded: TEN_MB, bytes: TEN_MB / 2 });
+      const { size, sha256 } = await near.next('encoded');
+      await until('the first half to arrive', () =>
+        far.events.some((event) => event.event === 'read' && Number(event['size']) > TEN_MB / 2 - 300_000),
+      );
+      assert.equal(far.count('read-all'), 0);
+      near.tell({ do: 'stream', link: 's', end: true });
+      const all = await far.next('read-all');
+      assert.deepEqual([all['size'], all['sha256']], [size, sha256]);
+      assert.equal((await near.next('settled'))['state'], 'accepted');
+    },
+  );
 
-  for (const [name, address, bytes] of [['does not read', 'one', TEN_MB], ['does not read while another one does', 'news', FOUR_MB]] as const) {
+  for (const [name, address, bytes] of [
+    ['does not read', 'one', TEN_MB],
+    ['does not read while another one does', 'news', FOUR_MB],
+  ] as const) {
     it(`is not held whole where a receiver ${name}: its sender is held back`, { skip }, async (t) => {
       const router = await startRouter(t, CONF);
-      const [near, far] = [await ProtonPeer.connect(t, router.port()), await ProtonPeer.connect(t, router.port(), { max_frame_size: 16_384 })];
+      const [near, far] = [
+        await ProtonPeer.connect(t, router.port()),
+        await ProtonPeer.connect(t, router.port(), { max_frame_size: 16_384 }),
+      ];
       await far.receiver('r', address, { credit: 1, raw: true, capacity: 262_144 });
       const quick = address === 'news' ? await ProtonPeer.connect(t, router.port()) : undefined;
       await quick?.receiver('r', address, { credit: 1, raw: true });
@@ -99,7 +117,10 @@ describe('a large message through the router', () => {
 
   it('keeps other links of the same connections going meanwhile', { skip }, async (t) => {
     const router = await startRouter(t, CONF);
-    const [near, far] = [await ProtonPeer.connect(t, router.port()), await ProtonPeer.connect(t, router.port(), { max_frame_size: 16_384 })];
+    const [near, far] = [
+      await ProtonPeer.connect(t, router.port()),
+      await ProtonPeer.connect(t, router.port(), { max_frame_size: 16_384 }),
+    ];
     await far.receiver('r', 'one', { credit: 1, raw: true, capacity: 262_144 });
     await near.sender('s', 'one');
     near.tell({ do: 'stream', link: 's', begin: true, encoded: FOUR_MB, end: true });
@@ -115,7 +136,10 @@ describe('a large message through the router', () => {
 
   it('that loses its receiver in the middle comes back as failed, and the next one passes', { skip }, async (t) => {
     const router = await startRouter(t, CONF);
-    const [near, far] = [await ProtonPeer.connect(t, router.port()), await ProtonPeer.connect(t, router.port(), { max_frame_size: 16_384 })];
+    const [near, far] = [
+      await ProtonPeer.connect(t, router.port()),
+      await ProtonPeer.connect(t, router.port(), { max_frame_size: 16_384 }),
+    ];
     await far.receiver('r', 'one', { credit: 1, raw: true, capacity: 262_144 });
     await near.sender('s', 'one');
     near.tell({ do: 'stream', link: 's', begin: true, encoded: FOUR_MB, end: true });
@@ -129,19 +153,23 @@ describe('a large message through the router', () => {
     assert.equal((await receiver.next()).message.body.content.length, FOUR_MB);
   });
 
-  it('that loses its sender in the middle is withdrawn from its receiver, who goes on with the next', { skip }, async (t) => {
-    const router = await startRouter(t, CONF);
-    const [near, far] = [await ProtonPeer.connect(t, router.port()), await ProtonPeer.connect(t, router.port())];
-    await far.receiver('r', 'one', { credit: 10, raw: true });
-    far.tell({ do: 'read', link: 'r' });
-    await near.sender('s', 'one');
-    near.tell({ do: 'stream', link: 's', begin: true, encoded: TEN_MB, bytes: TEN_MB / 2 });
-    await far.next('read');
-    await near.kill();
-    await far.next('aborted');
-    const client = await RheaClient.connect(t, router.port());
-    const sender = await client.sender('one');
-    assert.equal((await sender.send({ body: 'next' })).outcome, 'accepted');
-    assert.equal(far.count('read-all'), 1);
-  });
+  it(
+    'that loses its sender in the middle is withdrawn from its receiver, who goes on with the next',
+    { skip },
+    async (t) => {
+      const router = await startRouter(t, CONF);
+      const [near, far] = [await ProtonPeer.connect(t, router.port()), await ProtonPeer.connect(t, router.port())];
+      await far.receiver('r', 'one', { credit: 10, raw: true });
+      far.tell({ do: 'read', link: 'r' });
+      await near.sender('s', 'one');
+      near.tell({ do: 'stream', link: 's', begin: true, encoded: TEN_MB, bytes: TEN_MB / 2 });
+      await far.next('read');
+      await near.kill();
+      await far.next('aborted');
+      const client = await RheaClient.connect(t, router.port());
+      const sender = await client.sender('one');
+      assert.equal((await sender.send({ body: 'next' })).outcome, 'accepted');
+      assert.equal(far.count('read-all'), 1);
+    },
+  );
 });

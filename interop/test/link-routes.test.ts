@@ -112,7 +112,11 @@ describe('link routes between Proton containers', { skip }, () => {
 
   it('carry a receiver to the container: its filter, its credit, its outcomes', async (t) => {
     const { container, client } = await proton(t);
-    const opened = await client.receiver('r', 'far/queue', { credit: 2, outcome: 'manual', selector: "colour = 'red'" });
+    const opened = await client.receiver('r', 'far/queue', {
+      credit: 2,
+      outcome: 'manual',
+      selector: "colour = 'red'",
+    });
     assert.equal(opened['source'], 'far/queue');
     const there = await container.next('link-opened');
     assert.deepEqual([there['source'], there['filters']], ['far/queue', ['selector']]);
@@ -176,7 +180,11 @@ describe('link routes between Proton containers', { skip }, () => {
     await until('the route to be inactive', () => router.process.router.linkRoutes[0]?.status === 'inactive');
     client.tell({ do: 'sender', connection: 'c', id: 's2', address: 'far/node' });
     assert.equal((await client.next('link-error'))['condition'], 'qd:no-route-to-dest');
-    const again = await ProtonPeer.listen(t, Number(/:(\d+)$/.exec(router.process.connectors[0]!.target)![1]), 'far-away');
+    const again = await ProtonPeer.listen(
+      t,
+      Number(/:(\d+)$/.exec(router.process.connectors[0]!.target)![1]),
+      'far-away',
+    );
     await router.linkRoutesActive('container');
     await client.sender('s3', 'far/node');
     assert.equal((await client.send('s3', { body: 'back' }))['state'], 'accepted');
@@ -187,7 +195,14 @@ describe('link routes between Proton containers', { skip }, () => {
     const { router, client } = await proton(t);
     const named = new ProtonPeer(t);
     await named.next('ready');
-    named.tell({ do: 'connect', id: 'c', container: 'by-name', url: `amqp://127.0.0.1:${router.port('containers')}`, sasl: false, serve: { credit: 10 } });
+    named.tell({
+      do: 'connect',
+      id: 'c',
+      container: 'by-name',
+      url: `amqp://127.0.0.1:${router.port('containers')}`,
+      sasl: false,
+      serve: { credit: 10 },
+    });
     await named.next('connected');
     await router.linkRoutesActive('by-name');
     const opened = await client.sender('s', 'named/a');
@@ -207,6 +222,7 @@ describe('link routes from rhea clients to a rhea container', () => {
   it('carry properties, filters and settlement in two steps', async (t) => {
     const attached: (Sender | Receiver)[] = [];
     const server = await RheaServer.listen(t, 'rhea-container', (container) => {
+      container.sasl_server_mechanisms.enable_anonymous();
       container.on('receiver_open', ({ receiver }: EventContext) => {
         receiver!.set_target(receiver!.target);
         attached.push(receiver!);

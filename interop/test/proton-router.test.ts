@@ -48,7 +48,12 @@ describe("Proton's blocking clients through the router", { skip }, () => {
     const router = await startRouter(t, CONF);
     const events = await runBlocking(t, 'outcomes', `amqp://127.0.0.1:${router.port()}`, 'orders');
     const heard = events.filter(({ event }) => event === 'outcome').map(({ given, heard }) => [given, heard]);
-    assert.deepEqual(heard, [['accept', 'ACCEPTED'], ['reject', 'REJECTED'], ['release', 'RELEASED'], ['modify', 'MODIFIED']]);
+    assert.deepEqual(heard, [
+      ['accept', 'ACCEPTED'],
+      ['reject', 'REJECTED'],
+      ['release', 'RELEASED'],
+      ['modify', 'MODIFIED'],
+    ]);
   });
 
   it('ask over a dynamic source, and a rhea client answers', async (t) => {
@@ -56,10 +61,13 @@ describe("Proton's blocking clients through the router", { skip }, () => {
     const service = await RheaClient.connect(t, router.port());
     const answers = await service.sender({ target: {} });
     const asked = await service.receiver('service');
-    asked.link.on('message', ({ message }: { message?: { body: string; reply_to?: string; correlation_id?: string } }) => {
-      const { reply_to, correlation_id, body } = message!;
-      answers.link.send({ to: reply_to!, correlation_id: correlation_id!, body: body.toUpperCase() });
-    });
+    asked.link.on(
+      'message',
+      ({ message }: { message?: { body: string; reply_to?: string; correlation_id?: string } }) => {
+        const { reply_to, correlation_id, body } = message!;
+        answers.link.send({ to: reply_to!, correlation_id: correlation_id!, body: body.toUpperCase() });
+      },
+    );
     const events = await runBlocking(t, 'requests', `amqp://127.0.0.1:${router.port()}`, 'service', 20);
     assert.match(String(events[0]?.['address']), /^amqp:\/_topo\/0\/proton-router\/temp\./);
     assert.equal(events.at(-1)?.['count'], 20);
@@ -86,7 +94,10 @@ describe("Proton's event-driven containers through the router", { skip }, () => 
         given: { state: 'rejected', condition: 'my:condition', description: 'my words' },
         heard: { state: 'rejected', condition: 'my:condition', description: 'my words' },
       },
-      { given: { state: 'modified', failed: true, undeliverable: true }, heard: { state: 'modified', failed: true, undeliverable: true } },
+      {
+        given: { state: 'modified', failed: true, undeliverable: true },
+        heard: { state: 'modified', failed: true, undeliverable: true },
+      },
       { given: { state: 'modified', failed: true }, heard: { state: 'modified', failed: true, undeliverable: false } },
     ];
     for (const { given, heard } of CASES) {
@@ -104,14 +115,32 @@ describe("Proton's event-driven containers through the router", { skip }, () => 
     await peer.receiver('r', 'orders', { credit: 10 });
     await peer.sender('s', 'orders');
     const message = {
-      id: 'id-1', subject: 'order', correlation_id: 'c-1', reply_to: 'answers', content_type: 'text/plain', durable: true, priority: 8,
-      group_id: 'g', properties: { text: 'ü', number: 5, yes: true }, annotations: { 'x-opt-a': 'b' },
+      id: 'id-1',
+      subject: 'order',
+      correlation_id: 'c-1',
+      reply_to: 'answers',
+      content_type: 'text/plain',
+      durable: true,
+      priority: 8,
+      group_id: 'g',
+      properties: { text: 'ü', number: 5, yes: true },
+      annotations: { 'x-opt-a': 'b' },
     };
     peer.tell({ do: 'send', link: 's', body: 'hello', message });
     const got = await peer.next('message');
     assert.deepEqual(
-      { id: got['id'], subject: got['subject'], correlation_id: got['correlation'], reply_to: got['replyTo'], content_type: got['contentType'],
-        durable: got['durable'], priority: got['priority'], group_id: got['groupId'], properties: got['properties'], annotations: got['annotations'] },
+      {
+        id: got['id'],
+        subject: got['subject'],
+        correlation_id: got['correlation'],
+        reply_to: got['replyTo'],
+        content_type: got['contentType'],
+        durable: got['durable'],
+        priority: got['priority'],
+        group_id: got['groupId'],
+        properties: got['properties'],
+        annotations: got['annotations'],
+      },
       message,
     );
     assert.equal(got['body'], 'hello');

@@ -18,7 +18,11 @@ before(async () => {
 });
 
 /** RabbitMQ's nodes are `/queue/NAME`, made when they are first used. */
-const conf = (port: number, more: string, mechanism = 'saslMechanisms: PLAIN\n  saslUsername: guest\n  saslPassword: pass:guest'): string => `
+const conf = (
+  port: number,
+  more: string,
+  mechanism = 'saslMechanisms: PLAIN\n  saslUsername: guest\n  saslPassword: pass:guest',
+): string => `
 router {
   mode: standalone
   id: rabbitmq
@@ -59,7 +63,8 @@ autoLink {
 `;
 
 async function routerTo(owner: Owner, more: string, mechanism?: string): Promise<RouterFixture> {
-  const router = await startRouter(owner, conf(rabbit.port, more, mechanism));
+  // Soon after the broker is back, so is the connector.
+  const router = await startRouter(owner, conf(rabbit.port, more, mechanism), { backoff: { minMs: 50, maxMs: 250 } });
   await router.autoLinksActive();
   return router;
 }
@@ -133,7 +138,10 @@ autoLink {
     const outcomes = await sender.sendAll(Array.from({ length: COUNT }, (_, i) => ({ message_id: `m-${i}`, body: i })));
     assert.ok(outcomes.every(({ outcome }) => outcome === 'accepted'));
     await receiver.received(COUNT);
-    assert.deepEqual(receiver.bodies, Array.from({ length: COUNT }, (_, i) => i));
+    assert.deepEqual(
+      receiver.bodies,
+      Array.from({ length: COUNT }, (_, i) => i),
+    );
   });
 
   it('is asked for a queue that is not there: the autolink says so, and comes up once the queue is there', async (t) => {
@@ -186,17 +194,24 @@ autoLink {
     });
 
     const sender = await producer.sender('flow');
-    const sending = keepSending(sender, COUNT, () => confirmed.size < came.size + AHEAD_MAX, (id, { outcome }) => {
-      if (outcome === 'accepted') confirmed.add(id);
-      else if (outcome !== 'released') inDoubt.add(id);
-    });
+    const sending = keepSending(
+      sender,
+      COUNT,
+      () => confirmed.size < came.size + AHEAD_MAX,
+      (id, { outcome }) => {
+        if (outcome === 'accepted') confirmed.add(id);
+        else if (outcome !== 'released') inDoubt.add(id);
+      },
+    );
     await until('messages to flow', () => came.size >= AT_KILL && confirmed.size >= AT_KILL);
     await rabbit.kill();
     await until('the autolinks to go down', () => router.autoLink('flow-out').status !== 'active');
     await rabbit.boot();
     await router.autoLinksActive();
     await sending;
-    await until('every message', () => came.size === COUNT, { state: () => ({ received: came.size, confirmed: confirmed.size }) });
+    await until('every message', () => came.size === COUNT, {
+      state: () => ({ received: came.size, confirmed: confirmed.size }),
+    });
 
     assert.equal(confirmed.size, COUNT, 'every message was accepted in the end');
     // A message may come twice where its link ended in between: whether the broker had heard that it was accepted is not known.
@@ -214,7 +229,8 @@ autoLink {
     for (const { delivery } of taken) delivery.accept();
     await first.close();
     const second = await client.receiver('pause');
-    const seen = (): Set<unknown> => new Set([...taken.map(({ message }) => message.body as unknown), ...second.bodies]);
+    const seen = (): Set<unknown> =>
+      new Set([...taken.map(({ message }) => message.body as unknown), ...second.bodies]);
     await until('the rest', () => seen().size === 100, { state: () => second.arrivals.length });
     assert.equal(second.arrivals.length, 90);
   });
@@ -257,7 +273,10 @@ linkRoute {
     assert.ok(outcomes.every(({ outcome }) => outcome === 'accepted'));
     const receiver = await client.receiver({ source: { address: 'q/routed' }, credit_window: 100 });
     await receiver.received(500);
-    assert.deepEqual(receiver.arrivals.map(({ message }) => message.message_id), Array.from({ length: 500 }, (_, i) => `${i}`));
+    assert.deepEqual(
+      receiver.arrivals.map(({ message }) => message.message_id),
+      Array.from({ length: 500 }, (_, i) => `${i}`),
+    );
     assert.deepEqual(receiver.arrivals[0]!.message.application_properties, MESSAGE.application_properties);
   });
 
@@ -276,7 +295,12 @@ linkRoute {
 });
 
 /** Sends each of `count` messages until it is accepted, several at a time. */
-async function keepSending(sender: RheaSender, count: number, mayGoOn: () => boolean, onOutcome: (id: number, outcome: Outcome) => void): Promise<void> {
+async function keepSending(
+  sender: RheaSender,
+  count: number,
+  mayGoOn: () => boolean,
+  onOutcome: (id: number, outcome: Outcome) => void,
+): Promise<void> {
   const todo = Array.from({ length: count }, (_, id) => id);
   let underway = 0;
   while (todo.length > 0 || underway > 0) {

@@ -52,7 +52,10 @@ describe('credit, with rhea at both ends', () => {
       receiver.arrivals[settled]!.delivery.accept();
     }
     assert.ok((await sent).every(({ outcome }) => outcome === 'accepted'));
-    assert.deepEqual(receiver.bodies, numbers(60).map(({ body }) => body));
+    assert.deepEqual(
+      receiver.bodies,
+      numbers(60).map(({ body }) => body),
+    );
   });
 
   it('that a receiver gives is what it gets, and not one message more', async (t) => {
@@ -111,7 +114,10 @@ describe('credit, with rhea at both ends', () => {
     const sender = await client.sender('shared');
     const sent = sender.sendAll(numbers(20));
     await until('all to arrive', () => receivers.reduce((sum, { arrivals }) => sum + arrivals.length, 0) === 20);
-    assert.deepEqual(receivers.map(({ arrivals }) => arrivals.length), [5, 5, 5, 5]);
+    assert.deepEqual(
+      receivers.map(({ arrivals }) => arrivals.length),
+      [5, 5, 5, 5],
+    );
     for (const { arrivals } of receivers) for (const { delivery } of arrivals) delivery.accept();
     assert.ok((await sent).every(({ outcome }) => outcome === 'accepted'));
   });
@@ -124,9 +130,16 @@ describe('termini, with rhea', () => {
     const client = await RheaClient.connect(t, router.port());
     const requests = await server.receiver('service/upper');
     const answers = await server.sender({ target: {} });
-    requests.link.on('message', ({ message }: { message?: { body: string; reply_to?: string; message_id?: unknown } }) => {
-      answers.link.send({ to: message!.reply_to!, correlation_id: message!.message_id as string, body: message!.body.toUpperCase() });
-    });
+    requests.link.on(
+      'message',
+      ({ message }: { message?: { body: string; reply_to?: string; message_id?: unknown } }) => {
+        answers.link.send({
+          to: message!.reply_to!,
+          correlation_id: message!.message_id as string,
+          body: message!.body.toUpperCase(),
+        });
+      },
+    );
     const inbox = await client.receiver({ source: { address: '', dynamic: true } });
     assert.match(inbox.address, /^amqp:\/_topo\/0\/rhea-links\/temp\..{15}$/);
     const sender = await client.sender('service/upper');
@@ -165,7 +178,10 @@ describe('termini, with rhea', () => {
       { to: 'closed/x', body: 5 },
       { to: 'amqp://somewhere:5672/a', body: 6 },
     ]);
-    assert.deepEqual(outcomes.map(({ outcome }) => outcome), ['accepted', 'accepted', 'released', 'rejected', 'rejected', 'accepted']);
+    assert.deepEqual(
+      outcomes.map(({ outcome }) => outcome),
+      ['accepted', 'accepted', 'released', 'rejected', 'rejected', 'accepted'],
+    );
     const conditions = outcomes.map(({ state }) => (state['error'] as { condition?: string } | undefined)?.condition);
     assert.deepEqual(conditions.slice(3, 5), ['amqp:precondition-failed', 'amqp:not-found']);
     assert.deepEqual([a.bodies, b.bodies], [[1, 6], [2]]);
@@ -177,7 +193,9 @@ describe('termini, with rhea', () => {
     await assert.rejects(client.sender('closed/x'), { condition: 'amqp:not-found' });
     await assert.rejects(client.receiver('closed/x'), { condition: 'amqp:not-found' });
     await assert.rejects(client.receiver({ source: { address: '' } }), { condition: 'qd:no-route-to-dest' });
-    await assert.rejects(client.sender({ target: { address: 'x', capabilities: 'qd.router' } }), { condition: 'qd:forbidden' });
+    await assert.rejects(client.sender({ target: { address: 'x', capabilities: 'qd.router' } }), {
+      condition: 'qd:forbidden',
+    });
     const receiver = await client.receiver('open');
     const sender = await client.sender('open');
     assert.equal((await sender.send({ body: 'the connection is as well as before' })).outcome, 'accepted');
@@ -224,12 +242,19 @@ describe('links and sessions, with rhea', () => {
         const address = `many/${s}/${l}`;
         const receiver = await client.receiver(address, session);
         const sender = await client.sender(address, session);
-        lines.push({ receiver, address, outcomes: sender.sendAll(numbers(25).map(({ body }) => ({ body: `${address}#${body}` }))) });
+        lines.push({
+          receiver,
+          address,
+          outcomes: sender.sendAll(numbers(25).map(({ body }) => ({ body: `${address}#${body}` }))),
+        });
       }
     }
     for (const { receiver, address, outcomes } of lines) {
       assert.ok((await outcomes).every((one) => (one as { outcome: string }).outcome === 'accepted'));
-      assert.deepEqual(receiver.bodies, numbers(25).map(({ body }) => `${address}#${body}`));
+      assert.deepEqual(
+        receiver.bodies,
+        numbers(25).map(({ body }) => `${address}#${body}`),
+      );
     }
   });
 
@@ -248,7 +273,9 @@ describe('links and sessions, with rhea', () => {
     other.cut();
     await until('the address of a cut connection to be forgotten', () => count() === 10);
     session.close();
-    await until('consumers to be gone', () => [...router.process.router.addresses].every(({ consumers }) => consumers.length === 0));
+    await until('consumers to be gone', () =>
+      [...router.process.router.addresses].every(({ consumers }) => consumers.length === 0),
+    );
     await client.close();
     await until('every address to be forgotten', () => count() === 0);
   });
@@ -261,6 +288,9 @@ describe('links and sessions, with rhea', () => {
     receivers.push(await client.receiver({ source: { address: 'node' }, name: 'same' }, client.session()));
     const sent = await sender.sendAll(numbers(10));
     assert.ok(sent.every(({ outcome }) => outcome === 'accepted'));
-    assert.equal(receivers.reduce((sum, { arrivals }) => sum + arrivals.length, 0), 10);
+    assert.equal(
+      receivers.reduce((sum, { arrivals }) => sum + arrivals.length, 0),
+      10,
+    );
   });
 });

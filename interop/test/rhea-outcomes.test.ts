@@ -78,7 +78,11 @@ describe('outcomes, from a rhea receiver through the router to a rhea sender', (
     const { sender, receiver } = await line(t);
     const sent = sender.send({ body: 1 });
     const { delivery } = await receiver.next();
-    delivery.modified({ delivery_failed: true, undeliverable_here: true, message_annotations: { 'x-opt-why': 'busy' } });
+    delivery.modified({
+      delivery_failed: true,
+      undeliverable_here: true,
+      message_annotations: { 'x-opt-why': 'busy' },
+    });
     const { outcome, state } = await sent;
     assert.equal(outcome, 'modified');
     assert.equal(state['delivery_failed'], true);
@@ -97,7 +101,10 @@ describe('outcomes, from a rhea receiver through the router to a rhea sender', (
     third!.modified({ delivery_failed: true });
     await until('three outcomes', () => sender.settled.length === 3);
     first!.accept();
-    assert.deepEqual((await sent).map(({ outcome }) => outcome), ['accepted', 'rejected', 'modified', 'released']);
+    assert.deepEqual(
+      (await sent).map(({ outcome }) => outcome),
+      ['accepted', 'rejected', 'modified', 'released'],
+    );
   });
 
   it('releases what was never sent, and reports as failed what was, when the receiver goes away', async (t) => {
@@ -107,14 +114,20 @@ describe('outcomes, from a rhea receiver through the router to a rhea sender', (
     await receiver.received(1);
     await until('both to be in the router', () => sender.pending === 2);
     receiver.link.connection.close();
-    assert.deepEqual((await sent).map(({ outcome }) => outcome), ['modified', 'released']);
+    assert.deepEqual(
+      (await sent).map(({ outcome }) => outcome),
+      ['modified', 'released'],
+    );
   });
 
   it('passes presettled messages on as such', async (t) => {
     const { sender, receiver } = await line(t);
     for (let i = 0; i < 300; i++) await sender.sendSettled({ body: i });
     const arrivals = await receiver.received(300);
-    assert.deepEqual(receiver.bodies, Array.from({ length: 300 }, (_, i) => i));
+    assert.deepEqual(
+      receiver.bodies,
+      Array.from({ length: 300 }, (_, i) => i),
+    );
     assert.ok(arrivals.every(({ delivery }) => delivery.remote_settled));
   });
 
@@ -214,10 +227,15 @@ describe('messages, from rhea to rhea', () => {
   it('arrive in order, each once, in large numbers, every one accepted', async (t) => {
     const { sender, receiver } = await line(t, { receiver: { autoaccept: true, autosettle: true } });
     const COUNT = 10_000;
-    const outcomes = await sender.sendAll(Array.from({ length: COUNT }, (_, i) => ({ message_id: i, body: `message ${i}` })));
+    const outcomes = await sender.sendAll(
+      Array.from({ length: COUNT }, (_, i) => ({ message_id: i, body: `message ${i}` })),
+    );
     assert.equal(outcomes.filter(({ outcome }) => outcome === 'accepted').length, COUNT);
     await receiver.received(COUNT);
-    assert.deepEqual(receiver.arrivals.map(({ message }) => message.message_id), Array.from({ length: COUNT }, (_, i) => i));
+    assert.deepEqual(
+      receiver.arrivals.map(({ message }) => message.message_id),
+      Array.from({ length: COUNT }, (_, i) => i),
+    );
   });
 });
 

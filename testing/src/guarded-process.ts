@@ -23,11 +23,15 @@ export interface GuardedProcess {
  * @param script - shell commands, each ending in `&`
  */
 export function startGuarded(script: string, env: NodeJS.ProcessEnv): GuardedProcess {
-  const child: ChildProcess = spawn('/bin/sh', ['-c', `exec 3<&0 </dev/null\n${script}\ncat <&3 >/dev/null\nkill -KILL 0`], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    env,
-    detached: true,
-  });
+  const child: ChildProcess = spawn(
+    '/bin/sh',
+    ['-c', `exec 3<&0 </dev/null\n${script}\ncat <&3 >/dev/null\nkill -KILL 0`],
+    {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env,
+      detached: true,
+    },
+  );
   let output = '';
   let hasEnded = false;
   const keep = (text: string): void => {

@@ -11,6 +11,6 @@ export type { PeerName } from './peers.js';
 export { freePort, freePorts, speaksAmqp } from './ports.js';
 export { RabbitMq } from './rabbitmq.js';
 export { RouterFixture, configOf, startRouter } from './router-fixture.js';
-export type { LogLine } from './router-fixture.js';
+export type { LogLine, StartOptions } from './router-fixture.js';
 export { PATIENCE_MS, until, within } from './wait.js';
 export type { UntilOptions } from './wait.js';

@@ -105,6 +105,8 @@ export class JsonProcess {
   }
 
   #endError(when: string): Error {
-    return new Error(`${this.#name} ended ${when}, status ${this.#status}\n${JSON.stringify(this.events.at(-1))}\n${this.#stderr}`);
+    return new Error(
+      `${this.#name} ended ${when}, status ${this.#status}\n${JSON.stringify(this.events.at(-1))}\n${this.#stderr}`,
+    );
   }
 }

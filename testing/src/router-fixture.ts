@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AutoLink } from '@pointsman/router';
 import { RouterProcess, readConfig } from 'pointsman';
-import type { ConfigFormat, Logger, RouterConfig } from 'pointsman';
+import type { ConfigFormat, Logger, RouterConfig, RouterProcessOptions } from 'pointsman';
 import { whenOver } from './owner.js';
 import type { Owner } from './owner.js';
 import { until } from './wait.js';
@@ -48,7 +48,9 @@ export class RouterFixture {
   /** Resolves when every link route to a connection or container of that name, or every one at all, is active. */
   async linkRoutesActive(to?: string): Promise<void> {
     const { linkRoutes } = this.process.router;
-    const chosen = linkRoutes.filter(({ settings: { connection, containerId } }) => to === undefined || connection === to || containerId === to);
+    const chosen = linkRoutes.filter(
+      ({ settings: { connection, containerId } }) => to === undefined || connection === to || containerId === to,
+    );
     await until('link routes to be active', () => chosen.every(({ status }) => status === 'active'));
   }
 
@@ -66,6 +68,13 @@ export class RouterFixture {
   }
 }
 
+export interface StartOptions {
+  /** Of the configuration's text; the `.conf` grammar by default. */
+  readonly format?: ConfigFormat;
+  /** How long connectors wait before they connect again. */
+  readonly backoff?: RouterProcessOptions['backoff'];
+}
+
 /** Lines of log that are kept; the latest count. */
 const LOG_MAX = 5_000;
 
@@ -77,7 +86,7 @@ const LOG_MAX = 5_000;
 export async function startRouter(
   owner: Owner,
   text: string,
-  options: { readonly format?: ConfigFormat } = {},
+  { format, backoff }: StartOptions = {},
 ): Promise<RouterFixture> {
   const log: LogLine[] = [];
   const logger: Logger = {
@@ -88,7 +97,10 @@ export async function startRouter(
     isEnabled: () => true,
     close: () => Promise.resolve(),
   };
-  const process = new RouterProcess(configOf(text, options.format), { log: logger });
+  const process = new RouterProcess(configOf(text, format), {
+    log: logger,
+    ...(backoff === undefined ? {} : { backoff }),
+  });
   whenOver(owner, () => process.stop());
   await process.start();
   return new RouterFixture(process, log);
@@ -97,6 +109,7 @@ export async function startRouter(
 /** @throws Error where the configuration is wrong, with every problem of it */
 export function configOf(text: string, format: ConfigFormat = 'conf'): RouterConfig {
   const result = readConfig(text, { path: `test.${format}`, format });
-  if (!result.ok) throw new Error(result.problems.map(({ line, message }) => `line ${line ?? '?'}: ${message}`).join('\n'));
+  if (!result.ok)
+    throw new Error(result.problems.map(({ line, message }) => `line ${line ?? '?'}: ${message}`).join('\n'));
   return result.config;
 }
