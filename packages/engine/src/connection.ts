@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   CloseCode, DESCRIPTOR_CODES, FRAME_AMQP, FRAME_SASL, LocalProtocolError, MIN_MAX_FRAME_SIZE, OpenCode, PROTOCOL_AMQP, PROTOCOL_SASL,
-  PROTOCOL_TLS, ProtocolError, Reader, RemoteProtocolError, Writer, beginFrame, decodeError, endFrame, frameSizeAt, protocolHeader,
+  PROTOCOL_TLS, ProtocolError, Reader, RemoteProtocolError, Writer, beginFrame, decodeError, endFrame, protocolHeader,
   protocolIdOf, readDescriptor, readPerformative, readSaslFrame, writeAttach, writeBegin, writeClose, writeDetach, writeEnd, writeOpen,
 } from '@pointsman/wire';
 import type {
@@ -10,9 +10,12 @@ import type {
 import type { ConnectionEnd, ConnectionHandler, ConnectionOptions, ConnectionPhase } from './connection-options.js';
 import { nextConnectionState } from './connection-state.js';
 import type { ConnectionEvent, ConnectionState } from './connection-state.js';
+import { ConnectionTimers } from './connection-timers.js';
 import type { ProtocolEndpoint } from './endpoint.js';
 import { FRAME_REST, fitError } from './fit.js';
 import { DispositionFrame, FlowFrame, TransferFrame, listStart, parseDisposition, parseFlow, parseTransfer } from './hot-frames.js';
+import { IncomingFrames } from './incoming-frames.js';
+import type { FrameTaker } from './incoming-frames.js';
 import { Output } from './output.js';
 import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch } from './sasl-exchange.js';
 import type { SaslExchange } from './sasl-exchange.js';
@@ -28,12 +31,13 @@ const WRITER = new Writer(2048);
 const MAX_FRAME_SIZE = 65_536;
 const CHANNEL_MAX = 32_767;
 const OUTPUT_MAX = 1 << 18;
+const HANDSHAKE_TIMEOUT_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 5_000;
 /** Shortest idle-time-out of a peer that we keep up with: below, heartbeats would be all that we do. */
 const REMOTE_IDLE_MIN_MS = 100;
 
 /** An AMQP 1.0 connection endpoint: both roles, without I/O. @see OASIS AMQP 1.0, 2.4 */
-export class Connection implements ProtocolEndpoint {
+export class Connection implements ProtocolEndpoint, FrameTaker {
   readonly handler: ConnectionHandler;
   readonly options: ConnectionOptions;
   wake: (() => void) | undefined = undefined;
@@ -57,12 +61,8 @@ export class Connection implements ProtocolEndpoint {
   #maxFrameSize: number;
   readonly #outputMax: number;
   #channelMax: number;
-  #partial: Uint8Array | undefined = undefined;
-  /** Bytes of the partial frame that are here, and that it will have. */
-  #partialLength = 0;
-  #partialSize = 0;
-  /** Where the stream goes on behind the frame that is being taken; -1 where no frame could be told. */
-  #next = 0;
+  readonly #frames = new IncomingFrames();
+  readonly #timers: ConnectionTimers;
   #wakeScheduled = false;
   #ended: ConnectionEnd | undefined;
   #closing: ConnectionEnd | undefined;
@@ -72,13 +72,6 @@ export class Connection implements ProtocolEndpoint {
   /** @internal */
   readonly waiting: WaitingLinks = new WaitingLinks();
 
-  #now: number;
-  #lastReceived: number;
-  #lastSent: number;
-  #handshakeDeadline: number;
-  /** 0 before our close. */
-  #closeDeadline = 0;
-  #remoteIdleMs = 0;
   #localOpenSent = false;
 
   constructor(options: ConnectionOptions, handler: ConnectionHandler) {
@@ -87,9 +80,7 @@ export class Connection implements ProtocolEndpoint {
     this.#maxFrameSize = Math.max(MIN_MAX_FRAME_SIZE, options.maxFrameSize ?? MAX_FRAME_SIZE);
     this.#channelMax = options.channelMax ?? CHANNEL_MAX;
     this.#outputMax = options.outputMax ?? OUTPUT_MAX;
-    this.#now = this.#lastReceived = this.#lastSent = options.now;
-    const handshake = options.handshakeTimeoutMs ?? 30_000;
-    this.#handshakeDeadline = handshake > 0 ? options.now + handshake : 0;
+    this.#timers = new ConnectionTimers(options.now, options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS);
     if (options.role === 'client') {
       this.#layer = options.saslClient === undefined ? 'amqp-header' : 'sasl-header';
       this.#sendHeader(options.saslClient === undefined ? PROTOCOL_AMQP : PROTOCOL_SASL);
@@ -99,27 +90,28 @@ export class Connection implements ProtocolEndpoint {
   // ---- ProtocolEndpoint ----
 
   receive(bytes: Uint8Array, now: number): void {
-    this.#now = this.#lastReceived = now;
-    this.#next = 0;
+    this.#timers.received(now);
+    const frames = this.#frames;
+    frames.next = 0;
     while (this.#ended === undefined) {
       try {
-        return this.#consume(bytes, this.#next);
+        return frames.cut(bytes, frames.next, this);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.#failed(error);
         // Behind a frame whose content is wrong the stream goes on, and the peer's close is in it. Without frames it is over.
-        if (this.#next < 0 && this.#closing !== undefined) this.#finish(this.#closing);
+        if (frames.next < 0 && this.#closing !== undefined) this.#finish(this.#closing);
       }
     }
   }
 
   receiveEnd(now: number, cause?: Error): void {
-    this.#now = now;
+    this.#timers.now = now;
     this.#finish(this.#closing ?? { by: 'lost', phase: this.phase, cause });
   }
 
   takeOutput(now: number): Uint8Array[] | undefined {
-    this.#now = now;
+    this.#timers.now = now;
     // What is added here leaves at once: nobody has to be woken for it.
     this.#wakeScheduled = true;
     const dirty = this.#dirtySessions;
@@ -129,53 +121,38 @@ export class Connection implements ProtocolEndpoint {
     }
     this.#wakeScheduled = false;
     const buffers = this.output.take();
-    if (buffers !== undefined) this.#lastSent = now;
+    if (buffers !== undefined) this.#timers.sent(now);
     return buffers;
   }
 
   releaseOutput(_buffers: Uint8Array[], now: number): void {
-    this.#now = now;
+    this.#timers.now = now;
     // While we take no input, what the peer reads is its sign of life.
-    if (this.congested) this.#lastReceived = now;
+    if (this.congested) this.#timers.received(now);
     this.output.release();
     if (!this.waiting.isEmpty && this.output.backlog < this.#outputMax >> 1) this.waiting.wake();
   }
 
   deadline(): number | undefined {
-    if (this.#ended !== undefined) return undefined;
-    let at = Infinity;
-    if (this.#closeDeadline > 0) return this.#closeDeadline;
-    if (this.#handshakeDeadline > 0 && this.remoteOpen === undefined) at = this.#handshakeDeadline;
-    if (this.#remoteIdleMs > 0 && this.#localOpenSent) at = Math.min(at, this.#lastSent + (this.#remoteIdleMs >> 1));
-    const idle = this.options.idleTimeoutMs ?? 0;
-    if (idle > 0 && this.remoteOpen !== undefined) at = Math.min(at, this.#lastReceived + idle);
-    return at === Infinity ? undefined : at;
+    return this.#ended === undefined ? this.#timers.deadline() : undefined;
   }
 
   tick(now: number): void {
-    this.#now = now;
     if (this.#ended !== undefined) return;
-    if (this.#closeDeadline > 0) {
-      if (now >= this.#closeDeadline) this.#finish(this.#closing ?? { by: 'local', phase: this.phase });
-      return;
-    }
-    if (this.#handshakeDeadline > 0 && this.remoteOpen === undefined && now >= this.#handshakeDeadline) {
-      this.#giveUp({ by: 'idle', phase: this.phase, error: { condition: 'amqp:not-allowed', description: 'Timeout waiting for initial handshake' } });
-      return;
-    }
-    const idle = this.options.idleTimeoutMs ?? 0;
-    if (idle > 0 && this.remoteOpen !== undefined && now >= this.#lastReceived + idle) {
-      this.#giveUp({
-        by: 'idle', phase: this.phase,
-        error: { condition: 'amqp:resource-limit-exceeded', description: `local-idle-timeout expired: nothing came for ${idle} ms` },
-      });
-      return;
-    }
-    if (this.#remoteIdleMs > 0 && this.#localOpenSent && now >= this.#lastSent + (this.#remoteIdleMs >> 1)) {
-      // An empty frame: the heartbeat of 2.4.5. Behind what waits for a slow peer it would tell nothing.
-      if (this.output.backlog === 0) this.output.append(HEARTBEAT);
-      this.#lastSent = now;
-      this.wakeUp();
+    switch (this.#timers.due(now)) {
+      case 'close':
+        return this.#finish(this.#closing!);
+      case 'handshake':
+        return this.#giveUp('amqp:not-allowed', 'Timeout waiting for initial handshake');
+      case 'silence':
+        return this.#giveUp('amqp:resource-limit-exceeded', `local-idle-timeout expired: nothing came for ${this.options.idleTimeoutMs} ms`);
+      case 'heartbeat':
+        // An empty frame, 2.4.5. Behind what waits for a slow peer it would tell nothing.
+        if (this.output.backlog === 0) this.output.append(HEARTBEAT);
+        this.#timers.sent(now);
+        this.wakeUp();
+        break;
+      default:
     }
   }
 
@@ -202,7 +179,7 @@ export class Connection implements ProtocolEndpoint {
   }
 
   get now(): number {
-    return this.#now;
+    return this.#timers.now;
   }
 
   /** Both sides have opened, and neither has closed. */
@@ -250,6 +227,7 @@ export class Connection implements ProtocolEndpoint {
     this.#maxFrameSize = open.maxFrameSize ?? 0xffffffff;
     this.#channelMax = open.channelMax ?? 65_535;
     this.#say('send:open', 0, (w) => writeOpen(w, open, o.padded === true));
+    this.#timers.keepUpWith(this.remoteOpen?.idleTimeOut ?? 0);
   }
 
   /** Begins a session of ours. @throws LocalProtocolError where no channel is free, or the connection is not open or closing */
@@ -275,79 +253,18 @@ export class Connection implements ProtocolEndpoint {
 
   // ---- receiving ----
 
-  #consume(bytes: Uint8Array, from: number): void {
-    let p = from;
-    const end = bytes.length;
-    while (this.#partial !== undefined) {
-      p = this.#complete(bytes, p);
-      if (p === end && this.#partial !== undefined) return;
-    }
-    while (end - p >= 8) {
-      if (this.#layer !== 'amqp' && this.#layer !== 'sasl') {
-        this.#header(bytes, p);
-        p += 8;
-        if (this.#ended !== undefined) return;
-        continue;
-      }
-      const max = this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize;
-      this.#next = -1;
-      const size = frameSizeAt(bytes, p, max);
-      if (size > end - p) {
-        this.#await(size);
-        break;
-      }
-      this.#next = p + size;
-      this.#frame(bytes, p, p + size);
-      p += size;
-      if (this.#ended !== undefined) return;
-    }
-    if (p === end) return;
-    if (this.#partial === undefined) this.#await(8);
-    this.#complete(bytes, p);
+  /** @internal */
+  get isFramed(): boolean {
+    return this.#layer === 'amqp' || this.#layer === 'sasl';
   }
 
-  /** Makes room for what is unfinished: all of it, unless it claims to be larger than most frames are. */
-  #await(size: number): Uint8Array {
-    this.#partialSize = size;
-    this.#partialLength = 0;
-    return (this.#partial = new Uint8Array(Math.min(size, MAX_FRAME_SIZE)));
+  /** @internal no SASL frame is larger than any peer has to take. 5.3.1 */
+  get frameSizeMax(): number {
+    return this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize;
   }
 
-  /** Adds to the frame (or its head, or a protocol header) that an earlier chunk left unfinished. */
-  #complete(bytes: Uint8Array, position: number): number {
-    let partial = this.#partial!;
-    const count = Math.min(this.#partialSize - this.#partialLength, bytes.length - position);
-    const wanted = this.#partialLength + count;
-    if (wanted > partial.length) {
-      this.#partial = new Uint8Array(Math.min(this.#partialSize, Math.max(wanted, partial.length * 2)));
-      this.#partial.set(partial.subarray(0, this.#partialLength));
-      partial = this.#partial;
-    }
-    partial.set(position === 0 && count === bytes.length ? bytes : bytes.subarray(position, position + count), this.#partialLength);
-    this.#partialLength = wanted;
-    const next = position + count;
-    if (wanted < this.#partialSize) return next;
-    if (wanted === 8) {
-      if (this.#layer !== 'amqp' && this.#layer !== 'sasl') {
-        this.#partial = undefined;
-        this.#header(partial, 0);
-        return this.#ended === undefined ? next : bytes.length;
-      }
-      this.#next = -1;
-      const size = frameSizeAt(partial, 0, this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize);
-      if (size > 8) {
-        this.#await(size).set(partial);
-        this.#partialLength = 8;
-        return next;
-      }
-    }
-    this.#partial = undefined;
-    this.#next = next;
-    this.#frame(partial, 0, partial.length);
-    return this.#ended === undefined ? next : bytes.length;
-  }
-
-  #frame(b: Uint8Array, start: number, end: number): void {
+  /** @internal */
+  takeFrame(b: Uint8Array, start: number, end: number): void {
     const doff = b[start + 4]!;
     const body = start + (doff << 2);
     if (doff < 2 || body > end) {
@@ -446,12 +363,13 @@ export class Connection implements ProtocolEndpoint {
     this.remoteOpen = open;
     // A frame has to fit one buffer of the output.
     this.remoteMaxFrameSize = Math.min(max, 1 << 16);
-    this.#remoteIdleMs = open.idleTimeOut ?? 0;
-    if (this.#remoteIdleMs > 0 && this.#remoteIdleMs < REMOTE_IDLE_MIN_MS) {
-      const told = `idle-time-out ${this.#remoteIdleMs} ms is too short to keep up with: ${REMOTE_IDLE_MIN_MS} ms or more`;
-      this.#remoteIdleMs = 0;
+    this.#timers.peerOpened(this.options.idleTimeoutMs ?? 0);
+    const idle = open.idleTimeOut ?? 0;
+    if (idle > 0 && idle < REMOTE_IDLE_MIN_MS) {
+      const told = `idle-time-out ${idle} ms is too short to keep up with: ${REMOTE_IDLE_MIN_MS} ms or more`;
       throw new RemoteProtocolError('amqp:not-allowed', told, { scope: 'connection', section: '2.4.5' });
     }
+    if (this.#localOpenSent) this.#timers.keepUpWith(idle);
     this.handler.onOpen(this, open);
   }
 
@@ -484,13 +402,14 @@ export class Connection implements ProtocolEndpoint {
     this.#closing = end;
     this.#loseSessions(error);
     this.open();
-    this.#say('send:close', 0, (w) => writeClose(w, {}));
+    this.#sayClose(undefined);
     this.#finish(end);
   }
 
   // ---- protocol headers and SASL ----
 
-  #header(bytes: Uint8Array, at: number): void {
+  /** @internal */
+  takeHeader(bytes: Uint8Array, at: number): void {
     const id = protocolIdOf(bytes, at);
     if (this.options.role === 'server') return this.#clientHeader(id);
     const wanted = this.#layer === 'sasl-header' ? PROTOCOL_SASL : PROTOCOL_AMQP;
@@ -585,6 +504,11 @@ export class Connection implements ProtocolEndpoint {
     return error === undefined ? undefined : fitError(error, this.remoteMaxFrameSize - FRAME_REST);
   }
 
+  #sayClose(error: AmqpErrorFields | undefined): void {
+    const event = error === undefined ? 'send:close' : 'send:close-with-error';
+    this.#say(event, 0, (w) => writeClose(w, { error: this.#fitting(error) }));
+  }
+
   #say(event: ConnectionEvent, channel: number, write: (w: Writer) => void): void {
     // Nothing can be said any more: the peer has closed, or we have.
     if (this.#ended !== undefined || this.state === 'END' || this.state === 'DISCARDING' || this.state === 'CLOSE_SENT') return;
@@ -642,18 +566,18 @@ export class Connection implements ProtocolEndpoint {
     this.open();
     for (const session of this.sessions) session.flush();
     this.#closing = end;
-    this.#closeDeadline = this.#now + (this.options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS);
-    this.#say(error === undefined ? 'send:close' : 'send:close-with-error', 0, (w) => writeClose(w, { error: this.#fitting(error) }));
+    this.#timers.closing(this.options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS);
+    this.#sayClose(error);
     this.#loseSessions(error);
   }
 
   /** The peer cannot be talked to: say why, and leave without waiting. */
-  #giveUp(end: ConnectionEnd): void {
-    if (this.#layer === 'amqp' && this.state !== 'END') {
+  #giveUp(condition: string, description: string): void {
+    const error: AmqpErrorFields = { condition, description };
+    const end: ConnectionEnd = { by: 'idle', phase: this.phase, error };
+    if (this.#layer === 'amqp') {
       this.open();
-      if (this.state === 'OPENED' || this.state === 'OPEN_SENT') {
-        this.#say('send:close-with-error', 0, (w) => writeClose(w, { error: this.#fitting(end.error) }));
-      }
+      if (this.state === 'OPENED' || this.state === 'OPEN_SENT') this.#sayClose(error);
     }
     this.#finish(end);
   }
@@ -675,7 +599,7 @@ export class Connection implements ProtocolEndpoint {
     // First of all, so that a link that is told of its loss can see whether only its session went.
     this.#ended = end;
     this.#loseSessions(end.error);
-    this.#partial = undefined;
+    this.#frames.clear();
     this.handler.onClosed(this, end);
     this.wakeUp();
   }

@@ -307,6 +307,15 @@ describe('idle time-outs (2.4.5)', () => {
     assert.equal(p.connection.deadline(), 4_500);
   });
 
+  it('may be as long as its type allows', () => {
+    for (const idleTimeOut of [0x7fffffff, 0x80000000, 0xffffffff]) {
+      const p = new RawPeer().open({ idleTimeOut });
+      assert.equal(p.connection.deadline(), 1_000 + Math.floor(idleTimeOut / 2));
+      p.connection.tick(1_000_000);
+      assert.deepEqual(p.types(), []);
+    }
+  });
+
   it('is never kept for 0 ms, and refused where it is shorter than can be kept', () => {
     assert.equal(new RawPeer().open({ idleTimeOut: 0 }).connection.deadline(), undefined);
     const p = new RawPeer().say(HEADER, { type: 'open', containerId: 'c', idleTimeOut: 1 });
