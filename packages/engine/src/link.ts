@@ -231,6 +231,37 @@ export class ReceiverLink extends Link {
     this.session.dispose(delivery, state, true);
   }
 
+  /** @internal a message begins. @returns false where it is more than may be borne */
+  spend(): boolean {
+    this.deliveryCount = ((this.deliveryCount + 1) >>> 0) as SerialNumber;
+    if (--this.allowed < 0) {
+      if (this.credit === 0) {
+        if (this.overdrawn >= this.tolerance) return false;
+        this.overdrawn++;
+      }
+      if (this.tolerance === 0) return false;
+      this.allowed = 0;
+    }
+    if (this.credit > 0) this.credit--;
+    if (this.announced > 0) this.announced--;
+    return true;
+  }
+
+  /** @internal what a flow of the sender leaves of the credit. @see OASIS AMQP 1.0, 2.6.7 */
+  takeFlow(frame: FlowFrame): void {
+    if (frame.deliveryCount >= 0) {
+      // A drained sender moves its count on: the credit that it used up so is gone.
+      const skipped = serialDistance(this.deliveryCount, serial(frame.deliveryCount));
+      if (skipped > 0) {
+        this.deliveryCount = serial(frame.deliveryCount);
+        this.announced = Math.max(0, this.announced - skipped);
+        this.allowed = Math.max(0, this.allowed - skipped);
+        this.credit = Math.max(0, this.credit - skipped);
+      }
+    }
+    if (this.draining && this.announced === 0) this.draining = false;
+  }
+
   /** @internal ends the link for what its sender did. The error goes out before the handler can answer with a detach of its own. */
   fail(error: AmqpErrorFields): void {
     this.detach(error);

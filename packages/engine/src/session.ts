@@ -379,30 +379,17 @@ export class Session {
     }
     this.#expectedDeliveryId = (f.deliveryId + 1) >>> 0;
     const delivery = new IncomingDelivery(f.deliveryId, link, f.messageFormat < 0 ? 0 : f.messageFormat, f.settled);
-    link.deliveryCount = ((link.deliveryCount + 1) >>> 0) as SerialNumber;
     // Our detach crossed it, or it breaks the link: the frames that follow are read and dropped.
     if (f.more && !f.aborted) link.current = delivery;
     if (link.localDetached) return undefined;
-    if (--link.allowed < 0 && !this.#tolerates(link)) {
+    if (!link.spend()) {
       link.fail({ condition: 'amqp:link:transfer-limit-exceeded', description: 'a message beyond the link-credit' });
       return undefined;
     }
-    if (link.credit > 0) link.credit--;
-    if (link.announced > 0) link.announced--;
     // Credit that was given while the sender still had enough of it: now it has not.
     if (link.owesCredit) this.oweFlow(link);
     if (!f.settled) this.incoming.add(delivery);
     return delivery;
-  }
-
-  /** Whether a message beyond what the sender was allowed is taken. */
-  #tolerates(link: ReceiverLink): boolean {
-    if (link.credit === 0) {
-      if (link.overdrawn >= link.tolerance) return false;
-      link.overdrawn++;
-    }
-    link.allowed = 0;
-    return link.tolerance > 0;
   }
 
   #replenish(): void {
@@ -499,17 +486,7 @@ export class Session {
       }
       if (f.echo && !link.localDetached) this.sendLinkFlow(link, false);
     } else if (link instanceof ReceiverLink) {
-      if (f.deliveryCount >= 0) {
-        // A drained sender moves its count on: the credit that it used up so is gone.
-        const skipped = serialDistance(link.deliveryCount, serial(f.deliveryCount));
-        if (skipped > 0) {
-          link.deliveryCount = serial(f.deliveryCount);
-          link.announced = Math.max(0, link.announced - skipped);
-          link.allowed = Math.max(0, link.allowed - skipped);
-          link.credit = Math.max(0, link.credit - skipped);
-        }
-      }
-      if (link.draining && link.announced === 0) link.draining = false;
+      link.takeFlow(f);
       link.handler.onFlow?.(link, f);
       // Credit that was given while the sender used up what it knew of is still to be told.
       if (f.echo || link.owesCredit) this.oweFlow(link);
