@@ -22,23 +22,49 @@ const UNIONS = {
   'delivery-state': ['received', 'accepted', 'rejected', 'released', 'modified', 'declared', 'transactional-state'],
 };
 const PRIMITIVES = {
-  boolean: 'boolean', ubyte: 'number', ushort: 'number', uint: 'number', ulong: 'bigint', timestamp: 'bigint',
-  binary: 'Uint8Array', string: 'string', symbol: 'string',
+  boolean: 'boolean',
+  ubyte: 'number',
+  ushort: 'number',
+  uint: 'number',
+  ulong: 'bigint',
+  timestamp: 'bigint',
+  binary: 'Uint8Array',
+  string: 'string',
+  symbol: 'string',
 };
 
 function typeOf(field) {
   const { type, multiple } = field;
-  if (multiple) return { ts: 'string[]', accept: 'readonly string[]', read: 'p.readSymbols(r)', write: (v) => `q.${field.mandatory ? 'writeSymbolArray' : 'writeSymbols'}(w, ${v})` };
+  if (multiple)
+    return {
+      ts: 'string[]',
+      accept: 'readonly string[]',
+      read: 'p.readSymbols(r)',
+      write: (v) => `q.${field.mandatory ? 'writeSymbolArray' : 'writeSymbols'}(w, ${v})`,
+    };
   if (type in UNIONS) {
     const name = type === 'delivery-state' ? 'DeliveryState' : `${pascal(type)}Terminus`;
     return { ts: name, read: `read${name}(r)`, write: (v) => `write${name}(w, ${v})` };
   }
   // A message-id is a ulong, a uuid, a binary or a string: it keeps its type, as any value does. 3.2.11 to 3.2.14
-  if (type === '*' || type === 'message-id') return { ts: 'AmqpValue', read: 'readAny(r)', write: (v) => `q.writeValue(w, ${v} ?? null)` };
-  if (type === 'fields') return { ts: 'Map<string, AmqpValue>', read: 'p.readFields(r)', write: (v) => `q.writeFields(w, ${v})` };
-  if (type === 'annotations') return { ts: 'Map<string | bigint, AmqpValue>', read: 'p.readAnnotations(r)', write: (v) => `q.writeAnnotations(w, ${v})` };
-  if (type === 'map') return { ts: 'Map<AmqpValue, AmqpValue>', read: 'p.readMap(r)', write: (v) => `q.writeMap(w, ${v})` };
-  if (byName.has(type)) return { ts: `${nameOf(type)}Fields`, read: `readOptional(r, ${nameOf(type)}Code, '${type}', read${nameOf(type)}Body)`, write: (v) => `writeOptional(w, ${v}, write${nameOf(type)})` };
+  if (type === '*' || type === 'message-id')
+    return { ts: 'AmqpValue', read: 'readAny(r)', write: (v) => `q.writeValue(w, ${v} ?? null)` };
+  if (type === 'fields')
+    return { ts: 'Map<string, AmqpValue>', read: 'p.readFields(r)', write: (v) => `q.writeFields(w, ${v})` };
+  if (type === 'annotations')
+    return {
+      ts: 'Map<string | bigint, AmqpValue>',
+      read: 'p.readAnnotations(r)',
+      write: (v) => `q.writeAnnotations(w, ${v})`,
+    };
+  if (type === 'map')
+    return { ts: 'Map<AmqpValue, AmqpValue>', read: 'p.readMap(r)', write: (v) => `q.writeMap(w, ${v})` };
+  if (byName.has(type))
+    return {
+      ts: `${nameOf(type)}Fields`,
+      read: `readOptional(r, ${nameOf(type)}Code, '${type}', read${nameOf(type)}Body)`,
+      write: (v) => `writeOptional(w, ${v}, write${nameOf(type)})`,
+    };
   const base = restrictedByName.get(type)?.source ?? type;
   if (!(base in PRIMITIVES)) throw new Error(`no primitive for ${type}`);
   const reader = `p.read${pascal(base)}(r)`;
@@ -94,7 +120,9 @@ function readAny(r: Reader): AmqpValue | undefined {
 
 for (const c of composites) {
   const T = nameOf(c.name);
-  out.push(`// ---- ${c.name} ----\n\n/** ${c.doc} amqp:${c.name}:list, 0x${c.code.toString(16)}. @see OASIS AMQP 1.0, ${c.section} */`);
+  out.push(
+    `// ---- ${c.name} ----\n\n/** ${c.doc} amqp:${c.name}:list, 0x${c.code.toString(16)}. @see OASIS AMQP 1.0, ${c.section} */`,
+  );
   const inner = c.fields.map((f) => {
     const t = typeOf(f);
     const accept = f.multiple ? 'readonly string[]' : t.ts;
@@ -109,7 +137,8 @@ for (const c of composites) {
     const expr = `n > ${i} ? ${t.read} : undefined`;
     return `    ${camel(f.name)}: ${f.mandatory ? `mandatory(${expr}, '${c.name}', '${f.name}')` : expr},`;
   });
-  out.push(`/** Reads the list of a ${c.name} behind its descriptor. */
+  out.push(
+    `/** Reads the list of a ${c.name} behind its descriptor. */
 export function read${T}Body(r: Reader): ${T} {
   const head = p.enterList(r, '${c.name}');
 ${c.fields.length > 0 ? '  const n = head.count;\n' : ''}  const value: ${T} = {
@@ -119,7 +148,8 @@ ${body.join('\n')}
   p.leaveList(r, head);
   return value;
 }
-`.replace("type: '" + c.name + "',\n\n", "type: '" + c.name + "',\n"));
+`.replace("type: '" + c.name + "',\n\n", "type: '" + c.name + "',\n"),
+  );
   const present = c.fields.map((f, i) => `  if (v.${camel(f.name)} !== undefined) n = ${i + 1};`);
   const last = c.fields.length;
   const firstOptionalTail = c.fields.map((f) => f.mandatory).lastIndexOf(true) + 1;
@@ -131,12 +161,16 @@ ${body.join('\n')}
   out.push(`/** Writes a ${c.name} with its descriptor. \`padded\` writes all ${last} fields, absent ones as null: some peers index without counting. */
 export function write${T}(w: Writer, ${last === 0 ? '_v' : 'v'}: ${T}Fields, ${last === 0 ? '_padded' : 'padded'} = false): void {
   q.writeDescriptor(w, ${T}Code);
-${last === 0 ? '  q.writeByte(w, 0x45);' : `  let n = ${firstOptionalTail};
+${
+  last === 0
+    ? '  q.writeByte(w, 0x45);'
+    : `  let n = ${firstOptionalTail};
 ${presentFrom.join('\n')}
   if (padded) n = ${last};
 ${firstOptionalTail === 0 ? '  if (n === 0) return q.writeByte(w, 0x45);\n' : ''}  const start = q.beginCompound(w, 0xd0, n);
 ${writes.join('\n')}
-  q.endCompound(w, start);`}
+  q.endCompound(w, start);`
+}
 }
 `);
 }
@@ -190,7 +224,10 @@ function nested<T>(r: Reader, read: (r: Reader) => T): T {
 }
 `);
 
-const FRAMES = { Performative: ['open', 'begin', 'attach', 'flow', 'transfer', 'disposition', 'detach', 'end', 'close'], SaslFrame: ['sasl-mechanisms', 'sasl-init', 'sasl-challenge', 'sasl-response', 'sasl-outcome'] };
+const FRAMES = {
+  Performative: ['open', 'begin', 'attach', 'flow', 'transfer', 'disposition', 'detach', 'end', 'close'],
+  SaslFrame: ['sasl-mechanisms', 'sasl-init', 'sasl-challenge', 'sasl-response', 'sasl-outcome'],
+};
 for (const [T, members] of Object.entries(FRAMES)) {
   out.push(`export type ${T} = ${members.map(nameOf).join(' | ')};
 

@@ -2,8 +2,20 @@
 import { LocalProtocolError, RemoteProtocolError } from '@pointsman/wire';
 
 export type ConnectionState =
-  | 'START' | 'HDR_RCVD' | 'HDR_SENT' | 'HDR_EXCH' | 'OPEN_PIPE' | 'OC_PIPE' | 'OPEN_RCVD' | 'OPEN_SENT'
-  | 'CLOSE_PIPE' | 'OPENED' | 'CLOSE_RCVD' | 'CLOSE_SENT' | 'DISCARDING' | 'END';
+  | 'START'
+  | 'HDR_RCVD'
+  | 'HDR_SENT'
+  | 'HDR_EXCH'
+  | 'OPEN_PIPE'
+  | 'OC_PIPE'
+  | 'OPEN_RCVD'
+  | 'OPEN_SENT'
+  | 'CLOSE_PIPE'
+  | 'OPENED'
+  | 'CLOSE_RCVD'
+  | 'CLOSE_SENT'
+  | 'DISCARDING'
+  | 'END';
 
 type Frame = 'header' | 'open' | 'close' | 'close-with-error' | 'other';
 export type ConnectionEvent = `${'send' | 'recv'}:${Frame}`;

@@ -1,4 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+import { RemoteProtocolError } from '@pointsman/wire';
+
+/** Shortest idle-time-out of a peer that we keep up with: below, heartbeats would be all that we do. */
+const IDLE_TIME_OUT_MIN = 100;
+
+/** @throws RemoteProtocolError `amqp:not-allowed` for an idle-time-out that we cannot keep up with. 0 is none. */
+export function checkIdleTimeOut(ms: number): void {
+  if (ms === 0 || ms >= IDLE_TIME_OUT_MIN) return;
+  const told = `idle-time-out ${ms} ms is too short to keep up with: ${IDLE_TIME_OUT_MIN} ms or more`;
+  throw new RemoteProtocolError('amqp:not-allowed', told, { scope: 'connection', section: '2.4.5' });
+}
 
 /** What has to be done when a time has come. */
 export type Due = 'close' | 'handshake' | 'silence' | 'heartbeat';

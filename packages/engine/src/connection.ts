@@ -1,21 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  CloseCode, DESCRIPTOR_CODES, FRAME_AMQP, FRAME_SASL, LocalProtocolError, MIN_MAX_FRAME_SIZE, OpenCode, PROTOCOL_AMQP, PROTOCOL_SASL,
-  PROTOCOL_TLS, ProtocolError, Reader, RemoteProtocolError, Writer, beginFrame, decodeError, endFrame, protocolHeader,
-  protocolIdOf, readDescriptor, readPerformative, readSaslFrame, writeAttach, writeBegin, writeClose, writeDetach, writeEnd, writeOpen,
+  CloseCode,
+  DESCRIPTOR_CODES,
+  FRAME_AMQP,
+  FRAME_SASL,
+  LocalProtocolError,
+  MIN_MAX_FRAME_SIZE,
+  OpenCode,
+  PROTOCOL_AMQP,
+  PROTOCOL_SASL,
+  PROTOCOL_TLS,
+  ProtocolError,
+  Reader,
+  RemoteProtocolError,
+  Writer,
+  beginFrame,
+  decodeError,
+  endFrame,
+  protocolHeader,
+  protocolIdOf,
+  readDescriptor,
+  readPerformative,
+  readSaslFrame,
+  writeAttach,
+  writeBegin,
+  writeClose,
+  writeDetach,
+  writeEnd,
+  writeOpen,
 } from '@pointsman/wire';
 import type {
-  AmqpErrorFields, AttachFields, Begin, BeginFields, DetachFields, Open, OpenFields, Performative, SaslFrame,
+  AmqpErrorFields,
+  AttachFields,
+  Begin,
+  BeginFields,
+  DetachFields,
+  Open,
+  OpenFields,
+  Performative,
+  SaslFrame,
 } from '@pointsman/wire';
 import type { ConnectionEnd, ConnectionHandler, ConnectionOptions, ConnectionPhase } from './connection-options.js';
 import { nextConnectionState } from './connection-state.js';
 import type { ConnectionEvent, ConnectionState } from './connection-state.js';
-import { ConnectionTimers } from './connection-timers.js';
+import { ConnectionTimers, checkIdleTimeOut } from './connection-timers.js';
 import type { ProtocolEndpoint } from './endpoint.js';
 import { FRAME_REST, fitError } from './fit.js';
-import { DispositionFrame, FlowFrame, TransferFrame, listStart, parseDisposition, parseFlow, parseTransfer } from './hot-frames.js';
+import {
+  DispositionFrame,
+  FlowFrame,
+  TransferFrame,
+  listStart,
+  parseDisposition,
+  parseFlow,
+  parseTransfer,
+} from './hot-frames.js';
 import { IncomingFrames } from './incoming-frames.js';
 import type { FrameTaker } from './incoming-frames.js';
+import { advertisedIdleTimeOutOf, openFieldsOf } from './open-fields.js';
 import { Output } from './output.js';
 import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch } from './sasl-exchange.js';
 import type { SaslExchange } from './sasl-exchange.js';
@@ -28,13 +70,9 @@ const DISPOSITION = new DispositionFrame();
 const FLOW = new FlowFrame();
 const WRITER = new Writer(2048);
 
-const MAX_FRAME_SIZE = 65_536;
-const CHANNEL_MAX = 32_767;
 const OUTPUT_MAX = 1 << 18;
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 5_000;
-/** Shortest idle-time-out of a peer that we keep up with: below, heartbeats would be all that we do. */
-const REMOTE_IDLE_MIN_MS = 100;
 
 /** An AMQP 1.0 connection endpoint: both roles, without I/O. @see OASIS AMQP 1.0, 2.4 */
 export class Connection implements ProtocolEndpoint, FrameTaker {
@@ -77,8 +115,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   constructor(options: ConnectionOptions, handler: ConnectionHandler) {
     this.options = options;
     this.handler = handler;
-    this.#maxFrameSize = Math.max(MIN_MAX_FRAME_SIZE, options.maxFrameSize ?? MAX_FRAME_SIZE);
-    this.#channelMax = options.channelMax ?? CHANNEL_MAX;
+    ({ maxFrameSize: this.#maxFrameSize, channelMax: this.#channelMax } = openFieldsOf(options));
     this.#outputMax = options.outputMax ?? OUTPUT_MAX;
     this.#timers = new ConnectionTimers(options.now, options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS);
     if (options.role === 'client') {
@@ -145,7 +182,10 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
       case 'handshake':
         return this.#giveUp('amqp:not-allowed', 'Timeout waiting for initial handshake');
       case 'silence':
-        return this.#giveUp('amqp:resource-limit-exceeded', `local-idle-timeout expired: nothing came for ${this.options.idleTimeoutMs} ms`);
+        return this.#giveUp(
+          'amqp:resource-limit-exceeded',
+          `local-idle-timeout expired: nothing came for ${this.options.idleTimeoutMs} ms`,
+        );
       case 'heartbeat':
         // An empty frame, 2.4.5. Behind what waits for a slow peer it would tell nothing.
         if (this.output.backlog === 0) this.output.append(HEARTBEAT);
@@ -203,37 +243,28 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   /** What is advertised as idle-time-out: half of what is enforced, or undefined for none. */
   get advertisedIdleTimeOut(): number | undefined {
-    const idle = this.options.idleTimeoutMs ?? 0;
-    return idle > 0 ? Math.max(1, Math.floor(idle / 2)) : undefined;
+    return advertisedIdleTimeOutOf(this.options);
   }
 
   /** Sends our open. `fields` override what the options say. Idempotent. */
   open(fields: Partial<OpenFields> = {}): void {
     if (this.#localOpenSent || this.#layer !== 'amqp') return;
     this.#localOpenSent = true;
-    const o = this.options;
-    const open: OpenFields = {
-      containerId: o.containerId,
-      hostname: o.hostname,
-      maxFrameSize: this.#maxFrameSize,
-      channelMax: this.#channelMax,
-      idleTimeOut: this.advertisedIdleTimeOut,
-      offeredCapabilities: o.offeredCapabilities,
-      desiredCapabilities: o.desiredCapabilities,
-      properties: o.properties,
-      ...fields,
-    };
+    const open: OpenFields = { ...openFieldsOf(this.options), ...fields };
     // What we say is what we hold the peer to.
     this.#maxFrameSize = open.maxFrameSize ?? 0xffffffff;
     this.#channelMax = open.channelMax ?? 65_535;
-    this.#say('send:open', 0, (w) => writeOpen(w, open, o.padded === true));
+    this.#say('send:open', 0, (w) => writeOpen(w, open, this.options.padded === true));
     this.#timers.keepUpWith(this.remoteOpen?.idleTimeOut ?? 0);
   }
 
   /** Begins a session of ours. @throws LocalProtocolError where no channel is free, or the connection is not open or closing */
   session(options: Parameters<Session['begin']>[0] = {}): Session {
     if (this.#closing !== undefined || this.#ended !== undefined) {
-      throw new LocalProtocolError('amqp:illegal-state', 'no session can begin on a connection that is closed', { scope: 'connection', section: '2.4.6' });
+      throw new LocalProtocolError('amqp:illegal-state', 'no session can begin on a connection that is closed', {
+        scope: 'connection',
+        section: '2.4.6',
+      });
     }
     const session = new Session(this, this.#freeChannel());
     session.begin(options);
@@ -268,7 +299,11 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     const doff = b[start + 4]!;
     const body = start + (doff << 2);
     if (doff < 2 || body > end) {
-      throw new RemoteProtocolError('amqp:connection:framing-error', `data offset ${doff} in a frame of ${end - start} bytes`, { scope: 'connection', section: '2.3.1' });
+      throw new RemoteProtocolError(
+        'amqp:connection:framing-error',
+        `data offset ${doff} in a frame of ${end - start} bytes`,
+        { scope: 'connection', section: '2.3.1' },
+      );
     }
     const type = b[start + 5]!;
     if (this.#layer === 'sasl') {
@@ -323,17 +358,25 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   }
 
   #performative(frame: Performative, channel: number, b: Uint8Array, body: number, end: number): void {
-    const event: ConnectionEvent = frame.type === 'open' ? 'recv:open' : frame.type === 'close' ? 'recv:close' : 'recv:other';
+    const event: ConnectionEvent =
+      frame.type === 'open' ? 'recv:open' : frame.type === 'close' ? 'recv:close' : 'recv:other';
     this.state = nextConnectionState(this.state, event);
     switch (frame.type) {
-      case 'open': return this.#takeOpen(frame);
-      case 'close': return this.#takeClose(frame.error);
-      case 'begin': return this.#takeBegin(frame, channel);
+      case 'open':
+        return this.#takeOpen(frame);
+      case 'close':
+        return this.#takeClose(frame.error);
+      case 'begin':
+        return this.#takeBegin(frame, channel);
       default:
     }
     const session = this.#byRemoteChannel[channel];
     if (session === undefined) {
-      throw new RemoteProtocolError('amqp:not-allowed', `${frame.type} on channel ${channel}, where no session was begun`, { scope: 'connection', section: '2.5.1' });
+      throw new RemoteProtocolError(
+        'amqp:not-allowed',
+        `${frame.type} on channel ${channel}, where no session was begun`,
+        { scope: 'connection', section: '2.5.1' },
+      );
     }
     if (frame.type === 'end') {
       this.#byRemoteChannel[channel] = undefined;
@@ -346,45 +389,64 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     // Our end is out: what the peer had on the way is discarded. 2.5.3
     if (session.state === 'ending' || session.state === 'ended') return;
     switch (frame.type) {
-      case 'attach': return session.takeAttach(frame);
-      case 'detach': return session.takeDetach(frame.handle, frame.closed === true, frame.error);
+      case 'attach':
+        return session.takeAttach(frame);
+      case 'detach':
+        return session.takeDetach(frame.handle, frame.closed === true, frame.error);
       // Written in a form that the fast path leaves alone, such as with a symbolic descriptor.
-      case 'transfer': parseTransfer(TRANSFER, b, listStart(b, body), end); return session.takeTransfer(TRANSFER);
-      case 'disposition': parseDisposition(DISPOSITION, b, listStart(b, body), end); return session.takeDisposition(DISPOSITION);
-      case 'flow': parseFlow(FLOW, b, listStart(b, body), end); return session.takeFlow(FLOW);
+      case 'transfer':
+        parseTransfer(TRANSFER, b, listStart(b, body), end);
+        return session.takeTransfer(TRANSFER);
+      case 'disposition':
+        parseDisposition(DISPOSITION, b, listStart(b, body), end);
+        return session.takeDisposition(DISPOSITION);
+      case 'flow':
+        parseFlow(FLOW, b, listStart(b, body), end);
+        return session.takeFlow(FLOW);
     }
   }
 
   #takeOpen(open: Open): void {
     const max = open.maxFrameSize ?? 0xffffffff;
     if (max < MIN_MAX_FRAME_SIZE) {
-      throw new RemoteProtocolError('amqp:invalid-field', `max-frame-size ${max} is below ${MIN_MAX_FRAME_SIZE}`, { scope: 'connection', section: '2.7.1' });
+      throw new RemoteProtocolError('amqp:invalid-field', `max-frame-size ${max} is below ${MIN_MAX_FRAME_SIZE}`, {
+        scope: 'connection',
+        section: '2.7.1',
+      });
     }
     this.remoteOpen = open;
     // A frame has to fit one buffer of the output.
     this.remoteMaxFrameSize = Math.min(max, 1 << 16);
     this.#timers.peerOpened(this.options.idleTimeoutMs ?? 0);
     const idle = open.idleTimeOut ?? 0;
-    if (idle > 0 && idle < REMOTE_IDLE_MIN_MS) {
-      const told = `idle-time-out ${idle} ms is too short to keep up with: ${REMOTE_IDLE_MIN_MS} ms or more`;
-      throw new RemoteProtocolError('amqp:not-allowed', told, { scope: 'connection', section: '2.4.5' });
-    }
+    checkIdleTimeOut(idle);
     if (this.#localOpenSent) this.#timers.keepUpWith(idle);
     this.handler.onOpen(this, open);
   }
 
   #takeBegin(begin: Begin, channel: number): void {
     if (channel > this.#channelMax) {
-      throw new RemoteProtocolError('amqp:connection:framing-error', `channel ${channel} is above the channel-max of ${this.#channelMax}`, { scope: 'connection', section: '2.7.1' });
+      throw new RemoteProtocolError(
+        'amqp:connection:framing-error',
+        `channel ${channel} is above the channel-max of ${this.#channelMax}`,
+        { scope: 'connection', section: '2.7.1' },
+      );
     }
     if (this.#byRemoteChannel[channel] !== undefined) {
-      throw new RemoteProtocolError('amqp:not-allowed', `begin on channel ${channel}, where a session is`, { scope: 'connection', section: '2.5.1' });
+      throw new RemoteProtocolError('amqp:not-allowed', `begin on channel ${channel}, where a session is`, {
+        scope: 'connection',
+        section: '2.5.1',
+      });
     }
     let session: Session;
     if (begin.remoteChannel !== undefined) {
       const ours = this.#sessions[begin.remoteChannel];
       if (ours === undefined || ours.remoteBegin !== undefined) {
-        throw new RemoteProtocolError('amqp:not-allowed', `begin answers channel ${begin.remoteChannel}, where no begin of ours waits`, { scope: 'connection', section: '2.7.2' });
+        throw new RemoteProtocolError(
+          'amqp:not-allowed',
+          `begin answers channel ${begin.remoteChannel}, where no begin of ours waits`,
+          { scope: 'connection', section: '2.7.2' },
+        );
       }
       session = ours;
     } else {
@@ -420,7 +482,10 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
       this.open();
       return;
     }
-    throw new RemoteProtocolError('amqp:connection:framing-error', headerMismatch(wanted, id), { scope: 'connection', section: '2.2' });
+    throw new RemoteProtocolError('amqp:connection:framing-error', headerMismatch(wanted, id), {
+      scope: 'connection',
+      section: '2.2',
+    });
   }
 
   #clientHeader(id: number | string): void {
@@ -439,10 +504,22 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     }
     // 2.2: say what would have been right, then close.
     this.#sendHeader(authenticated || sasl.optional ? PROTOCOL_AMQP : PROTOCOL_SASL);
-    const what = typeof id === 'string' ? id : id === PROTOCOL_TLS ? 'the TLS header of AMQP, but this port has no TLS' : `the AMQP header without SASL, which is required here`;
-    const error = new RemoteProtocolError('amqp:connection:framing-error', `the peer sent ${what}`, { scope: 'connection', section: '2.2' });
+    const what =
+      typeof id === 'string'
+        ? id
+        : id === PROTOCOL_TLS
+          ? 'the TLS header of AMQP, but this port has no TLS'
+          : `the AMQP header without SASL, which is required here`;
+    const error = new RemoteProtocolError('amqp:connection:framing-error', `the peer sent ${what}`, {
+      scope: 'connection',
+      section: '2.2',
+    });
     this.handler.onProtocolError?.(this, error);
-    this.#finish({ by: 'protocol', phase: 'header', error: { condition: error.condition, description: error.description } });
+    this.#finish({
+      by: 'protocol',
+      phase: 'header',
+      error: { condition: error.condition, description: error.description },
+    });
   }
 
   #beginSasl(exchange: SaslExchange): void {
@@ -460,7 +537,11 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     }
     if (write !== undefined) this.#sayRaw(FRAME_SASL, 0, write);
     if (failed !== undefined) {
-      return this.#finish({ by: 'sasl', phase: 'sasl', error: { condition: 'amqp:unauthorized-access', description: failed } });
+      return this.#finish({
+        by: 'sasl',
+        phase: 'sasl',
+        error: { condition: 'amqp:unauthorized-access', description: failed },
+      });
     }
     if (done === undefined) return;
     this.user = done.user;
@@ -471,7 +552,8 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   }
 
   #sendHeader(id: number): void {
-    if (id === PROTOCOL_AMQP && (this.state === 'START' || this.state === 'HDR_RCVD')) this.state = nextConnectionState(this.state, 'send:header');
+    if (id === PROTOCOL_AMQP && (this.state === 'START' || this.state === 'HDR_RCVD'))
+      this.state = nextConnectionState(this.state, 'send:header');
     this.output.append(protocolHeader(id));
     this.wakeUp();
   }
@@ -511,7 +593,8 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   #say(event: ConnectionEvent, channel: number, write: (w: Writer) => void): void {
     // Nothing can be said any more: the peer has closed, or we have.
-    if (this.#ended !== undefined || this.state === 'END' || this.state === 'DISCARDING' || this.state === 'CLOSE_SENT') return;
+    if (this.#ended !== undefined || this.state === 'END' || this.state === 'DISCARDING' || this.state === 'CLOSE_SENT')
+      return;
     this.state = nextConnectionState(this.state, event);
     this.#sayRaw(FRAME_AMQP, channel, write);
   }
@@ -524,7 +607,11 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     endFrame(w, start, type, channel);
     const size = w.position;
     if (type === FRAME_AMQP && this.remoteOpen !== undefined && size > this.remoteMaxFrameSize) {
-      throw new LocalProtocolError('amqp:frame-size-too-small', `a frame of ${size} bytes for a peer that takes ${this.remoteMaxFrameSize}`, { scope: 'connection', section: '2.3.1' });
+      throw new LocalProtocolError(
+        'amqp:frame-size-too-small',
+        `a frame of ${size} bytes for a peer that takes ${this.remoteMaxFrameSize}`,
+        { scope: 'connection', section: '2.3.1' },
+      );
     }
     this.output.append(w.written());
     this.wakeUp();
@@ -548,7 +635,10 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   #freeChannel(): number {
     const max = Math.min(this.#channelMax, this.remoteOpen?.channelMax ?? 65_535);
     for (let i = 0; i <= max; i++) if (this.#sessions[i] === undefined) return i;
-    throw new LocalProtocolError('amqp:resource-limit-exceeded', `all ${max + 1} channels are in use`, { scope: 'connection', section: '2.7.1' });
+    throw new LocalProtocolError('amqp:resource-limit-exceeded', `all ${max + 1} channels are in use`, {
+      scope: 'connection',
+      section: '2.7.1',
+    });
   }
 
   #failed(error: ProtocolError): void {

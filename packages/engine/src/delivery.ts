@@ -7,7 +7,10 @@ export const ACCEPTED: Accepted = Object.freeze({ type: 'accepted' });
 export const RELEASED: Released = Object.freeze({ type: 'released' });
 /** Counted as a failed attempt, and nothing else. */
 export const MODIFIED_FAILED: Modified = Object.freeze({
-  type: 'modified', deliveryFailed: true, undeliverableHere: undefined, messageAnnotations: undefined,
+  type: 'modified',
+  deliveryFailed: true,
+  undeliverableHere: undefined,
+  messageAnnotations: undefined,
 });
 
 /**
@@ -133,7 +136,11 @@ export class DeliveryRing<T extends { readonly id: number }> {
   #makeRoom(id: number): void {
     // Growing is for many deliveries under way; a few that are slow step aside instead.
     const inRing = this.size - (this.#late?.size ?? 0);
-    while (inRing * 4 >= this.#slots.length && this.#slots.length < RING_MAX && this.#slots[id & this.#mask] !== undefined) {
+    while (
+      inRing * 4 >= this.#slots.length &&
+      this.#slots.length < RING_MAX &&
+      this.#slots[id & this.#mask] !== undefined
+    ) {
       const old = this.#slots;
       const slots = new Array<T | undefined>(old.length * 2).fill(undefined);
       this.#mask = slots.length - 1;

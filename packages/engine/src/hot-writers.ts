@@ -62,8 +62,18 @@ function putState(b: Uint8Array, p: number, state: DeliveryState | undefined): n
  * @returns bytes written
  */
 export function writeTransferHead(
-  b: Uint8Array, start: number, channel: number, handle: number, deliveryId: number, tag: Uint8Array | undefined,
-  tagCounter: number, messageFormat: number, settled: boolean, more: boolean, aborted: boolean, state: DeliveryState | undefined,
+  b: Uint8Array,
+  start: number,
+  channel: number,
+  handle: number,
+  deliveryId: number,
+  tag: Uint8Array | undefined,
+  tagCounter: number,
+  messageFormat: number,
+  settled: boolean,
+  more: boolean,
+  aborted: boolean,
+  state: DeliveryState | undefined,
 ): number {
   b[start + 4] = 2;
   b[start + 5] = 0;
@@ -139,7 +149,13 @@ function widenHead(b: Uint8Array, start: number, end: number, count: number): nu
  * @param frameSizeMax - of the peer: a state that does not fit is shortened
  */
 export function writeDispositionFrame(
-  out: Output, channel: number, receiver: boolean, first: number, last: number, settled: boolean, state: DeliveryState | undefined,
+  out: Output,
+  channel: number,
+  receiver: boolean,
+  first: number,
+  last: number,
+  settled: boolean,
+  state: DeliveryState | undefined,
   frameSizeMax: number,
 ): void {
   if (state !== undefined && state !== ACCEPTED && state !== RELEASED) {
@@ -175,7 +191,13 @@ export function writeDispositionFrame(
 const wide = new Writer(512);
 
 function writeWideDisposition(
-  out: Output, channel: number, receiver: boolean, first: number, last: number, settled: boolean, state: DeliveryState,
+  out: Output,
+  channel: number,
+  receiver: boolean,
+  first: number,
+  last: number,
+  settled: boolean,
+  state: DeliveryState,
 ): void {
   scratch.reset();
   writeDeliveryState(scratch, state);
@@ -216,8 +238,16 @@ function writeWideDisposition(
  * @param handle - -1 for the session alone; then the link's fields are left out
  */
 export function writeFlowFrame(
-  out: Output, channel: number, nextIncomingId: number, incomingWindow: number, nextOutgoingId: number,
-  handle: number, deliveryCount: number, linkCredit: number, drain: boolean, echo: boolean,
+  out: Output,
+  channel: number,
+  nextIncomingId: number,
+  incomingWindow: number,
+  nextOutgoingId: number,
+  handle: number,
+  deliveryCount: number,
+  linkCredit: number,
+  drain: boolean,
+  echo: boolean,
 ): void {
   out.room(80);
   const b = out.bytes;

@@ -4,7 +4,14 @@ export * from './connection-options.js';
 export * from './connection-state.js';
 export * from './delivery.js';
 export * from './endpoint.js';
-export { DispositionFrame, FlowFrame, TransferFrame, parseDisposition, parseFlow, parseTransfer } from './hot-frames.js';
+export {
+  DispositionFrame,
+  FlowFrame,
+  TransferFrame,
+  parseDisposition,
+  parseFlow,
+  parseTransfer,
+} from './hot-frames.js';
 export * from './link.js';
 export * from './sasl.js';
 export * from './session.js';

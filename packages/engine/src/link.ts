@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { LocalProtocolError, serial, serialDistance } from '@pointsman/wire';
 import type {
-  AmqpErrorFields, AmqpValue, Attach, AttachFields, DeliveryState, SerialNumber, SourceTerminus, TargetTerminus,
+  AmqpErrorFields,
+  AmqpValue,
+  Attach,
+  AttachFields,
+  DeliveryState,
+  SerialNumber,
+  SourceTerminus,
+  TargetTerminus,
 } from '@pointsman/wire';
 import type { IncomingDelivery, OutgoingDelivery } from './delivery.js';
 import type { FlowFrame, TransferFrame } from './hot-frames.js';
@@ -45,7 +52,12 @@ export interface ReceiverHandler extends LinkHandler {
    */
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void;
   /** The sender told a state of a delivery, or settled it. */
-  onRemoteState?(link: ReceiverLink, delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void;
+  onRemoteState?(
+    link: ReceiverLink,
+    delivery: IncomingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void;
   /** The sender told its flow state: an answer to a drain, or what is available. */
   onFlow?(link: ReceiverLink, frame: FlowFrame): void;
 }
@@ -318,14 +330,27 @@ export class SenderLink extends Link {
    * @throws LocalProtocolError where the link is not {@link sendable}, or the tag is longer
    */
   send(
-    tag: Uint8Array | undefined, messageFormat: number, settled: boolean, context: unknown,
-    bytes: Uint8Array, start: number, end: number, last: boolean, state?: DeliveryState,
+    tag: Uint8Array | undefined,
+    messageFormat: number,
+    settled: boolean,
+    context: unknown,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    last: boolean,
+    state?: DeliveryState,
   ): OutgoingDelivery {
     if (!this.sendable) {
-      throw new LocalProtocolError('amqp:illegal-state', `link ${this.name} cannot send now`, { scope: 'link', section: '2.6.7' });
+      throw new LocalProtocolError('amqp:illegal-state', `link ${this.name} cannot send now`, {
+        scope: 'link',
+        section: '2.6.7',
+      });
     }
     if (tag !== undefined && tag.length > 32) {
-      throw new LocalProtocolError('amqp:invalid-field', `a delivery-tag of ${tag.length} bytes: 32 at the most`, { scope: 'link', section: '2.8.7' });
+      throw new LocalProtocolError('amqp:invalid-field', `a delivery-tag of ${tag.length} bytes: 32 at the most`, {
+        scope: 'link',
+        section: '2.8.7',
+      });
     }
     this.credit--;
     this.deliveryCount = ((this.deliveryCount + 1) >>> 0) as SerialNumber;

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  PROTOCOL_SASL, RemoteProtocolError, decodeError, writeSaslChallenge, writeSaslInit, writeSaslMechanisms, writeSaslOutcome,
+  PROTOCOL_SASL,
+  RemoteProtocolError,
+  decodeError,
+  writeSaslChallenge,
+  writeSaslInit,
+  writeSaslMechanisms,
+  writeSaslOutcome,
 } from '@pointsman/wire';
 import type { SaslFrame, Writer } from '@pointsman/wire';
 import { SASL_CODE_NAMES, chooseMechanism, decideByDefault, requestOf } from './sasl.js';
@@ -24,7 +30,10 @@ export interface SaslExchange {
 }
 
 function outOfTurn(frame: SaslFrame, wanted: string): Error {
-  return new RemoteProtocolError('amqp:not-allowed', `${frame.type} where ${wanted} belongs`, { scope: 'connection', section: '5.3.2' });
+  return new RemoteProtocolError('amqp:not-allowed', `${frame.type} where ${wanted} belongs`, {
+    scope: 'connection',
+    section: '5.3.2',
+  });
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -60,11 +69,15 @@ export class SaslServerExchange implements SaslExchange {
   #decide(mechanism: string, response: Uint8Array, hostname: string | undefined): SaslStep {
     const { mechanisms, authenticate = decideByDefault } = this.#options;
     const request = mechanisms.includes(mechanism) ? requestOf(mechanism, response, hostname) : undefined;
-    const decision = request === undefined
-      ? { ok: false, reason: `SASL ${mechanism} is not offered here, or its response is malformed` }
-      : authenticate(request);
-    const write = (w: Writer): void => writeSaslOutcome(w, { code: decision.ok ? 0 : 1, additionalData: decision.additionalData });
-    return decision.ok ? { write, done: { mechanism, user: decision.user } } : { write, failed: decision.reason ?? 'SASL refused' };
+    const decision =
+      request === undefined
+        ? { ok: false, reason: `SASL ${mechanism} is not offered here, or its response is malformed` }
+        : authenticate(request);
+    const write = (w: Writer): void =>
+      writeSaslOutcome(w, { code: decision.ok ? 0 : 1, additionalData: decision.additionalData });
+    return decision.ok
+      ? { write, done: { mechanism, user: decision.user } }
+      : { write, failed: decision.reason ?? 'SASL refused' };
   }
 }
 
@@ -85,7 +98,9 @@ export class SaslClientExchange implements SaslExchange {
     const { mechanism } = this;
     if (mechanism === undefined) throw outOfTurn(frame, 'sasl-mechanisms');
     if (frame.type === 'sasl-challenge') {
-      return { failed: `the peer asks for more than SASL ${mechanism} has to say: it is another mechanism than ours of that name` };
+      return {
+        failed: `the peer asks for more than SASL ${mechanism} has to say: it is another mechanism than ours of that name`,
+      };
     }
     if (frame.type !== 'sasl-outcome') throw outOfTurn(frame, 'sasl-outcome');
     const { username } = this.#options;
@@ -110,7 +125,11 @@ export const OPEN_DOOR: SaslServerOptions = { mechanisms: ['ANONYMOUS'], optiona
 
 /** What to say where a peer answered our protocol header with another one. 2.2 */
 export function headerMismatch(wanted: number, got: number | string): string {
-  const names: Readonly<Record<number, string>> = { 0: 'plain AMQP without SASL', 2: 'TLS first (AMQP header id 2)', 3: 'SASL first' };
+  const names: Readonly<Record<number, string>> = {
+    0: 'plain AMQP without SASL',
+    2: 'TLS first (AMQP header id 2)',
+    3: 'SASL first',
+  };
   if (typeof got === 'string') return `the peer sent ${got}`;
   return `we asked for ${wanted === PROTOCOL_SASL ? 'SASL' : 'AMQP'}, the peer insists on ${names[got] ?? `protocol id ${got}`}`;
 }

@@ -63,12 +63,17 @@ export function chooseMechanism(options: SaslClientOptions, server: readonly str
     return `the peer offers SASL ${server.join(' ') || 'no mechanism'}, we may use ${options.mechanisms.join(' ') || 'none'}`;
   }
   switch (mechanism) {
-    case 'PLAIN': return { mechanism, initialResponse: plainResponse(options.username ?? '', options.password?.() ?? '') };
+    case 'PLAIN':
+      return { mechanism, initialResponse: plainResponse(options.username ?? '', options.password?.() ?? '') };
     // The authorization identity: empty lets the certificate decide. It must be there, though, or the server asks for it.
-    case 'EXTERNAL': return { mechanism, initialResponse: utf8.encode(options.username ?? '') };
-    case 'ANONYMOUS': return { mechanism, initialResponse: utf8.encode(options.username ?? 'anonymous') };
-    case 'MSSBCBS': return { mechanism, initialResponse: undefined };
-    default: return `SASL ${mechanism} is not supported: use PLAIN, EXTERNAL or ANONYMOUS`;
+    case 'EXTERNAL':
+      return { mechanism, initialResponse: utf8.encode(options.username ?? '') };
+    case 'ANONYMOUS':
+      return { mechanism, initialResponse: utf8.encode(options.username ?? 'anonymous') };
+    case 'MSSBCBS':
+      return { mechanism, initialResponse: undefined };
+    default:
+      return `SASL ${mechanism} is not supported: use PLAIN, EXTERNAL or ANONYMOUS`;
   }
 }
 
@@ -78,7 +83,11 @@ function plainResponse(username: string, password: string): Uint8Array {
 }
 
 /** Reads the initial response of a mechanism; undefined where it is malformed. */
-export function requestOf(mechanism: string, response: Uint8Array, hostname: string | undefined): SaslRequest | undefined {
+export function requestOf(
+  mechanism: string,
+  response: Uint8Array,
+  hostname: string | undefined,
+): SaslRequest | undefined {
   if (mechanism !== 'PLAIN' && mechanism !== 'EXTERNAL' && mechanism !== 'ANONYMOUS') {
     return { mechanism, username: '', authorizationId: '', password: undefined, hostname };
   }

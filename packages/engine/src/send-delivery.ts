@@ -2,15 +2,29 @@
 import type { DeliveryState } from '@pointsman/wire';
 import { ACCEPTED, OutgoingDelivery, RELEASED } from './delivery.js';
 import { fitState } from './fit.js';
-import { REFERENCE_MIN, TRANSFER_HEAD_MAX, TRANSFER_STATE_MAX, writePayload, writeTransferHead } from './hot-writers.js';
+import {
+  REFERENCE_MIN,
+  TRANSFER_HEAD_MAX,
+  TRANSFER_STATE_MAX,
+  writePayload,
+  writeTransferHead,
+} from './hot-writers.js';
 import type { SenderLink } from './link.js';
 
 // How the frames of a delivery get into the output of its connection. The hot path: no object but the delivery itself.
 
 /** Begins a delivery and writes as many frames of it as there is room for, the first in any case. See {@link SenderLink.send}. */
 export function beginDelivery(
-  link: SenderLink, tag: Uint8Array | undefined, messageFormat: number, settled: boolean, context: unknown,
-  bytes: Uint8Array, start: number, end: number, last: boolean, state: DeliveryState | undefined,
+  link: SenderLink,
+  tag: Uint8Array | undefined,
+  messageFormat: number,
+  settled: boolean,
+  context: unknown,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  last: boolean,
+  state: DeliveryState | undefined,
 ): OutgoingDelivery {
   const { session } = link;
   if (state !== undefined && state !== ACCEPTED && state !== RELEASED) state = fitState(state, TRANSFER_STATE_MAX);
@@ -26,7 +40,18 @@ export function beginDelivery(
   out.room(TRANSFER_HEAD_MAX + (copied < REFERENCE_MIN + TRANSFER_HEAD_MAX ? copied : 0));
   const headStart = out.position;
   const head = writeTransferHead(
-    out.bytes, headStart, session.channel, link.handle, id, tag, link.tagCounter, messageFormat, settled, !last, false, state,
+    out.bytes,
+    headStart,
+    session.channel,
+    link.handle,
+    id,
+    tag,
+    link.tagCounter,
+    messageFormat,
+    settled,
+    !last,
+    false,
+    state,
   );
   if (tag === undefined) link.tagCounter = (link.tagCounter + 1) >>> 0;
   if (size <= max - head) {
@@ -41,7 +66,18 @@ export function beginDelivery(
   // Larger than a frame: written again, since `more` is set now.
   const counter = tag === undefined ? link.tagCounter - 1 : 0;
   const first = writeTransferHead(
-    out.bytes, headStart, session.channel, link.handle, id, tag, counter, messageFormat, settled, true, false, state,
+    out.bytes,
+    headStart,
+    session.channel,
+    link.handle,
+    id,
+    tag,
+    counter,
+    messageFormat,
+    settled,
+    true,
+    false,
+    state,
   );
   out.position = headStart + first;
   const sent = max - first;
@@ -55,7 +91,12 @@ export function beginDelivery(
 
 /** Writes further frames of a delivery, as far as there is room. See {@link SenderLink.resume}. */
 export function continueDelivery(
-  link: SenderLink, delivery: OutgoingDelivery, bytes: Uint8Array, start: number, end: number, last: boolean,
+  link: SenderLink,
+  delivery: OutgoingDelivery,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  last: boolean,
 ): void {
   const { session } = link;
   const out = session.connection.output;
@@ -65,15 +106,39 @@ export function continueDelivery(
     out.room(TRANSFER_HEAD_MAX + Math.min(end - position, max));
     const headStart = out.position;
     const head = writeTransferHead(
-      out.bytes, headStart, session.channel, link.handle, -1, undefined, 0, -1, delivery.settled, true, false, undefined,
+      out.bytes,
+      headStart,
+      session.channel,
+      link.handle,
+      -1,
+      undefined,
+      0,
+      -1,
+      delivery.settled,
+      true,
+      false,
+      undefined,
     );
     const size = Math.min(end - position, max - head);
     const final = last && position + size === end;
     out.position = headStart + head;
     if (final) {
-      out.position = headStart + writeTransferHead(
-        out.bytes, headStart, session.channel, link.handle, -1, undefined, 0, -1, delivery.settled, false, false, undefined,
-      );
+      out.position =
+        headStart +
+        writeTransferHead(
+          out.bytes,
+          headStart,
+          session.channel,
+          link.handle,
+          -1,
+          undefined,
+          0,
+          -1,
+          delivery.settled,
+          false,
+          false,
+          undefined,
+        );
     }
     writePayload(out, headStart, bytes, position, position + size);
     session.frameSent();
@@ -99,7 +164,18 @@ export function abortDelivery(link: SenderLink, delivery: OutgoingDelivery): voi
   out.room(TRANSFER_HEAD_MAX);
   const start = out.position;
   out.position += writeTransferHead(
-    out.bytes, start, session.channel, link.handle, -1, undefined, 0, -1, true, false, true, undefined,
+    out.bytes,
+    start,
+    session.channel,
+    link.handle,
+    -1,
+    undefined,
+    0,
+    -1,
+    true,
+    false,
+    true,
+    undefined,
   );
   writePayload(out, start, out.bytes, 0, 0);
   link.current = undefined;

@@ -83,14 +83,18 @@ export class Session {
     this.#handleMax = options.handleMax ?? HANDLE_MAX;
     this.nextOutgoingId = this.#initialOutgoingId = serial(options.nextOutgoingId ?? 0);
     if (remote !== undefined) this.state = 'mapped';
-    this.connection.sendBegin(this, {
-      remoteChannel: this.remoteChannel < 0 ? undefined : this.remoteChannel,
-      nextOutgoingId: this.nextOutgoingId,
-      incomingWindow: this.#window.frames,
-      outgoingWindow: 0x7fffffff,
-      handleMax: this.#handleMax,
-      properties: options.properties,
-    }, options.padded === true);
+    this.connection.sendBegin(
+      this,
+      {
+        remoteChannel: this.remoteChannel < 0 ? undefined : this.remoteChannel,
+        nextOutgoingId: this.nextOutgoingId,
+        incomingWindow: this.#window.frames,
+        outgoingWindow: 0x7fffffff,
+        handleMax: this.#handleMax,
+        properties: options.properties,
+      },
+      options.padded === true,
+    );
   }
 
   /** Ends the session, or answers the end of the peer. Its links are gone. Idempotent. */
@@ -198,13 +202,21 @@ export class Session {
 
   #handleForAttach(name: string): number {
     if (this.#localEnded || this.state === 'ending' || this.state === 'ended') {
-      throw new LocalProtocolError('amqp:illegal-state', `link ${name} cannot be attached: its session has ended`, { scope: 'link', section: '2.5.5' });
+      throw new LocalProtocolError('amqp:illegal-state', `link ${name} cannot be attached: its session has ended`, {
+        scope: 'link',
+        section: '2.5.5',
+      });
     }
     const handle = this.#links.freeHandle(this.#remoteHandleMax);
     if (handle >= 0) return handle;
-    throw new LocalProtocolError('amqp:resource-limit-exceeded', `link ${name} cannot be attached: the peer takes no further handle on this session`, {
-      scope: 'link', section: '2.7.2',
-    });
+    throw new LocalProtocolError(
+      'amqp:resource-limit-exceeded',
+      `link ${name} cannot be attached: the peer takes no further handle on this session`,
+      {
+        scope: 'link',
+        section: '2.7.2',
+      },
+    );
   }
 
   /** @internal */
@@ -220,7 +232,11 @@ export class Session {
   /** @internal */
   takeAttach(attach: Attach): void {
     if (attach.handle > this.#handleMax) {
-      return this.fail('amqp:resource-limit-exceeded', `handle ${attach.handle} is above the handle-max of ${this.#handleMax}`, '2.7.2');
+      return this.fail(
+        'amqp:resource-limit-exceeded',
+        `handle ${attach.handle} is above the handle-max of ${this.#handleMax}`,
+        '2.7.2',
+      );
     }
     if (this.#links.ofRemote(attach.handle) !== undefined) {
       return this.fail('amqp:session:handle-in-use', `handle ${attach.handle} is attached already`, '2.7.3');
@@ -240,14 +256,21 @@ export class Session {
     }
     const handle = this.#links.freeHandle(this.#remoteHandleMax);
     if (handle < 0) {
-      return this.fail('amqp:resource-limit-exceeded', 'no handle is left to answer an attach with: the handle-max of the peer is reached', '2.7.2');
+      return this.fail(
+        'amqp:resource-limit-exceeded',
+        'no handle is left to answer an attach with: the handle-max of the peer is reached',
+        '2.7.2',
+      );
     }
     const link = attach.role ? new SenderLink(this, attach.name, handle) : new ReceiverLink(this, attach.name, handle);
     this.#links.add(link, first === undefined);
     this.#bind(link, attach);
     // A name that is taken on this very session: the newer link is the one that is refused, the older stays.
     if (first !== undefined) {
-      link.refuse({ condition: 'amqp:resource-locked', description: `a link named ${attach.name} is attached already` });
+      link.refuse({
+        condition: 'amqp:resource-locked',
+        description: `a link named ${attach.name} is attached already`,
+      });
       return;
     }
     this.connection.handler.onAttach(link as SenderLink | ReceiverLink, attach);
@@ -291,7 +314,8 @@ export class Session {
   /** @internal */
   takeDetach(handle: number, closed: boolean, error: AmqpErrorFields | undefined): void {
     const link = this.#links.ofRemote(handle);
-    if (link === undefined) return this.fail('amqp:session:unattached-handle', `detach of handle ${handle}, which is not attached`, '2.7.7');
+    if (link === undefined)
+      return this.fail('amqp:session:unattached-handle', `detach of handle ${handle}, which is not attached`, '2.7.7');
     link.remoteDetached = true;
     this.#links.setRemote(handle, undefined);
     if (link.localDetached) return this.#links.remove(link);
@@ -315,7 +339,11 @@ export class Session {
 
   /** Ends the session for a breach by the peer. */
   fail(condition: string, description: string, section: string): void {
-    const error = new RemoteProtocolError(condition, description, { scope: 'session', section, where: { channel: this.channel } });
+    const error = new RemoteProtocolError(condition, description, {
+      scope: 'session',
+      section,
+      where: { channel: this.channel },
+    });
     this.connection.handler.onProtocolError?.(this.connection, error);
     this.end({ condition, description });
     this.connection.handler.onEnd(this, { condition, description });
@@ -332,7 +360,12 @@ export class Session {
     }
     if (this.#window.isDue) this.#replenish();
     const link = this.#links.ofRemote(f.handle);
-    if (link === undefined) return this.fail('amqp:session:unattached-handle', `transfer on handle ${f.handle}, which is not attached`, '2.5.7');
+    if (link === undefined)
+      return this.fail(
+        'amqp:session:unattached-handle',
+        `transfer on handle ${f.handle}, which is not attached`,
+        '2.5.7',
+      );
     if (!(link instanceof ReceiverLink)) {
       return this.fail('amqp:not-allowed', `transfer on handle ${f.handle}, which we send on`, '2.6');
     }
@@ -341,7 +374,11 @@ export class Session {
       delivery = this.#beginIncoming(link, f);
       if (delivery === undefined) return;
     } else if (f.deliveryId >= 0 && f.deliveryId !== delivery.id) {
-      return this.fail('amqp:invalid-field', `delivery ${f.deliveryId} begins before delivery ${delivery.id} is whole`, '2.6.14');
+      return this.fail(
+        'amqp:invalid-field',
+        `delivery ${f.deliveryId} begins before delivery ${delivery.id} is whole`,
+        '2.6.14',
+      );
     } else if (f.settled && !delivery.settled) {
       delivery.settled = true;
       this.incoming.remove(delivery.id);
@@ -370,11 +407,16 @@ export class Session {
   }
 
   #beginIncoming(link: ReceiverLink, f: TransferFrame): IncomingDelivery | undefined {
-    if (f.deliveryId < 0 || f.tagLength < 0) throw decodeError('the first transfer of a delivery without delivery-id or delivery-tag', '2.7.5');
+    if (f.deliveryId < 0 || f.tagLength < 0)
+      throw decodeError('the first transfer of a delivery without delivery-id or delivery-tag', '2.7.5');
     if (f.tagLength > 32) throw decodeError(`a delivery-tag of ${f.tagLength} bytes`, '2.8.7');
     if (this.#expectedDeliveryId < 0) this.#expectedDeliveryId = f.deliveryId;
     if (f.deliveryId !== this.#expectedDeliveryId) {
-      this.fail('amqp:invalid-field', `delivery-id ${f.deliveryId} where ${this.#expectedDeliveryId} follows`, '2.6.12');
+      this.fail(
+        'amqp:invalid-field',
+        `delivery-id ${f.deliveryId} where ${this.#expectedDeliveryId} follows`,
+        '2.6.12',
+      );
       return undefined;
     }
     this.#expectedDeliveryId = (f.deliveryId + 1) >>> 0;
@@ -417,7 +459,7 @@ export class Session {
     if (count < 0 || ring.size === 0) return;
     if (count > ring.span) {
       // A range may be as wide as the numbers are. What it costs depends on the deliveries that there are.
-      for (const delivery of ring.where((d) => ((d.id - first) >>> 0) <= count)) this.#takeState(delivery, f);
+      for (const delivery of ring.where((d) => (d.id - first) >>> 0 <= count)) this.#takeState(delivery, f);
       return;
     }
     for (let i = 0; i <= count; i++) {
@@ -465,7 +507,8 @@ export class Session {
 
   #takeLinkFlow(f: FlowFrame): void {
     const link = this.#links.ofRemote(f.handle);
-    if (link === undefined) return this.fail('amqp:session:unattached-handle', `flow on handle ${f.handle}, which is not attached`, '2.7.4');
+    if (link === undefined)
+      return this.fail('amqp:session:unattached-handle', `flow on handle ${f.handle}, which is not attached`, '2.7.4');
     if (link.localDetached) return;
     if (!link.localAttached) {
       // Credit that came right behind an attach which somebody else has yet to answer: it counts from then on.
@@ -554,7 +597,12 @@ export class Session {
   flush(): void {
     this.dirty = false;
     if (!this.#isSpoken) return;
-    this.#settlements.flush(this.connection.output, this.channel, this.connection.remoteMaxFrameSize, this.#expectedDeliveryId);
+    this.#settlements.flush(
+      this.connection.output,
+      this.channel,
+      this.connection.remoteMaxFrameSize,
+      this.#expectedDeliveryId,
+    );
     const debtors = this.#flowDebtors;
     if (debtors.length > 0) {
       for (let i = 0; i < debtors.length; i++) this.#writeLinkFlow(debtors[i]!);
@@ -575,8 +623,16 @@ export class Session {
     link.allowed = Math.max(link.allowed, link.credit);
     this.#refillWindow();
     writeFlowFrame(
-      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.#window.frames,
-      this.nextOutgoingId, link.handle, link.deliveryCount, link.credit, link.draining, false,
+      this.connection.output,
+      this.channel,
+      this.remoteBegin === undefined ? -1 : this.nextIncomingId,
+      this.#window.frames,
+      this.nextOutgoingId,
+      link.handle,
+      link.deliveryCount,
+      link.credit,
+      link.draining,
+      false,
     );
     if (link.draining && link.credit === 0) link.draining = false;
     this.connection.wakeUp();
@@ -597,8 +653,16 @@ export class Session {
     if (link.localDetached || !this.#isSpoken) return;
     this.#refillWindow();
     writeFlowFrame(
-      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.#window.frames,
-      this.nextOutgoingId, link.handle, link.deliveryCount, link.credit, drain, false,
+      this.connection.output,
+      this.channel,
+      this.remoteBegin === undefined ? -1 : this.nextIncomingId,
+      this.#window.frames,
+      this.nextOutgoingId,
+      link.handle,
+      link.deliveryCount,
+      link.credit,
+      drain,
+      false,
     );
     this.connection.wakeUp();
   }
@@ -608,8 +672,16 @@ export class Session {
     if (!this.#isSpoken) return;
     this.#refillWindow();
     writeFlowFrame(
-      this.connection.output, this.channel, this.remoteBegin === undefined ? -1 : this.nextIncomingId, this.#window.frames,
-      this.nextOutgoingId, -1, 0, 0, false, echo,
+      this.connection.output,
+      this.channel,
+      this.remoteBegin === undefined ? -1 : this.nextIncomingId,
+      this.#window.frames,
+      this.nextOutgoingId,
+      -1,
+      0,
+      0,
+      false,
+      echo,
     );
     this.connection.wakeUp();
   }

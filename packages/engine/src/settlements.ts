@@ -41,9 +41,17 @@ export class Settlements {
   }
 
   /** Everything else. What was said before and is no run with it is written. */
-  add(id: number, state: DeliveryState | undefined, settled: boolean, receiver: boolean, out: Output, channel: number, frameSizeMax: number): void {
+  add(
+    id: number,
+    state: DeliveryState | undefined,
+    settled: boolean,
+    receiver: boolean,
+    out: Output,
+    channel: number,
+    frameSizeMax: number,
+  ): void {
     const run = this.#run;
-    const goesOn = run !== undefined && ((run.last + 1) >>> 0) === id;
+    const goesOn = run !== undefined && (run.last + 1) >>> 0 === id;
     if (goesOn && run.receiver === receiver && run.settled === settled && run.state === state) {
       run.last = id;
       return;
@@ -85,7 +93,7 @@ export class Settlements {
     let last = first;
     for (let i = 1; i < count; i++) {
       const id = ids[i]!;
-      if (id === ((last + 1) >>> 0)) {
+      if (id === (last + 1) >>> 0) {
         last = id;
         continue;
       }

@@ -40,7 +40,8 @@ export class WaitingLinks {
       }
       link.waiting = false;
       if (link.aborting) link.abort();
-      if (link.state === 'attached' && !link.aborting && (link.credit > 0 || link.current !== undefined)) link.handler.onSendable(link);
+      if (link.state === 'attached' && !link.aborting && (link.credit > 0 || link.current !== undefined))
+        link.handler.onSendable(link);
     }
   }
 }

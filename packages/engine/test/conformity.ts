@@ -81,16 +81,21 @@ export class Conformity {
         const link = session.links.get(frame.handle);
         assert.ok(link !== undefined && !link.isReceiver, `${say}: no sender has handle ${frame.handle}`);
         if (!link.isOpen) {
-          assert.ok(frame.deliveryId !== undefined && frame.deliveryTag !== undefined, `${say}: a delivery without id or tag`);
+          assert.ok(
+            frame.deliveryId !== undefined && frame.deliveryTag !== undefined,
+            `${say}: a delivery without id or tag`,
+          );
           assert.ok(frame.deliveryTag.length <= 32);
-          if (session.nextDeliveryId !== undefined) assert.equal(frame.deliveryId, session.nextDeliveryId, `${say}: delivery-ids have a gap`);
+          if (session.nextDeliveryId !== undefined)
+            assert.equal(frame.deliveryId, session.nextDeliveryId, `${say}: delivery-ids have a gap`);
           session.nextDeliveryId = (frame.deliveryId + 1) >>> 0;
         }
         link.isOpen = frame.more === true && frame.aborted !== true;
         break;
       }
       case 'disposition':
-        if (frame.last !== undefined) assert.ok(((frame.last - frame.first) | 0) >= 0, `${say}: a range that ends before it begins`);
+        if (frame.last !== undefined)
+          assert.ok(((frame.last - frame.first) | 0) >= 0, `${say}: a range that ends before it begins`);
         break;
       default:
         assert.fail(say);

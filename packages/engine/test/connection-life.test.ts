@@ -9,13 +9,30 @@ import { Pair, RecordingSender, Recorder, sendText } from './pair.js';
 import { HEADER, RawPeer, flowOf, frameOf, transferOf } from './raw-peer.js';
 
 const BEGIN = { type: 'begin', nextOutgoingId: 0, incomingWindow: 100, outgoingWindow: 100 } as const;
-const ATTACH = { type: 'attach', name: 'in', handle: 0, role: false, source: { type: 'source' }, target: { type: 'target', address: 'q' } } as const;
+const ATTACH = {
+  type: 'attach',
+  name: 'in',
+  handle: 0,
+  role: false,
+  source: { type: 'source' },
+  target: { type: 'target', address: 'q' },
+} as const;
 const endOf = (p: RawPeer): ConnectionEnd | undefined => p.recorder.end;
-const closeOf = (p: RawPeer): Close | undefined => p.hear().map(({ frame }) => frame).find((frame): frame is Close => frame.type === 'close');
+const closeOf = (p: RawPeer): Close | undefined =>
+  p
+    .hear()
+    .map(({ frame }) => frame)
+    .find((frame): frame is Close => frame.type === 'close');
 
 describe('opening (2.4.1, 2.4.2)', () => {
   it('answers a client that sends header, open, begin, attach and flow before it has read anything', () => {
-    const p = new RawPeer().say(HEADER, { type: 'open', containerId: 'c' }, BEGIN, { ...ATTACH, role: true }, flowOf({ handle: 0, deliveryCount: 0, linkCredit: 5 }));
+    const p = new RawPeer().say(
+      HEADER,
+      { type: 'open', containerId: 'c' },
+      BEGIN,
+      { ...ATTACH, role: true },
+      flowOf({ handle: 0, deliveryCount: 0, linkCredit: 5 }),
+    );
     assert.deepEqual(p.types(), ['header', 'open', 'begin', 'attach']);
     assert.equal(p.recorder.senders[0]!.link.credit, 5);
   });
@@ -35,10 +52,16 @@ describe('opening (2.4.1, 2.4.2)', () => {
     }
     const recorder = new Lazy();
     const connection = new Connection({ role: 'server', containerId: 'c', now: 0 }, recorder);
-    connection.receive(Uint8Array.from([...HEADER, ...frameOf({ type: 'open', containerId: 'c' }), ...frameOf(BEGIN)]), 0);
+    connection.receive(
+      Uint8Array.from([...HEADER, ...frameOf({ type: 'open', containerId: 'c' }), ...frameOf(BEGIN)]),
+      0,
+    );
     assert.equal(connection.state, 'OPENED');
     const closing = new Connection({ role: 'server', containerId: 'c', now: 0 }, new Lazy());
-    closing.receive(Uint8Array.from([...HEADER, ...frameOf({ type: 'open', containerId: 'c' }), ...frameOf({ type: 'close' })]), 0);
+    closing.receive(
+      Uint8Array.from([...HEADER, ...frameOf({ type: 'open', containerId: 'c' }), ...frameOf({ type: 'close' })]),
+      0,
+    );
     assert.equal(closing.ended?.by, 'remote');
   });
 
@@ -67,7 +90,8 @@ describe('opening (2.4.1, 2.4.2)', () => {
       const { link } = p.recorder.senders[0]!;
       const bytes = new Uint8Array(300_000);
       link.send(undefined, 0, false, undefined, bytes, 0, bytes.length, true);
-      for (let sent = link.sentBytes; sent < bytes.length; sent += link.resume(bytes, sent, bytes.length, true)) p.hear();
+      for (let sent = link.sentBytes; sent < bytes.length; sent += link.resume(bytes, sent, bytes.length, true))
+        p.hear();
       for (const { size } of p.hear()) assert.ok(size <= 65_536);
     }
   });
@@ -86,8 +110,13 @@ describe('opening (2.4.1, 2.4.2)', () => {
 
 describe('protocol headers (2.2)', () => {
   it('of another version are answered with ours, and that is all', () => {
-    const p = new RawPeer({ saslServer: { mechanisms: ['PLAIN'], optional: false } }).say(Uint8Array.from(Buffer.from('AMQP\x00\x00\x09\x01', 'latin1')));
-    assert.deepEqual(p.hear().map(({ frame }) => frame), [{ type: 'header', id: 3 }]);
+    const p = new RawPeer({ saslServer: { mechanisms: ['PLAIN'], optional: false } }).say(
+      Uint8Array.from(Buffer.from('AMQP\x00\x00\x09\x01', 'latin1')),
+    );
+    assert.deepEqual(
+      p.hear().map(({ frame }) => frame),
+      [{ type: 'header', id: 3 }],
+    );
     assert.equal(p.recorder.end?.by, 'protocol');
     assert.match(p.recorder.end?.error?.description ?? '', /AMQP version 0-0-9-1/);
     assert.ok(p.connection.done);
@@ -99,7 +128,11 @@ describe('protocol headers (2.2)', () => {
   });
 
   it('of a server that insists on another protocol are named to the client', () => {
-    for (const [id, said] of [[2, /insists on TLS/], [3, /insists on SASL/], [1, /protocol id 1/]] as const) {
+    for (const [id, said] of [
+      [2, /insists on TLS/],
+      [3, /insists on SASL/],
+      [1, /protocol id 1/],
+    ] as const) {
       const p = new RawPeer({ role: 'client' }).say(protocolHeader(id));
       assert.equal(p.recorder.end?.by, 'protocol');
       assert.equal(p.recorder.end.phase, 'sasl');
@@ -136,7 +169,14 @@ describe('closing (2.4.3)', () => {
     for (const error of [undefined, { condition: 'amqp:connection:forced' }]) {
       const p = new RawPeer().begin().sender(5);
       p.connection.close(error);
-      p.say(transferOf(0), [BEGIN, 7], ATTACH, { type: 'open', containerId: 'x' }, Uint8Array.of(0, 0, 0, 12, 2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff), { type: 'end' });
+      p.say(
+        transferOf(0),
+        [BEGIN, 7],
+        ATTACH,
+        { type: 'open', containerId: 'x' },
+        Uint8Array.of(0, 0, 0, 12, 2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff),
+        { type: 'end' },
+      );
       assert.deepEqual(p.recorder.errors, []);
       assert.equal(p.recorder.receivers[0]!.deliveries.length, 0);
       assert.equal(p.recorder.sessions.length, 1);
@@ -148,7 +188,9 @@ describe('closing (2.4.3)', () => {
 
   it('after a breach still finds the close of the peer in what follows', () => {
     const p = new RawPeer().begin().sender(1);
-    p.say([{ type: 'flow', incomingWindow: 1, nextOutgoingId: 0, outgoingWindow: 1 }, 9], transferOf(0), { type: 'close' });
+    p.say([{ type: 'flow', incomingWindow: 1, nextOutgoingId: 0, outgoingWindow: 1 }, 9], transferOf(0), {
+      type: 'close',
+    });
     assert.equal(p.recorder.end?.by, 'protocol');
     assert.equal(p.recorder.errors.length, 1);
     assert.deepEqual(p.types(), ['close']);
@@ -228,7 +270,11 @@ describe('closing (2.4.3)', () => {
   });
 
   it('says nothing behind the close on another session either, by those who are told of the loss of a link', () => {
-    for (const ends of [(p: RawPeer): void => p.connection.close(), (p: RawPeer): void => void p.say({ type: 'close' }), (p: RawPeer): void => void p.say(Uint8Array.of(0, 0, 0, 0, 2, 0, 0, 0))]) {
+    for (const ends of [
+      (p: RawPeer): void => p.connection.close(),
+      (p: RawPeer): void => void p.say({ type: 'close' }),
+      (p: RawPeer): void => void p.say(Uint8Array.of(0, 0, 0, 0, 2, 0, 0, 0)),
+    ]) {
       const p = new RawPeer().begin().sender(5).say([BEGIN, 1]);
       p.say([{ ...ATTACH, name: 'out', role: true }, 1], [flowOf({ handle: 0, deliveryCount: 0, linkCredit: 5 }), 1]);
       const [receiving, sending] = [p.recorder.receivers[0]!, p.recorder.senders[0]!];
@@ -348,8 +394,14 @@ describe('idle time-outs (2.4.5)', () => {
         this.events.push('open');
       }
     }
-    const connection = new Connection({ role: 'server', containerId: 'c', now: 0, handshakeTimeoutMs: 0 }, new Silent());
-    connection.receive(Uint8Array.from([...HEADER, ...frameOf({ type: 'open', containerId: 'c', idleTimeOut: 1_000 })]), 0);
+    const connection = new Connection(
+      { role: 'server', containerId: 'c', now: 0, handshakeTimeoutMs: 0 },
+      new Silent(),
+    );
+    connection.receive(
+      Uint8Array.from([...HEADER, ...frameOf({ type: 'open', containerId: 'c', idleTimeOut: 1_000 })]),
+      0,
+    );
     assert.equal(connection.deadline(), undefined);
     connection.open();
     assert.equal(connection.deadline(), 500);
@@ -410,7 +462,12 @@ describe('performatives with descriptors by name (1.4)', () => {
       return bytes;
     };
     const p = new RawPeer();
-    p.say(HEADER, named(frameOf({ type: 'open', containerId: 'c' }), 'open'), named(frameOf(BEGIN), 'begin'), named(frameOf({ ...ATTACH, role: true }), 'attach'));
+    p.say(
+      HEADER,
+      named(frameOf({ type: 'open', containerId: 'c' }), 'open'),
+      named(frameOf(BEGIN), 'begin'),
+      named(frameOf({ ...ATTACH, role: true }), 'attach'),
+    );
     p.say(named(frameOf(flowOf({ handle: 0, deliveryCount: 0, linkCredit: 5 })), 'flow'));
     const sending = p.recorder.senders[0]!;
     const { id } = sendText(sending.link, 'x');
@@ -420,7 +477,11 @@ describe('performatives with descriptors by name (1.4)', () => {
     p.say(named(frameOf(transferOf(0, { handle: 1 })), 'transfer'));
     assert.equal(p.recorder.receivers[0]!.deliveries.length, 1);
     p.hear();
-    p.say(named(frameOf({ type: 'detach', handle: 0, closed: true }), 'detach'), named(frameOf({ type: 'end' }), 'end'), named(frameOf({ type: 'close' }), 'close'));
+    p.say(
+      named(frameOf({ type: 'detach', handle: 0, closed: true }), 'detach'),
+      named(frameOf({ type: 'end' }), 'end'),
+      named(frameOf({ type: 'close' }), 'close'),
+    );
     assert.deepEqual(p.types(), ['detach', 'end', 'close']);
     assert.deepEqual(p.recorder.errors, []);
     p.connection.close();
@@ -441,7 +502,10 @@ describe('channels (2.5.1)', () => {
     const p = new RawPeer().open({ channelMax: 1 });
     p.connection.session();
     p.connection.session();
-    assert.throws(() => p.connection.session(), (error) => error instanceof LocalProtocolError && error.condition === 'amqp:resource-limit-exceeded');
+    assert.throws(
+      () => p.connection.session(),
+      (error) => error instanceof LocalProtocolError && error.condition === 'amqp:resource-limit-exceeded',
+    );
     assert.equal(p.hear().length, 2);
   });
 
@@ -451,13 +515,22 @@ describe('channels (2.5.1)', () => {
   });
 
   it('without a session are a breach', () => {
-    for (const frame of [transferOf(0), flowOf(), ATTACH, { type: 'end' } as const, { type: 'disposition', role: true, first: 0 } as const]) {
+    for (const frame of [
+      transferOf(0),
+      flowOf(),
+      ATTACH,
+      { type: 'end' } as const,
+      { type: 'disposition', role: true, first: 0 } as const,
+    ]) {
       assert.equal(closeOf(new RawPeer().open().say(frame))?.error?.condition, 'amqp:not-allowed', frame.type);
     }
   });
 
   it('answer no begin that was not asked for, nor twice', () => {
-    assert.equal(closeOf(new RawPeer().open().say({ ...BEGIN, remoteChannel: 0 }))?.error?.condition, 'amqp:not-allowed');
+    assert.equal(
+      closeOf(new RawPeer().open().say({ ...BEGIN, remoteChannel: 0 }))?.error?.condition,
+      'amqp:not-allowed',
+    );
     const p = new RawPeer().open();
     p.connection.session();
     p.say({ ...BEGIN, remoteChannel: 0 }, [{ ...BEGIN, remoteChannel: 0 }, 1]);

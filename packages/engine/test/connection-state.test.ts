@@ -5,11 +5,14 @@ import { LocalProtocolError, RemoteProtocolError } from '@pointsman/wire';
 import { CONNECTION_TRANSITIONS, nextConnectionState } from '../src/index.js';
 import type { ConnectionEvent, ConnectionState } from '../src/index.js';
 
-const walk = (...events: ConnectionEvent[]): ConnectionState => events.reduce<ConnectionState>(nextConnectionState, 'START');
+const walk = (...events: ConnectionEvent[]): ConnectionState =>
+  events.reduce<ConnectionState>(nextConnectionState, 'START');
 const OPENING: ConnectionEvent[] = ['send:header', 'recv:header', 'send:open', 'recv:open'];
 const ALL = Object.keys(CONNECTION_TRANSITIONS) as ConnectionState[];
 const EVENTS: ConnectionEvent[] = (['send', 'recv'] as const).flatMap((who) =>
-  (['header', 'open', 'close', 'close-with-error', 'other'] as const).map((frame): ConnectionEvent => `${who}:${frame}`),
+  (['header', 'open', 'close', 'close-with-error', 'other'] as const).map(
+    (frame): ConnectionEvent => `${who}:${frame}`,
+  ),
 );
 
 describe('connection endpoint (2.4.6)', () => {
@@ -27,12 +30,21 @@ describe('connection endpoint (2.4.6)', () => {
   });
 
   it('lets a client say everything at once: header, open, frames and close', () => {
-    assert.equal(walk('send:header', 'send:open', 'send:other', 'send:close', 'recv:header', 'recv:open', 'recv:close'), 'END');
-    assert.equal(walk('send:header', 'send:open', 'send:close-with-error', 'recv:header', 'recv:open', 'recv:other', 'recv:close'), 'END');
+    assert.equal(
+      walk('send:header', 'send:open', 'send:other', 'send:close', 'recv:header', 'recv:open', 'recv:close'),
+      'END',
+    );
+    assert.equal(
+      walk('send:header', 'send:open', 'send:close-with-error', 'recv:header', 'recv:open', 'recv:other', 'recv:close'),
+      'END',
+    );
   });
 
   it('lets a peer begin, and even close, before our open is out', () => {
-    assert.equal(walk('send:header', 'recv:header', 'recv:open', 'recv:other', 'recv:close', 'send:open', 'send:close'), 'END');
+    assert.equal(
+      walk('send:header', 'recv:header', 'recv:open', 'recv:other', 'recv:close', 'send:open', 'send:close'),
+      'END',
+    );
   });
 
   it('discards what arrives between our close with an error and the close of the peer', () => {
@@ -61,7 +73,8 @@ describe('connection endpoint (2.4.6)', () => {
         if (CONNECTION_TRANSITIONS[state][event] !== undefined) continue;
         assert.throws(
           () => nextConnectionState(state, event),
-          (error: unknown) => error instanceof Error && error.message === `amqp:illegal-state: ${event.split(':')[1]} in state ${state}`,
+          (error: unknown) =>
+            error instanceof Error && error.message === `amqp:illegal-state: ${event.split(':')[1]} in state ${state}`,
         );
       }
     }

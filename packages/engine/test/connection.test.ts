@@ -78,7 +78,10 @@ describe('connection endpoint (2.4)', () => {
     const pair = new Pair().run();
     pair.client.receiveEnd(pair.now, new Error('ECONNRESET'));
     pair.client.receiveEnd(pair.now);
-    assert.deepEqual(pair.c.events.filter((e) => e.startsWith('closed')), ['closed by lost']);
+    assert.deepEqual(
+      pair.c.events.filter((e) => e.startsWith('closed')),
+      ['closed by lost'],
+    );
   });
 
   it('answers something that is not AMQP with the header it wants, and names what came', () => {
@@ -91,8 +94,14 @@ describe('connection endpoint (2.4)', () => {
 });
 
 describe('SASL (5.3)', () => {
-  const check = (request: { username: string; password: string | undefined; authorizationId: string }): { ok: boolean; user: string } =>
-    ({ ok: request.username === 'ann' && request.password === 'secret' && request.authorizationId === '', user: request.username });
+  const check = (request: {
+    username: string;
+    password: string | undefined;
+    authorizationId: string;
+  }): { ok: boolean; user: string } => ({
+    ok: request.username === 'ann' && request.password === 'secret' && request.authorizationId === '',
+    user: request.username,
+  });
 
   it('authenticates with PLAIN and no authorization identity', () => {
     const pair = new Pair(
@@ -115,7 +124,10 @@ describe('SASL (5.3)', () => {
   });
 
   it('says which mechanisms would do where none fits', () => {
-    const pair = new Pair({ saslClient: { mechanisms: ['EXTERNAL'] } }, { saslServer: { mechanisms: ['PLAIN', 'ANONYMOUS'], optional: false } }).run();
+    const pair = new Pair(
+      { saslClient: { mechanisms: ['EXTERNAL'] } },
+      { saslServer: { mechanisms: ['PLAIN', 'ANONYMOUS'], optional: false } },
+    ).run();
     assert.match(pair.c.end?.error?.description ?? '', /offers SASL PLAIN ANONYMOUS, we may use EXTERNAL/);
   });
 
@@ -264,11 +276,17 @@ describe('links and deliveries (2.6)', () => {
 
   it('refuses an attach with null terminus and error, and the session goes on', () => {
     const pair = new Pair().run();
-    pair.s.decide = (): { condition: string; description: string } => ({ condition: 'amqp:not-found', description: 'no such node' });
+    pair.s.decide = (): { condition: string; description: string } => ({
+      condition: 'amqp:not-found',
+      description: 'no such node',
+    });
     const session = pair.client.session();
     pair.run();
     const sending = new RecordingSender();
-    const sender = session.attachSender('l', sending, { target: { type: 'target', address: 'nope' }, source: { type: 'source' } });
+    const sender = session.attachSender('l', sending, {
+      target: { type: 'target', address: 'nope' },
+      source: { type: 'source' },
+    });
     pair.run();
     assert.equal(sending.attached?.target, undefined);
     assert.deepEqual(sending.detached?.error?.condition, 'amqp:not-found');

@@ -11,45 +11,58 @@ interface Item {
 describe('deliveries by id', () => {
   it('behave as a map does, whatever is added, removed and looked up, over the wrap of ids too', () => {
     const step = fc.oneof(
-      { weight: 5, arbitrary: fc.record({ do: fc.constant('add' as const), skip: fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, fc.nat(60)) }) },
+      {
+        weight: 5,
+        arbitrary: fc.record({
+          do: fc.constant('add' as const),
+          skip: fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, fc.nat(60)),
+        }),
+      },
       { weight: 4, arbitrary: fc.record({ do: fc.constant('remove' as const), which: fc.nat() }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('miss' as const), behind: fc.nat(100_000) }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('range' as const), from: fc.nat(200), width: fc.nat(200) }) },
     );
-    fc.assert(fc.property(fc.constantFrom(0, 7, 0xffffff00, 0xfffffffe), fc.array(step, { maxLength: 300, size: 'max' }), (start, steps) => {
-      const ring = new DeliveryRing<Item>();
-      const twin = new Map<number, Item>();
-      let next = start;
-      for (const s of steps) {
-        if (s.do === 'add') {
-          next = (next + s.skip) >>> 0;
-          const item = { id: next };
-          ring.add(item);
-          twin.set(next, item);
-          next = (next + 1) >>> 0;
-        } else if (s.do === 'remove') {
-          const ids = [...twin.keys()];
-          if (ids.length === 0) continue;
-          const id = ids[s.which % ids.length]!;
-          ring.remove(id);
-          twin.delete(id);
-          assert.equal(ring.get(id), undefined);
-        } else if (s.do === 'miss') {
-          const id = (next + s.behind) >>> 0;
-          assert.equal(ring.get(id), undefined);
-          ring.remove(id);
-        } else {
-          const first = (next - s.from) >>> 0;
-          const within = (item: Item): boolean => ((item.id - first) >>> 0) <= s.width;
-          assert.deepEqual(ring.where(within), [...twin.values()].filter(within));
-        }
-        assert.equal(ring.size, twin.size);
-      }
-      for (const [id, item] of twin) assert.equal(ring.get(id), item);
-      assert.deepEqual(ring.all(), [...twin.values()]);
-      ring.clear();
-      assert.deepEqual([ring.size, ring.all()], [0, []]);
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(
+        fc.constantFrom(0, 7, 0xffffff00, 0xfffffffe),
+        fc.array(step, { maxLength: 300, size: 'max' }),
+        (start, steps) => {
+          const ring = new DeliveryRing<Item>();
+          const twin = new Map<number, Item>();
+          let next = start;
+          for (const s of steps) {
+            if (s.do === 'add') {
+              next = (next + s.skip) >>> 0;
+              const item = { id: next };
+              ring.add(item);
+              twin.set(next, item);
+              next = (next + 1) >>> 0;
+            } else if (s.do === 'remove') {
+              const ids = [...twin.keys()];
+              if (ids.length === 0) continue;
+              const id = ids[s.which % ids.length]!;
+              ring.remove(id);
+              twin.delete(id);
+              assert.equal(ring.get(id), undefined);
+            } else if (s.do === 'miss') {
+              const id = (next + s.behind) >>> 0;
+              assert.equal(ring.get(id), undefined);
+              ring.remove(id);
+            } else {
+              const first = (next - s.from) >>> 0;
+              const within = (item: Item): boolean => (item.id - first) >>> 0 <= s.width;
+              assert.deepEqual(ring.where(within), [...twin.values()].filter(within));
+            }
+            assert.equal(ring.size, twin.size);
+          }
+          for (const [id, item] of twin) assert.equal(ring.get(id), item);
+          assert.deepEqual(ring.all(), [...twin.values()]);
+          ring.clear();
+          assert.deepEqual([ring.size, ring.all()], [0, []]);
+        },
+      ),
+      { numRuns: 200 },
+    );
   });
 
   it('stay small while one that is stuck is passed by 100,000 others', () => {
@@ -73,7 +86,10 @@ describe('deliveries by id', () => {
     assert.equal(ring.span, 1 << 14);
     assert.equal(ring.size, 100_000);
     for (let id = 0; id < 100_000; id += 997) assert.equal(ring.get(id)?.id, id);
-    assert.deepEqual(ring.where(({ id }) => id % 20_000 === 0).map(({ id }) => id), [0, 20_000, 40_000, 60_000, 80_000]);
+    assert.deepEqual(
+      ring.where(({ id }) => id % 20_000 === 0).map(({ id }) => id),
+      [0, 20_000, 40_000, 60_000, 80_000],
+    );
     for (let id = 0; id < 100_000; id++) ring.remove(id);
     assert.equal(ring.size, 0);
   });

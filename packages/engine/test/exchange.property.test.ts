@@ -5,7 +5,16 @@ import fc from 'fast-check';
 import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
 import { ACCEPTED, Connection, MODIFIED_FAILED, RELEASED, SenderLink } from '../src/index.js';
 import type {
-  ConnectionHandler, ConnectionOptions, IncomingDelivery, Link, OutgoingDelivery, ReceiverHandler, ReceiverLink, SenderHandler, Session, TransferFrame,
+  ConnectionHandler,
+  ConnectionOptions,
+  IncomingDelivery,
+  Link,
+  OutgoingDelivery,
+  ReceiverHandler,
+  ReceiverLink,
+  SenderHandler,
+  Session,
+  TransferFrame,
 } from '../src/index.js';
 import { Conformity } from './conformity.js';
 import { heardIn, joined } from './raw-peer.js';
@@ -14,7 +23,12 @@ import { heardIn, joined } from './raw-peer.js';
 // with the other, and nothing may be lost, doubled or out of order.
 
 const LINKS = 3;
-const OUTCOMES = [ACCEPTED, RELEASED, MODIFIED_FAILED, { type: 'rejected' as const, error: { condition: 'amqp:decode-error', description: 'x'.repeat(600) } }];
+const OUTCOMES = [
+  ACCEPTED,
+  RELEASED,
+  MODIFIED_FAILED,
+  { type: 'rejected' as const, error: { condition: 'amqp:decode-error', description: 'x'.repeat(600) } },
+];
 
 interface Message {
   readonly bytes: Uint8Array;
@@ -26,7 +40,8 @@ interface Message {
   outcome: string | undefined;
 }
 
-const nameOf = (state: DeliveryState | undefined): string => (state !== undefined && 'type' in state ? state.type : '-');
+const nameOf = (state: DeliveryState | undefined): string =>
+  state !== undefined && 'type' in state ? state.type : '-';
 
 /** Sends what is put into its queue, as far as it may. */
 class Source implements SenderHandler {
@@ -38,7 +53,15 @@ class Source implements SenderHandler {
 
   put(size: number, settled: boolean): void {
     const tag = this.all.length;
-    this.all.push({ bytes: Uint8Array.from({ length: size }, (_, i) => (i + tag) & 0xff), settled, tag, offset: 0, delivery: undefined, isAborted: false, outcome: undefined });
+    this.all.push({
+      bytes: Uint8Array.from({ length: size }, (_, i) => (i + tag) & 0xff),
+      settled,
+      tag,
+      offset: 0,
+      delivery: undefined,
+      isAborted: false,
+      outcome: undefined,
+    });
     this.pump();
   }
 
@@ -72,7 +95,12 @@ class Source implements SenderHandler {
   onSendable(): void {
     this.pump();
   }
-  onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onDisposition(
+    link: SenderLink,
+    delivery: OutgoingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     const message = delivery.context as Message;
     if (message.isAborted) return;
     assert.equal(message.outcome, undefined, `delivery ${delivery.id} has two outcomes`);
@@ -89,7 +117,9 @@ class Source implements SenderHandler {
   onDetach(_link: Link, error: AmqpErrorFields | undefined): void {
     assert.fail(`detached: ${error?.condition}`);
   }
-  onLost(): void { /* at the end */ }
+  onLost(): void {
+    /* at the end */
+  }
 }
 
 class Sink implements ReceiverHandler {
@@ -113,7 +143,11 @@ class Sink implements ReceiverHandler {
       this.aborted++;
       return;
     }
-    this.whole.push({ tag: this.#tags.get(delivery.id)!, bytes: joined(this.parts.get(delivery.id)!), settled: delivery.settled });
+    this.whole.push({
+      tag: this.#tags.get(delivery.id)!,
+      bytes: joined(this.parts.get(delivery.id)!),
+      settled: delivery.settled,
+    });
     if (!delivery.settled) this.open.push(delivery);
   }
   settle(which: number, outcome: number): void {
@@ -128,7 +162,9 @@ class Sink implements ReceiverHandler {
   onDetach(_link: Link, error: AmqpErrorFields | undefined): void {
     assert.fail(`detached: ${error?.condition}`);
   }
-  onLost(): void { /* at the end */ }
+  onLost(): void {
+    /* at the end */
+  }
 }
 
 class Side implements ConnectionHandler {
@@ -171,7 +207,9 @@ class Side implements ConnectionHandler {
   onProtocolError(_connection: Connection, error: Error): void {
     assert.fail(error.message);
   }
-  onClosed(): void { /* at the end */ }
+  onClosed(): void {
+    /* at the end */
+  }
 }
 
 /** One direction: what was said and has not arrived. */
@@ -208,101 +246,203 @@ class Way {
 }
 
 const step = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('put' as const), link: fc.nat(LINKS * 2 - 1), size: fc.oneof(fc.nat(50), fc.nat(3_000)), settled: fc.boolean() }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('credit' as const), link: fc.nat(LINKS * 2 - 1), count: fc.integer({ min: 1, max: 12 }) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('set' as const, 'setDrain' as const), link: fc.nat(LINKS * 2 - 1), count: fc.nat(6) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('drain' as const, 'withdraw' as const, 'abort' as const, 'stutter' as const, 'pump' as const), link: fc.nat(LINKS * 2 - 1) }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('settle' as const), link: fc.nat(LINKS * 2 - 1), which: fc.nat(9), outcome: fc.nat(3) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('hold' as const, 'release' as const, 'echo' as const), side: fc.nat(1) }) },
-  { weight: 9, arbitrary: fc.record({ do: fc.constant('carry' as const), side: fc.nat(1), count: fc.oneof(fc.nat(40), fc.nat(2_000)), take: fc.boolean() }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('put' as const),
+      link: fc.nat(LINKS * 2 - 1),
+      size: fc.oneof(fc.nat(50), fc.nat(3_000)),
+      settled: fc.boolean(),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('credit' as const),
+      link: fc.nat(LINKS * 2 - 1),
+      count: fc.integer({ min: 1, max: 12 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom('set' as const, 'setDrain' as const),
+      link: fc.nat(LINKS * 2 - 1),
+      count: fc.nat(6),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom('drain' as const, 'withdraw' as const, 'abort' as const, 'stutter' as const, 'pump' as const),
+      link: fc.nat(LINKS * 2 - 1),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('settle' as const),
+      link: fc.nat(LINKS * 2 - 1),
+      which: fc.nat(9),
+      outcome: fc.nat(3),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom('hold' as const, 'release' as const, 'echo' as const),
+      side: fc.nat(1),
+    }),
+  },
+  {
+    weight: 9,
+    arbitrary: fc.record({
+      do: fc.constant('carry' as const),
+      side: fc.nat(1),
+      count: fc.oneof(fc.nat(40), fc.nat(2_000)),
+      take: fc.boolean(),
+    }),
+  },
 );
 
 describe('two endpoints whose bytes take their time', () => {
   it('never find fault with each other, and every message arrives once, whole, in order, and has one outcome', () => {
     const options = fc.record({
-      frames: fc.constantFrom(512, 700, 65_536), output: fc.constantFrom(300, 5_000, 1 << 18), window: fc.constantFrom(0, 1, 2, 5, 50),
-      first: fc.constantFrom(0, 0xfffffff8), second: fc.boolean(),
+      frames: fc.constantFrom(512, 700, 65_536),
+      output: fc.constantFrom(300, 5_000, 1 << 18),
+      window: fc.constantFrom(0, 1, 2, 5, 50),
+      first: fc.constantFrom(0, 0xfffffff8),
+      second: fc.boolean(),
     });
-    fc.assert(fc.property(options, options, fc.array(step, { maxLength: 150, size: 'max' }), (a, b, steps) => {
-      const handlers = [new Side(a.window, a.first), new Side(b.window, b.first)] as const;
-      const made = (role: 'client' | 'server', o: typeof a, handler: Side): Connection => {
-        const settings: ConnectionOptions = { role, containerId: role, now: 0, maxFrameSize: o.frames, outputMax: o.output };
-        return new Connection(settings, handler);
-      };
-      const connections = [made('client', a, handlers[0]), made('server', b, handlers[1])] as const;
-      const ways = [new Way(connections[0], connections[1]), new Way(connections[1], connections[0])] as const;
-      const quiet = (): void => {
-        for (let busy = true; busy;) {
-          busy = false;
-          for (const way of ways) busy = [way.take(0), way.carry(Infinity, 0)].includes(true) || busy;
-        }
-      };
-      quiet();
-      const session = connections[0].session(handlers[0].sessionOptions);
-      quiet();
-      for (let i = 0; i < LINKS; i++) {
-        const [source, sink] = [new Source(), new Sink()];
-        const termini = { source: { type: 'source' as const }, target: { type: 'target' as const }, rcvSettleMode: (i === 0 ? a : b).second ? 1 : 0 };
-        source.link = session.attachSender(`out-${i}`, source, termini);
-        sink.link = session.attachReceiver(`in-${i}`, sink, termini);
-        handlers[0].sources.push(source);
-        handlers[0].sinks.push(sink);
+    fc.assert(
+      fc.property(options, options, fc.array(step, { maxLength: 150, size: 'max' }), (a, b, steps) => {
+        const handlers = [new Side(a.window, a.first), new Side(b.window, b.first)] as const;
+        const made = (role: 'client' | 'server', o: typeof a, handler: Side): Connection => {
+          const settings: ConnectionOptions = {
+            role,
+            containerId: role,
+            now: 0,
+            maxFrameSize: o.frames,
+            outputMax: o.output,
+          };
+          return new Connection(settings, handler);
+        };
+        const connections = [made('client', a, handlers[0]), made('server', b, handlers[1])] as const;
+        const ways = [new Way(connections[0], connections[1]), new Way(connections[1], connections[0])] as const;
+        const quiet = (): void => {
+          for (let busy = true; busy;) {
+            busy = false;
+            for (const way of ways) busy = [way.take(0), way.carry(Infinity, 0)].includes(true) || busy;
+          }
+        };
         quiet();
-      }
-      // Link n of one side is link n of the other.
-      const sources = [...handlers[0].sources, ...handlers[1].sources];
-      const sinks = [...handlers[1].sinks, ...handlers[0].sinks];
-      const sessions = [session, handlers[1].sessions[1] ?? handlers[1].sessions[0]!] as const;
-      const holds = [0, 0];
-      for (const s of steps) {
-        switch (s.do) {
-          case 'put': sources[s.link]!.put(s.size, s.settled); break;
-          case 'credit': sinks[s.link]!.link.addCredit(s.count); break;
-          case 'set': sinks[s.link]!.link.setCredit(s.count); break;
-          case 'setDrain': sinks[s.link]!.link.setCredit(s.count, true); break;
-          case 'drain': sinks[s.link]!.link.drain(); break;
-          case 'withdraw': sinks[s.link]!.link.withdrawCredit(); break;
-          case 'abort': sources[s.link]!.abort(); break;
-          case 'stutter': sources[s.link]!.stutters = !sources[s.link]!.stutters; break;
-          case 'pump': sources[s.link]!.pump(); break;
-          case 'settle': sinks[s.link]!.settle(s.which, s.outcome); break;
-          case 'hold': sessions[s.side]!.holdWindow(); holds[s.side]!++; break;
-          case 'release': if (holds[s.side]! > 0) { sessions[s.side]!.releaseWindow(); holds[s.side]!--; } break;
-          case 'echo': sessions[s.side]!.sendSessionFlow(true); break;
-          case 'carry':
-            if (s.take) ways[s.side]!.take(0);
-            ways[s.side]!.carry(s.count, 0);
-            break;
-        }
-        for (const source of sources) assert.ok(source.link.credit >= 0);
-      }
-      // Everybody lets go and gives what is wanted: then nothing may be left.
-      for (const side of [0, 1] as const) for (; holds[side]! > 0; holds[side]!--) sessions[side]!.releaseWindow();
-      for (const source of sources) {
-        source.stutters = false;
-        source.pump();
-      }
-      // From here on nobody asks whether he may send: he is told.
-      for (let round = 0; round < 400 && sources.some((source) => source.at < source.all.length); round++) {
+        const session = connections[0].session(handlers[0].sessionOptions);
         quiet();
-        for (const sink of sinks) if (sink.link.credit === 0) sink.link.addCredit(5);
-      }
-      quiet();
-      for (const sink of sinks) while (sink.open.length > 0) sink.settle(0, 0);
-      quiet();
-      for (const [i, source] of sources.entries()) {
-        const sink = sinks[i]!;
-        assert.equal(source.at, source.all.length, `link ${i} has not sent everything`);
-        const sent = source.all.filter((message) => !message.isAborted);
-        assert.deepEqual(sink.whole.map(({ tag }) => tag), sent.map(({ tag }) => tag));
-        for (const [n, { bytes }] of sink.whole.entries()) assert.deepEqual(bytes, sent[n]!.bytes);
-        assert.equal(sink.aborted, source.all.length - sent.length);
-        for (const { tag, settled, outcome } of sent) assert.equal(outcome, settled ? undefined : sink.told.get(tag));
-      }
-      for (const one of sessions) assert.deepEqual([one.incoming.size, one.outgoing.size], [0, 0]);
-      connections[0].close();
-      quiet();
-      assert.deepEqual(connections.map((one) => one.ended?.by), ['local', 'remote']);
-    }), { numRuns: 150 });
+        for (let i = 0; i < LINKS; i++) {
+          const [source, sink] = [new Source(), new Sink()];
+          const termini = {
+            source: { type: 'source' as const },
+            target: { type: 'target' as const },
+            rcvSettleMode: (i === 0 ? a : b).second ? 1 : 0,
+          };
+          source.link = session.attachSender(`out-${i}`, source, termini);
+          sink.link = session.attachReceiver(`in-${i}`, sink, termini);
+          handlers[0].sources.push(source);
+          handlers[0].sinks.push(sink);
+          quiet();
+        }
+        // Link n of one side is link n of the other.
+        const sources = [...handlers[0].sources, ...handlers[1].sources];
+        const sinks = [...handlers[1].sinks, ...handlers[0].sinks];
+        const sessions = [session, handlers[1].sessions[1] ?? handlers[1].sessions[0]!] as const;
+        const holds = [0, 0];
+        for (const s of steps) {
+          switch (s.do) {
+            case 'put':
+              sources[s.link]!.put(s.size, s.settled);
+              break;
+            case 'credit':
+              sinks[s.link]!.link.addCredit(s.count);
+              break;
+            case 'set':
+              sinks[s.link]!.link.setCredit(s.count);
+              break;
+            case 'setDrain':
+              sinks[s.link]!.link.setCredit(s.count, true);
+              break;
+            case 'drain':
+              sinks[s.link]!.link.drain();
+              break;
+            case 'withdraw':
+              sinks[s.link]!.link.withdrawCredit();
+              break;
+            case 'abort':
+              sources[s.link]!.abort();
+              break;
+            case 'stutter':
+              sources[s.link]!.stutters = !sources[s.link]!.stutters;
+              break;
+            case 'pump':
+              sources[s.link]!.pump();
+              break;
+            case 'settle':
+              sinks[s.link]!.settle(s.which, s.outcome);
+              break;
+            case 'hold':
+              sessions[s.side]!.holdWindow();
+              holds[s.side]!++;
+              break;
+            case 'release':
+              if (holds[s.side]! > 0) {
+                sessions[s.side]!.releaseWindow();
+                holds[s.side]!--;
+              }
+              break;
+            case 'echo':
+              sessions[s.side]!.sendSessionFlow(true);
+              break;
+            case 'carry':
+              if (s.take) ways[s.side]!.take(0);
+              ways[s.side]!.carry(s.count, 0);
+              break;
+          }
+          for (const source of sources) assert.ok(source.link.credit >= 0);
+        }
+        // Everybody lets go and gives what is wanted: then nothing may be left.
+        for (const side of [0, 1] as const) for (; holds[side]! > 0; holds[side]!--) sessions[side]!.releaseWindow();
+        for (const source of sources) {
+          source.stutters = false;
+          source.pump();
+        }
+        // From here on nobody asks whether he may send: he is told.
+        for (let round = 0; round < 400 && sources.some((source) => source.at < source.all.length); round++) {
+          quiet();
+          for (const sink of sinks) if (sink.link.credit === 0) sink.link.addCredit(5);
+        }
+        quiet();
+        for (const sink of sinks) while (sink.open.length > 0) sink.settle(0, 0);
+        quiet();
+        for (const [i, source] of sources.entries()) {
+          const sink = sinks[i]!;
+          assert.equal(source.at, source.all.length, `link ${i} has not sent everything`);
+          const sent = source.all.filter((message) => !message.isAborted);
+          assert.deepEqual(
+            sink.whole.map(({ tag }) => tag),
+            sent.map(({ tag }) => tag),
+          );
+          for (const [n, { bytes }] of sink.whole.entries()) assert.deepEqual(bytes, sent[n]!.bytes);
+          assert.equal(sink.aborted, source.all.length - sent.length);
+          for (const { tag, settled, outcome } of sent) assert.equal(outcome, settled ? undefined : sink.told.get(tag));
+        }
+        for (const one of sessions) assert.deepEqual([one.incoming.size, one.outgoing.size], [0, 0]);
+        connections[0].close();
+        quiet();
+        assert.deepEqual(
+          connections.map((one) => one.ended?.by),
+          ['local', 'remote'],
+        );
+      }),
+      { numRuns: 150 },
+    );
   });
 });

@@ -5,7 +5,14 @@ import fc from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import type { Attach, DeliveryState } from '@pointsman/wire';
 import { ACCEPTED, Connection, MODIFIED_FAILED, RELEASED, SenderLink } from '../src/index.js';
-import type { ConnectionOptions, IncomingDelivery, OutgoingDelivery, ReceiverLink, Session, TransferFrame } from '../src/index.js';
+import type {
+  ConnectionOptions,
+  IncomingDelivery,
+  OutgoingDelivery,
+  ReceiverLink,
+  Session,
+  TransferFrame,
+} from '../src/index.js';
 import { Conformity } from './conformity.js';
 import { RecordingReceiver, RecordingSender, Recorder } from './pair.js';
 import { heardIn, joined } from './raw-peer.js';
@@ -32,9 +39,16 @@ class Busy extends Recorder {
 
   attach(session: Session): void {
     const sending = new BusySender(this);
-    sending.link = session.attachSender('orders', sending, { target: { type: 'target', address: 'q' }, source: { type: 'source' } });
+    sending.link = session.attachSender('orders', sending, {
+      target: { type: 'target', address: 'q' },
+      source: { type: 'source' },
+    });
     const receiving = new BusyReceiver(this);
-    receiving.link = session.attachReceiver('answers', receiving, { source: { type: 'source', address: 'q' }, target: { type: 'target' }, rcvSettleMode: 1 });
+    receiving.link = session.attachReceiver('answers', receiving, {
+      source: { type: 'source', address: 'q' },
+      target: { type: 'target' },
+      rcvSettleMode: 1,
+    });
     receiving.link.addCredit(5);
   }
 
@@ -80,7 +94,12 @@ class BusySender extends RecordingSender {
     }
   }
 
-  override onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  override onDisposition(
+    link: SenderLink,
+    delivery: OutgoingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     super.onDisposition(link, delivery, state, settled);
     if (!settled) link.settle(delivery, state);
   }
@@ -98,7 +117,12 @@ class BusyReceiver extends RecordingReceiver {
     super.onTransfer(link, delivery, frame);
     if (!delivery.complete || delivery.aborted) return;
     const turn = this.#owner.turn++;
-    const outcomes = [ACCEPTED, RELEASED, MODIFIED_FAILED, { type: 'rejected' as const, error: { condition: 'amqp:decode-error' } }];
+    const outcomes = [
+      ACCEPTED,
+      RELEASED,
+      MODIFIED_FAILED,
+      { type: 'rejected' as const, error: { condition: 'amqp:decode-error' } },
+    ];
     if (turn % 3 === 2) link.update(delivery, outcomes[turn % 4]!);
     else link.settle(delivery, outcomes[turn % 4]);
     if (turn % 7 === 6) link.drain();
@@ -109,12 +133,25 @@ class BusyReceiver extends RecordingReceiver {
 
 const PLAIN = {
   client: { saslClient: { mechanisms: ['PLAIN'], username: 'ann', password: (): string => 'secret' } },
-  server: { saslServer: { mechanisms: ['PLAIN', 'ANONYMOUS'], optional: true, authenticate: (): { ok: boolean } => ({ ok: true }) } },
+  server: {
+    saslServer: {
+      mechanisms: ['PLAIN', 'ANONYMOUS'],
+      optional: true,
+      authenticate: (): { ok: boolean } => ({ ok: true }),
+    },
+  },
 } satisfies Record<string, Partial<ConnectionOptions>>;
 
 function endpoint(role: 'client' | 'server'): { connection: Connection; busy: Busy } {
   const busy = new Busy(role === 'client');
-  const options = { role, containerId: role, now: 0, maxFrameSize: 1_024, idleTimeoutMs: 60_000, ...(role === 'client' ? PLAIN.client : PLAIN.server) };
+  const options = {
+    role,
+    containerId: role,
+    now: 0,
+    maxFrameSize: 1_024,
+    idleTimeoutMs: 60_000,
+    ...(role === 'client' ? PLAIN.client : PLAIN.server),
+  };
   return { connection: new Connection(options, busy), busy };
 }
 
@@ -180,12 +217,32 @@ const FRAMES = ['open', 'begin', 'attach', 'flow', 'transfer', 'disposition', 'd
 
 type Change =
   | { readonly do: 'drop' | 'double' | 'swap' | 'again'; readonly at: number; readonly from: number }
-  | { readonly do: 'channel' | 'byte' | 'stretch' | 'foreign'; readonly at: number; readonly from: number; readonly value: number };
+  | {
+      readonly do: 'channel' | 'byte' | 'stretch' | 'foreign';
+      readonly at: number;
+      readonly from: number;
+      readonly value: number;
+    };
 
-const changes: Arbitrary<Change[]> = fc.array(fc.record({
-  do: fc.constantFrom('drop' as const, 'double' as const, 'swap' as const, 'again' as const, 'channel' as const, 'byte' as const, 'byte' as const, 'stretch' as const, 'foreign' as const),
-  at: fc.nat(10_000), from: fc.nat(10_000), value: fc.oneof(fc.nat(255), fc.constantFrom(0, 0x40, 0x43, 0x45, 0x52, 0x53, 0xff)),
-}), { maxLength: 5 });
+const changes: Arbitrary<Change[]> = fc.array(
+  fc.record({
+    do: fc.constantFrom(
+      'drop' as const,
+      'double' as const,
+      'swap' as const,
+      'again' as const,
+      'channel' as const,
+      'byte' as const,
+      'byte' as const,
+      'stretch' as const,
+      'foreign' as const,
+    ),
+    at: fc.nat(10_000),
+    from: fc.nat(10_000),
+    value: fc.oneof(fc.nat(255), fc.constantFrom(0, 0x40, 0x43, 0x45, 0x52, 0x53, 0xff)),
+  }),
+  { maxLength: 5 },
+);
 
 function changed(frames: readonly Uint8Array[], other: readonly Uint8Array[], list: readonly Change[]): Uint8Array {
   const stream = frames.map((frame) => frame.slice());
@@ -195,15 +252,31 @@ function changed(frames: readonly Uint8Array[], other: readonly Uint8Array[], li
     const from = change.from % stream.length;
     const frame = stream[at]!;
     switch (change.do) {
-      case 'drop': stream.splice(at, 1); break;
-      case 'double': stream.splice(at, 0, frame.slice()); break;
-      case 'swap': [stream[at], stream[from]] = [stream[from]!, frame]; break;
-      case 'again': stream.splice(at, 0, stream[from]!.slice()); break;
-      case 'channel': frame[7] = change.value; break;
-      case 'byte': frame[change.from % frame.length] = change.value; break;
-      case 'stretch': stream[at] = Uint8Array.from([...frame, change.value]); break;
+      case 'drop':
+        stream.splice(at, 1);
+        break;
+      case 'double':
+        stream.splice(at, 0, frame.slice());
+        break;
+      case 'swap':
+        [stream[at], stream[from]] = [stream[from]!, frame];
+        break;
+      case 'again':
+        stream.splice(at, 0, stream[from]!.slice());
+        break;
+      case 'channel':
+        frame[7] = change.value;
+        break;
+      case 'byte':
+        frame[change.from % frame.length] = change.value;
+        break;
+      case 'stretch':
+        stream[at] = Uint8Array.from([...frame, change.value]);
+        break;
       // What only the other side may say.
-      case 'foreign': stream.splice(at, 0, other[change.from % other.length]!.slice()); break;
+      case 'foreign':
+        stream.splice(at, 0, other[change.from % other.length]!.slice());
+        break;
     }
   }
   return joined(stream);
@@ -223,7 +296,9 @@ function feed(role: 'client' | 'server', stream: Uint8Array, cuts: readonly numb
     if (connection.done) assert.notEqual(connection.ended, undefined);
   };
   listen();
-  const edges = [...new Set([...cuts.map((cut) => cut % (stream.length + 1)), stream.length])].toSorted((a, b) => a - b);
+  const edges = [...new Set([...cuts.map((cut) => cut % (stream.length + 1)), stream.length])].toSorted(
+    (a, b) => a - b,
+  );
   let at = 0;
   for (const edge of edges) {
     connection.receive(stream.slice(at, edge), now);
@@ -246,7 +321,12 @@ function feed(role: 'client' | 'server', stream: Uint8Array, cuts: readonly numb
   assert.deepEqual(connection.sessions, []);
   assert.equal(takeAll(connection, now).length, 0, 'nothing is said behind the end');
   assert.equal(busy.events.filter((event) => event.startsWith('closed')).length, 1);
-  return JSON.stringify([busy.events, busy.errors.map((error) => error.condition), connection.ended.by, connection.ended.error?.condition]);
+  return JSON.stringify([
+    busy.events,
+    busy.errors.map((error) => error.condition),
+    connection.ended.by,
+    connection.ended.error?.condition,
+  ]);
 }
 
 describe('whatever a peer says', () => {
@@ -256,7 +336,10 @@ describe('whatever a peer says', () => {
     for (const side of ['client', 'server'] as const) {
       const types = heardIn(joined(conversation[side])).map(({ frame }) => frame.type);
       assert.ok(types.length > 60, `${types.length} frames`);
-      assert.deepEqual(FRAMES.filter((type) => !types.includes(type)), []);
+      assert.deepEqual(
+        FRAMES.filter((type) => !types.includes(type)),
+        [],
+      );
     }
   });
 
@@ -265,19 +348,33 @@ describe('whatever a peer says', () => {
     const own = role === 'server' ? conversation.server : conversation.client;
 
     it(`a ${role} ends it cleanly and says nothing that it may not, when a few frames are wrong`, () => {
-      fc.assert(fc.property(changes, fc.array(fc.nat(100_000), { maxLength: 12 }), (list, cuts) => {
-        feed(role, changed(peer, own, list), cuts);
-      }), { numRuns: 1_500 });
+      fc.assert(
+        fc.property(changes, fc.array(fc.nat(100_000), { maxLength: 12 }), (list, cuts) => {
+          feed(role, changed(peer, own, list), cuts);
+        }),
+        { numRuns: 1_500 },
+      );
     });
 
     it(`a ${role} does the same however the stream is cut, even into single bytes`, () => {
-      fc.assert(fc.property(changes, fc.array(fc.nat(100_000), { maxLength: 12 }), (list, cuts) => {
-        // Nothing is answered in between, so that what happens does not depend on when it is.
-        const stream = changed(peer, own, list);
-        assert.equal(feed(role, stream, cuts, false), feed(role, stream, [], false));
-      }), { numRuns: 200 });
+      fc.assert(
+        fc.property(changes, fc.array(fc.nat(100_000), { maxLength: 12 }), (list, cuts) => {
+          // Nothing is answered in between, so that what happens does not depend on when it is.
+          const stream = changed(peer, own, list);
+          assert.equal(feed(role, stream, cuts, false), feed(role, stream, [], false));
+        }),
+        { numRuns: 200 },
+      );
       const stream = joined(peer);
-      assert.equal(feed(role, stream, Array.from({ length: stream.length }, (_, i) => i), false), feed(role, stream, [], false));
+      assert.equal(
+        feed(
+          role,
+          stream,
+          Array.from({ length: stream.length }, (_, i) => i),
+          false,
+        ),
+        feed(role, stream, [], false),
+      );
     });
 
     it(`a ${role} ends it cleanly at every place where the stream may break off`, () => {
@@ -287,17 +384,53 @@ describe('whatever a peer says', () => {
 
     it(`a ${role} meets any bytes in every phase with an end, never with another error`, () => {
       const whole = joined(peer);
-      fc.assert(fc.property(fc.nat(whole.length), fc.uint8Array({ maxLength: 200, size: 'max' }), fc.array(fc.nat(100_000), { maxLength: 4 }), (upTo, noise, cuts) => {
-        feed(role, joined([whole.slice(0, upTo), noise]), cuts);
-      }), { numRuns: 500 });
+      fc.assert(
+        fc.property(
+          fc.nat(whole.length),
+          fc.uint8Array({ maxLength: 200, size: 'max' }),
+          fc.array(fc.nat(100_000), { maxLength: 4 }),
+          (upTo, noise, cuts) => {
+            feed(role, joined([whole.slice(0, upTo), noise]), cuts);
+          },
+        ),
+        { numRuns: 500 },
+      );
     });
 
     it(`a ${role} meets frames of any content in every phase likewise`, () => {
-      const frames = fc.array(fc.tuple(fc.nat(4), fc.constantFrom(0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18), fc.uint8Array({ maxLength: 40 })), { maxLength: 6 });
-      fc.assert(fc.property(fc.nat(peer.length), frames, (upTo, list) => {
-        const noise = list.map(([channel, code, body]) => Uint8Array.from([0, 0, 0, body.length + 14, 2, 0, 0, channel, 0, 0x53, code, 0xc0, body.length + 1, Math.min(body.length, 12), ...body]));
-        feed(role, joined([...peer.slice(0, upTo), ...noise]), []);
-      }), { numRuns: 800 });
+      const frames = fc.array(
+        fc.tuple(
+          fc.nat(4),
+          fc.constantFrom(0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18),
+          fc.uint8Array({ maxLength: 40 }),
+        ),
+        { maxLength: 6 },
+      );
+      fc.assert(
+        fc.property(fc.nat(peer.length), frames, (upTo, list) => {
+          const noise = list.map(([channel, code, body]) =>
+            Uint8Array.from([
+              0,
+              0,
+              0,
+              body.length + 14,
+              2,
+              0,
+              0,
+              channel,
+              0,
+              0x53,
+              code,
+              0xc0,
+              body.length + 1,
+              Math.min(body.length, 12),
+              ...body,
+            ]),
+          );
+          feed(role, joined([...peer.slice(0, upTo), ...noise]), []);
+        }),
+        { numRuns: 800 },
+      );
     });
   }
 });

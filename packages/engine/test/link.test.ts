@@ -10,11 +10,14 @@ import { Pair, RecordingReceiver, RecordingSender, sendText } from './pair.js';
 import { RawPeer, flowOf, transferOf } from './raw-peer.js';
 
 const TERMINI = { source: { type: 'source' }, target: { type: 'target', address: 'q' } } as const;
-const heardOf = (p: RawPeer): string[] => p.hear().map(({ frame }) => {
-  if (frame.type === 'attach') return `attach ${frame.name} ${frame.handle}${frame.source === undefined || frame.target === undefined ? ' null' : ''}`;
-  if (frame.type === 'detach') return `detach ${frame.handle} ${frame.closed === true ? 'closed' : 'kept'}${frame.error === undefined ? '' : ` ${frame.error.condition}`}`;
-  return frame.type;
-});
+const heardOf = (p: RawPeer): string[] =>
+  p.hear().map(({ frame }) => {
+    if (frame.type === 'attach')
+      return `attach ${frame.name} ${frame.handle}${frame.source === undefined || frame.target === undefined ? ' null' : ''}`;
+    if (frame.type === 'detach')
+      return `detach ${frame.handle} ${frame.closed === true ? 'closed' : 'kept'}${frame.error === undefined ? '' : ` ${frame.error.condition}`}`;
+    return frame.type;
+  });
 
 describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
   it('detaches from both sides at once', () => {
@@ -48,7 +51,13 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
     const p = new RawPeer().begin().sender(5);
     const { link, deliveries } = p.recorder.receivers[0]!;
     link.detach();
-    p.say(transferOf(0, { more: true }), { type: 'transfer', handle: 0, more: false }, transferOf(1), flowOf({ handle: 0, deliveryCount: 2, linkCredit: 0, echo: true }), { type: 'detach', handle: 0, closed: true });
+    p.say(
+      transferOf(0, { more: true }),
+      { type: 'transfer', handle: 0, more: false },
+      transferOf(1),
+      flowOf({ handle: 0, deliveryCount: 2, linkCredit: 0, echo: true }),
+      { type: 'detach', handle: 0, closed: true },
+    );
     assert.deepEqual(heardOf(p), ['detach 0 closed']);
     assert.equal(deliveries.length, 0);
     p.say({ type: 'attach', name: 'in', handle: 0, role: false, ...TERMINI }, transferOf(2));
@@ -59,7 +68,10 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
     const p = new RawPeer().begin();
     const session = p.recorder.sessions[0]!;
     for (let i = 0; i < 500; i++) {
-      p.say({ type: 'attach', name: 'in', handle: i % 3, role: false, ...TERMINI }, { type: 'detach', handle: i % 3, closed: true });
+      p.say(
+        { type: 'attach', name: 'in', handle: i % 3, role: false, ...TERMINI },
+        { type: 'detach', handle: i % 3, closed: true },
+      );
       const link = session.attachSender('out', new RecordingSender(), TERMINI);
       assert.equal(link.handle, 0);
       p.say({ type: 'attach', name: 'out', handle: 9, role: true, ...TERMINI });
@@ -81,17 +93,31 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
     two.detach();
     const three = session.attachSender('l', third, TERMINI);
     assert.deepEqual(heardOf(p), ['attach l 0', 'detach 0 closed', 'attach l 1', 'detach 1 closed', 'attach l 2']);
-    p.say({ type: 'attach', name: 'l', handle: 5, role: true, ...TERMINI }, { type: 'detach', handle: 5, closed: true });
+    p.say(
+      { type: 'attach', name: 'l', handle: 5, role: true, ...TERMINI },
+      { type: 'detach', handle: 5, closed: true },
+    );
     assert.deepEqual([first.attached, second.attached, third.attached], [undefined, undefined, undefined]);
-    p.say({ type: 'attach', name: 'l', handle: 5, role: true, ...TERMINI }, { type: 'detach', handle: 5, closed: true });
-    p.say({ type: 'attach', name: 'l', handle: 6, role: true, ...TERMINI }, flowOf({ handle: 6, linkCredit: 1, deliveryCount: 0 }));
+    p.say(
+      { type: 'attach', name: 'l', handle: 5, role: true, ...TERMINI },
+      { type: 'detach', handle: 5, closed: true },
+    );
+    p.say(
+      { type: 'attach', name: 'l', handle: 6, role: true, ...TERMINI },
+      flowOf({ handle: 6, linkCredit: 1, deliveryCount: 0 }),
+    );
     assert.ok(third.attached !== undefined && three.state === 'attached' && three.sendable);
     assert.deepEqual(session.links, [three]);
     assert.deepEqual(p.recorder.senders, [], 'none of the answers was taken for an attach of the peer');
   });
 
   it('tells links of one name apart by their direction', () => {
-    const p = new RawPeer().begin().say({ type: 'attach', name: 'same', handle: 0, role: false, ...TERMINI }, { type: 'attach', name: 'same', handle: 1, role: true, ...TERMINI });
+    const p = new RawPeer()
+      .begin()
+      .say(
+        { type: 'attach', name: 'same', handle: 0, role: false, ...TERMINI },
+        { type: 'attach', name: 'same', handle: 1, role: true, ...TERMINI },
+      );
     assert.deepEqual(heardOf(p), ['attach same 0', 'attach same 1']);
   });
 
@@ -101,16 +127,32 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
     assert.deepEqual(heardOf(p), ['attach in 1 null', 'detach 1 closed amqp:resource-locked']);
     p.say({ type: 'detach', handle: 1, closed: true }, transferOf(0));
     assert.equal(p.recorder.receivers[0]!.deliveries.length, 1);
-    p.say({ type: 'detach', handle: 0, closed: true }, { type: 'attach', name: 'in', handle: 0, role: false, ...TERMINI });
+    p.say(
+      { type: 'detach', handle: 0, closed: true },
+      { type: 'attach', name: 'in', handle: 0, role: false, ...TERMINI },
+    );
     assert.deepEqual(heardOf(p), ['detach 0 closed', 'attach in 0']);
   });
 
   it('refuses with a null terminus, then a detach with the error', () => {
     const p = new RawPeer();
     p.recorder.decide = (): AmqpErrorFields => ({ condition: 'amqp:not-found', description: 'no q' });
-    p.begin().say({ type: 'attach', name: 'in', handle: 0, role: false, ...TERMINI }, { type: 'attach', name: 'out', handle: 1, role: true, ...TERMINI });
-    assert.deepEqual(heardOf(p), ['attach in 0 null', 'detach 0 closed amqp:not-found', 'attach out 1 null', 'detach 1 closed amqp:not-found']);
-    p.say(transferOf(0), flowOf({ handle: 1, linkCredit: 4 }), { type: 'detach', handle: 0 }, { type: 'detach', handle: 1 });
+    p.begin().say(
+      { type: 'attach', name: 'in', handle: 0, role: false, ...TERMINI },
+      { type: 'attach', name: 'out', handle: 1, role: true, ...TERMINI },
+    );
+    assert.deepEqual(heardOf(p), [
+      'attach in 0 null',
+      'detach 0 closed amqp:not-found',
+      'attach out 1 null',
+      'detach 1 closed amqp:not-found',
+    ]);
+    p.say(
+      transferOf(0),
+      flowOf({ handle: 1, linkCredit: 4 }),
+      { type: 'detach', handle: 0 },
+      { type: 'detach', handle: 1 },
+    );
     assert.deepEqual(p.recorder.sessions[0]!.links, []);
   });
 
@@ -118,7 +160,10 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
     const p = new RawPeer();
     const undecided: (SenderLink | ReceiverLink)[] = [];
     Object.assign(p.recorder, { onAttach: (link: SenderLink | ReceiverLink) => undecided.push(link) });
-    p.begin().say({ type: 'attach', name: 'in', handle: 0, role: false, ...TERMINI }, { type: 'attach', name: 'out', handle: 1, role: true, ...TERMINI });
+    p.begin().say(
+      { type: 'attach', name: 'in', handle: 0, role: false, ...TERMINI },
+      { type: 'attach', name: 'out', handle: 1, role: true, ...TERMINI },
+    );
     assert.deepEqual(heardOf(p), []);
     p.say({ type: 'detach', handle: 0, closed: true }, { type: 'detach', handle: 1, closed: true });
     assert.deepEqual(heardOf(p), ['attach in 0 null', 'detach 0 closed', 'attach out 1 null', 'detach 1 closed']);
@@ -147,7 +192,11 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
     const p = new RawPeer().begin();
     const session = p.recorder.sessions[0]!;
     const sender = session.attachSender('s', new RecordingSender(), { ...TERMINI, sndSettleMode: 0, rcvSettleMode: 1 });
-    const receiver = session.attachReceiver('r', new RecordingReceiver(), { ...TERMINI, sndSettleMode: 0, rcvSettleMode: 1 });
+    const receiver = session.attachReceiver('r', new RecordingReceiver(), {
+      ...TERMINI,
+      sndSettleMode: 0,
+      rcvSettleMode: 1,
+    });
     p.say({ type: 'attach', name: 's', handle: 0, role: true, ...TERMINI, sndSettleMode: 2, rcvSettleMode: 0 });
     p.say({ type: 'attach', name: 'r', handle: 1, role: false, ...TERMINI, sndSettleMode: 1, rcvSettleMode: 0 });
     assert.deepEqual([sender.sndSettleMode, sender.rcvSettleMode], [0, 0]);
@@ -176,7 +225,10 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
   it('keeps no link that waited for room once it is detached, however many come', () => {
     const p = new RawPeer().begin({ incomingWindow: 0 });
     for (let i = 0; i < 2_000; i++) {
-      p.say({ type: 'attach', name: 'out', handle: 0, role: true, ...TERMINI }, flowOf({ handle: 0, deliveryCount: 0, linkCredit: 5, incomingWindow: 0 }));
+      p.say(
+        { type: 'attach', name: 'out', handle: 0, role: true, ...TERMINI },
+        flowOf({ handle: 0, deliveryCount: 0, linkCredit: 5, incomingWindow: 0 }),
+      );
       const sending = p.recorder.senders.pop()!;
       assert.equal(sending.link.sendable, false);
       assert.ok(sending.link.waiting);
@@ -195,7 +247,10 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
 
 describe('credit as a receiver gives it (2.6.7)', () => {
   const flows = (p: RawPeer): (readonly [number | undefined, number | undefined])[] =>
-    p.hear().filter(({ frame }) => frame.type === 'flow').map(({ frame }) => [(frame as Flow).deliveryCount, (frame as Flow).linkCredit] as const);
+    p
+      .hear()
+      .filter(({ frame }) => frame.type === 'flow')
+      .map(({ frame }) => [(frame as Flow).deliveryCount, (frame as Flow).linkCredit] as const);
 
   it('is told at once where the sender has none, and again when half is used', () => {
     const p = new RawPeer().begin().sender(0);
@@ -223,24 +278,33 @@ describe('credit as a receiver gives it (2.6.7)', () => {
   });
 
   it('never leaves a sender without credit that it is owed, whatever is added and sent when', () => {
-    const steps = fc.array(fc.oneof(fc.record({ add: fc.integer({ min: 1, max: 20 }) }), fc.record({ send: fc.integer({ min: 1, max: 30 }) })), { maxLength: 40 });
-    fc.assert(fc.property(steps, (list) => {
-      const p = new RawPeer().begin({ incomingWindow: 5_000 }).sender(0);
-      const { link } = p.recorder.receivers[0]!;
-      let known = 0;
-      let id = 0;
-      const listen = (): void => {
-        for (const [count, credit] of flows(p)) if (credit !== undefined) known = (count ?? 0) + credit - id;
-      };
-      for (const step of list) {
-        if ('add' in step) link.addCredit(step.add);
-        else for (let i = 0; i < step.send && known > 0; i++, known--) p.say(transferOf(id++));
-        listen();
-        assert.ok(known > 0 || link.credit === 0, `${link.credit} owed, none known`);
-        assert.ok(known <= link.credit);
-      }
-      assert.deepEqual(p.recorder.errors, []);
-    }), { numRuns: 100 });
+    const steps = fc.array(
+      fc.oneof(
+        fc.record({ add: fc.integer({ min: 1, max: 20 }) }),
+        fc.record({ send: fc.integer({ min: 1, max: 30 }) }),
+      ),
+      { maxLength: 40 },
+    );
+    fc.assert(
+      fc.property(steps, (list) => {
+        const p = new RawPeer().begin({ incomingWindow: 5_000 }).sender(0);
+        const { link } = p.recorder.receivers[0]!;
+        let known = 0;
+        let id = 0;
+        const listen = (): void => {
+          for (const [count, credit] of flows(p)) if (credit !== undefined) known = (count ?? 0) + credit - id;
+        };
+        for (const step of list) {
+          if ('add' in step) link.addCredit(step.add);
+          else for (let i = 0; i < step.send && known > 0; i++, known--) p.say(transferOf(id++));
+          listen();
+          assert.ok(known > 0 || link.credit === 0, `${link.credit} owed, none known`);
+          assert.ok(known <= link.credit);
+        }
+        assert.deepEqual(p.recorder.errors, []);
+      }),
+      { numRuns: 100 },
+    );
   });
 
   it('that is overrun costs the link, with the reason, though the handler detaches too', () => {
@@ -279,7 +343,14 @@ describe('credit as a receiver gives it (2.6.7)', () => {
     let waiting: SenderLink | undefined;
     Object.assign(p.recorder, { onAttach: (link: SenderLink) => void (waiting = link) });
     p.begin().say(
-      { type: 'attach', name: 'out', handle: 0, role: true, source: { type: 'source', address: 'q' }, target: { type: 'target' } },
+      {
+        type: 'attach',
+        name: 'out',
+        handle: 0,
+        role: true,
+        source: { type: 'source', address: 'q' },
+        target: { type: 'target' },
+      },
       flowOf({ handle: 0, deliveryCount: 0, linkCredit: 7 }),
     );
     assert.equal(waiting?.sendable, false);
@@ -302,7 +373,13 @@ describe('credit as a receiver gives it (2.6.7)', () => {
     link!.addCredit(3);
     assert.deepEqual(heardOf(p), []);
     link!.accept(new RecordingReceiver());
-    assert.deepEqual(p.hear().map(({ frame }) => [frame.type, (frame as Flow).deliveryCount, (frame as Flow).linkCredit]), [['attach', undefined, undefined], ['flow', 9, 3]]);
+    assert.deepEqual(
+      p.hear().map(({ frame }) => [frame.type, (frame as Flow).deliveryCount, (frame as Flow).linkCredit]),
+      [
+        ['attach', undefined, undefined],
+        ['flow', 9, 3],
+      ],
+    );
   });
 
   it('can be taken back, and what was on the way is no breach', () => {
@@ -396,7 +473,10 @@ describe('credit as a sender takes it (2.6.7)', () => {
   });
 
   it('is not touched by a flow that says nothing of it', () => {
-    const p = new RawPeer().begin().receiver(3).say(flowOf(), flowOf({ handle: 0 }));
+    const p = new RawPeer()
+      .begin()
+      .receiver(3)
+      .say(flowOf(), flowOf({ handle: 0 }));
     assert.equal(p.recorder.senders[0]!.link.credit, 3);
   });
 
@@ -404,7 +484,10 @@ describe('credit as a sender takes it (2.6.7)', () => {
     const p = new RawPeer();
     let link: SenderLink | undefined;
     Object.assign(p.recorder, { onAttach: (attached: SenderLink) => (link = attached) });
-    p.begin().say({ type: 'attach', name: 'out', handle: 0, role: true, ...TERMINI }, flowOf({ handle: 0, deliveryCount: 0, linkCredit: 2 }));
+    p.begin().say(
+      { type: 'attach', name: 'out', handle: 0, role: true, ...TERMINI },
+      flowOf({ handle: 0, deliveryCount: 0, linkCredit: 2 }),
+    );
     assert.equal(link!.sendable, false);
     link!.accept(new RecordingSender());
     assert.equal(link!.sendable, true);
@@ -415,7 +498,10 @@ describe('credit as a sender takes it (2.6.7)', () => {
   it('lets nothing be sent without it, nor with too long a tag, and nothing is lost by trying', () => {
     const p = new RawPeer().begin().receiver(1);
     const { link } = p.recorder.senders[0]!;
-    assert.throws(() => link.send(new Uint8Array(33), 0, false, undefined, new Uint8Array(1), 0, 1, true), LocalProtocolError);
+    assert.throws(
+      () => link.send(new Uint8Array(33), 0, false, undefined, new Uint8Array(1), 0, 1, true),
+      LocalProtocolError,
+    );
     assert.equal(link.credit, 1);
     sendText(link, 'x');
     assert.throws(() => sendText(link, 'y'), LocalProtocolError);

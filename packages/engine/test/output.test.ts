@@ -10,38 +10,51 @@ const filled = (size: number, value: number): Uint8Array => new Uint8Array(size)
 describe('output', () => {
   it('leaves in the order in which it was written, copied or referenced, taken at any time', () => {
     const step = fc.oneof(
-      { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('append' as const, 'reference' as const), size: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 200_000 })), value: fc.nat(255) }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          do: fc.constantFrom('append' as const, 'reference' as const),
+          size: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 200_000 })),
+          value: fc.nat(255),
+        }),
+      },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const) }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('release' as const) }) },
     );
-    fc.assert(fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-      const out = new Output();
-      const batches: { views: Uint8Array[]; copy: Uint8Array }[] = [];
-      let said: Uint8Array[] = [];
-      const take = (): void => {
-        const views = out.take();
-        assert.deepEqual(views === undefined ? new Uint8Array(0) : joined(views), joined(said));
-        if (views !== undefined) batches.push({ views, copy: joined(said) });
-        said = [];
-        assert.equal(out.waiting, 0);
-      };
-      for (const s of steps) {
-        if (s.do === 'take') take();
-        else if (s.do === 'release') {
-          out.release();
-          batches.shift();
-        } else {
-          const bytes = filled(s.size, s.value);
-          out[s.do](bytes);
-          said.push(bytes);
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const out = new Output();
+        const batches: { views: Uint8Array[]; copy: Uint8Array }[] = [];
+        let said: Uint8Array[] = [];
+        const take = (): void => {
+          const views = out.take();
+          assert.deepEqual(views === undefined ? new Uint8Array(0) : joined(views), joined(said));
+          if (views !== undefined) batches.push({ views, copy: joined(said) });
+          said = [];
+          assert.equal(out.waiting, 0);
+        };
+        for (const s of steps) {
+          if (s.do === 'take') take();
+          else if (s.do === 'release') {
+            out.release();
+            batches.shift();
+          } else {
+            const bytes = filled(s.size, s.value);
+            out[s.do](bytes);
+            said.push(bytes);
+          }
+          assert.equal(
+            out.waiting,
+            said.reduce((n, b) => n + b.length, 0),
+          );
+          assert.equal(out.backlog, out.waiting + batches.reduce((n, b) => n + b.copy.length, 0));
         }
-        assert.equal(out.waiting, said.reduce((n, b) => n + b.length, 0));
-        assert.equal(out.backlog, out.waiting + batches.reduce((n, b) => n + b.copy.length, 0));
-      }
-      take();
-      // What was taken and not released is as it was, whatever was written since.
-      for (const { views, copy } of batches) assert.deepEqual(joined(views), copy);
-    }), { numRuns: 100 });
+        take();
+        // What was taken and not released is as it was, whatever was written since.
+        for (const { views, copy } of batches) assert.deepEqual(joined(views), copy);
+      }),
+      { numRuns: 100 },
+    );
   });
 
   it('uses a buffer again once it is released, and not before, in whatever connection', () => {

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Connection, SenderLink } from '../src/index.js';
 import type {
-  ConnectionEnd, ConnectionHandler, ConnectionOptions, IncomingDelivery, OutgoingDelivery, ReceiverHandler, ReceiverLink, SenderHandler,
-  Session, TransferFrame,
+  ConnectionEnd,
+  ConnectionHandler,
+  ConnectionOptions,
+  IncomingDelivery,
+  OutgoingDelivery,
+  ReceiverHandler,
+  ReceiverLink,
+  SenderHandler,
+  Session,
+  TransferFrame,
 } from '../src/index.js';
 import type { AmqpErrorFields, Attach, DeliveryState, Open, ProtocolError } from '@pointsman/wire';
 
@@ -86,7 +94,12 @@ export class RecordingReceiver implements ReceiverHandler {
       this.payloads[at] = Buffer.concat([this.payloads[at]!, part]);
     }
   }
-  onRemoteState(_link: ReceiverLink, delivery: IncomingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onRemoteState(
+    _link: ReceiverLink,
+    delivery: IncomingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     this.remoteStates.push({ id: delivery.id, state, settled });
   }
   onFlow(): void {
@@ -115,7 +128,12 @@ export class RecordingSender implements SenderHandler {
   onSendable(): void {
     this.sendables++;
   }
-  onDisposition(_link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined, settled: boolean): void {
+  onDisposition(
+    _link: SenderLink,
+    delivery: OutgoingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
     this.outcomes.push({ id: delivery.id, state, settled });
   }
   onDrain(link: SenderLink): void {
@@ -147,7 +165,9 @@ export class Pair {
 
   /** Carries bytes both ways until both are silent. */
   run(): this {
-    while (this.#carry(this.client, this.server) || this.#carry(this.server, this.client)) { /* until silent */ }
+    while (this.#carry(this.client, this.server) || this.#carry(this.server, this.client)) {
+      /* until silent */
+    }
     return this;
   }
 
@@ -155,7 +175,8 @@ export class Pair {
     const buffers = from.takeOutput(this.now);
     if (buffers === undefined) return false;
     for (const buffer of buffers) {
-      for (let at = 0; at < buffer.length; at += this.chunk) to.receive(Uint8Array.from(buffer.subarray(at, Math.min(buffer.length, at + this.chunk))), this.now);
+      for (let at = 0; at < buffer.length; at += this.chunk)
+        to.receive(Uint8Array.from(buffer.subarray(at, Math.min(buffer.length, at + this.chunk))), this.now);
     }
     from.releaseOutput(buffers, this.now);
     return true;
@@ -177,13 +198,18 @@ export class Pair {
   }
 
   /** A link from the client to the server, attached, with credit. */
-  link(credit = 10, parameters: Record<string, unknown> = {}): { sender: SenderLink; sending: RecordingSender; receiving: RecordingReceiver; receiver: ReceiverLink } {
+  link(
+    credit = 10,
+    parameters: Record<string, unknown> = {},
+  ): { sender: SenderLink; sending: RecordingSender; receiving: RecordingReceiver; receiver: ReceiverLink } {
     this.run();
     const session = this.client.sessions[0] ?? this.client.session();
     this.run();
     const sending = new RecordingSender();
     const sender = session.attachSender(`link-${this.s.receivers.length}`, sending, {
-      target: { type: 'target', address: 'q' }, source: { type: 'source' }, ...parameters,
+      target: { type: 'target', address: 'q' },
+      source: { type: 'source' },
+      ...parameters,
     });
     sending.link = sender;
     this.run();

@@ -1,12 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
-  FRAME_AMQP, FRAME_SASL, Reader, Writer, beginFrame, endFrame, protocolHeader, readPerformative, readSaslFrame, writeAttach, writeBegin, writeClose,
-  writeDetach, writeDisposition, writeEnd, writeFlow, writeOpen, writeSaslChallenge, writeSaslInit, writeSaslMechanisms, writeSaslOutcome,
-  writeSaslResponse, writeTransfer,
+  FRAME_AMQP,
+  FRAME_SASL,
+  Reader,
+  Writer,
+  beginFrame,
+  endFrame,
+  protocolHeader,
+  readPerformative,
+  readSaslFrame,
+  writeAttach,
+  writeBegin,
+  writeClose,
+  writeDetach,
+  writeDisposition,
+  writeEnd,
+  writeFlow,
+  writeOpen,
+  writeSaslChallenge,
+  writeSaslInit,
+  writeSaslMechanisms,
+  writeSaslOutcome,
+  writeSaslResponse,
+  writeTransfer,
 } from '@pointsman/wire';
 import type {
-  AttachFields, BeginFields, CloseFields, DetachFields, DispositionFields, EndFields, FlowFields, OpenFields, Performative, SaslChallengeFields,
-  SaslFrame, SaslInitFields, SaslMechanismsFields, SaslOutcomeFields, SaslResponseFields, TransferFields,
+  AttachFields,
+  BeginFields,
+  CloseFields,
+  DetachFields,
+  DispositionFields,
+  EndFields,
+  FlowFields,
+  OpenFields,
+  Performative,
+  SaslChallengeFields,
+  SaslFrame,
+  SaslInitFields,
+  SaslMechanismsFields,
+  SaslOutcomeFields,
+  SaslResponseFields,
+  TransferFields,
 } from '@pointsman/wire';
 import { Connection } from '../src/index.js';
 import type { ConnectionOptions } from '../src/index.js';
@@ -14,16 +48,29 @@ import { Recorder } from './pair.js';
 
 /** A frame as a test says it: the fields, and nothing that reading would add. */
 export type Said =
-  | ({ type: 'open' } & OpenFields) | ({ type: 'begin' } & BeginFields) | ({ type: 'attach' } & AttachFields) | ({ type: 'flow' } & FlowFields)
-  | ({ type: 'transfer' } & TransferFields) | ({ type: 'disposition' } & DispositionFields) | ({ type: 'detach' } & DetachFields)
-  | ({ type: 'end' } & EndFields) | ({ type: 'close' } & CloseFields) | ({ type: 'sasl-mechanisms' } & SaslMechanismsFields)
-  | ({ type: 'sasl-init' } & SaslInitFields) | ({ type: 'sasl-challenge' } & SaslChallengeFields)
-  | ({ type: 'sasl-response' } & SaslResponseFields) | ({ type: 'sasl-outcome' } & SaslOutcomeFields);
+  | ({ type: 'open' } & OpenFields)
+  | ({ type: 'begin' } & BeginFields)
+  | ({ type: 'attach' } & AttachFields)
+  | ({ type: 'flow' } & FlowFields)
+  | ({ type: 'transfer' } & TransferFields)
+  | ({ type: 'disposition' } & DispositionFields)
+  | ({ type: 'detach' } & DetachFields)
+  | ({ type: 'end' } & EndFields)
+  | ({ type: 'close' } & CloseFields)
+  | ({ type: 'sasl-mechanisms' } & SaslMechanismsFields)
+  | ({ type: 'sasl-init' } & SaslInitFields)
+  | ({ type: 'sasl-challenge' } & SaslChallengeFields)
+  | ({ type: 'sasl-response' } & SaslResponseFields)
+  | ({ type: 'sasl-outcome' } & SaslOutcomeFields);
 
 export interface Heard {
   readonly channel: number;
   readonly size: number;
-  readonly frame: Performative | SaslFrame | { readonly type: 'header'; readonly id: number } | { readonly type: 'empty' };
+  readonly frame:
+    | Performative
+    | SaslFrame
+    | { readonly type: 'header'; readonly id: number }
+    | { readonly type: 'empty' };
   readonly payload: Uint8Array;
 }
 
@@ -32,20 +79,48 @@ export function frameOf(said: Said, channel = 0, payload: Uint8Array = new Uint8
   const w = new Writer();
   const start = beginFrame(w);
   switch (said.type) {
-    case 'open': writeOpen(w, said); break;
-    case 'begin': writeBegin(w, said); break;
-    case 'attach': writeAttach(w, said); break;
-    case 'flow': writeFlow(w, said); break;
-    case 'transfer': writeTransfer(w, said); break;
-    case 'disposition': writeDisposition(w, said); break;
-    case 'detach': writeDetach(w, said); break;
-    case 'end': writeEnd(w, said); break;
-    case 'close': writeClose(w, said); break;
-    case 'sasl-mechanisms': writeSaslMechanisms(w, said); break;
-    case 'sasl-init': writeSaslInit(w, said); break;
-    case 'sasl-challenge': writeSaslChallenge(w, said); break;
-    case 'sasl-response': writeSaslResponse(w, said); break;
-    case 'sasl-outcome': writeSaslOutcome(w, said); break;
+    case 'open':
+      writeOpen(w, said);
+      break;
+    case 'begin':
+      writeBegin(w, said);
+      break;
+    case 'attach':
+      writeAttach(w, said);
+      break;
+    case 'flow':
+      writeFlow(w, said);
+      break;
+    case 'transfer':
+      writeTransfer(w, said);
+      break;
+    case 'disposition':
+      writeDisposition(w, said);
+      break;
+    case 'detach':
+      writeDetach(w, said);
+      break;
+    case 'end':
+      writeEnd(w, said);
+      break;
+    case 'close':
+      writeClose(w, said);
+      break;
+    case 'sasl-mechanisms':
+      writeSaslMechanisms(w, said);
+      break;
+    case 'sasl-init':
+      writeSaslInit(w, said);
+      break;
+    case 'sasl-challenge':
+      writeSaslChallenge(w, said);
+      break;
+    case 'sasl-response':
+      writeSaslResponse(w, said);
+      break;
+    case 'sasl-outcome':
+      writeSaslOutcome(w, said);
+      break;
   }
   w.ensure(payload.length);
   w.bytes.set(payload, w.position);
@@ -66,7 +141,12 @@ export function heardIn(bytes: Uint8Array): Heard[] {
     const size = new DataView(bytes.buffer, bytes.byteOffset).getUint32(at);
     const channel = (bytes[at + 6]! << 8) | bytes[at + 7]!;
     const r = new Reader(bytes, at + bytes[at + 4]! * 4, at + size);
-    const frame = r.remaining === 0 ? { type: 'empty' as const } : bytes[at + 5] === FRAME_SASL ? readSaslFrame(r) : readPerformative(r);
+    const frame =
+      r.remaining === 0
+        ? { type: 'empty' as const }
+        : bytes[at + 5] === FRAME_SASL
+          ? readSaslFrame(r)
+          : readPerformative(r);
     heard.push({ channel, size, frame, payload: bytes.slice(r.position, at + size) });
     at += size;
   }
@@ -100,7 +180,11 @@ export class RawPeer {
   /** What was said since the last call. */
   hear(): Heard[] {
     const parts: Uint8Array[] = [];
-    for (let out = this.connection.takeOutput(this.now); out !== undefined; out = this.connection.takeOutput(this.now)) {
+    for (
+      let out = this.connection.takeOutput(this.now);
+      out !== undefined;
+      out = this.connection.takeOutput(this.now)
+    ) {
       parts.push(...out.map((part) => part.slice()));
       this.connection.releaseOutput(out, this.now);
     }
@@ -128,7 +212,16 @@ export class RawPeer {
 
   /** A link that the peer sends on, handle 0 on both sides, with credit. */
   sender(credit: number, fields: Partial<AttachFields> = {}): this {
-    this.say({ type: 'attach', name: 'in', handle: 0, role: false, source: { type: 'source' }, target: { type: 'target', address: 'q' }, initialDeliveryCount: 0, ...fields });
+    this.say({
+      type: 'attach',
+      name: 'in',
+      handle: 0,
+      role: false,
+      source: { type: 'source' },
+      target: { type: 'target', address: 'q' },
+      initialDeliveryCount: 0,
+      ...fields,
+    });
     if (credit > 0) this.recorder.receivers.at(-1)!.link.addCredit(credit);
     this.hear();
     return this;
@@ -136,7 +229,15 @@ export class RawPeer {
 
   /** A link that the peer receives on, handle 0 on both sides. */
   receiver(credit: number, fields: Partial<AttachFields> = {}, flow: Partial<FlowFields> = {}): this {
-    this.say({ type: 'attach', name: 'out', handle: 0, role: true, source: { type: 'source', address: 'q' }, target: { type: 'target' }, ...fields });
+    this.say({
+      type: 'attach',
+      name: 'out',
+      handle: 0,
+      role: true,
+      source: { type: 'source', address: 'q' },
+      target: { type: 'target' },
+      ...fields,
+    });
     if (credit > 0) this.say(flowOf({ handle: fields.handle ?? 0, deliveryCount: 0, linkCredit: credit, ...flow }));
     this.hear();
     return this;
@@ -144,11 +245,25 @@ export class RawPeer {
 }
 
 export function flowOf(fields: Partial<FlowFields> = {}): Said {
-  return { type: 'flow', nextIncomingId: 0, incomingWindow: 1_000, nextOutgoingId: 0, outgoingWindow: 1_000, ...fields };
+  return {
+    type: 'flow',
+    nextIncomingId: 0,
+    incomingWindow: 1_000,
+    nextOutgoingId: 0,
+    outgoingWindow: 1_000,
+    ...fields,
+  };
 }
 
 export function transferOf(deliveryId: number, fields: Partial<TransferFields> = {}): Said {
-  return { type: 'transfer', handle: 0, deliveryId, deliveryTag: Uint8Array.of(deliveryId >>> 8, deliveryId & 0xff), messageFormat: 0, ...fields };
+  return {
+    type: 'transfer',
+    handle: 0,
+    deliveryId,
+    deliveryTag: Uint8Array.of(deliveryId >>> 8, deliveryId & 0xff),
+    messageFormat: 0,
+    ...fields,
+  };
 }
 
 export const HEADER: Uint8Array = protocolHeader(0);

@@ -11,12 +11,16 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const ALL = ['PLAIN', 'EXTERNAL', 'ANONYMOUS', 'MSSBCBS'];
 
 /** A server that writes down what it is asked. */
-function server(mechanisms: readonly string[] = ALL, decision: SaslDecision = { ok: true, user: 'known' }): { options: SaslServerOptions; requests: SaslRequest[] } {
+function server(
+  mechanisms: readonly string[] = ALL,
+  decision: SaslDecision = { ok: true, user: 'known' },
+): { options: SaslServerOptions; requests: SaslRequest[] } {
   const requests: SaslRequest[] = [];
   return {
     requests,
     options: {
-      mechanisms, optional: false,
+      mechanisms,
+      optional: false,
       authenticate: (request): SaslDecision => {
         requests.push(request);
         return decision;
@@ -25,7 +29,12 @@ function server(mechanisms: readonly string[] = ALL, decision: SaslDecision = { 
   };
 }
 
-const init = (mechanism: string, initialResponse?: Uint8Array, hostname?: string): Said => ({ type: 'sasl-init', mechanism, initialResponse, hostname });
+const init = (mechanism: string, initialResponse?: Uint8Array, hostname?: string): Said => ({
+  type: 'sasl-init',
+  mechanism,
+  initialResponse,
+  hostname,
+});
 
 describe('SASL between our two sides (5.3)', () => {
   const runs: readonly (readonly [string, string | undefined, Partial<SaslRequest>])[] = [
@@ -51,20 +60,29 @@ describe('SASL between our two sides (5.3)', () => {
     });
   }
 
-  it('takes the first of the client\'s mechanisms that the server has', () => {
-    const pair = new Pair({ saslClient: { mechanisms: ['EXTERNAL', 'PLAIN', 'ANONYMOUS'], username: 'u' } }, { saslServer: server(['ANONYMOUS', 'PLAIN']).options }).run();
+  it("takes the first of the client's mechanisms that the server has", () => {
+    const pair = new Pair(
+      { saslClient: { mechanisms: ['EXTERNAL', 'PLAIN', 'ANONYMOUS'], username: 'u' } },
+      { saslServer: server(['ANONYMOUS', 'PLAIN']).options },
+    ).run();
     assert.equal(pair.s.authenticated?.mechanism, 'PLAIN');
     assert.deepEqual(pair.client.offeredMechanisms, ['ANONYMOUS', 'PLAIN']);
   });
 
   it('without a judge lets in who brings nothing, and nobody who claims to be somebody', () => {
     const letIn = (mechanism: string): boolean =>
-      new Pair({ saslClient: { mechanisms: [mechanism], username: 'u' } }, { saslServer: { mechanisms: ALL, optional: false } }).run().client.isOpen;
+      new Pair(
+        { saslClient: { mechanisms: [mechanism], username: 'u' } },
+        { saslServer: { mechanisms: ALL, optional: false } },
+      ).run().client.isOpen;
     assert.deepEqual(ALL.map(letIn), [false, false, true, true]);
   });
 
   it('tells the reason of a refusal to nobody but our own log', () => {
-    const pair = new Pair({ saslClient: { mechanisms: ['PLAIN'], username: 'u' } }, { saslServer: server(ALL, { ok: false, reason: 'account locked' }).options }).run();
+    const pair = new Pair(
+      { saslClient: { mechanisms: ['PLAIN'], username: 'u' } },
+      { saslServer: server(ALL, { ok: false, reason: 'account locked' }).options },
+    ).run();
     assert.equal(pair.s.end?.error?.description, 'account locked');
     assert.ok(!JSON.stringify(pair.c.end).includes('locked'));
     assert.ok(pair.client.done && pair.server.done);
@@ -106,11 +124,20 @@ describe('SASL as a server sees it (5.3.2, 5.3.3)', () => {
   it('takes PLAIN with an authorization identity apart', () => {
     const { p, requests } = asked();
     p.say(init('PLAIN', utf8('other\u0000ann\u0000pw')));
-    assert.deepEqual(requests[0], { mechanism: 'PLAIN', authorizationId: 'other', username: 'ann', password: 'pw', hostname: undefined });
+    assert.deepEqual(requests[0], {
+      mechanism: 'PLAIN',
+      authorizationId: 'other',
+      username: 'ann',
+      password: 'pw',
+      hostname: undefined,
+    });
   });
 
   const malformed: readonly (readonly [string, Uint8Array])[] = [
-    ['nothing in it', new Uint8Array(0)], ['one part', utf8('ann')], ['two parts', utf8('\u0000ann')], ['four parts', utf8('\u0000ann\u0000pw\u0000more')],
+    ['nothing in it', new Uint8Array(0)],
+    ['one part', utf8('ann')],
+    ['two parts', utf8('\u0000ann')],
+    ['four parts', utf8('\u0000ann\u0000pw\u0000more')],
     ['bytes that are no UTF-8', Uint8Array.of(0, 0xff, 0, 0xfe)],
   ];
   for (const [what, response] of malformed) {
@@ -176,7 +203,10 @@ describe('SASL as a server sees it (5.3.2, 5.3.3)', () => {
 
   it('without a judge and optional: the very first bytes decide', () => {
     const required = new RawPeer({ saslServer: { ...server().options } }).say(HEADER);
-    assert.deepEqual(required.hear().map(({ frame }) => frame), [{ type: 'header', id: 3 }]);
+    assert.deepEqual(
+      required.hear().map(({ frame }) => frame),
+      [{ type: 'header', id: 3 }],
+    );
     assert.equal(required.recorder.end?.by, 'protocol');
     assert.match(required.recorder.end.error?.description ?? '', /without SASL, which is required/);
   });
@@ -184,18 +214,34 @@ describe('SASL as a server sees it (5.3.2, 5.3.3)', () => {
 
 describe('SASL as a client sees it', () => {
   const client = (mechanisms: readonly string[] = ['PLAIN']): RawPeer => {
-    const p = new RawPeer({ role: 'client', saslClient: { mechanisms, username: 'ann', password: () => 'pw', hostname: 'h' } });
-    assert.deepEqual(p.hear().map(({ frame }) => frame), [{ type: 'header', id: 3 }]);
+    const p = new RawPeer({
+      role: 'client',
+      saslClient: { mechanisms, username: 'ann', password: () => 'pw', hostname: 'h' },
+    });
+    assert.deepEqual(
+      p.hear().map(({ frame }) => frame),
+      [{ type: 'header', id: 3 }],
+    );
     return p.say(SASL_HEADER);
   };
   const offer = (...saslServerMechanisms: string[]): Said => ({ type: 'sasl-mechanisms', saslServerMechanisms });
 
   it('says mechanism, response and host', () => {
     const p = client().say(offer('ANONYMOUS', 'PLAIN'));
-    assert.deepEqual(p.hear()[0]!.frame as SaslInit, { type: 'sasl-init', mechanism: 'PLAIN', initialResponse: utf8('\u0000ann\u0000pw'), hostname: 'h' });
+    assert.deepEqual(p.hear()[0]!.frame as SaslInit, {
+      type: 'sasl-init',
+      mechanism: 'PLAIN',
+      initialResponse: utf8('\u0000ann\u0000pw'),
+      hostname: 'h',
+    });
   });
 
-  for (const [code, name] of [[1, 'auth'], [2, 'sys'], [3, 'sys-perm'], [4, 'sys-temp']] as const) {
+  for (const [code, name] of [
+    [1, 'auth'],
+    [2, 'sys'],
+    [3, 'sys-perm'],
+    [4, 'sys-temp'],
+  ] as const) {
     it(`names outcome ${code} as ${name}`, () => {
       const p = client().say(offer('PLAIN'), { type: 'sasl-outcome', code });
       assert.equal(p.recorder.end?.by, 'sasl');
@@ -211,9 +257,15 @@ describe('SASL as a client sees it', () => {
   });
 
   it('fails where nothing fits, or a mechanism is one that nobody here speaks', () => {
-    assert.match(client().say(offer('GSSAPI')).recorder.end?.error?.description ?? '', /offers SASL GSSAPI, we may use PLAIN/);
+    assert.match(
+      client().say(offer('GSSAPI')).recorder.end?.error?.description ?? '',
+      /offers SASL GSSAPI, we may use PLAIN/,
+    );
     assert.match(client().say(offer()).recorder.end?.error?.description ?? '', /offers SASL no mechanism/);
-    assert.match(client(['SCRAM-SHA-256']).say(offer('SCRAM-SHA-256')).recorder.end?.error?.description ?? '', /SCRAM-SHA-256 is not supported/);
+    assert.match(
+      client(['SCRAM-SHA-256']).say(offer('SCRAM-SHA-256')).recorder.end?.error?.description ?? '',
+      /SCRAM-SHA-256 is not supported/,
+    );
   });
 
   it('is not let in by an outcome before it has said who it is', () => {

@@ -18,7 +18,10 @@ const folder = new URL('../../test/scenarios/', import.meta.url);
 type Words = Readonly<Record<string, string>>;
 
 const STATES: Readonly<Record<string, DeliveryState>> = {
-  accepted: ACCEPTED, released: RELEASED, failed: MODIFIED_FAILED, rejected: { type: 'rejected', error: { condition: 'amqp:not-found' } },
+  accepted: ACCEPTED,
+  released: RELEASED,
+  failed: MODIFIED_FAILED,
+  rejected: { type: 'rejected', error: { condition: 'amqp:not-found' } },
 };
 
 class Stage {
@@ -37,7 +40,8 @@ class Stage {
         session.begin(this.#options);
       },
       onAttach: (link: SenderLink | ReceiverLink) => this.#accept(link),
-      onEnd: (_session: Session, error: { condition: string } | undefined) => this.#tell(`session ended ${error?.condition ?? ''}`),
+      onEnd: (_session: Session, error: { condition: string } | undefined) =>
+        this.#tell(`session ended ${error?.condition ?? ''}`),
     });
     this.#peer.open();
   }
@@ -53,9 +57,14 @@ class Stage {
       Object.assign(handler, {
         onSendable: () => this.#tell(`${link.name} may send`),
         onDrain: () => this.#tell(`${link.name} is to drain`),
-        onDisposition: (_link: SenderLink, { id }: { id: number }, state: DeliveryState | undefined, settled: boolean) =>
-          this.#tell(`${link.name} delivery ${id} ${nameOf(state)}${settled ? ' settled' : ''}`),
-        onDetach: (_link: SenderLink, error: { condition: string } | undefined) => this.#tell(`${link.name} detached ${error?.condition ?? ''}`),
+        onDisposition: (
+          _link: SenderLink,
+          { id }: { id: number },
+          state: DeliveryState | undefined,
+          settled: boolean,
+        ) => this.#tell(`${link.name} delivery ${id} ${nameOf(state)}${settled ? ' settled' : ''}`),
+        onDetach: (_link: SenderLink, error: { condition: string } | undefined) =>
+          this.#tell(`${link.name} detached ${error?.condition ?? ''}`),
       });
       link.accept(handler);
     } else {
@@ -63,10 +72,15 @@ class Stage {
       Object.assign(handler, {
         onTransfer: (_link: ReceiverLink, delivery: IncomingDelivery) => {
           this.#deliveries.set(delivery.id, delivery);
-          const flags = [delivery.complete ? '' : 'more', delivery.aborted ? 'aborted' : '', delivery.settled && !delivery.aborted ? 'settled' : ''];
+          const flags = [
+            delivery.complete ? '' : 'more',
+            delivery.aborted ? 'aborted' : '',
+            delivery.settled && !delivery.aborted ? 'settled' : '',
+          ];
           this.#tell(`${link.name} delivery ${delivery.id} ${flags.filter(Boolean).join(' ')}`);
         },
-        onDetach: (_link: ReceiverLink, error: { condition: string } | undefined) => this.#tell(`${link.name} detached ${error?.condition ?? ''}`),
+        onDetach: (_link: ReceiverLink, error: { condition: string } | undefined) =>
+          this.#tell(`${link.name} detached ${error?.condition ?? ''}`),
       });
       link.accept(handler);
     }
@@ -78,16 +92,19 @@ class Stage {
     for (const line of lines) {
       const [head, ...rest] = line.split(/\s+/);
       const name = head === '<-' ? rest.shift()! : head!;
-      const args: Words = Object.fromEntries(rest.map((word) => word.split('=', 2)).map(([key, value]) => [key!, value ?? '']));
+      const args: Words = Object.fromEntries(
+        rest.map((word) => word.split('=', 2)).map(([key, value]) => [key!, value ?? '']),
+      );
       if (head === '<-') this.#peer.say(saidOf(name, rest[0] ?? '', args));
       else this.#ours(name, rest, args);
     }
     for (const heard of this.#peer.hear()) this.#tell(`-> ${textOf(heard)}`);
     for (const [name, link] of this.#links) {
       if (link.state !== 'attached') continue;
-      const told = link instanceof SenderLink
-        ? `${name}: delivery-count=${link.deliveryCount} link-credit=${link.credit}${link.draining ? ' drain' : ''}`
-        : `${name}: delivery-count=${link.deliveryCount} credit=${link.credit} known=${link.announced}${link.draining ? ' drain' : ''}`;
+      const told =
+        link instanceof SenderLink
+          ? `${name}: delivery-count=${link.deliveryCount} link-credit=${link.credit}${link.draining ? ' drain' : ''}`
+          : `${name}: delivery-count=${link.deliveryCount} credit=${link.credit} known=${link.announced}${link.draining ? ' drain' : ''}`;
       if (this.#shown.get(name) === told) continue;
       this.#shown.set(name, told);
       this.#tell(told);
@@ -106,10 +123,15 @@ class Stage {
     const session = this.#peer.recorder.sessions.at(-1)!;
     switch (name) {
       case 'session':
-        this.#options = { incomingWindow: optional(args['incoming-window']), nextOutgoingId: optional(args['next-outgoing-id']) };
+        this.#options = {
+          incomingWindow: optional(args['incoming-window']),
+          nextOutgoingId: optional(args['next-outgoing-id']),
+        };
         return;
-      case 'hold': return session.holdWindow();
-      case 'release': return session.releaseWindow();
+      case 'hold':
+        return session.holdWindow();
+      case 'release':
+        return session.releaseWindow();
       default:
     }
     assert.ok(link !== undefined, `no link ${first}`);
@@ -122,19 +144,28 @@ class Stage {
             link.send(undefined, 0, 'settled' in args, undefined, bytes, 0, 3, !('more' in args));
           }
           return;
-        case 'resume': return link.resumable ? void link.resume(bytes, 0, 3, !('more' in args)) : this.#tell('waits');
-        case 'abort': return link.abort();
-        case 'drained': return link.drained();
+        case 'resume':
+          return link.resumable ? void link.resume(bytes, 0, 3, !('more' in args)) : this.#tell('waits');
+        case 'abort':
+          return link.abort();
+        case 'drained':
+          return link.drained();
         default:
       }
     } else {
       switch (name) {
-        case 'credit': return link.addCredit(Number(second));
-        case 'set-credit': return link.setCredit(Number(second), 'drain' in args);
-        case 'withdraw': return link.withdrawCredit();
-        case 'drain': return link.drain();
-        case 'settle': return link.settle(this.#deliveries.get(Number(second))!, STATES[third]);
-        case 'update': return link.update(this.#deliveries.get(Number(second))!, STATES[third]!);
+        case 'credit':
+          return link.addCredit(Number(second));
+        case 'set-credit':
+          return link.setCredit(Number(second), 'drain' in args);
+        case 'withdraw':
+          return link.withdrawCredit();
+        case 'drain':
+          return link.drain();
+        case 'settle':
+          return link.settle(this.#deliveries.get(Number(second))!, STATES[third]);
+        case 'update':
+          return link.update(this.#deliveries.get(Number(second))!, STATES[third]!);
         default:
       }
     }
@@ -154,27 +185,60 @@ function saidOf(name: string, first: string, a: Words): Said {
   const n = (key: string): number | undefined => optional(a[key]);
   switch (name) {
     case 'begin':
-      return { type: 'begin', nextOutgoingId: n('next-outgoing-id') ?? 0, incomingWindow: n('incoming-window') ?? 100, outgoingWindow: 100 };
+      return {
+        type: 'begin',
+        nextOutgoingId: n('next-outgoing-id') ?? 0,
+        incomingWindow: n('incoming-window') ?? 100,
+        outgoingWindow: 100,
+      };
     case 'attach':
       return {
-        type: 'attach', name: first, handle: n('handle') ?? 0, role: 'receiver' in a, source: { type: 'source' }, target: { type: 'target' },
+        type: 'attach',
+        name: first,
+        handle: n('handle') ?? 0,
+        role: 'receiver' in a,
+        source: { type: 'source' },
+        target: { type: 'target' },
         initialDeliveryCount: n('initial-delivery-count'),
       };
     case 'flow':
       return {
-        type: 'flow', nextIncomingId: n('next-incoming-id'), incomingWindow: n('incoming-window') ?? 100, nextOutgoingId: 0, outgoingWindow: 100,
-        handle: n('handle'), deliveryCount: n('delivery-count'), linkCredit: n('link-credit'), drain: 'drain' in a, echo: 'echo' in a,
+        type: 'flow',
+        nextIncomingId: n('next-incoming-id'),
+        incomingWindow: n('incoming-window') ?? 100,
+        nextOutgoingId: 0,
+        outgoingWindow: 100,
+        handle: n('handle'),
+        deliveryCount: n('delivery-count'),
+        linkCredit: n('link-credit'),
+        drain: 'drain' in a,
+        echo: 'echo' in a,
       };
     case 'transfer':
       return {
-        type: 'transfer', handle: n('handle') ?? 0, deliveryId: n('id'), deliveryTag: a['id'] === undefined ? undefined : Uint8Array.of(Number(a['id']) & 0xff),
-        settled: 'settled' in a, more: 'more' in a, aborted: 'aborted' in a,
+        type: 'transfer',
+        handle: n('handle') ?? 0,
+        deliveryId: n('id'),
+        deliveryTag: a['id'] === undefined ? undefined : Uint8Array.of(Number(a['id']) & 0xff),
+        settled: 'settled' in a,
+        more: 'more' in a,
+        aborted: 'aborted' in a,
       };
     case 'disposition':
-      return { type: 'disposition', role: 'receiver' in a, first: n('first') ?? 0, last: n('last'), settled: 'settled' in a, state: STATES[a['state'] ?? ''] };
-    case 'detach': return { type: 'detach', handle: n('handle') ?? 0, closed: true };
-    case 'end': return { type: 'end' };
-    default: return assert.fail(`no frame ${name}`);
+      return {
+        type: 'disposition',
+        role: 'receiver' in a,
+        first: n('first') ?? 0,
+        last: n('last'),
+        settled: 'settled' in a,
+        state: STATES[a['state'] ?? ''],
+      };
+    case 'detach':
+      return { type: 'detach', handle: n('handle') ?? 0, closed: true };
+    case 'end':
+      return { type: 'end' };
+    default:
+      return assert.fail(`no frame ${name}`);
   }
 }
 
@@ -182,21 +246,40 @@ function saidOf(name: string, first: string, a: Words): Said {
 function textOf({ frame }: Heard): string {
   switch (frame.type) {
     case 'flow': {
-      const link = frame.handle === undefined ? '' : ` handle=${frame.handle} delivery-count=${frame.deliveryCount} link-credit=${frame.linkCredit}`;
+      const link =
+        frame.handle === undefined
+          ? ''
+          : ` handle=${frame.handle} delivery-count=${frame.deliveryCount} link-credit=${frame.linkCredit}`;
       return `flow next-incoming-id=${frame.nextIncomingId} incoming-window=${frame.incomingWindow} next-outgoing-id=${frame.nextOutgoingId}${link}${frame.drain === true ? ' drain' : ''}`;
     }
     case 'transfer': {
-      const flags = [frame.settled === true && 'settled', frame.more === true && 'more', frame.aborted === true && 'aborted'].filter(Boolean);
-      return ['transfer', `handle=${frame.handle}`, frame.deliveryId === undefined ? '' : `id=${frame.deliveryId}`, ...flags].filter(Boolean).join(' ');
+      const flags = [
+        frame.settled === true && 'settled',
+        frame.more === true && 'more',
+        frame.aborted === true && 'aborted',
+      ].filter(Boolean);
+      return [
+        'transfer',
+        `handle=${frame.handle}`,
+        frame.deliveryId === undefined ? '' : `id=${frame.deliveryId}`,
+        ...flags,
+      ]
+        .filter(Boolean)
+        .join(' ');
     }
     case 'disposition': {
-      const range = frame.last === undefined || frame.last === frame.first ? `${frame.first}` : `${frame.first}..${frame.last}`;
+      const range =
+        frame.last === undefined || frame.last === frame.first ? `${frame.first}` : `${frame.first}..${frame.last}`;
       return `disposition ${frame.role ? 'receiver' : 'sender'} ${range} ${nameOf(frame.state)}${frame.settled === true ? ' settled' : ''}`;
     }
-    case 'detach': return `detach handle=${frame.handle} ${frame.error?.condition ?? ''}`.trimEnd();
-    case 'end': return `end ${frame.error?.condition ?? ''}`.trimEnd();
-    case 'attach': return `attach ${frame.name} handle=${frame.handle}`;
-    default: return frame.type;
+    case 'detach':
+      return `detach handle=${frame.handle} ${frame.error?.condition ?? ''}`.trimEnd();
+    case 'end':
+      return `end ${frame.error?.condition ?? ''}`.trimEnd();
+    case 'attach':
+      return `attach ${frame.name} handle=${frame.handle}`;
+    default:
+      return frame.type;
   }
 }
 
@@ -207,13 +290,16 @@ interface Block {
 }
 
 function blocksOf(text: string): Block[] {
-  return text.trimEnd().split(/\n{2,}/).map((block) => {
-    const lines = block.split('\n');
-    const prose = lines.filter((line) => line.startsWith('#'));
-    const rest = lines.filter((line) => !line.startsWith('#'));
-    const at = rest.indexOf('----');
-    return { prose, commands: at < 0 ? rest : rest.slice(0, at), happened: at < 0 ? [] : rest.slice(at + 1) };
-  });
+  return text
+    .trimEnd()
+    .split(/\n{2,}/)
+    .map((block) => {
+      const lines = block.split('\n');
+      const prose = lines.filter((line) => line.startsWith('#'));
+      const rest = lines.filter((line) => !line.startsWith('#'));
+      const at = rest.indexOf('----');
+      return { prose, commands: at < 0 ? rest : rest.slice(0, at), happened: at < 0 ? [] : rest.slice(at + 1) };
+    });
 }
 
 function played(text: string): string {
@@ -225,7 +311,9 @@ function played(text: string): string {
 }
 
 describe('scenarios', () => {
-  const files = readdirSync(folder).filter((name) => name.endsWith('.txt')).toSorted();
+  const files = readdirSync(folder)
+    .filter((name) => name.endsWith('.txt'))
+    .toSorted();
   assert.ok(files.length > 0);
   for (const name of files) {
     it(name, () => {

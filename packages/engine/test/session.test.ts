@@ -9,8 +9,18 @@ import { Pair, RecordingReceiver, RecordingSender, Recorder, sendText, text } fr
 import { HEADER, RawPeer, flowOf, transferOf } from './raw-peer.js';
 
 const BEGIN = { type: 'begin', nextOutgoingId: 0, incomingWindow: 100, outgoingWindow: 100 } as const;
-const endOf = (p: RawPeer): AmqpErrorFields | undefined => (p.hear().map(({ frame }) => frame).find((frame) => frame.type === 'end') as End | undefined)?.error;
-const ofType = <T extends { type: string }>(p: RawPeer, type: T['type']): T[] => p.hear().map(({ frame }) => frame).filter((frame) => frame.type === type) as unknown as T[];
+const endOf = (p: RawPeer): AmqpErrorFields | undefined =>
+  (
+    p
+      .hear()
+      .map(({ frame }) => frame)
+      .find((frame) => frame.type === 'end') as End | undefined
+  )?.error;
+const ofType = <T extends { type: string }>(p: RawPeer, type: T['type']): T[] =>
+  p
+    .hear()
+    .map(({ frame }) => frame)
+    .filter((frame) => frame.type === type) as unknown as T[];
 
 describe('sessions (2.5)', () => {
   it('end from both sides at once, and the channel is free', () => {
@@ -65,7 +75,14 @@ describe('sessions (2.5)', () => {
   it('are begun before a link of theirs is answered, whoever forgot to', () => {
     const p = new RawPeer();
     Object.assign(p.recorder, { onBegin: () => undefined });
-    p.open().say(BEGIN, { type: 'attach', name: 'a', handle: 0, role: false, source: { type: 'source' }, target: { type: 'target' } });
+    p.open().say(BEGIN, {
+      type: 'attach',
+      name: 'a',
+      handle: 0,
+      role: false,
+      source: { type: 'source' },
+      target: { type: 'target' },
+    });
     assert.deepEqual(p.types(), ['begin', 'attach']);
   });
 
@@ -83,7 +100,14 @@ describe('sessions (2.5)', () => {
   it('discard what arrives between our end and that of the peer', () => {
     const p = new RawPeer().begin().sender(5);
     p.recorder.sessions[0]!.end();
-    p.say(transferOf(0), flowOf({ handle: 0, linkCredit: 3 }), flowOf({ echo: true }), { type: 'attach', name: 'x', handle: 5, role: true }, { type: 'detach', handle: 0 }, { type: 'disposition', role: true, first: 0 });
+    p.say(
+      transferOf(0),
+      flowOf({ handle: 0, linkCredit: 3 }),
+      flowOf({ echo: true }),
+      { type: 'attach', name: 'x', handle: 5, role: true },
+      { type: 'detach', handle: 0 },
+      { type: 'disposition', role: true, first: 0 },
+    );
     assert.deepEqual(p.types(), ['end']);
     assert.equal(p.recorder.receivers[0]!.deliveries.length, 0);
     assert.equal(p.recorder.receivers.length, 1);
@@ -133,7 +157,10 @@ describe('session flow control (2.5.6)', () => {
     const session = pair.client.session({ nextOutgoingId: 0xfffffffa, incomingWindow: 5 });
     pair.run();
     const sending = new RecordingSender();
-    const sender = session.attachSender('l', sending, { target: { type: 'target', address: 'q' }, source: { type: 'source' } });
+    const sender = session.attachSender('l', sending, {
+      target: { type: 'target', address: 'q' },
+      source: { type: 'source' },
+    });
     pair.run();
     const receiving = pair.s.receivers[0]!;
     receiving.link.addCredit(5_000);
@@ -188,14 +215,20 @@ describe('session flow control (2.5.6)', () => {
     for (let i = 0; i < 3; i++) p.say(transferOf(i));
     assert.deepEqual(ofType<Flow>(p, 'flow'), []);
     p.say(transferOf(3));
-    assert.deepEqual(ofType<Flow>(p, 'flow').map((f) => [f.nextIncomingId, f.incomingWindow]), [[4, 8]]);
+    assert.deepEqual(
+      ofType<Flow>(p, 'flow').map((f) => [f.nextIncomingId, f.incomingWindow]),
+      [[4, 8]],
+    );
     session.holdWindow();
     session.holdWindow();
     for (let i = 4; i < 10; i++) p.say(transferOf(i));
     session.releaseWindow();
     assert.deepEqual(ofType<Flow>(p, 'flow'), []);
     session.releaseWindow();
-    assert.deepEqual(ofType<Flow>(p, 'flow').map((f) => [f.nextIncomingId, f.incomingWindow]), [[10, 8]]);
+    assert.deepEqual(
+      ofType<Flow>(p, 'flow').map((f) => [f.nextIncomingId, f.incomingWindow]),
+      [[10, 8]],
+    );
   });
 
   it('lets the window shrink when frames grow, without blaming those that were on the way', () => {
@@ -225,18 +258,30 @@ describe('session flow control (2.5.6)', () => {
     p.recorder.sessions[0]!.holdWindow();
     p.say(transferOf(0), transferOf(1));
     p.recorder.receivers[0]!.link.sendFlow();
-    assert.deepEqual(ofType<Flow>(p, 'flow').map((f) => f.incomingWindow), [62]);
+    assert.deepEqual(
+      ofType<Flow>(p, 'flow').map((f) => f.incomingWindow),
+      [62],
+    );
   });
 
   it('is told on request, with and without a link', () => {
     const p = new RawPeer().begin().sender(3);
     p.say(flowOf({ echo: true }));
-    assert.deepEqual(ofType<Flow>(p, 'flow').map((f) => [f.handle, f.echo]), [[undefined, undefined]]);
+    assert.deepEqual(
+      ofType<Flow>(p, 'flow').map((f) => [f.handle, f.echo]),
+      [[undefined, undefined]],
+    );
     p.say(flowOf({ handle: 0, deliveryCount: 0, linkCredit: 0, echo: true }));
-    assert.deepEqual(ofType<Flow>(p, 'flow').map((f) => [f.handle, f.linkCredit]), [[0, 3]]);
+    assert.deepEqual(
+      ofType<Flow>(p, 'flow').map((f) => [f.handle, f.linkCredit]),
+      [[0, 3]],
+    );
     p.receiver(4, { handle: 1, name: 'out' });
     p.say(flowOf({ handle: 1, deliveryCount: 0, linkCredit: 4, echo: true }));
-    assert.deepEqual(ofType<Flow>(p, 'flow').map((f) => [f.handle, f.linkCredit, f.deliveryCount]), [[1, 4, 0]]);
+    assert.deepEqual(
+      ofType<Flow>(p, 'flow').map((f) => [f.handle, f.linkCredit, f.deliveryCount]),
+      [[1, 4, 0]],
+    );
   });
 
   it('begins with what the session was given', () => {
@@ -260,7 +305,10 @@ describe('handles (2.6.2)', () => {
     const p = new RawPeer().begin({ handleMax: 0 }).sender(0);
     const session = p.recorder.sessions[0]!;
     assert.equal(session.hasFreeHandle, false);
-    assert.throws(() => session.attachReceiver('x', new RecordingReceiver(), {}), (error) => error instanceof LocalProtocolError && error.condition === 'amqp:resource-limit-exceeded');
+    assert.throws(
+      () => session.attachReceiver('x', new RecordingReceiver(), {}),
+      (error) => error instanceof LocalProtocolError && error.condition === 'amqp:resource-limit-exceeded',
+    );
     p.say({ type: 'attach', name: 'y', handle: 1, role: false });
     assert.equal(endOf(p)?.condition, 'amqp:resource-limit-exceeded');
   });
@@ -271,7 +319,11 @@ describe('handles (2.6.2)', () => {
   });
 
   it('that are not attached end the session', () => {
-    for (const frame of [transferOf(0, { handle: 7 }), flowOf({ handle: 7, linkCredit: 1 }), { type: 'detach', handle: 7 } as const]) {
+    for (const frame of [
+      transferOf(0, { handle: 7 }),
+      flowOf({ handle: 7, linkCredit: 1 }),
+      { type: 'detach', handle: 7 } as const,
+    ]) {
       assert.equal(endOf(new RawPeer().begin().say(frame))?.condition, 'amqp:session:unattached-handle', frame.type);
     }
   });
@@ -284,7 +336,16 @@ describe('handles (2.6.2)', () => {
     const p = new RawPeer().begin();
     const session = p.recorder.sessions[0]!;
     const links = ['a', 'b', 'c', 'd'].map((name) => session.attachSender(name, new RecordingSender(), {}));
-    links.forEach((link, i) => p.say({ type: 'attach', name: link.name, handle: i, role: true, source: { type: 'source' }, target: { type: 'target' } }));
+    links.forEach((link, i) =>
+      p.say({
+        type: 'attach',
+        name: link.name,
+        handle: i,
+        role: true,
+        source: { type: 'source' },
+        target: { type: 'target' },
+      }),
+    );
     links[1]!.detach();
     assert.equal(session.attachSender('e', new RecordingSender(), {}).handle, 4);
     p.say({ type: 'detach', handle: 1, closed: true });
@@ -307,16 +368,32 @@ describe('dispositions (2.7.6)', () => {
 
   it('in any order and overlapping settle each delivery once', () => {
     const { p, sending, session } = sent(20);
-    for (const [first, last] of [[15, 19], [3, undefined], [0, 4], [10, 16], [0, 19], [0, 19]] as const) {
+    for (const [first, last] of [
+      [15, 19],
+      [3, undefined],
+      [0, 4],
+      [10, 16],
+      [0, 19],
+      [0, 19],
+    ] as const) {
       p.say({ type: 'disposition', role: true, first, last, settled: true, state: ACCEPTED });
     }
-    assert.deepEqual(sending.outcomes.map(({ id }) => id).toSorted((a, b) => a - b), Array.from({ length: 20 }, (_, i) => i));
+    assert.deepEqual(
+      sending.outcomes.map(({ id }) => id).toSorted((a, b) => a - b),
+      Array.from({ length: 20 }, (_, i) => i),
+    );
     assert.equal(session.outgoing.size, 0);
   });
 
   it('about numbers that are not in use, or inverted, are about nothing', () => {
     const { p, sending, session } = sent(5);
-    for (const [first, last] of [[4, 0], [100, 200], [0xfffffff0, 0xffffffff], [0x80000000, 0x80000005], [5, 0xffffffff]] as const) {
+    for (const [first, last] of [
+      [4, 0],
+      [100, 200],
+      [0xfffffff0, 0xffffffff],
+      [0x80000000, 0x80000005],
+      [5, 0xffffffff],
+    ] as const) {
       p.say({ type: 'disposition', role: true, first, last, settled: true, state: RELEASED });
     }
     // What we send is settled by the receiver alone.
@@ -329,7 +406,8 @@ describe('dispositions (2.7.6)', () => {
   it('of any width cost what the deliveries cost, not what the range could hold', () => {
     const { p, sending } = sent(3);
     const began = process.cpuUsage();
-    for (let i = 0; i < 2_000; i++) p.say({ type: 'disposition', role: true, first: 0, last: 0x7fffffff, settled: false, state: undefined });
+    for (let i = 0; i < 2_000; i++)
+      p.say({ type: 'disposition', role: true, first: 0, last: 0x7fffffff, settled: false, state: undefined });
     const spent = process.cpuUsage(began);
     assert.equal(sending.outcomes.length, 6_000);
     assert.ok(spent.user + spent.system < 5e6);
@@ -343,21 +421,29 @@ describe('dispositions (2.7.6)', () => {
     const first = sendText(sending.link, 'stuck');
     for (let i = 1; i < 40_000; i++) {
       sendText(sending.link, 'x', i % 3 !== 0);
-      if (i % 3 === 0 && i % 9 !== 0) p.say({ type: 'disposition', role: true, first: i, settled: true, state: ACCEPTED });
+      if (i % 3 === 0 && i % 9 !== 0)
+        p.say({ type: 'disposition', role: true, first: i, settled: true, state: ACCEPTED });
       if (i % 500 === 0) p.hear();
     }
     const before = sending.outcomes.length;
     p.say({ type: 'disposition', role: true, first: first.id, settled: true, state: ACCEPTED });
-    assert.deepEqual(sending.outcomes.slice(before).map(({ id }) => id), [first.id]);
+    assert.deepEqual(
+      sending.outcomes.slice(before).map(({ id }) => id),
+      [first.id],
+    );
     p.say({ type: 'disposition', role: true, first: 9, last: 27, settled: true, state: RELEASED });
-    assert.deepEqual(sending.outcomes.slice(before + 1).map(({ id }) => id), [9, 18, 27]);
+    assert.deepEqual(
+      sending.outcomes.slice(before + 1).map(({ id }) => id),
+      [9, 18, 27],
+    );
   });
 
   it('to many old deliveries one by one stay cheap', () => {
     const count = 60_000;
     const { p, sending, session } = sent(count);
     const began = process.cpuUsage();
-    for (let id = 0; id < count; id++) p.say({ type: 'disposition', role: true, first: id, settled: true, state: ACCEPTED });
+    for (let id = 0; id < count; id++)
+      p.say({ type: 'disposition', role: true, first: id, settled: true, state: ACCEPTED });
     const spent = process.cpuUsage(began);
     assert.equal(sending.outcomes.length, count);
     assert.equal(session.outgoing.size, 0);
@@ -365,7 +451,11 @@ describe('dispositions (2.7.6)', () => {
   });
 
   it('stop at what the handler does with the first of them', () => {
-    for (const act of [(link: RecordingSender['link']): void => link.detach(), (link: RecordingSender['link']): void => link.session.end(), (link: RecordingSender['link']): void => link.session.connection.close()]) {
+    for (const act of [
+      (link: RecordingSender['link']): void => link.detach(),
+      (link: RecordingSender['link']): void => link.session.end(),
+      (link: RecordingSender['link']): void => link.session.connection.close(),
+    ]) {
       const { p, sending } = sent(5);
       let told = 0;
       sending.onDisposition = (link): void => {
@@ -396,7 +486,10 @@ describe('delivery-ids (2.6.12)', () => {
   it('may begin anywhere, and are one row for all links of a session', () => {
     const p = new RawPeer().begin().sender(5).sender(5, { handle: 1, name: 'second' });
     p.say(transferOf(0xffffffff), transferOf(0, { handle: 1 }), transferOf(1));
-    assert.deepEqual(p.recorder.receivers.map(({ deliveries }) => deliveries.map(({ id }) => id)), [[0xffffffff, 1], [0]]);
+    assert.deepEqual(
+      p.recorder.receivers.map(({ deliveries }) => deliveries.map(({ id }) => id)),
+      [[0xffffffff, 1], [0]],
+    );
   });
 
   it('and tags stand on the first frame', () => {
@@ -411,10 +504,29 @@ it('begin, attach and credit may follow our open at once, from a client of ours 
   const p = new RawPeer({ role: 'client' }).say(HEADER);
   const session = p.connection.session();
   const receiving = new RecordingReceiver();
-  const link = session.attachReceiver('in', receiving, { source: { type: 'source', address: 'q' }, target: { type: 'target' } });
+  const link = session.attachReceiver('in', receiving, {
+    source: { type: 'source', address: 'q' },
+    target: { type: 'target' },
+  });
   link.addCredit(10);
-  assert.deepEqual(p.types(), ['header', 'open', 'begin', 'attach'], 'the credit waits for the delivery-count of the sender');
-  p.say({ type: 'open', containerId: 's' }, { ...BEGIN, remoteChannel: 0 }, { type: 'attach', name: 'in', handle: 4, role: false, source: { type: 'source', address: 'q' }, target: { type: 'target' }, initialDeliveryCount: 77 });
+  assert.deepEqual(
+    p.types(),
+    ['header', 'open', 'begin', 'attach'],
+    'the credit waits for the delivery-count of the sender',
+  );
+  p.say(
+    { type: 'open', containerId: 's' },
+    { ...BEGIN, remoteChannel: 0 },
+    {
+      type: 'attach',
+      name: 'in',
+      handle: 4,
+      role: false,
+      source: { type: 'source', address: 'q' },
+      target: { type: 'target' },
+      initialDeliveryCount: 77,
+    },
+  );
   const [flow] = ofType<Flow>(p, 'flow');
   assert.deepEqual([flow!.handle, flow!.deliveryCount, flow!.linkCredit], [0, 77, 10]);
   p.say([transferOf(0, { handle: 4 }), 0, text('x')]);

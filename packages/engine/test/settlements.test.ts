@@ -17,25 +17,37 @@ function heard(out: Output): Disposition[] {
 
 /** Every id that a list of dispositions speaks of. */
 function idsOf(frames: readonly Disposition[]): number[] {
-  return frames.flatMap(({ first, last }) => Array.from({ length: (((last ?? first) - first) >>> 0) + 1 }, (_, i) => (first + i) >>> 0));
+  return frames.flatMap(({ first, last }) =>
+    Array.from({ length: (((last ?? first) - first) >>> 0) + 1 }, (_, i) => (first + i) >>> 0),
+  );
 }
 
 describe('settlements that wait for the next write', () => {
   it('say each id once, in as few ranges as there are, in whatever order they came and over the wrap', () => {
-    fc.assert(fc.property(fc.constantFrom(0, 1_000, 0xffffffe0), fc.uniqueArray(fc.nat(64), { minLength: 1, maxLength: 64 }), (base, offsets) => {
-      const out = new Output();
-      const settlements = new Settlements();
-      for (const offset of offsets) settlements.accept((base + offset) >>> 0);
-      settlements.flush(out, CHANNEL, 512, (base + 65) >>> 0);
-      const frames = heard(out);
-      const sorted = offsets.toSorted((a, b) => a - b);
-      assert.deepEqual(idsOf(frames), sorted.map((offset) => (base + offset) >>> 0));
-      const runs = sorted.filter((offset, i) => i === 0 || offset !== sorted[i - 1]! + 1).length;
-      assert.equal(frames.length, runs);
-      for (const { role, settled, state } of frames) assert.deepEqual([role, settled, state], [true, true, ACCEPTED]);
-      settlements.flush(out, CHANNEL, 512, 0);
-      assert.deepEqual(heard(out), []);
-    }));
+    fc.assert(
+      fc.property(
+        fc.constantFrom(0, 1_000, 0xffffffe0),
+        fc.uniqueArray(fc.nat(64), { minLength: 1, maxLength: 64 }),
+        (base, offsets) => {
+          const out = new Output();
+          const settlements = new Settlements();
+          for (const offset of offsets) settlements.accept((base + offset) >>> 0);
+          settlements.flush(out, CHANNEL, 512, (base + 65) >>> 0);
+          const frames = heard(out);
+          const sorted = offsets.toSorted((a, b) => a - b);
+          assert.deepEqual(
+            idsOf(frames),
+            sorted.map((offset) => (base + offset) >>> 0),
+          );
+          const runs = sorted.filter((offset, i) => i === 0 || offset !== sorted[i - 1]! + 1).length;
+          assert.equal(frames.length, runs);
+          for (const { role, settled, state } of frames)
+            assert.deepEqual([role, settled, state], [true, true, ACCEPTED]);
+          settlements.flush(out, CHANNEL, 512, 0);
+          assert.deepEqual(heard(out), []);
+        },
+      ),
+    );
   });
 
   it('keep what is said of an id in the order in which it was said, but for what is the same', () => {
@@ -51,13 +63,22 @@ describe('settlements that wait for the next write', () => {
     add(6, undefined, true, false);
     add(8, undefined, true, false);
     settlements.flush(out, CHANNEL, 512, 9);
-    assert.deepEqual(heard(out).map(({ role, first, last, settled, state }) => [role, first, last ?? first, settled ?? false, state !== undefined && 'type' in state ? state.type : 'none']), [
-      [true, 1, 2, true, 'released'],
-      [true, 3, 4, true, 'modified'],
-      [true, 5, 5, false, 'modified'],
-      [false, 6, 6, true, 'none'],
-      [false, 8, 8, true, 'none'],
-    ]);
+    assert.deepEqual(
+      heard(out).map(({ role, first, last, settled, state }) => [
+        role,
+        first,
+        last ?? first,
+        settled ?? false,
+        state !== undefined && 'type' in state ? state.type : 'none',
+      ]),
+      [
+        [true, 1, 2, true, 'released'],
+        [true, 3, 4, true, 'modified'],
+        [true, 5, 5, false, 'modified'],
+        [false, 6, 6, true, 'none'],
+        [false, 8, 8, true, 'none'],
+      ],
+    );
   });
 
   it('run over the wrap of ids', () => {
@@ -65,7 +86,10 @@ describe('settlements that wait for the next write', () => {
     const settlements = new Settlements();
     for (const id of [0xfffffffe, 0xffffffff, 0, 1]) settlements.add(id, RELEASED, true, true, out, CHANNEL, 512);
     settlements.flush(out, CHANNEL, 512, 2);
-    assert.deepEqual(heard(out).map(({ first, last }) => [first, last]), [[0xfffffffe, 1]]);
+    assert.deepEqual(
+      heard(out).map(({ first, last }) => [first, last]),
+      [[0xfffffffe, 1]],
+    );
   });
 
   it('are forgotten with their session', () => {

@@ -80,7 +80,10 @@ export function frameSizeAt(bytes: Uint8Array, at: number, max: number): number 
   const size = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
   if (size < FRAME_HEADER_SIZE || size > max) {
     const wrong = size < FRAME_HEADER_SIZE ? 'is below 8' : `exceeds the ${max} that we announced`;
-    throw new RemoteProtocolError('amqp:connection:framing-error', `frame of ${size} bytes ${wrong}`, { scope: 'connection', section: '2.3.1' });
+    throw new RemoteProtocolError('amqp:connection:framing-error', `frame of ${size} bytes ${wrong}`, {
+      scope: 'connection',
+      section: '2.3.1',
+    });
   }
   return size;
 }

@@ -1,10 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 import { RemoteProtocolError, decodeError } from './errors.js';
-import { DESCRIPTOR_CODES, readHeaderBody, readPropertiesBody, writeHeader, writeProperties } from './generated/composites.js';
+import {
+  DESCRIPTOR_CODES,
+  readHeaderBody,
+  readPropertiesBody,
+  writeHeader,
+  writeProperties,
+} from './generated/composites.js';
 import type { HeaderFields, PropertiesFields } from './generated/composites.js';
-import { Reader, readAnnotations, readBinary, readDescriptor, readList, readStringMap, readValue, skipValue } from './reader.js';
+import {
+  Reader,
+  readAnnotations,
+  readBinary,
+  readDescriptor,
+  readList,
+  readStringMap,
+  readValue,
+  skipValue,
+} from './reader.js';
 import type { AmqpValue } from './values.js';
-import { Writer, writeAnnotations, writeBinary, writeDescriptor, writeList, writeStringMap, writeValue } from './writer.js';
+import {
+  Writer,
+  writeAnnotations,
+  writeBinary,
+  writeDescriptor,
+  writeList,
+  writeStringMap,
+  writeValue,
+} from './writer.js';
 
 /** Descriptor codes of the sections of a message, in the order in which they may stand. @see OASIS AMQP 1.0, 3.2 */
 export const SECTION = {
@@ -120,15 +143,33 @@ export function decodeMessage(bytes: Uint8Array, start = 0, end: number = bytes.
     r.position = span.valueStart;
     r.end = span.end;
     switch (span.code) {
-      case SECTION.header: message.header = readHeaderBody(r); break;
-      case SECTION.deliveryAnnotations: message.deliveryAnnotations = readAnnotations(r); break;
-      case SECTION.messageAnnotations: message.messageAnnotations = readAnnotations(r); break;
-      case SECTION.properties: message.properties = readPropertiesBody(r); break;
-      case SECTION.applicationProperties: message.applicationProperties = readStringMap(r); break;
-      case SECTION.data: data.push(readBinary(r) ?? new Uint8Array(0)); break;
-      case SECTION.amqpSequence: sequences.push(readList(r) ?? []); break;
-      case SECTION.amqpValue: message.body = { kind: 'value', value: readValue(r) }; break;
-      case SECTION.footer: message.footer = readAnnotations(r); break;
+      case SECTION.header:
+        message.header = readHeaderBody(r);
+        break;
+      case SECTION.deliveryAnnotations:
+        message.deliveryAnnotations = readAnnotations(r);
+        break;
+      case SECTION.messageAnnotations:
+        message.messageAnnotations = readAnnotations(r);
+        break;
+      case SECTION.properties:
+        message.properties = readPropertiesBody(r);
+        break;
+      case SECTION.applicationProperties:
+        message.applicationProperties = readStringMap(r);
+        break;
+      case SECTION.data:
+        data.push(readBinary(r) ?? new Uint8Array(0));
+        break;
+      case SECTION.amqpSequence:
+        sequences.push(readList(r) ?? []);
+        break;
+      case SECTION.amqpValue:
+        message.body = { kind: 'value', value: readValue(r) };
+        break;
+      case SECTION.footer:
+        message.footer = readAnnotations(r);
+        break;
     }
     if (r.position !== span.end) throw decodeError('a message section with bytes behind its value', '3.2');
   }
@@ -191,7 +232,8 @@ export function toOf(bytes: Uint8Array, start: number, end: number, whole: boole
     while (position < end) {
       const span = sectionAt(bytes, position, end);
       if (span.code > SECTION.properties) return null;
-      if (span.code === SECTION.properties) return readPropertiesBody(new Reader(bytes, span.valueStart, span.end)).to ?? null;
+      if (span.code === SECTION.properties)
+        return readPropertiesBody(new Reader(bytes, span.valueStart, span.end)).to ?? null;
       position = span.end;
     }
   } catch (error) {

@@ -33,7 +33,8 @@ const floatBytes = new DataView(new ArrayBuffer(8));
 
 /** @throws RemoteProtocolError `amqp:decode-error` where fewer than `count` bytes are left */
 export function need(r: Reader, count: number): void {
-  if (r.end - r.position < count) throw decodeError(`value is cut short: ${count} bytes wanted, ${r.end - r.position} left`);
+  if (r.end - r.position < count)
+    throw decodeError(`value is cut short: ${count} bytes wanted, ${r.end - r.position} left`);
 }
 
 export function readByte(r: Reader): number {
@@ -119,11 +120,16 @@ function unexpected(code: number, wanted: string): Error {
 export function readBoolean(r: Reader): boolean | undefined {
   const code = readByte(r);
   switch (code) {
-    case 0x40: return undefined;
-    case 0x41: return true;
-    case 0x42: return false;
-    case 0x56: return booleanOctet(r);
-    default: throw unexpected(code, 'a boolean');
+    case 0x40:
+      return undefined;
+    case 0x41:
+      return true;
+    case 0x42:
+      return false;
+    case 0x56:
+      return booleanOctet(r);
+    default:
+      throw unexpected(code, 'a boolean');
   }
 }
 
@@ -150,22 +156,32 @@ export function readUshort(r: Reader): number | undefined {
 export function readUint(r: Reader): number | undefined {
   const code = readByte(r);
   switch (code) {
-    case 0x43: return 0;
-    case 0x52: return readByte(r);
-    case 0x70: return readRaw32(r);
-    case 0x40: return undefined;
-    default: throw unexpected(code, 'a uint');
+    case 0x43:
+      return 0;
+    case 0x52:
+      return readByte(r);
+    case 0x70:
+      return readRaw32(r);
+    case 0x40:
+      return undefined;
+    default:
+      throw unexpected(code, 'a uint');
   }
 }
 
 export function readUlong(r: Reader): bigint | undefined {
   const code = readByte(r);
   switch (code) {
-    case 0x44: return 0n;
-    case 0x53: return BigInt(readByte(r));
-    case 0x80: return readRaw64(r);
-    case 0x40: return undefined;
-    default: throw unexpected(code, 'a ulong');
+    case 0x44:
+      return 0n;
+    case 0x53:
+      return BigInt(readByte(r));
+    case 0x80:
+      return readRaw64(r);
+    case 0x40:
+      return undefined;
+    default:
+      throw unexpected(code, 'a ulong');
   }
 }
 
@@ -179,30 +195,42 @@ export function readTimestamp(r: Reader): bigint | undefined {
 export function readBinary(r: Reader): Uint8Array | undefined {
   const code = readByte(r);
   switch (code) {
-    case 0xa0: return readBytes(r, readByte(r));
-    case 0xb0: return readBytes(r, readRaw32(r));
-    case 0x40: return undefined;
-    default: throw unexpected(code, 'a binary');
+    case 0xa0:
+      return readBytes(r, readByte(r));
+    case 0xb0:
+      return readBytes(r, readRaw32(r));
+    case 0x40:
+      return undefined;
+    default:
+      throw unexpected(code, 'a binary');
   }
 }
 
 export function readString(r: Reader): string | undefined {
   const code = readByte(r);
   switch (code) {
-    case 0xa1: return readText(r, readByte(r));
-    case 0xb1: return readText(r, readRaw32(r));
-    case 0x40: return undefined;
-    default: throw unexpected(code, 'a string');
+    case 0xa1:
+      return readText(r, readByte(r));
+    case 0xb1:
+      return readText(r, readRaw32(r));
+    case 0x40:
+      return undefined;
+    default:
+      throw unexpected(code, 'a string');
   }
 }
 
 export function readSymbol(r: Reader): string | undefined {
   const code = readByte(r);
   switch (code) {
-    case 0xa3: return readAscii(r, readByte(r));
-    case 0xb3: return readAscii(r, readRaw32(r));
-    case 0x40: return undefined;
-    default: throw unexpected(code, 'a symbol');
+    case 0xa3:
+      return readAscii(r, readByte(r));
+    case 0xb3:
+      return readAscii(r, readRaw32(r));
+    case 0x40:
+      return undefined;
+    default:
+      throw unexpected(code, 'a symbol');
   }
 }
 
@@ -233,7 +261,11 @@ export function readStringMap(r: Reader): Map<string, AmqpValue> | undefined {
   return readKeyedMap(r, 'string', false) as Map<string, AmqpValue> | undefined;
 }
 
-function readKeyedMap(r: Reader, keys: 'symbol' | 'string', reserved: boolean): Map<string | bigint, AmqpValue> | undefined {
+function readKeyedMap(
+  r: Reader,
+  keys: 'symbol' | 'string',
+  reserved: boolean,
+): Map<string | bigint, AmqpValue> | undefined {
   const map = readMap(r);
   if (map === undefined) return undefined;
   const result = new Map<string | bigint, AmqpValue>();
@@ -344,13 +376,45 @@ export function readDescriptor(r: Reader, codes: ReadonlyMap<string, number>): n
 // ---- any value ----
 
 const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
-  0x40: 'null', 0x41: 'boolean', 0x42: 'boolean', 0x56: 'boolean',
-  0x50: 'ubyte', 0x60: 'ushort', 0x70: 'uint', 0x52: 'uint', 0x43: 'uint', 0x80: 'ulong', 0x53: 'ulong', 0x44: 'ulong',
-  0x51: 'byte', 0x61: 'short', 0x71: 'int', 0x54: 'int', 0x81: 'long', 0x55: 'long',
-  0x72: 'float', 0x82: 'double', 0x74: 'decimal32', 0x84: 'decimal64', 0x94: 'decimal128',
-  0x73: 'char', 0x83: 'timestamp', 0x98: 'uuid',
-  0xa0: 'binary', 0xb0: 'binary', 0xa1: 'string', 0xb1: 'string', 0xa3: 'symbol', 0xb3: 'symbol',
-  0x45: 'list', 0xc0: 'list', 0xd0: 'list', 0xc1: 'map', 0xd1: 'map', 0xe0: 'array', 0xf0: 'array',
+  0x40: 'null',
+  0x41: 'boolean',
+  0x42: 'boolean',
+  0x56: 'boolean',
+  0x50: 'ubyte',
+  0x60: 'ushort',
+  0x70: 'uint',
+  0x52: 'uint',
+  0x43: 'uint',
+  0x80: 'ulong',
+  0x53: 'ulong',
+  0x44: 'ulong',
+  0x51: 'byte',
+  0x61: 'short',
+  0x71: 'int',
+  0x54: 'int',
+  0x81: 'long',
+  0x55: 'long',
+  0x72: 'float',
+  0x82: 'double',
+  0x74: 'decimal32',
+  0x84: 'decimal64',
+  0x94: 'decimal128',
+  0x73: 'char',
+  0x83: 'timestamp',
+  0x98: 'uuid',
+  0xa0: 'binary',
+  0xb0: 'binary',
+  0xa1: 'string',
+  0xb1: 'string',
+  0xa3: 'symbol',
+  0xb3: 'symbol',
+  0x45: 'list',
+  0xc0: 'list',
+  0xd0: 'list',
+  0xc1: 'map',
+  0xd1: 'map',
+  0xe0: 'array',
+  0xf0: 'array',
 };
 
 /**
@@ -371,51 +435,88 @@ export function readValue(r: Reader): AmqpValue {
 
 function readOf(r: Reader, code: number): AmqpValue {
   switch (code) {
-    case 0x40: return null;
-    case 0x41: return true;
-    case 0x42: return false;
-    case 0x56: return booleanOctet(r);
-    case 0x50: return new Typed('ubyte', readByte(r));
-    case 0x60: return new Typed('ushort', readRaw16(r));
-    case 0x70: return new Typed('uint', readRaw32(r));
-    case 0x52: return new Typed('uint', readByte(r));
-    case 0x43: return new Typed('uint', 0);
-    case 0x80: return new Typed('ulong', readRaw64(r));
-    case 0x53: return new Typed('ulong', BigInt(readByte(r)));
-    case 0x44: return new Typed('ulong', 0n);
-    case 0x51: return new Typed('byte', (readByte(r) << 24) >> 24);
-    case 0x61: return new Typed('short', (readRaw16(r) << 16) >> 16);
-    case 0x71: return new Typed('int', readRaw32(r) | 0);
-    case 0x54: return new Typed('int', (readByte(r) << 24) >> 24);
-    case 0x81: return new Typed('long', BigInt.asIntN(64, readRaw64(r)));
-    case 0x55: return new Typed('long', BigInt((readByte(r) << 24) >> 24));
+    case 0x40:
+      return null;
+    case 0x41:
+      return true;
+    case 0x42:
+      return false;
+    case 0x56:
+      return booleanOctet(r);
+    case 0x50:
+      return new Typed('ubyte', readByte(r));
+    case 0x60:
+      return new Typed('ushort', readRaw16(r));
+    case 0x70:
+      return new Typed('uint', readRaw32(r));
+    case 0x52:
+      return new Typed('uint', readByte(r));
+    case 0x43:
+      return new Typed('uint', 0);
+    case 0x80:
+      return new Typed('ulong', readRaw64(r));
+    case 0x53:
+      return new Typed('ulong', BigInt(readByte(r)));
+    case 0x44:
+      return new Typed('ulong', 0n);
+    case 0x51:
+      return new Typed('byte', (readByte(r) << 24) >> 24);
+    case 0x61:
+      return new Typed('short', (readRaw16(r) << 16) >> 16);
+    case 0x71:
+      return new Typed('int', readRaw32(r) | 0);
+    case 0x54:
+      return new Typed('int', (readByte(r) << 24) >> 24);
+    case 0x81:
+      return new Typed('long', BigInt.asIntN(64, readRaw64(r)));
+    case 0x55:
+      return new Typed('long', BigInt((readByte(r) << 24) >> 24));
     case 0x72:
       floatBytes.setUint32(0, readRaw32(r));
       return new Typed('float', floatBytes.getFloat32(0));
     case 0x82:
       floatBytes.setBigUint64(0, readRaw64(r));
       return new Typed('double', floatBytes.getFloat64(0));
-    case 0x74: return new Typed('decimal32', readBytes(r, 4));
-    case 0x84: return new Typed('decimal64', readBytes(r, 8));
-    case 0x94: return new Typed('decimal128', readBytes(r, 16));
+    case 0x74:
+      return new Typed('decimal32', readBytes(r, 4));
+    case 0x84:
+      return new Typed('decimal64', readBytes(r, 8));
+    case 0x94:
+      return new Typed('decimal128', readBytes(r, 16));
     case 0x73: {
       const point = readRaw32(r);
       if (point > 0x10ffff) throw decodeError(`char ${point} is past Unicode`, '1.6.16');
       return new Typed('char', point);
     }
-    case 0x83: return new Typed('timestamp', BigInt.asIntN(64, readRaw64(r)));
-    case 0x98: return new Typed('uuid', readBytes(r, 16));
-    case 0xa0: return readBytes(r, readByte(r));
-    case 0xb0: return readBytes(r, readRaw32(r));
-    case 0xa1: return readText(r, readByte(r));
-    case 0xb1: return readText(r, readRaw32(r));
-    case 0xa3: return new AmqpSymbol(readAscii(r, readByte(r)));
-    case 0xb3: return new AmqpSymbol(readAscii(r, readRaw32(r)));
-    case 0x45: return [];
-    case 0xc0: case 0xd0: return readListBody(r, code === 0xd0);
-    case 0xc1: case 0xd1: return readMapBody(r, code === 0xd1);
-    case 0xe0: case 0xf0: return readArrayBody(r, code === 0xf0);
-    default: throw decodeError(`unknown format code ${hexCode(code)}`, '1.6');
+    case 0x83:
+      return new Typed('timestamp', BigInt.asIntN(64, readRaw64(r)));
+    case 0x98:
+      return new Typed('uuid', readBytes(r, 16));
+    case 0xa0:
+      return readBytes(r, readByte(r));
+    case 0xb0:
+      return readBytes(r, readRaw32(r));
+    case 0xa1:
+      return readText(r, readByte(r));
+    case 0xb1:
+      return readText(r, readRaw32(r));
+    case 0xa3:
+      return new AmqpSymbol(readAscii(r, readByte(r)));
+    case 0xb3:
+      return new AmqpSymbol(readAscii(r, readRaw32(r)));
+    case 0x45:
+      return [];
+    case 0xc0:
+    case 0xd0:
+      return readListBody(r, code === 0xd0);
+    case 0xc1:
+    case 0xd1:
+      return readMapBody(r, code === 0xd1);
+    case 0xe0:
+    case 0xf0:
+      return readArrayBody(r, code === 0xf0);
+    default:
+      throw decodeError(`unknown format code ${hexCode(code)}`, '1.6');
   }
 }
 
@@ -455,7 +556,8 @@ function readMapBody(r: Reader, wide: boolean): Map<AmqpValue, AmqpValue> {
   for (let i = 0; i < count; i += 2) {
     const key = readValue(r);
     const name = nameOfKey(key);
-    if (name === undefined ? map.has(key) : names?.has(name)) throw decodeError('a map has the same key twice', '1.6.23');
+    if (name === undefined ? map.has(key) : names?.has(name))
+      throw decodeError('a map has the same key twice', '1.6.23');
     if (name !== undefined) (names ??= new Set()).add(name);
     map.set(key, readValue(r));
   }
@@ -519,17 +621,32 @@ export function skipValue(bytes: Uint8Array, position: number, end: number): num
     }
     pending -= 1;
     switch (code >> 4) {
-      case 0x4: break;
-      case 0x5: p += 1; break;
-      case 0x6: p += 2; break;
-      case 0x7: p += 4; break;
-      case 0x8: p += 8; break;
-      case 0x9: p += 16; break;
-      case 0xa: case 0xc: case 0xe:
+      case 0x4:
+        break;
+      case 0x5:
+        p += 1;
+        break;
+      case 0x6:
+        p += 2;
+        break;
+      case 0x7:
+        p += 4;
+        break;
+      case 0x8:
+        p += 8;
+        break;
+      case 0x9:
+        p += 16;
+        break;
+      case 0xa:
+      case 0xc:
+      case 0xe:
         if (p >= end) throw decodeError('value is cut short');
         p += 1 + bytes[p]!;
         break;
-      case 0xb: case 0xd: case 0xf:
+      case 0xb:
+      case 0xd:
+      case 0xf:
         if (end - p < 4) throw decodeError('value is cut short');
         p += 4 + (((bytes[p]! << 24) | (bytes[p + 1]! << 16) | (bytes[p + 2]! << 8) | bytes[p + 3]!) >>> 0);
         break;

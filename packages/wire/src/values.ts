@@ -31,11 +31,22 @@ export type AmqpValue =
 
 /** Types whose JavaScript form alone would not tell them apart. */
 export type TypedName =
-  | 'ubyte' | 'ushort' | 'uint' | 'ulong'
-  | 'byte' | 'short' | 'int' | 'long'
-  | 'float' | 'double'
-  | 'decimal32' | 'decimal64' | 'decimal128'
-  | 'char' | 'timestamp' | 'uuid';
+  | 'ubyte'
+  | 'ushort'
+  | 'uint'
+  | 'ulong'
+  | 'byte'
+  | 'short'
+  | 'int'
+  | 'long'
+  | 'float'
+  | 'double'
+  | 'decimal32'
+  | 'decimal64'
+  | 'decimal128'
+  | 'char'
+  | 'timestamp'
+  | 'uuid';
 
 /** The JavaScript form of each of {@link TypedName}: bigint where 53 bits are too few, bytes where there is no number. */
 export type TypedContent = number | bigint | Uint8Array;
@@ -104,8 +115,7 @@ export class Described {
 }
 
 /** Element types of an array: a primitive's name. */
-export type ElementType =
-  | TypedName | 'null' | 'boolean' | 'binary' | 'string' | 'symbol' | 'list' | 'map' | 'array';
+export type ElementType = TypedName | 'null' | 'boolean' | 'binary' | 'string' | 'symbol' | 'list' | 'map' | 'array';
 
 /** Values of one type, encoded with one constructor. @see OASIS AMQP 1.0, 1.6.24 */
 export class AmqpArray {

@@ -74,7 +74,10 @@ export function writeRawBytes(w: Writer, bytes: Uint8Array): void {
 }
 
 function outOfRange(type: string, value: unknown): Error {
-  return new LocalProtocolError('amqp:invalid-field', `${String(value)} is no ${type}`, { scope: 'connection', section: '1.6' });
+  return new LocalProtocolError('amqp:invalid-field', `${String(value)} is no ${type}`, {
+    scope: 'connection',
+    section: '1.6',
+  });
 }
 
 function checkInteger(type: string, value: number, min: number, max: number): void {
@@ -184,7 +187,13 @@ export function writeSymbol(w: Writer, value: string | undefined): void {
 export function writeSymbols(w: Writer, value: readonly string[] | undefined, alwaysArray = false): void {
   if (value === undefined || (value.length === 0 && !alwaysArray)) return writeNull(w);
   if (value.length === 1 && !alwaysArray) return writeSymbol(w, value[0]);
-  writeValue(w, new AmqpArray('symbol', value.map((text) => new AmqpSymbol(text))));
+  writeValue(
+    w,
+    new AmqpArray(
+      'symbol',
+      value.map((text) => new AmqpSymbol(text)),
+    ),
+  );
 }
 
 /** An array of symbols even where it holds one; a peer may insist on it (SASL mechanisms of some clients). */
@@ -282,10 +291,14 @@ export function endCompound(w: Writer, start: number): void {
 export function writeValue(w: Writer, value: AmqpValue): void {
   if (value === null || value === undefined) return writeNull(w);
   switch (typeof value) {
-    case 'boolean': return writeBoolean(w, value);
-    case 'string': return writeString(w, value);
-    case 'number': return writeTyped(w, numberAsTyped(value));
-    case 'bigint': return writeTyped(w, new Typed('long', value));
+    case 'boolean':
+      return writeBoolean(w, value);
+    case 'string':
+      return writeString(w, value);
+    case 'number':
+      return writeTyped(w, numberAsTyped(value));
+    case 'bigint':
+      return writeTyped(w, new Typed('long', value));
   }
   if (value instanceof Typed) return writeTyped(w, value);
   if (value instanceof AmqpSymbol) return writeSymbol(w, value.value);
@@ -311,11 +324,16 @@ function numberAsTyped(value: number): Typed {
 
 function writeTyped(w: Writer, { type, value }: Typed): void {
   switch (type) {
-    case 'ubyte': return writeUbyte(w, value as number);
-    case 'ushort': return writeUshort(w, value as number);
-    case 'uint': return writeUint(w, value as number);
-    case 'ulong': return writeUlong(w, value as bigint);
-    case 'timestamp': return writeTimestamp(w, value as bigint);
+    case 'ubyte':
+      return writeUbyte(w, value as number);
+    case 'ushort':
+      return writeUshort(w, value as number);
+    case 'uint':
+      return writeUint(w, value as number);
+    case 'ulong':
+      return writeUlong(w, value as bigint);
+    case 'timestamp':
+      return writeTimestamp(w, value as bigint);
     case 'int':
       checkInteger('int', value as number, -0x80000000, 0x7fffffff);
       if ((value as number) >= -128 && (value as number) <= 127) {
@@ -338,28 +356,76 @@ function writeTyped(w: Writer, { type, value }: Typed): void {
 
 /** The one constructor for each type that an array's elements are written with. */
 const FIXED_CODES: Readonly<Record<ElementType, number>> = {
-  null: 0x40, boolean: 0x56, ubyte: 0x50, ushort: 0x60, uint: 0x70, ulong: 0x80, byte: 0x51, short: 0x61, int: 0x71, long: 0x81,
-  float: 0x72, double: 0x82, decimal32: 0x74, decimal64: 0x84, decimal128: 0x94, char: 0x73, timestamp: 0x83, uuid: 0x98,
-  binary: 0xb0, string: 0xb1, symbol: 0xb3, list: 0xd0, map: 0xd1, array: 0xf0,
+  null: 0x40,
+  boolean: 0x56,
+  ubyte: 0x50,
+  ushort: 0x60,
+  uint: 0x70,
+  ulong: 0x80,
+  byte: 0x51,
+  short: 0x61,
+  int: 0x71,
+  long: 0x81,
+  float: 0x72,
+  double: 0x82,
+  decimal32: 0x74,
+  decimal64: 0x84,
+  decimal128: 0x94,
+  char: 0x73,
+  timestamp: 0x83,
+  uuid: 0x98,
+  binary: 0xb0,
+  string: 0xb1,
+  symbol: 0xb3,
+  list: 0xd0,
+  map: 0xd1,
+  array: 0xf0,
 };
 
-const BYTE_COUNTS: Readonly<Partial<Record<ElementType, number>>> = { decimal32: 4, decimal64: 8, decimal128: 16, uuid: 16 };
+const BYTE_COUNTS: Readonly<Partial<Record<ElementType, number>>> = {
+  decimal32: 4,
+  decimal64: 8,
+  decimal128: 16,
+  uuid: 16,
+};
 
 /** The bytes of a value behind its constructor of {@link FIXED_CODES}. */
 function writeBody(w: Writer, type: ElementType, value: unknown): void {
   switch (type) {
-    case 'null': return;
-    case 'boolean': return writeByte(w, value === true ? 1 : 0);
-    case 'ubyte': checkInteger(type, value as number, 0, 0xff); return writeByte(w, value as number);
-    case 'byte': checkInteger(type, value as number, -0x80, 0x7f); return writeByte(w, (value as number) & 0xff);
-    case 'ushort': checkInteger(type, value as number, 0, 0xffff); return writeRaw16(w, value as number);
-    case 'short': checkInteger(type, value as number, -0x8000, 0x7fff); return writeRaw16(w, (value as number) & 0xffff);
-    case 'uint': checkInteger(type, value as number, 0, 0xffffffff); return writeRaw32(w, value as number);
-    case 'int': checkInteger(type, value as number, -0x80000000, 0x7fffffff); return writeRaw32(w, value as number);
-    case 'char': checkInteger(type, value as number, 0, 0x10ffff); return writeRaw32(w, value as number);
-    case 'ulong': checkUnsigned64(type, value as bigint); return writeRaw64(w, value as bigint);
-    case 'long': case 'timestamp': checkSigned64(type, value as bigint); return writeRaw64(w, BigInt.asUintN(64, value as bigint));
-    case 'float': case 'double':
+    case 'null':
+      return;
+    case 'boolean':
+      return writeByte(w, value === true ? 1 : 0);
+    case 'ubyte':
+      checkInteger(type, value as number, 0, 0xff);
+      return writeByte(w, value as number);
+    case 'byte':
+      checkInteger(type, value as number, -0x80, 0x7f);
+      return writeByte(w, (value as number) & 0xff);
+    case 'ushort':
+      checkInteger(type, value as number, 0, 0xffff);
+      return writeRaw16(w, value as number);
+    case 'short':
+      checkInteger(type, value as number, -0x8000, 0x7fff);
+      return writeRaw16(w, (value as number) & 0xffff);
+    case 'uint':
+      checkInteger(type, value as number, 0, 0xffffffff);
+      return writeRaw32(w, value as number);
+    case 'int':
+      checkInteger(type, value as number, -0x80000000, 0x7fffffff);
+      return writeRaw32(w, value as number);
+    case 'char':
+      checkInteger(type, value as number, 0, 0x10ffff);
+      return writeRaw32(w, value as number);
+    case 'ulong':
+      checkUnsigned64(type, value as bigint);
+      return writeRaw64(w, value as bigint);
+    case 'long':
+    case 'timestamp':
+      checkSigned64(type, value as bigint);
+      return writeRaw64(w, BigInt.asUintN(64, value as bigint));
+    case 'float':
+    case 'double':
       if (typeof value !== 'number') throw outOfRange(type, value);
       if (type === 'float') {
         floatBytes.setFloat32(0, value);
@@ -367,8 +433,12 @@ function writeBody(w: Writer, type: ElementType, value: unknown): void {
       }
       floatBytes.setFloat64(0, value);
       return writeRaw64(w, floatBytes.getBigUint64(0));
-    case 'decimal32': case 'decimal64': case 'decimal128': case 'uuid':
-      if (!(value instanceof Uint8Array) || value.length !== BYTE_COUNTS[type]) throw outOfRange(type, 'a wrong number of bytes');
+    case 'decimal32':
+    case 'decimal64':
+    case 'decimal128':
+    case 'uuid':
+      if (!(value instanceof Uint8Array) || value.length !== BYTE_COUNTS[type])
+        throw outOfRange(type, 'a wrong number of bytes');
       return writeRawBytes(w, value);
     case 'binary':
       if (!(value instanceof Uint8Array)) throw outOfRange(type, value);
@@ -379,9 +449,11 @@ function writeBody(w: Writer, type: ElementType, value: unknown): void {
     case 'symbol':
       if (!(value instanceof AmqpSymbol)) throw outOfRange(type, value);
       return writeWide(w, asciiOf(value.value));
-    case 'list': case 'map': {
+    case 'list':
+    case 'map': {
       if (type === 'map' ? !(value instanceof Map) : !Array.isArray(value)) throw outOfRange(type, value);
-      const items = type === 'map' ? [...(value as Map<AmqpValue, AmqpValue>)].flat() as AmqpValue[] : (value as AmqpValue[]);
+      const items =
+        type === 'map' ? ([...(value as Map<AmqpValue, AmqpValue>)].flat() as AmqpValue[]) : (value as AmqpValue[]);
       const at = w.position;
       writeRaw32(w, 0);
       writeRaw32(w, items.length);

@@ -46,7 +46,14 @@ const anySymbol: Arbitrary<AmqpSymbol> = anySymbolText.map((text) => new AmqpSym
 const anyTyped: Arbitrary<Typed> = fc.oneof(...TYPED.map(typedOf));
 
 /** Values without others inside. */
-export const anyScalar: Arbitrary<AmqpValue> = fc.oneof(fc.constant(null), fc.boolean(), anyText, anyBytes, anySymbol, anyTyped);
+export const anyScalar: Arbitrary<AmqpValue> = fc.oneof(
+  fc.constant(null),
+  fc.boolean(),
+  anyText,
+  anyBytes,
+  anySymbol,
+  anyTyped,
+);
 
 /** The same for equal keys, whatever their JavaScript form. */
 function nameOf(key: AmqpValue): string {
@@ -57,21 +64,40 @@ function nameOf(key: AmqpValue): string {
 }
 
 /** A map without equal keys. */
-export function mapOf<K extends AmqpValue>(keys: Arbitrary<K>, values: Arbitrary<AmqpValue>): Arbitrary<Map<K, AmqpValue>> {
-  return fc.uniqueArray(fc.tuple(keys, values), { maxLength: 4, selector: ([key]) => nameOf(key) }).map((entries) => new Map(entries));
+export function mapOf<K extends AmqpValue>(
+  keys: Arbitrary<K>,
+  values: Arbitrary<AmqpValue>,
+): Arbitrary<Map<K, AmqpValue>> {
+  return fc
+    .uniqueArray(fc.tuple(keys, values), { maxLength: 4, selector: ([key]) => nameOf(key) })
+    .map((entries) => new Map(entries));
 }
 
 /** Any value of part 1, three levels deep at most. */
-export const anyValue: Arbitrary<AmqpValue> = fc.letrec<{ value: AmqpValue; list: AmqpValue[]; map: Map<AmqpValue, AmqpValue>; array: AmqpArray }>((tie) => {
+export const anyValue: Arbitrary<AmqpValue> = fc.letrec<{
+  value: AmqpValue;
+  list: AmqpValue[];
+  map: Map<AmqpValue, AmqpValue>;
+  array: AmqpArray;
+}>((tie) => {
   const elements = (type: ElementType): Arbitrary<AmqpValue> => {
     switch (type) {
-      case 'null': return fc.constant(null);
-      case 'boolean': return fc.boolean();
-      case 'binary': return anyBytes;
-      case 'string': return anyText;
-      case 'symbol': return anySymbol;
-      case 'list': case 'map': case 'array': return tie(type);
-      default: return typedOf(type);
+      case 'null':
+        return fc.constant(null);
+      case 'boolean':
+        return fc.boolean();
+      case 'binary':
+        return anyBytes;
+      case 'string':
+        return anyText;
+      case 'symbol':
+        return anySymbol;
+      case 'list':
+      case 'map':
+      case 'array':
+        return tie(type);
+      default:
+        return typedOf(type);
     }
   };
   const types: ElementType[] = [...TYPED, 'null', 'boolean', 'binary', 'string', 'symbol', 'list', 'map', 'array'];
@@ -86,10 +112,13 @@ export const anyValue: Arbitrary<AmqpValue> = fc.letrec<{ value: AmqpValue; list
     ),
     list: fc.array(tie('value'), { maxLength: 4 }),
     map: mapOf(anyScalar, tie('value')),
-    array: fc.constantFrom(...types).chain((type) =>
-      fc.tuple(fc.array(elements(type), { maxLength: 4 }), fc.option(anyScalar, { nil: undefined, freq: 5 }))
-        .map(([values, descriptor]) => new AmqpArray(type, values, descriptor)),
-    ),
+    array: fc
+      .constantFrom(...types)
+      .chain((type) =>
+        fc
+          .tuple(fc.array(elements(type), { maxLength: 4 }), fc.option(anyScalar, { nil: undefined, freq: 5 }))
+          .map(([values, descriptor]) => new AmqpArray(type, values, descriptor)),
+      ),
   };
 }).value;
 
@@ -119,7 +148,15 @@ function anyField(field: Field, depth: number): Arbitrary<unknown> {
   if (providers !== undefined) {
     const described = fc.tuple(anySymbol, anyScalar).map(([descriptor, value]) => new Described(descriptor, value));
     if (depth > 1) return described;
-    return fc.oneof(described, ...providers.map((name) => anyComposite(composites.find((c) => c.name === name)!, depth + 1)));
+    return fc.oneof(
+      described,
+      ...providers.map((name) =>
+        anyComposite(
+          composites.find((c) => c.name === name)!,
+          depth + 1,
+        ),
+      ),
+    );
   }
   if (field.type === '*' || field.type === 'message-id') return anyValue.filter((value) => value !== null);
   if (field.type === 'map') return mapOf(anyScalar, anyScalar);
@@ -131,26 +168,38 @@ function anyField(field: Field, depth: number): Arbitrary<unknown> {
   if (narrow?.choices !== undefined) return fc.constantFrom(...Object.values(narrow.choices));
   const type = narrow?.source ?? field.type;
   switch (type) {
-    case 'boolean': return fc.boolean();
-    case 'string': return anyText;
-    case 'symbol': return anySymbolText;
-    case 'binary': return anyBytes;
-    default: return CONTENTS[type as TypedName];
+    case 'boolean':
+      return fc.boolean();
+    case 'string':
+      return anyText;
+    case 'symbol':
+      return anySymbolText;
+    case 'binary':
+      return anyBytes;
+    default:
+      return CONTENTS[type as TypedName];
   }
 }
 
 const namedBy = <K>(keys: Arbitrary<K>): Arbitrary<Map<K, AmqpValue>> =>
-  fc.uniqueArray(fc.tuple(keys, anyValue), { maxLength: 3, selector: ([key]) => key }).map((entries) => new Map(entries));
+  fc
+    .uniqueArray(fc.tuple(keys, anyValue), { maxLength: 3, selector: ([key]) => key })
+    .map((entries) => new Map(entries));
 
 export const anyFields: Arbitrary<Map<string, AmqpValue>> = namedBy(anySymbolText);
-export const anyAnnotations: Arbitrary<Map<string | bigint, AmqpValue>> =
-  namedBy<string | bigint>(fc.oneof(anySymbolText, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })));
+export const anyAnnotations: Arbitrary<Map<string | bigint, AmqpValue>> = namedBy<string | bigint>(
+  fc.oneof(anySymbolText, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
+);
 export const anyStringMap: Arbitrary<Map<string, AmqpValue>> = namedBy(anyText);
 
 /** Changes a few bytes of an encoding: the likeliest way to something that is nearly right. */
 export function mutated(encodings: Arbitrary<Uint8Array>): Arbitrary<Uint8Array> {
   const changes = fc.array(
-    fc.record({ at: fc.nat(1_000_000), byte: fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(0x00, 0x40, 0x45, 0xc0, 0xd0, 0xe0, 0xf0, 0xff)), how: fc.constantFrom('set', 'cut', 'insert', 'drop') }),
+    fc.record({
+      at: fc.nat(1_000_000),
+      byte: fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(0x00, 0x40, 0x45, 0xc0, 0xd0, 0xe0, 0xf0, 0xff)),
+      how: fc.constantFrom('set', 'cut', 'insert', 'drop'),
+    }),
     { minLength: 1, maxLength: 4 },
   );
   return fc.tuple(encodings, changes).map(([encoding, list]) => {

@@ -54,7 +54,8 @@ function fieldByTable(field: Field, value: AmqpValue): unknown {
   const narrow = restricted.find((type) => type.name === field.type);
   const content = primitiveByTable(narrow?.source ?? field.type, value);
   const choices = Object.values(narrow?.choices ?? {});
-  if (choices.length > 0 && !choices.includes(content as string | number | boolean)) throw decodeError(`${field.name} is no choice`);
+  if (choices.length > 0 && !choices.includes(content as string | number | boolean))
+    throw decodeError(`${field.name} is no choice`);
   return content;
 }
 
@@ -84,7 +85,9 @@ function namedByTable(value: AmqpValue, reserved: boolean): Map<AmqpValue, AmqpV
   // Text is taken where the standard wants a symbol: clients in use write it.
   const isName = (key: AmqpValue): boolean => key instanceof AmqpSymbol || typeof key === 'string';
   const map = mapByTable(value, (key) => isName(key) || (reserved && isUlong(key)));
-  const names = [...map.keys()].map((key) => (typeof key === 'string' ? key : (key as AmqpSymbol | Typed).value as AmqpValue));
+  const names = [...map.keys()].map((key) =>
+    typeof key === 'string' ? key : ((key as AmqpSymbol | Typed).value as AmqpValue),
+  );
   if (new Set(names).size < names.length) throw decodeError('a key twice');
   return new Map([...map.values()].map((item, i) => [names[i]!, item]));
 }

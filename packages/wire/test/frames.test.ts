@@ -3,7 +3,18 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
-  RemoteProtocolError, Writer, beginFrame, describeBytes, endFrame, frameSizeAt, protocolHeader, protocolIdOf, serial, serialAdd, serialDistance, writeNull,
+  RemoteProtocolError,
+  Writer,
+  beginFrame,
+  describeBytes,
+  endFrame,
+  frameSizeAt,
+  protocolHeader,
+  protocolIdOf,
+  serial,
+  serialAdd,
+  serialDistance,
+  writeNull,
 } from '../src/index.js';
 import { hexOf } from './tagged.js';
 
@@ -34,10 +45,12 @@ describe('protocol headers (2.2, 5.2.1, 5.3.2)', () => {
   }
 
   it('are described without control characters, whatever came', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 12 }), (bytes) => {
-      // oxlint-disable-next-line no-control-regex
-      assert.doesNotMatch(describeBytes(bytes), /[\u0000-\u001f\u007f-\uffff]/);
-    }));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 12 }), (bytes) => {
+        // oxlint-disable-next-line no-control-regex
+        assert.doesNotMatch(describeBytes(bytes), /[\u0000-\u001f\u007f-\uffff]/);
+      }),
+    );
   });
 });
 
@@ -77,8 +90,10 @@ describe('serial numbers (RFC 1982)', () => {
   });
 
   it('come as far as the steps that were added', () => {
-    fc.assert(fc.property(anySerial, fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), (from, steps) => {
-      assert.equal(serialDistance(from, serialAdd(from, steps)), steps);
-    }));
+    fc.assert(
+      fc.property(anySerial, fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), (from, steps) => {
+        assert.equal(serialDistance(from, serialAdd(from, steps)), steps);
+      }),
+    );
   });
 });

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { NESTING_MAX, ProtocolError, Reader, decodeMessage, readPerformative, readValue, skipValue } from '../src/index.js';
+import {
+  NESTING_MAX,
+  ProtocolError,
+  Reader,
+  decodeMessage,
+  readPerformative,
+  readValue,
+  skipValue,
+} from '../src/index.js';
 import type { AmqpArray, AmqpValue } from '../src/index.js';
 import { bytesOf } from './tagged.js';
 
@@ -20,8 +28,16 @@ function nestedLists(depth: number): Uint8Array {
 
 describe('what a peer claims costs nothing before it is there', () => {
   const claims = [
-    'd0 00000004 ffffffff', 'd0 ffffffff ffffffff', 'd1 00000004 fffffffe', 'f0 00000005 ffffffff 40', 'f0 00000005 ffffffff 45',
-    'f0 ffffffff ffffffff 70', 'b0 ffffffff', 'b1 ffffffff', 'b3 ffffffff', 'f0 00000009 ffffffff f0 00000000',
+    'd0 00000004 ffffffff',
+    'd0 ffffffff ffffffff',
+    'd1 00000004 fffffffe',
+    'f0 00000005 ffffffff 40',
+    'f0 00000005 ffffffff 45',
+    'f0 ffffffff ffffffff 70',
+    'b0 ffffffff',
+    'b1 ffffffff',
+    'b3 ffffffff',
+    'f0 00000009 ffffffff f0 00000000',
   ];
   for (const claim of claims) {
     it(`${claim} is refused without room being made for it`, () => {
@@ -36,7 +52,13 @@ describe('what a peer claims costs nothing before it is there', () => {
     // Each array takes twelve bytes and asks for as many nulls as one may have; a frame has room for thousands.
     const array = [...put32(5), ...put32(65_536), 0x40];
     const many = (count: number): Uint8Array =>
-      Uint8Array.from([0xf0, ...put32(5 + count * array.length), ...put32(count), 0xf0, ...Array.from({ length: count }, () => array).flat()]);
+      Uint8Array.from([
+        0xf0,
+        ...put32(5 + count * array.length),
+        ...put32(count),
+        0xf0,
+        ...Array.from({ length: count }, () => array).flat(),
+      ]);
     assert.equal((readValue(new Reader(many(1))) as AmqpArray).values.length, 1);
     assert.throws(() => readValue(new Reader(many(2))), refusal);
     assert.throws(() => readValue(new Reader(many(5_000))), refusal);
@@ -59,7 +81,8 @@ describe('nesting', () => {
   it('is read down to the limit and refused below it, for lists, descriptors and arrays', () => {
     assert.ok(Array.isArray(readValue(new Reader(nestedLists(NESTING_MAX)))));
     assert.throws(() => readValue(new Reader(nestedLists(NESTING_MAX + 1))), refusal);
-    const described = (depth: number): Uint8Array => Uint8Array.from([...Array.from({ length: depth }, () => [0x00, 0x40]).flat(), 0x40]);
+    const described = (depth: number): Uint8Array =>
+      Uint8Array.from([...Array.from({ length: depth }, () => [0x00, 0x40]).flat(), 0x40]);
     readValue(new Reader(described(NESTING_MAX)));
     assert.throws(() => readValue(new Reader(described(NESTING_MAX + 1))), refusal);
   });
@@ -69,7 +92,9 @@ describe('nesting', () => {
     const described = Uint8Array.from({ length: levels }, () => 0x00);
     assert.throws(() => readValue(new Reader(described)), refusal);
     assert.throws(() => skipValue(described, 0, described.length), refusal);
-    const lists = Uint8Array.from({ length: levels * 9 }, (_, i) => (i % 9 === 0 ? 0xd0 : i % 9 === 8 ? 1 : i % 9 === 2 ? 0x20 : 0));
+    const lists = Uint8Array.from({ length: levels * 9 }, (_, i) =>
+      i % 9 === 0 ? 0xd0 : i % 9 === 8 ? 1 : i % 9 === 2 ? 0x20 : 0,
+    );
     assert.throws(() => readValue(new Reader(lists)), refusal);
   });
 
@@ -86,7 +111,16 @@ describe('nesting', () => {
   });
 
   it('does not add up over neighbours', () => {
-    const list: AmqpValue = readValue(new Reader(Uint8Array.from([0xd0, ...put32(4 + 300), ...put32(100), ...Array.from({ length: 100 }, () => [0xc0, 1, 0]).flat()])));
+    const list: AmqpValue = readValue(
+      new Reader(
+        Uint8Array.from([
+          0xd0,
+          ...put32(4 + 300),
+          ...put32(100),
+          ...Array.from({ length: 100 }, () => [0xc0, 1, 0]).flat(),
+        ]),
+      ),
+    );
     assert.equal((list as AmqpValue[]).length, 100);
   });
 });
@@ -101,7 +135,9 @@ describe('time', () => {
       const count = Math.floor((size - 9) / pattern.length);
       bytes.set(put32(count), 5);
       for (let i = 0; i < count * pattern.length; i++) bytes[9 + i] = pattern[i % pattern.length]!;
-      return bytes.slice(0, 9 + count * pattern.length).map((b, i) => (i >= 1 && i < 5 ? put32(4 + count * pattern.length)[i - 1]! : b));
+      return bytes
+        .slice(0, 9 + count * pattern.length)
+        .map((b, i) => (i >= 1 && i < 5 ? put32(4 + count * pattern.length)[i - 1]! : b));
     };
     for (const pattern of [[0x40], [0x45], [0x43], [0x00, 0x40, 0x40], [0xc1, 1, 0], [0xa1, 0], [0xe0, 2, 0, 0x40]]) {
       const bytes = fill(pattern);

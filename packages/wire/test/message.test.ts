@@ -3,7 +3,18 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Arbitrary } from 'fast-check';
-import { ProtocolError, SECTION, SECTIONS_MAX, composites, decodeMessage, encodeMessage, sectionsOf, symbol, toOf, uuid } from '../src/index.js';
+import {
+  ProtocolError,
+  SECTION,
+  SECTIONS_MAX,
+  composites,
+  decodeMessage,
+  encodeMessage,
+  sectionsOf,
+  symbol,
+  toOf,
+  uuid,
+} from '../src/index.js';
 import type { HeaderFields, Message, MessageBody, PropertiesFields } from '../src/index.js';
 import { anyAnnotations, anyBytes, anyComposite, anyStringMap, anyValue, mutated } from './arbitraries.js';
 import { bytesOf, hexOf } from './tagged.js';
@@ -11,7 +22,9 @@ import { bytesOf, hexOf } from './tagged.js';
 const definitionOf = (name: string): (typeof composites)[number] => composites.find((c) => c.name === name)!;
 const anyBody: Arbitrary<MessageBody> = fc.oneof(
   fc.array(anyBytes, { minLength: 1, maxLength: 3 }).map((sections) => ({ kind: 'data' as const, sections })),
-  fc.array(fc.array(anyValue, { maxLength: 3 }), { minLength: 1, maxLength: 3 }).map((sections) => ({ kind: 'sequence' as const, sections })),
+  fc
+    .array(fc.array(anyValue, { maxLength: 3 }), { minLength: 1, maxLength: 3 })
+    .map((sections) => ({ kind: 'sequence' as const, sections })),
   anyValue.map((value) => ({ kind: 'value' as const, value })),
 );
 const maybe = <T>(arbitrary: Arbitrary<T>): Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined });
@@ -24,43 +37,59 @@ const anyMessage: Arbitrary<Message> = fc.record({
   body: maybe(anyBody),
   footer: maybe(anyAnnotations),
 });
-const isDecodeError = (error: unknown): boolean => error instanceof ProtocolError && error.condition === 'amqp:decode-error';
-const present = (message: Message): Message => Object.fromEntries(Object.entries(message).filter(([, v]) => v !== undefined)) as Message;
+const isDecodeError = (error: unknown): boolean =>
+  error instanceof ProtocolError && error.condition === 'amqp:decode-error';
+const present = (message: Message): Message =>
+  Object.fromEntries(Object.entries(message).filter(([, v]) => v !== undefined)) as Message;
 
 describe('message sections (3.2)', () => {
   it('are read as they were written', () => {
-    fc.assert(fc.property(anyMessage, (message) => {
-      assert.deepEqual(decodeMessage(encodeMessage(message)), present(message));
-    }), { numRuns: 400 });
+    fc.assert(
+      fc.property(anyMessage, (message) => {
+        assert.deepEqual(decodeMessage(encodeMessage(message)), present(message));
+      }),
+      { numRuns: 400 },
+    );
   });
 
   it('lie one behind the other without gaps', () => {
-    fc.assert(fc.property(anyMessage, fc.uint8Array({ maxLength: 5 }), (message, before) => {
-      const encoding = encodeMessage(message);
-      const bytes = Uint8Array.from([...before, ...encoding]);
-      let position = before.length;
-      for (const span of sectionsOf(bytes, before.length)) {
-        assert.equal(span.start, position);
-        assert.ok(span.valueStart > span.start && span.end > span.valueStart);
-        position = span.end;
-      }
-      assert.equal(position, bytes.length);
-    }), { numRuns: 200 });
+    fc.assert(
+      fc.property(anyMessage, fc.uint8Array({ maxLength: 5 }), (message, before) => {
+        const encoding = encodeMessage(message);
+        const bytes = Uint8Array.from([...before, ...encoding]);
+        let position = before.length;
+        for (const span of sectionsOf(bytes, before.length)) {
+          assert.equal(span.start, position);
+          assert.ok(span.valueStart > span.start && span.end > span.valueStart);
+          position = span.end;
+        }
+        assert.equal(position, bytes.length);
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it('give a message or amqp:decode-error when mutated', () => {
-    fc.assert(fc.property(mutated(anyMessage.map((message) => encodeMessage(message))), (bytes) => {
-      try {
-        decodeMessage(bytes);
-      } catch (error) {
-        assert.ok(isDecodeError(error), String(error));
-      }
-    }), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(mutated(anyMessage.map((message) => encodeMessage(message))), (bytes) => {
+        try {
+          decodeMessage(bytes);
+        } catch (error) {
+          assert.ok(isDecodeError(error), String(error));
+        }
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   it('may have descriptors by symbol or of 64 bits', () => {
-    const short = encodeMessage({ applicationProperties: new Map([['k', 'v']]), body: { kind: 'data', sections: [Uint8Array.of(1)] } });
-    const long = hexOf(short).replace('005374', '00800000000000000074').replace('005375', `00a310${Buffer.from('amqp:data:binary').toString('hex')}`);
+    const short = encodeMessage({
+      applicationProperties: new Map([['k', 'v']]),
+      body: { kind: 'data', sections: [Uint8Array.of(1)] },
+    });
+    const long = hexOf(short)
+      .replace('005374', '00800000000000000074')
+      .replace('005375', `00a310${Buffer.from('amqp:data:binary').toString('hex')}`);
     assert.deepEqual(decodeMessage(bytesOf(long)), decodeMessage(short));
   });
 
@@ -88,38 +117,52 @@ describe('message sections (3.2)', () => {
 
   it('may be many, but not without end', () => {
     const section = bytesOf('005375a000');
-    const of = (count: number): Uint8Array => Uint8Array.from({ length: count * section.length }, (_, i) => section[i % section.length]!);
+    const of = (count: number): Uint8Array =>
+      Uint8Array.from({ length: count * section.length }, (_, i) => section[i % section.length]!);
     assert.equal(sectionsOf(of(SECTIONS_MAX)).length, SECTIONS_MAX);
     assert.throws(() => sectionsOf(of(SECTIONS_MAX + 1)), isDecodeError);
   });
 
   it('names sections by the codes of the standard', () => {
     const all: Message = {
-      header: {}, deliveryAnnotations: new Map(), messageAnnotations: new Map(), properties: { messageId: uuid(new Uint8Array(16)) },
-      applicationProperties: new Map(), body: { kind: 'value', value: symbol('s') }, footer: new Map(),
+      header: {},
+      deliveryAnnotations: new Map(),
+      messageAnnotations: new Map(),
+      properties: { messageId: uuid(new Uint8Array(16)) },
+      applicationProperties: new Map(),
+      body: { kind: 'value', value: symbol('s') },
+      footer: new Map(),
     };
     const codes = sectionsOf(encodeMessage(all)).map((span) => span.code);
     assert.deepEqual(codes, [
-      SECTION.header, SECTION.deliveryAnnotations, SECTION.messageAnnotations, SECTION.properties, SECTION.applicationProperties,
-      SECTION.amqpValue, SECTION.footer,
+      SECTION.header,
+      SECTION.deliveryAnnotations,
+      SECTION.messageAnnotations,
+      SECTION.properties,
+      SECTION.applicationProperties,
+      SECTION.amqpValue,
+      SECTION.footer,
     ]);
   });
 });
 
 describe('the address of a message that is still arriving', () => {
   it('is told as soon as its properties are whole, never differently by what comes later', () => {
-    fc.assert(fc.property(anyMessage, (message) => {
-      const bytes = encodeMessage(message);
-      const whole = toOf(bytes, 0, bytes.length, true);
-      assert.equal(whole, message.properties?.to ?? null);
-      let told: string | null | undefined;
-      for (let end = 0; end < bytes.length; end += 1 + (bytes.length >> 6)) {
-        const now = toOf(bytes, 0, end, false);
-        assert.ok(told === undefined || now === told, 'what was told once stays');
-        told = now;
-        if (now !== undefined) assert.equal(now, whole);
-      }
-    }), { numRuns: 150 });
+    fc.assert(
+      fc.property(anyMessage, (message) => {
+        const bytes = encodeMessage(message);
+        const whole = toOf(bytes, 0, bytes.length, true);
+        assert.equal(whole, message.properties?.to ?? null);
+        let told: string | null | undefined;
+        for (let end = 0; end < bytes.length; end += 1 + (bytes.length >> 6)) {
+          const now = toOf(bytes, 0, end, false);
+          assert.ok(told === undefined || now === told, 'what was told once stays');
+          told = now;
+          if (now !== undefined) assert.equal(now, whole);
+        }
+      }),
+      { numRuns: 150 },
+    );
   });
 
   it('is refused in a whole message that is cut short', () => {

@@ -40,7 +40,10 @@ const standardRestricted = [...parts.values()].flatMap((part) => part.restricted
  * nobody here looks into.
  */
 const NOT_DECLARED = [
-  'delete-on-close', 'delete-on-no-links', 'delete-on-no-messages', 'delete-on-no-links-or-messages',
+  'delete-on-close',
+  'delete-on-no-links',
+  'delete-on-no-messages',
+  'delete-on-no-links-or-messages',
 ];
 
 /** Sections that are no composites; `message.ts` knows them. */
@@ -108,7 +111,11 @@ describe('the definition table against the type definitions of the standard', ()
         default: choiceOf(field.type, field.default),
       }));
       const told = ours.fields.map(({ name, type, mandatory, multiple, default: value }: Field) => ({
-        name, type, mandatory, multiple, default: value === undefined ? undefined : String(value),
+        name,
+        type,
+        mandatory,
+        multiple,
+        default: value === undefined ? undefined : String(value),
       }));
       assert.deepEqual(told, theirs);
     });
@@ -159,10 +166,15 @@ describe('the facts against the published definitions', { skip: !existsSync(publ
 /** A reader for these files and no other XML: elements on lines of their own, attributes in double quotes. */
 function partOf(xml: string): unknown {
   const part = {
-    primitives: [] as object[], composites: [] as object[], restricted: [] as object[], definitions: {} as Record<string, string>,
+    primitives: [] as object[],
+    composites: [] as object[],
+    restricted: [] as object[],
+    definitions: {} as Record<string, string>,
   };
   let current: Record<string, unknown> = {};
-  const elements = xml.replaceAll(/<!--[^]*?-->/g, '').matchAll(/<(type|descriptor|field|choice|encoding|definition)\s([^>]*?)\/?>/g);
+  const elements = xml
+    .replaceAll(/<!--[^]*?-->/g, '')
+    .matchAll(/<(type|descriptor|field|choice|encoding|definition)\s([^>]*?)\/?>/g);
   for (const [, element, text] of elements) {
     const a = Object.fromEntries([...text!.matchAll(/([\w-]+)="([^"]*)"/g)].map(([, key, value]) => [key!, value!]));
     switch (element) {
@@ -175,7 +187,8 @@ function partOf(xml: string): unknown {
         if (a['provides'] !== undefined) current['provides'] = a['provides'].split(',').map((word) => word.trim());
         if (a['class'] === 'composite') current['fields'] = [];
         if (a['class'] === 'primitive') current['encodings'] = [];
-        const list = a['class'] === 'primitive' ? part.primitives : a['class'] === 'composite' ? part.composites : part.restricted;
+        const list =
+          a['class'] === 'primitive' ? part.primitives : a['class'] === 'composite' ? part.composites : part.restricted;
         list.push(current);
         break;
       }
@@ -185,10 +198,17 @@ function partOf(xml: string): unknown {
         break;
       }
       case 'field': {
-        const flags = { ...(a['mandatory'] === 'true' && { mandatory: true }), ...(a['multiple'] === 'true' && { multiple: true }) };
+        const flags = {
+          ...(a['mandatory'] === 'true' && { mandatory: true }),
+          ...(a['multiple'] === 'true' && { multiple: true }),
+        };
         const { name, type, requires, default: value } = a;
         (current['fields'] as object[]).push({
-          name, type, ...(requires !== undefined && { requires }), ...flags, ...(value !== undefined && { default: value }),
+          name,
+          type,
+          ...(requires !== undefined && { requires }),
+          ...flags,
+          ...(value !== undefined && { default: value }),
         });
         break;
       }
@@ -197,7 +217,10 @@ function partOf(xml: string): unknown {
         break;
       case 'encoding':
         (current['encodings'] as object[]).push({
-          ...(a['name'] !== undefined && { name: a['name'] }), code: Number(a['code']), category: a['category'], width: Number(a['width']),
+          ...(a['name'] !== undefined && { name: a['name'] }),
+          code: Number(a['code']),
+          category: a['category'],
+          width: Number(a['width']),
         });
         break;
       default:

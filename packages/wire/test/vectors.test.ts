@@ -2,9 +2,28 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
-  ProtocolError, Reader, Writer, encodeValue, readPerformative, readSaslFrame, readValue, skipValue, writeAttach, writeBegin,
-  writeClose, writeDetach, writeDisposition, writeEnd, writeFlow, writeOpen, writeSaslChallenge, writeSaslInit, writeSaslMechanisms,
-  writeSaslOutcome, writeSaslResponse, writeTransfer,
+  ProtocolError,
+  Reader,
+  Writer,
+  encodeValue,
+  readPerformative,
+  readSaslFrame,
+  readValue,
+  skipValue,
+  writeAttach,
+  writeBegin,
+  writeClose,
+  writeDetach,
+  writeDisposition,
+  writeEnd,
+  writeFlow,
+  writeOpen,
+  writeSaslChallenge,
+  writeSaslInit,
+  writeSaslMechanisms,
+  writeSaslOutcome,
+  writeSaslResponse,
+  writeTransfer,
 } from '../src/index.js';
 import type { Performative, SaslFrame } from '../src/index.js';
 import { bytesOf, fromTagged, hexOf, jsonOf, plain } from './tagged.js';
@@ -96,20 +115,48 @@ describe('performatives and SASL frames in every form of list and descriptor (1.
 function written(frame: Performative | SaslFrame): Uint8Array {
   const w = new Writer();
   switch (frame.type) {
-    case 'open': writeOpen(w, frame); break;
-    case 'begin': writeBegin(w, frame); break;
-    case 'attach': writeAttach(w, frame); break;
-    case 'flow': writeFlow(w, frame); break;
-    case 'transfer': writeTransfer(w, frame); break;
-    case 'disposition': writeDisposition(w, frame); break;
-    case 'detach': writeDetach(w, frame); break;
-    case 'end': writeEnd(w, frame); break;
-    case 'close': writeClose(w, frame); break;
-    case 'sasl-mechanisms': writeSaslMechanisms(w, frame); break;
-    case 'sasl-init': writeSaslInit(w, frame); break;
-    case 'sasl-challenge': writeSaslChallenge(w, frame); break;
-    case 'sasl-response': writeSaslResponse(w, frame); break;
-    case 'sasl-outcome': writeSaslOutcome(w, frame); break;
+    case 'open':
+      writeOpen(w, frame);
+      break;
+    case 'begin':
+      writeBegin(w, frame);
+      break;
+    case 'attach':
+      writeAttach(w, frame);
+      break;
+    case 'flow':
+      writeFlow(w, frame);
+      break;
+    case 'transfer':
+      writeTransfer(w, frame);
+      break;
+    case 'disposition':
+      writeDisposition(w, frame);
+      break;
+    case 'detach':
+      writeDetach(w, frame);
+      break;
+    case 'end':
+      writeEnd(w, frame);
+      break;
+    case 'close':
+      writeClose(w, frame);
+      break;
+    case 'sasl-mechanisms':
+      writeSaslMechanisms(w, frame);
+      break;
+    case 'sasl-init':
+      writeSaslInit(w, frame);
+      break;
+    case 'sasl-challenge':
+      writeSaslChallenge(w, frame);
+      break;
+    case 'sasl-response':
+      writeSaslResponse(w, frame);
+      break;
+    case 'sasl-outcome':
+      writeSaslOutcome(w, frame);
+      break;
   }
   return w.toBytes();
 }

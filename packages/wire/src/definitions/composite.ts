@@ -24,7 +24,13 @@ export interface Composite {
   readonly fields: readonly Field[];
 }
 
-export function composite(name: string, code: number, section: string, doc: string, fields: readonly Field[]): Composite {
+export function composite(
+  name: string,
+  code: number,
+  section: string,
+  doc: string,
+  fields: readonly Field[],
+): Composite {
   return { name, code, section, doc, fields };
 }
 

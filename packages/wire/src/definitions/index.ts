@@ -13,4 +13,8 @@ export const composites: readonly Composite[] = [
   ...securityComposites,
 ];
 
-export const restricted: readonly Restricted[] = [...transportRestricted, ...messagingRestricted, ...securityRestricted];
+export const restricted: readonly Restricted[] = [
+  ...transportRestricted,
+  ...messagingRestricted,
+  ...securityRestricted,
+];
