@@ -28,11 +28,11 @@ const FILES = {
   'node_modules/typescript/bin/tsc': '',
   'packages/pointsman/package.json': '{"type":"module"}',
   'packages/pointsman/dist/src/main.js': `
-    console.log(JSON.stringify(process.argv.slice(2)));
     if (process.argv.includes('--wait')) {
       process.on('SIGTERM', () => process.exit(7));
       setInterval(() => {}, 1000);
     }
+    console.log(JSON.stringify(process.argv.slice(2)));
     if (process.argv.includes('--die')) process.kill(process.pid, 'SIGKILL');
     process.exitCode = 5;`,
   'packages/pointsman/test/sub/kept.test.ts': '',
