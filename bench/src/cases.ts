@@ -180,7 +180,5 @@ export const CASES: readonly [Case, ...Case[]] = [
 
 /** Contenders that a case is for. */
 export function contendersOf(one: Case, contenders: readonly Contender[], smoke: boolean): Contender[] {
-  return contenders.filter(
-    ({ name }) => !one.without.includes(name) && !(smoke && one.tooSlowForSmoke.includes(name)),
-  );
+  return contenders.filter(({ name }) => !one.without.includes(name) && !(smoke && one.tooSlowForSmoke.includes(name)));
 }

@@ -101,7 +101,8 @@ export async function runLoad(program: string, peer: Peer, load: Load, duration:
 export async function runIdle(program: string, peer: Peer, connections: number): Promise<IdleResult> {
   const args = ['--from', peer.endpoint, '--pid', String(peer.pid), '--pairs', '0', '--idle', String(connections)];
   const number = numbersOf(await runProgram(program, peer, args, 60));
-  if (number('idle') !== connections) throw new Error(`amqpload opened ${number('idle')} of ${connections} connections`);
+  if (number('idle') !== connections)
+    throw new Error(`amqpload opened ${number('idle')} of ${connections} connections`);
   return { residentKilobytes: number('peer_rss_kb'), kilobytesPerConnection: number('kb_per_connection') };
 }
 

@@ -33,7 +33,9 @@ async function main(argv: readonly string[]): Promise<number> {
 async function bench({ cases, contenders, runs, duration, json, smoke }: Options): Promise<void> {
   const program = await compileLoad();
   const context: BenchContext = { program, duration, idle: smoke ? IDLE_CONNECTIONS_SMOKE : IDLE_CONNECTIONS };
-  const progress = new Progress(cases.reduce((sum, one) => sum + contendersOf(one, contenders, smoke).length * runs, 0));
+  const progress = new Progress(
+    cases.reduce((sum, one) => sum + contendersOf(one, contenders, smoke).length * runs, 0),
+  );
   const report = [];
   const verdicts: Verdict[] = [];
   for (const one of cases) {
@@ -97,11 +99,7 @@ async function measure(
   return results;
 }
 
-async function measureFresh(
-  context: BenchContext,
-  one: Case,
-  contender: Contender,
-): Promise<Measurement | undefined> {
+async function measureFresh(context: BenchContext, one: Case, contender: Contender): Promise<Measurement | undefined> {
   const peer = await contender.start();
   try {
     return await one.measure(context, peer);

@@ -71,9 +71,11 @@ export function builtInContender(name: string): Contender {
  */
 export function namedContender(text: string): Contender {
   const match = /^([^=]+)=(\d+\.\d+\.\d+\.\d+:\d+),(\d+)$/.exec(text);
-  if (match === null) throw new Error(`--peer is '${text}', which is not NAME=HOST:PORT,PID (HOST a dotted IPv4 address)`);
+  if (match === null)
+    throw new Error(`--peer is '${text}', which is not NAME=HOST:PORT,PID (HOST a dotted IPv4 address)`);
   const [, name = '', endpoint = '', pid = ''] = match;
-  if (PEERS[name] !== undefined) throw new Error(`--peer: '${name}' is the name of a peer that the bench starts itself`);
+  if (PEERS[name] !== undefined)
+    throw new Error(`--peer: '${name}' is the name of a peer that the bench starts itself`);
   if (!existsSync(`/proc/${pid}`)) throw new Error(`--peer: there is no process ${pid}`);
   const peer: Peer = { name, pid: Number(pid), endpoint, startMillis: undefined, stop: () => Promise.resolve() };
   return { name, isNamed: true, start: () => Promise.resolve(peer) };

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseResult } from '../src/load.js';
 import { startPeer } from '../src/peer.js';
+import { PEERS } from '../src/peers.js';
 import { summaryOf, tableOf } from '../src/summary.js';
 
 const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url));
@@ -31,31 +32,66 @@ describe('npm run bench', () => {
     ]);
   });
 
-  it('prints its measurements as JSON, as multiples of the floor', { skip }, () => {
+  it('prints its measurements as JSON, as multiples of the floor, with the goals', { skip }, () => {
+    const few = ['--runs', '2', '--seconds', '0.2', '--warmup', '0.1'];
     const { status, stdout, stderr } = bench(
       '--json',
+      '--cases',
+      'unsettled,start',
       '--peers',
-      'floor',
-      '--runs',
-      '2',
-      '--seconds',
-      '0.2',
-      '--warmup',
-      '0.1',
+      'floor,pointsman',
+      ...few,
     );
     assert.equal(status, 0, stderr);
-    const [{ rows }] = (JSON.parse(stdout) as { cases: [{ rows: { peer: string; floorRatio: number }[] }] }).cases;
+    const [unsettled, start] = (JSON.parse(stdout) as { cases: [CaseJson, CaseJson] }).cases;
     assert.deepEqual(
-      rows.map(({ peer, floorRatio }) => ({ peer, floorRatio })),
-      [{ peer: 'floor', floorRatio: 1 }],
+      unsettled.rows.map(({ peer }) => peer),
+      ['floor', 'pointsman'],
     );
+    const [floor, ours] = unsettled.rows;
+    assert.equal(floor.floorRatio, 1);
+    assert.equal(ours.floorRatio, ours.metrics.cpu.median / floor.metrics.cpu.median);
+    assert.deepEqual(
+      unsettled.goals.map(({ metric, atMost, atLeast }) => [metric, atMost ?? atLeast]),
+      [
+        ['cpu', 0.7],
+        ['rate', 1_000_000],
+      ],
+    );
+    for (const { value, atMost, met } of start.goals) assert.equal(met, value <= Number(atMost));
+  });
+
+  it('puts a router that runs already beside the others', { skip }, async () => {
+    const command = PEERS['floor'];
+    assert.ok(command);
+    const other = await startPeer(command());
+    try {
+      const named = ['--peer', `other=${other.endpoint},${other.pid}`];
+      const few = ['--runs', '1', '--seconds', '0.2', '--warmup', '0.1'];
+      const { status, stdout, stderr } = bench('--cases', 'unsettled', '--peers', 'pointsman', ...named, ...few);
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /^other +\d/m);
+      assert.match(stdout, /pointsman is \d+\.\d\d x other$/m);
+      assert.match(stdout, /^unsettled +CPU µs\/message \/ other +<= 0\.17 +\d.* (not )?met/m);
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it('runs its micro-benchmarks for a moment', () => {
+    const { status, stdout, stderr } = bench('--micro', '--smoke', 'flow');
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout, 'ok codec: flow, parsed in place\n');
   });
 
   it('names an option or a case that it does not know, and shows its usage', () => {
     for (const [args, problem] of [
       [['--nonsense'], /'--nonsense'/],
+      [['nonsense'], /'nonsense' is no option/],
       [['--cases', 'nothing'], /there is no case 'nothing'/],
       [['--peers', 'nobody'], /there is no peer 'nobody'/],
+      [['--peer', 'x=localhost:1,2'], /--peer is 'x=localhost:1,2'/],
+      [['--peer', 'floor=127.0.0.1:1,2'], /'floor' is the name of a peer/],
       [['--runs', 'many'], /--runs is 'many'/],
     ] as const) {
       const { status, stderr } = bench(...args);
@@ -65,6 +101,23 @@ describe('npm run bench', () => {
     }
   });
 });
+
+interface CaseJson {
+  readonly rows: readonly [RowJson, RowJson];
+  readonly goals: readonly {
+    readonly metric: string;
+    readonly atMost?: number;
+    readonly atLeast?: number;
+    readonly value: number;
+    readonly met: boolean;
+  }[];
+}
+
+interface RowJson {
+  readonly peer: string;
+  readonly floorRatio: number;
+  readonly metrics: { readonly cpu: { readonly median: number } };
+}
 
 describe('a peer', () => {
   it('that ends before it listens is reported with what it printed', async () => {

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { DispositionFrame, FlowFrame, parseDisposition, parseFlow, parseTransfer, TransferFrame } from '@pointsman/engine';
+import {
+  DispositionFrame,
+  FlowFrame,
+  parseDisposition,
+  parseFlow,
+  parseTransfer,
+  TransferFrame,
+} from '@pointsman/engine';
 import {
   decodeMessage,
   encodeMessage,
@@ -46,7 +53,12 @@ const ATTACH: AttachFields = {
 const MESSAGE: Message = {
   header: { durable: true, priority: 4, deliveryCount: 0 },
   messageAnnotations: new Map([['x-opt-partition-key', 'customer-17']]),
-  properties: { messageId: 'c0ffee-1', to: 'orders/europe', contentType: 'application/json', creationTime: 1_700_000_000_000n },
+  properties: {
+    messageId: 'c0ffee-1',
+    to: 'orders/europe',
+    contentType: 'application/json',
+    creationTime: 1_700_000_000_000n,
+  },
   applicationProperties: new Map<string, string | boolean>([
     ['kind', 'order'],
     ['urgent', false],
