@@ -25,13 +25,13 @@ const PEERS: Readonly<Record<PeerName, Peer>> = {
 /**
  * For the `skip` option of tests that need a program of others.
  *
+ * @param isThere - looks for it
  * @returns false where it is there, else why the tests are left out
  * @throws Error where it is missing and `POINTSMAN_REQUIRE_PEERS=1` says that it must not be
  */
-export function skipWithout(name: PeerName): string | false {
-  const peer = PEERS[name];
-  if (peer.isThere()) return false;
-  const reason = `${name} is not installed (Debian package ${peer.debianPackage})`;
+export function skipWithout(name: PeerName, isThere: () => boolean = PEERS[name].isThere): string | false {
+  if (isThere()) return false;
+  const reason = `${name} is not installed (Debian package ${PEERS[name].debianPackage})`;
   if (process.env['POINTSMAN_REQUIRE_PEERS'] === '1') throw new Error(`${reason}, and POINTSMAN_REQUIRE_PEERS=1`);
   return reason;
 }
