@@ -67,10 +67,14 @@ function check(argv: readonly string[], io: CommandIo): number {
   let path: string | undefined;
   try {
     const { values, positionals } = parseArgs({
-      args: [...argv], allowPositionals: true, options: { help: { type: 'boolean', short: 'h' }, config: { type: 'string', short: 'c' } },
+      args: [...argv],
+      allowPositionals: true,
+      options: { help: { type: 'boolean', short: 'h' }, config: { type: 'string', short: 'c' } },
     });
     if (values.help === true) {
-      io.stdout.write('Usage: pointsman check FILE\n\nReads a configuration file and reports every mistake in it, without opening a port.\nExit status: 0 if the router would start with it, 1 if not.\n');
+      io.stdout.write(
+        'Usage: pointsman check FILE\n\nReads a configuration file and reports every mistake in it, without opening a port.\nExit status: 0 if the router would start with it, 1 if not.\n',
+      );
       return 0;
     }
     path = values.config ?? positionals[0];
@@ -87,7 +91,9 @@ function check(argv: readonly string[], io: CommandIo): number {
     return 1;
   }
   const { listeners, connectors, autoLinks, linkRoutes, addresses } = config;
-  io.stdout.write(`${path}: good. ${listeners.length} listeners, ${connectors.length} connectors, ${addresses.length} addresses, ${autoLinks.length} autolinks, ${linkRoutes.length} link routes\n`);
+  io.stdout.write(
+    `${path}: good. ${listeners.length} listeners, ${connectors.length} connectors, ${addresses.length} addresses, ${autoLinks.length} autolinks, ${linkRoutes.length} link routes\n`,
+  );
   return 0;
 }
 
@@ -107,8 +113,13 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   let path: string | undefined;
   try {
     const { values, positionals } = parseArgs({
-      args: [...argv], allowPositionals: true,
-      options: { config: { type: 'string', short: 'c' }, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } },
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        config: { type: 'string', short: 'c' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean', short: 'v' },
+      },
     });
     if (values.help === true) {
       io.stdout.write(HELP);
@@ -129,7 +140,12 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   }
   const config = configOf(path, io);
   if (config === undefined) return 1;
-  const log = createLogger({ logs: config.logs, stderr: io.stderr, stdout: io.stdout, utc: config.router.timestampsInUTC });
+  const log = createLogger({
+    logs: config.logs,
+    stderr: io.stderr,
+    stdout: io.stdout,
+    utc: config.router.timestampsInUTC,
+  });
   let router: RouterProcess;
   try {
     router = new RouterProcess(config, { log });

@@ -27,7 +27,12 @@ const TEXT_MAX = 2047;
 const DEFAULT_LEVELS: ReadonlySet<LogLevel> = new Set(LOG_LEVELS.slice(LOG_LEVELS.indexOf('info')));
 
 const PAINT: Readonly<Partial<Record<LogLevel, string>>> = {
-  warning: '\u001b[33m', error: '\u001b[31m', critical: '\u001b[1;31m', notice: '\u001b[36m', debug: '\u001b[2m', trace: '\u001b[2m',
+  warning: '\u001b[33m',
+  error: '\u001b[31m',
+  critical: '\u001b[1;31m',
+  notice: '\u001b[36m',
+  debug: '\u001b[2m',
+  trace: '\u001b[2m',
 };
 
 interface Sink {

@@ -4,4 +4,6 @@ import { readFileSync } from 'node:fs';
 export const PRODUCT = 'pointsman';
 
 /** Version of this package. */
-export const VERSION: string = (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+export const VERSION: string = (
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
