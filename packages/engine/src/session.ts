@@ -333,8 +333,11 @@ export class Session {
   }
 
   /** Unsettled deliveries of a link of ours, oldest first. */
-  unsettledOf(link: SenderLink): OutgoingDelivery[] {
-    return this.outgoing.where((delivery) => delivery.link === link);
+  unsettledOf(link: SenderLink): OutgoingDelivery[];
+  unsettledOf(link: ReceiverLink): IncomingDelivery[];
+  unsettledOf(link: Link): (IncomingDelivery | OutgoingDelivery)[] {
+    const ring: DeliveryRing<IncomingDelivery | OutgoingDelivery> = link.isReceiver ? this.incoming : this.outgoing;
+    return ring.where((delivery) => delivery.link === link);
   }
 
   /** Ends the session for a breach by the peer. */

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { RELEASED } from '@pointsman/engine';
-import type {
-  IncomingDelivery,
-  Link,
-  OutgoingDelivery,
-  ReceiverHandler,
-  ReceiverLink,
-  TransferFrame,
-} from '@pointsman/engine';
+import { MODIFIED_FAILED, OutgoingDelivery, RELEASED } from '@pointsman/engine';
+import type { IncomingDelivery, Link, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
 import { ProtocolError, Reader, SECTION, readPropertiesBody, sectionAt } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
 import type { Address } from './address.js';
@@ -367,6 +360,7 @@ export class IncomingLink implements ReceiverHandler {
       this.#transits.delete(arriving);
       arriving.abort();
     }
+    this.#endConfirmations();
     // Receivers go on with what is whole; what they say of it has no one to go to.
     for (const transit of this.#transits) transit.disown();
     this.#transits.clear();
@@ -374,6 +368,17 @@ export class IncomingLink implements ReceiverHandler {
     if (address !== undefined) {
       address.producers.delete(this);
       this.connection.router.addressLeft(address);
+    }
+  }
+
+  /** Receivers that wait for the sender's word on the outcome that they told wait in vain: it may have come or not. */
+  #endConfirmations(): void {
+    for (const delivery of this.link.session.unsettledOf(this.link)) {
+      const outgoing = delivery.context;
+      if (delivery.localState === undefined || !(outgoing instanceof OutgoingDelivery)) continue;
+      delivery.context = undefined;
+      if (outgoing.link.state === 'attached')
+        (outgoing.link.handler as OutgoingLink).confirm(outgoing, MODIFIED_FAILED);
     }
   }
 

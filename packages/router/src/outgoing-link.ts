@@ -6,6 +6,7 @@ import type { Address } from './address.js';
 import type { IncomingLink } from './incoming-link.js';
 import type { RouterConnection } from './router-connection.js';
 import { Copy } from './transit.js';
+import type { Transit } from './transit.js';
 
 /** What an autolink wants to know of the link that it made. */
 export interface LinkOwner {
@@ -260,7 +261,9 @@ export class OutgoingLink implements SenderHandler {
       return;
     }
     this.unsettled--;
-    link.settle(outgoing, state);
+    // Its sender has gone: the outcome reaches nobody, so it must not look like one that did.
+    const isLate = copy === undefined ? inbound?.state !== 'attached' : isOrphan(copy.transit);
+    link.settle(outgoing, isLate ? MODIFIED_FAILED : state);
     if (copy !== undefined) copy.transit.outcome(copy, this.#fromReceiver(state));
     else if (incoming !== undefined)
       (incoming.link.context as IncomingLink).finish(incoming, this.#fromReceiver(state));
@@ -320,6 +323,11 @@ export class OutgoingLink implements SenderHandler {
     this.#end();
     this.link.detach(error, true);
   }
+}
+
+/** Whether there is nobody who could hear of an outcome, but was. */
+function isOrphan({ incoming, settled }: Transit): boolean {
+  return incoming === undefined && !settled;
 }
 
 /** A state that is no outcome: how far a transfer has come. */

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
 import { symbol } from '@pointsman/wire';
 import { World } from './world.js';
+import type { Outlet } from './world.js';
 
 describe('message routing', () => {
   it('carries a message to its consumer and the outcome back to its producer', () => {
@@ -308,6 +309,33 @@ describe('message routing', () => {
     world.run();
     assert.deepEqual(outlet!.told, { sent: 'modified', waiting: 'released' });
   });
+
+  for (const [how, leave] of [
+    ['its connection is cut', ({ peer }: Outlet): void => peer.cut()],
+    ['its link is detached', ({ link }: Outlet): void => link.detach()],
+  ] as const) {
+    it(`tells a receiver of no outcome as confirmed that its sender did not confirm: ${how}`, () => {
+      const world = new World();
+      const inlet = world.peer().receive('q', 100, { rcvSettleMode: 1 });
+      const outlet = world.peer().send('q', { rcvSettleMode: 1 });
+      const first = outlet.text('confirmed');
+      for (const value of ['waiting', 'late']) outlet.text(value);
+      const accept = (index: number): void => {
+        inlet.link.update(inlet.deliveries[index]!, ACCEPTED);
+        world.run();
+      };
+      accept(0);
+      accept(1);
+      assert.deepEqual(inlet.confirmed, []);
+      outlet.link.settle(first, ACCEPTED);
+      world.run();
+      leave(outlet);
+      world.run();
+      accept(2);
+      assert.deepEqual(inlet.confirmed, ['confirmed accepted', 'waiting modified', 'late modified']);
+      assert.deepEqual(inlet.link.session.unsettledOf(inlet.link), []);
+    });
+  }
 
   it('forgets addresses that nobody uses any more', () => {
     const world = new World();

@@ -236,6 +236,8 @@ export class Inlet implements ReceiverHandler {
   /** Outcome given to each message as it comes. */
   auto: DeliveryState | undefined;
   flows = 0;
+  /** Settlements by the sender, as text and outcome. */
+  readonly confirmed: string[] = [];
 
   constructor(peer: Peer) {
     this.peer = peer;
@@ -277,6 +279,15 @@ export class Inlet implements ReceiverHandler {
       this.bytes[at] = new Uint8Array(Buffer.concat([this.bytes[at]!, part]));
     }
     if (this.auto !== undefined && delivery.complete && !delivery.aborted) link.settle(delivery, this.auto);
+  }
+  onRemoteState(
+    _link: ReceiverLink,
+    delivery: IncomingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
+    const kind = state !== undefined && 'type' in state ? state.type : 'none';
+    if (settled) this.confirmed.push(`${this.texts[this.deliveries.indexOf(delivery)]} ${kind}`);
   }
   onFlow(): void {
     this.flows++;
