@@ -207,7 +207,7 @@ const COMMANDS: Readonly<Record<string, (command: Fields) => Promise<unknown>>> 
         }
       }
     };
-    await Promise.all(Array.from({ length: Number(concurrency) }, work));
+    for (let i = 0; i < Number(concurrency); i++) void work();
   },
 
   async close({ name }) {
