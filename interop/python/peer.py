@@ -204,6 +204,7 @@ class Peer(MessagingHandler):
         state = self.links[command['link']]
         for i in range(command.get('count', 1)):
             state.to_send.append((command, i))
+        say('queued', link=command['link'], count=len(state.to_send))
         self.send_on(state)
 
     def send_on(self, state):

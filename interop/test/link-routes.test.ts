@@ -142,6 +142,7 @@ describe('link routes between Proton containers', { skip }, () => {
     client.tell({ do: 'drain', link: 'r', credit: 5 });
     assert.equal((await client.next('drained'))['received'], 0);
     container.tell({ do: 'send', link, count: 3, body: 'late' });
+    await container.next('queued');
     client.tell({ do: 'drain', link: 'r', credit: 10 });
     assert.equal((await client.next('drained'))['received'], 3);
     // Credit is counted right after two drains.
