@@ -102,7 +102,7 @@ function workerSink() {
         done = (done + 1) | 0;
       }
       Atomics.store(heads, 1, done);
-      if (Atomics.exchange(heads, 3, 0) === 1) parentPort.postMessage(0);
+      if (Atomics.exchange(heads, 3, 0) === 1) parentPort.postMessage(0, []);
       Atomics.store(heads, 2, 1);
       if (Atomics.load(heads, 0) === done) return;
       Atomics.store(heads, 2, 0);
@@ -236,7 +236,7 @@ async function ring(messages) {
       }
       fill(bytes, (written % RING_SLOTS) * batchBytes, messages);
       Atomics.store(heads, 0, (written + 1) | 0);
-      if (Atomics.exchange(heads, 2, 0) === 1) worker.postMessage(0);
+      if (Atomics.exchange(heads, 2, 0) === 1) worker.postMessage(0, []);
     }
     if (running) setImmediate(pump);
   };

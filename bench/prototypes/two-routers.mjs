@@ -24,7 +24,10 @@ const folder = mkdtempSync(join(tmpdir(), 'two-routers-'));
 /** @param {string} name @param {string} more */
 async function router(name, more = '') {
   const config = join(folder, `${name}.conf`);
-  writeFileSync(config, `router { id: ${name} }\nlistener { host: 127.0.0.1\n port: 0 }\naddress { prefix: bench }\n${more}`);
+  writeFileSync(
+    config,
+    `router { id: ${name} }\nlistener { host: 127.0.0.1\n port: 0 }\naddress { prefix: bench }\n${more}`,
+  );
   const child = spawn(process.execPath, [MAIN, '-c', config], { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   const endpoint = await new Promise((resolve) => {
@@ -64,7 +67,8 @@ try {
   for (const [name, runs] of Object.entries(results)) {
     const cpu = runs.map((r) => r.peer_cpu_us_per_msg);
     const rate = median(runs.map((r) => r.msgs_per_s));
-    const latency = runs[0].latency_us === undefined ? '' : JSON.stringify(runs.map((r) => [r.latency_us.p50, r.latency_us.p99]));
+    const latency =
+      runs[0].latency_us === undefined ? '' : JSON.stringify(runs.map((r) => [r.latency_us.p50, r.latency_us.p99]));
     process.stdout.write(`${name}: ${median(cpu).toFixed(2)} (${cpu.join(', ')}), ${rate} messages/s ${latency}\n`);
   }
 } finally {
