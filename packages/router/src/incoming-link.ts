@@ -29,6 +29,8 @@ export class IncomingLink implements ReceiverHandler {
   #arriving: Transit | undefined;
   /** Bytes kept of a message of which nobody is to hear any more. */
   #discarding: IncomingDelivery | undefined;
+  /** Outcome of a message that is to be told once the rest of it has come. */
+  #decided: { readonly delivery: IncomingDelivery; readonly said: DeliveryState | undefined } | undefined;
   /** Deliveries in hand that are more than a pointer to their one copy. */
   readonly #transits = new Set<Transit>();
   readonly capacity: number;
@@ -104,7 +106,10 @@ export class IncomingLink implements ReceiverHandler {
 
   #part(delivery: IncomingDelivery, frame: TransferFrame): void {
     if (this.#discarding !== undefined) {
-      if (delivery.complete) this.#discarding = undefined;
+      if (delivery.complete) {
+        this.#discarding = undefined;
+        this.#tellDecided(delivery);
+      }
       return;
     }
     let transit = this.#arriving;
@@ -113,7 +118,10 @@ export class IncomingLink implements ReceiverHandler {
       this.deliveries++;
     } else if (transit.isOver) {
       // Its receiver settled before it was whole: the rest is read and dropped.
-      if (delivery.complete) this.#arriving = undefined;
+      if (delivery.complete) {
+        this.#arriving = undefined;
+        this.#tellDecided(delivery);
+      }
       return;
     }
     if (delivery.aborted) {
@@ -211,7 +219,7 @@ export class IncomingLink implements ReceiverHandler {
     this.#discardRest(transit);
     const { address, link } = this;
     if (!delivery.settled) {
-      link.settle(delivery, this.#toSender(RELEASED));
+      this.#tell(delivery, this.#toSender(RELEASED));
       this.released++;
     }
     if (address === undefined) return this.#replace();
@@ -227,7 +235,7 @@ export class IncomingLink implements ReceiverHandler {
     this.#discardRest(transit);
     if (!delivery.settled) {
       // A routing problem is the router's: a container that stores rejected messages apart must not take it for its own.
-      this.link.settle(
+      this.#tell(
         delivery,
         this.connection.dialect === undefined ? { type: 'rejected', error } : this.#toSender(RELEASED),
       );
@@ -250,12 +258,27 @@ export class IncomingLink implements ReceiverHandler {
     if (this.link.state !== 'attached') return;
     if (!delivery.settled) {
       this.#count(state);
-      const said = this.#toSender(state);
-      if (this.link.rcvSettleMode === 1 && said !== undefined && this.connection.dialect?.settleSecond === true)
-        this.link.update(delivery, said);
-      else this.link.settle(delivery, said);
+      this.#tell(delivery, this.#toSender(state));
     }
     this.#replace();
+  }
+
+  /**
+   * Settles with an outcome. That of a message of which more is to come waits for the rest: a sender may be written so that it
+   * goes on with a delivery that is settled (the rhea library stands still then, with its whole session).
+   */
+  #tell(delivery: IncomingDelivery, said: DeliveryState | undefined): void {
+    if (!delivery.complete) this.#decided = { delivery, said };
+    else if (this.link.rcvSettleMode === 1 && said !== undefined && this.connection.dialect?.settleSecond === true)
+      this.link.update(delivery, said);
+    else this.link.settle(delivery, said);
+  }
+
+  /** The rest has come. Of a message that its sender took back nothing is said. */
+  #tellDecided(delivery: IncomingDelivery): void {
+    const decided = this.#decided;
+    this.#decided = undefined;
+    if (decided?.delivery === delivery && !delivery.aborted) this.#tell(delivery, decided.said);
   }
 
   /** The receiver told an outcome and waits for the sender to confirm it. */
@@ -355,7 +378,7 @@ export class IncomingLink implements ReceiverHandler {
   #end(): void {
     const arriving = this.#arriving;
     this.#arriving = undefined;
-    this.#discarding = undefined;
+    this.#discarding = this.#decided = undefined;
     if (arriving !== undefined) {
       this.#transits.delete(arriving);
       arriving.abort();

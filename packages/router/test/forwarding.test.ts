@@ -218,6 +218,82 @@ describe('message routing', () => {
     assert.deepEqual(inlet.texts, ['next']);
   });
 
+  describe('an outcome that is clear before a message is whole', () => {
+    const PART = new Uint8Array(200_000);
+    PART.set([0, 0x53, 0x75, 0xb0, 0, 0x09, 0x27, 0xc0]);
+    const REST = new Uint8Array(400_008);
+    const begin = (outlet: Outlet): void => void outlet.raw(PART, false, 'big', false);
+    const end = (outlet: Outlet): void => {
+      let at = 0;
+      while (at < REST.length) {
+        at += outlet.link.resume(REST, at, REST.length, true);
+        outlet.peer.world.run();
+      }
+    };
+    const cases: readonly (readonly [what: string, told: string, decide: (world: World) => Outlet])[] = [
+      [
+        'its receiver settled',
+        'accepted',
+        (world) => {
+          const inlet = world.peer().receive('q');
+          const outlet = world.peer().send('q');
+          begin(outlet);
+          inlet.settle(0, ACCEPTED);
+          return outlet;
+        },
+      ],
+      [
+        'its receiver is gone',
+        'modified',
+        (world) => {
+          const inlet = world.peer().receive('q');
+          const outlet = world.peer().send('q');
+          begin(outlet);
+          inlet.peer.cut();
+          return outlet;
+        },
+      ],
+      [
+        'it is larger than its receiver takes',
+        'rejected',
+        (world) => {
+          world.peer().receive('q', 100, { maxMessageSize: 150_000n });
+          const outlet = world.peer().send('q');
+          begin(outlet);
+          return outlet;
+        },
+      ],
+      [
+        'it names no address',
+        'rejected',
+        (world) => {
+          const outlet = world.peer().send(undefined);
+          begin(outlet);
+          return outlet;
+        },
+      ],
+    ];
+    for (const [what, told, decide] of cases) {
+      it(`is told once it is whole: ${what}`, () => {
+        const world = new World();
+        const outlet = decide(world);
+        assert.deepEqual(outlet.told, {});
+        end(outlet);
+        assert.deepEqual(outlet.told, { big: told });
+        world.peer().receive('q');
+        assert.ok(outlet.link.sendable, 'the link goes on');
+      });
+
+      it(`is told to nobody where its producer takes it back: ${what}`, () => {
+        const outlet = decide(new World());
+        outlet.link.abort();
+        outlet.peer.world.run();
+        assert.deepEqual(outlet.told, {});
+        assert.deepEqual(outlet.link.session.unsettledOf(outlet.link), []);
+      });
+    }
+  });
+
   it('routes by the message where the link names no address', () => {
     const world = new World();
     const inlet = world.peer().receive('a/b');
