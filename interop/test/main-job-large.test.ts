@@ -59,9 +59,12 @@ autoLink { address: small  direction: out  connection: service-bus }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** Bytes that differ from message to message. */
+/** Bytes that differ from message to message, and do not repeat in step with any frame. */
 function pattern(seed: number): Buffer {
-  return Buffer.from(Uint8Array.from({ length: TEN_MB }, (_, i) => (i * 31 + seed) % 253));
+  return Buffer.alloc(
+    TEN_MB,
+    Uint8Array.from({ length: 253 }, (_, i) => (i * 31 + seed) % 253),
+  );
 }
 
 /** A router in a process of its own. */
