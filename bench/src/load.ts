@@ -108,7 +108,7 @@ export async function runIdle(program: string, peer: Peer, connections: number):
 
 async function runProgram(program: string, peer: Peer, args: readonly string[], seconds: number): Promise<string> {
   try {
-    return (await run(program, args, { timeout: seconds * 1000 })).stdout;
+    return (await run(program, args, { timeout: Math.ceil(seconds * 1000) })).stdout;
   } catch (error) {
     throw new Error(`amqpload against ${peer.name}: ${messageOf(error)}`, { cause: error });
   }
