@@ -169,8 +169,12 @@ describe("Proton's event-driven containers through the router", { skip }, () => 
     await far.receiver('r', 'orders', { credit: 500, replenish: true, quiet: true });
     await near.sender('s', 'orders', { quiet: true });
     near.tell({ do: 'send', link: 's', count: 5_000, body: 'one of many' });
-    await until('every outcome', () => near.events.at(-1)?.['settled'] === 5_000);
-    assert.equal(far.events.at(-1)?.['received'], 5_000);
+    const settled = (): unknown => near.events.findLast((event) => 'settled' in event)?.['settled'];
+    await until('every outcome', () => settled() === 5_000).catch((cause: unknown) => {
+      const last = JSON.stringify({ near: near.events.at(-1), far: far.events.at(-1), log: router.log.slice(-5) });
+      throw new Error(`not every outcome came: ${last}`, { cause });
+    });
+    assert.equal(far.events.findLast((event) => 'received' in event)?.['received'], 5_000);
   });
 
   it('withdraw a message in the middle: the receiver hears of the abort, and the next message is whole', async (t) => {
