@@ -55,6 +55,8 @@ export interface BenchContext {
   readonly duration: Duration;
   /** Idle connections to open. */
   readonly idle: number;
+  /** What a peer cannot do ends the whole. */
+  readonly isStrict: boolean;
 }
 
 function loadCase(

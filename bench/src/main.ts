@@ -6,7 +6,7 @@ import { machine } from './machine.js';
 import { runMicro } from './micro/run.js';
 import { optionsOf, USAGE, UsageError, type Options } from './options.js';
 import type { Peer } from './peer.js';
-import type { Contender } from './peers.js';
+import { OURS, type Contender } from './peers.js';
 import { Progress } from './progress.js';
 import { caseTable, ratioLine, rowsOf, verdictsOf, verdictTable, type PeerResults, type Verdict } from './report.js';
 
@@ -32,7 +32,12 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function bench({ cases, contenders, runs, duration, json, smoke }: Options): Promise<void> {
   const program = await compileLoad();
-  const context: BenchContext = { program, duration, idle: smoke ? IDLE_CONNECTIONS_SMOKE : IDLE_CONNECTIONS };
+  const context: BenchContext = {
+    program,
+    duration,
+    idle: smoke ? IDLE_CONNECTIONS_SMOKE : IDLE_CONNECTIONS,
+    isStrict: smoke,
+  };
   const progress = new Progress(
     cases.reduce((sum, one) => sum + contendersOf(one, contenders, smoke).length * runs, 0),
   );
@@ -86,8 +91,8 @@ async function measure(
             peer === undefined ? await measureFresh(context, one, contender) : await one.measure(context, peer);
           if (measurement !== undefined) results[i]?.runs.push(measurement);
         } catch (error) {
-          // What somebody else's router cannot do is worth a line, not the other results.
-          if (!contender.isNamed) throw error;
+          // What a peer cannot do is worth a line, not the other results. Of our own router, or in a check, it is the result.
+          if (contender.name === OURS || context.isStrict) throw error;
           progress.clear();
           process.stderr.write(`bench: ${one.name}: ${error instanceof Error ? error.message : String(error)}\n`);
         }
