@@ -60,12 +60,7 @@ export class AutoLink implements LinkOwner {
   }
 
   matches(connection: RouterConnection): boolean {
-    const { connection: name, containerId } = this.settings;
-    if (connection.settings.role !== 'route-container') return false;
-    return (
-      (name !== undefined && name === connection.settings.name) ||
-      (containerId !== undefined && containerId === connection.containerId)
-    );
+    return connection.isContainerOf(this.settings);
   }
 
   /** Attaches at a connection that has opened. */

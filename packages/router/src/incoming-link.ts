@@ -404,12 +404,6 @@ export class IncomingLink implements ReceiverHandler {
         (outgoing.link.handler as OutgoingLink).confirm(outgoing, MODIFIED_FAILED);
     }
   }
-
-  /** Leaves on our own account. */
-  close(error?: AmqpErrorFields): void {
-    this.#end();
-    this.link.detach(error, true);
-  }
 }
 
 /** Whether modified is among the outcomes that a source lists; a source that lists none takes all. 3.5.3 */

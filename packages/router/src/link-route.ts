@@ -34,12 +34,7 @@ export class LinkRoute {
   }
 
   matches(connection: RouterConnection): boolean {
-    const { connection: name, containerId } = this.settings;
-    if (connection.settings.role !== 'route-container') return false;
-    return (
-      (name !== undefined && name === connection.settings.name) ||
-      (containerId !== undefined && containerId === connection.containerId)
-    );
+    return connection.isContainerOf(this.settings);
   }
 
   /** The connection that takes the next link: each in turn. */

@@ -317,12 +317,6 @@ export class OutgoingLink implements SenderHandler {
     }
     this.unsettled = 0;
   }
-
-  /** Leaves on our own account. */
-  close(error?: AmqpErrorFields): void {
-    this.#end();
-    this.link.detach(error, true);
-  }
 }
 
 /** Whether there is nobody who could hear of an outcome, but was. */

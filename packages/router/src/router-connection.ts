@@ -59,6 +59,21 @@ export class RouterConnection implements ConnectionHandler {
     return strip === 'both' || strip === 'out';
   }
 
+  /** Whether an autolink or link route of these settings belongs here: by the connection's name or the peer's container. */
+  isContainerOf({
+    connection,
+    containerId,
+  }: {
+    readonly connection?: string | undefined;
+    readonly containerId?: string | undefined;
+  }): boolean {
+    if (this.settings.role !== 'route-container') return false;
+    return (
+      (connection !== undefined && connection === this.settings.name) ||
+      (containerId !== undefined && containerId === this.containerId)
+    );
+  }
+
   /** A session for one more autolink. */
   autoLinkSession(): Session {
     const free = this.#autoLinkSessions.find(
