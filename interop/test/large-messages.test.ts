@@ -103,7 +103,6 @@ describe('a large message through the router', () => {
       const { size, sha256 } = await near.next('encoded');
       await near.stalled();
       const held = (await bytesHeld()) - before;
-      assert.ok(held > 100_000, `it holds ${held} bytes, so something is on its way`);
       assert.ok(held < HELD_MAX, `it holds ${held} bytes of a message of ${bytes}`);
       assert.equal(near.count('settled'), 0);
       far.tell({ do: 'read', link: 'r' });

@@ -2,7 +2,7 @@
 
 /** A protocol engine as its driver sees it. No member blocks, sleeps, reads a clock or touches a socket. */
 export interface ProtocolEndpoint {
-  /** Feeds bytes that arrived. The engine keeps references: the caller never changes `bytes` afterwards. */
+  /** Feeds bytes that arrived. They are valid during the call; what is needed longer is taken by {@link keep}. */
   receive(bytes: Uint8Array, now: number): void;
   /** The peer will send no more (FIN, or the socket is gone; `cause` says why where known). */
   receiveEnd(now: number, cause?: Error): void;

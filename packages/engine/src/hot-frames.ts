@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Reader, decodeError, readDeliveryState, skipValue } from '@pointsman/wire';
 import type { DeliveryState } from '@pointsman/wire';
+import { copyOf } from './chunk.js';
 import { ACCEPTED, RELEASED } from './delivery.js';
 
 // The three frames that make up nearly all traffic, parsed in place into one reused object each. They take what the
@@ -28,7 +29,7 @@ export class TransferFrame {
 
   /** The delivery tag as bytes of its own. */
   tag(): Uint8Array {
-    return this.bytes.slice(this.tagStart, this.tagStart + Math.max(0, this.tagLength));
+    return copyOf(this.bytes, this.tagStart, this.tagStart + Math.max(0, this.tagLength));
   }
 }
 

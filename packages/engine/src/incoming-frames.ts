@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { letGo, takeChunk } from './chunk.js';
 import { FRAME_HEADER_SIZE, PROTOCOL_HEADER_SIZE, frameSizeAt } from '@pointsman/wire';
 
 /** Who takes what a stream is cut into. */
@@ -13,8 +14,8 @@ export interface FrameTaker {
   takeFrame(bytes: Uint8Array, start: number, end: number): void;
 }
 
-/** Room that is made for a frame before its bytes are here. Only who is allowed larger ones sends them to us in parts of it. */
-const ROOM_AT_ONCE = 65_536;
+/** Frames that are shorter get room of their own: they must not keep a whole chunk. */
+const CHUNK_FROM = 4_096;
 
 /**
  * Cuts a stream into protocol headers and frames. Whole ones are handed on where they lie in the chunk; what a chunk ends
@@ -65,13 +66,19 @@ export class IncomingFrames {
 
   /** Lets go of what is unfinished. */
   clear(): void {
+    this.#drop();
+  }
+
+  #drop(): void {
+    if (this.#partial !== undefined) letGo(this.#partial);
     this.#partial = undefined;
   }
 
   #await(size: number): Uint8Array {
     this.#size = size;
     this.#length = 0;
-    return (this.#partial = new Uint8Array(Math.min(size, ROOM_AT_ONCE)));
+    this.#drop();
+    return (this.#partial = size < CHUNK_FROM ? new Uint8Array(size) : takeChunk());
   }
 
   /** Adds to what an earlier chunk left unfinished. @returns where the chunk goes on */
@@ -87,15 +94,19 @@ export class IncomingFrames {
       this.next = -1;
       const size = frameSizeAt(partial, 0, taker.frameSizeMax);
       if (size > FRAME_HEADER_SIZE) {
-        this.#await(size).set(partial);
+        this.#await(size).set(partial.subarray(0, FRAME_HEADER_SIZE));
         this.#length = FRAME_HEADER_SIZE;
         return next;
       }
     }
     this.#partial = undefined;
     this.next = next;
-    if (taker.isFramed) taker.takeFrame(partial, 0, length);
-    else taker.takeHeader(partial, 0);
+    try {
+      if (taker.isFramed) taker.takeFrame(partial, 0, length);
+      else taker.takeHeader(partial, 0);
+    } finally {
+      letGo(partial);
+    }
     return next;
   }
 
@@ -105,6 +116,7 @@ export class IncomingFrames {
     if (length <= partial.length) return partial;
     const grown = new Uint8Array(Math.min(this.#size, Math.max(length, partial.length * 2)));
     grown.set(partial.subarray(0, this.#length));
+    letGo(partial);
     return (this.#partial = grown);
   }
 }

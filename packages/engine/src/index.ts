@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export * from './chunk.js';
 export * from './connection.js';
 export * from './connection-options.js';
 export * from './connection-state.js';

@@ -47,7 +47,7 @@ export interface LinkHandler {
 
 export interface ReceiverHandler extends LinkHandler {
   /**
-   * A frame of a delivery. `frame` and its bytes are valid during the call; the bytes alone may be kept by reference.
+   * A frame of a delivery. `frame` and its bytes are valid during the call; what is needed longer is taken by `keep`.
    * `delivery.complete` is set on its last frame.
    */
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void;

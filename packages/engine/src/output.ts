@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { keep, letGo, scratch } from './chunk.js';
 
 /** Size of the buffers that frames are written into. Large enough for what one turn of the event loop forwards. */
 const BUFFER_BYTES = 1 << 17;
@@ -12,6 +13,8 @@ const pool: Uint8Array[] = [];
 interface Batch {
   readonly buffers: Uint8Array[];
   readonly pooled: Uint8Array[];
+  /** Those that were referenced. */
+  readonly kept: readonly Uint8Array[];
   readonly bytes: number;
 }
 
@@ -28,6 +31,7 @@ export class Output {
   #segmentStart = 0;
   #sealed: Uint8Array[] = [];
   #pooled: Uint8Array[] = [];
+  #kept: Uint8Array[] = [];
   #sealedBytes = 0;
   #inFlight: Batch[] = [];
 
@@ -47,10 +51,19 @@ export class Output {
     this.position += bytes.length;
   }
 
-  /** Lets `bytes` follow what was written, by reference: they must not change until they are on the wire. */
+  /**
+   * Lets `bytes` follow what was written, by reference: they must not change until they are on the wire. What lies in a
+   * chunk is kept so long; what lies where it cannot be kept is copied.
+   */
   reference(bytes: Uint8Array): void {
+    if (bytes.buffer === scratch.buffer) {
+      this.append(bytes);
+      return;
+    }
     this.#seal();
-    this.#sealed.push(bytes);
+    const kept = keep(bytes);
+    this.#kept.push(kept);
+    this.#sealed.push(kept);
     this.#sealedBytes += bytes.length;
   }
 
@@ -67,11 +80,17 @@ export class Output {
   take(): Uint8Array[] | undefined {
     this.#seal();
     if (this.#sealed.length === 0) return undefined;
-    const batch: Batch = { buffers: this.#sealed, pooled: this.#pooled, bytes: this.#sealedBytes };
+    const batch: Batch = {
+      buffers: this.#sealed,
+      pooled: this.#pooled,
+      kept: this.#kept.length === 0 ? NOTHING : this.#kept,
+      bytes: this.#sealedBytes,
+    };
     this.#inFlight.push(batch);
     this.pendingBytes += batch.bytes;
     this.#sealed = [];
     this.#pooled = [];
+    if (this.#kept.length > 0) this.#kept = [];
     this.#sealedBytes = 0;
     this.bytes = EMPTY;
     this.position = this.#segmentStart = 0;
@@ -83,6 +102,7 @@ export class Output {
     const batch = this.#inFlight.shift();
     if (batch === undefined) return;
     this.pendingBytes -= batch.bytes;
+    for (const bytes of batch.kept) letGo(bytes);
     for (const buffer of batch.pooled) if (pool.length < POOL_MAX) pool.push(buffer);
   }
 
@@ -97,3 +117,4 @@ export class Output {
 }
 
 const EMPTY = new Uint8Array(0);
+const NOTHING: readonly Uint8Array[] = [];

@@ -103,7 +103,8 @@ export function continueDelivery(
   const max = session.connection.remoteMaxFrameSize;
   let position = start;
   while ((position < end || last) && session.hasRoom(link)) {
-    out.room(TRANSFER_HEAD_MAX + Math.min(end - position, max));
+    const copied = Math.min(end - position, max);
+    out.room(TRANSFER_HEAD_MAX + (copied < REFERENCE_MIN + TRANSFER_HEAD_MAX ? copied : 0));
     const headStart = out.position;
     const head = writeTransferHead(
       out.bytes,

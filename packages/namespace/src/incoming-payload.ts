@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { copyOf } from '@pointsman/engine';
 import type { IncomingDelivery, TransferFrame } from '@pointsman/engine';
 
 /**
@@ -22,7 +23,7 @@ export class IncomingPayload {
 
   /** @returns the whole payload with the last frame, undefined before, and where the delivery was aborted */
   add(delivery: IncomingDelivery, frame: TransferFrame): Uint8Array | undefined {
-    const part = frame.bytes.slice(frame.payloadStart, frame.payloadEnd);
+    const part = copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd);
     if (delivery.complete && this.#parts.length === 0) return delivery.aborted ? undefined : part;
     this.#parts.push(part);
     this.#bytes += part.length;

@@ -147,7 +147,10 @@ export class IncomingLink implements ReceiverHandler {
     let head: MessageHead | undefined;
     let address = this.address;
     let to: string | undefined;
-    const bytes = transit.joinedHead();
+    // Only a head that has to be read is put together.
+    const start = transit.part(0)!;
+    const isPlain = address !== undefined && start.length >= 3 && hasNoAnnotations(start, 0, start.length);
+    const bytes = isPlain ? start : transit.joinedHead();
     try {
       if (address === undefined || !hasNoAnnotations(bytes, 0, bytes.length)) {
         head = headOf(bytes, 0, bytes.length);
@@ -185,7 +188,7 @@ export class IncomingLink implements ReceiverHandler {
     const rewritten = head?.hasRouterAnnotations === true;
     const copies = receivers.map((consumer) => {
       address.deliveriesEgress++;
-      return transit.addCopy(consumer, this.#firstPart(consumer, bytes, head, rewritten, to ?? this.addressText));
+      return transit.addCopy(consumer, this.#firstPart(consumer, transit, head, rewritten, to ?? this.addressText));
     });
     for (const copy of copies) copy.link.enqueue(copy);
   }
@@ -193,12 +196,13 @@ export class IncomingLink implements ReceiverHandler {
   /** The first part of a message for one receiver, where it differs from what came. */
   #firstPart(
     consumer: OutgoingLink,
-    bytes: Uint8Array,
+    transit: Transit,
     head: MessageHead | undefined,
     rewritten: boolean,
     to: string,
   ): Uint8Array | undefined {
     if (!consumer.writesAnnotations && !rewritten) return undefined;
+    const bytes = transit.joinedHead();
     const from = head ?? headOf(bytes, 0, bytes.length);
     let annotations: RouterAnnotations | undefined;
     if (consumer.writesAnnotations) {

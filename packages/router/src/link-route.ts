@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ReceiverLink, SenderLink } from '@pointsman/engine';
+import { ReceiverLink, SenderLink, keep, letGo } from '@pointsman/engine';
 import type {
   AttachParameters,
   FlowFrame,
@@ -181,7 +181,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       this.#received++;
       incoming.context = this;
     }
-    const bytes = frame.bytes.subarray(frame.payloadStart, frame.payloadEnd);
+    const bytes = keep(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
     this.#queue.push({
       incoming,
       bytes,
@@ -227,6 +227,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
         if (item.offset < item.bytes.length || (!item.more && sender.current !== undefined)) return;
       }
       this.#queue.shift();
+      letGo(item.bytes);
       this.#queued -= item.bytes.length + ITEM_BYTES;
       if (this.#holds && this.#queued < HOLD_AT / 2) {
         this.#holds = false;
@@ -307,6 +308,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       this.#holds = false;
       this.#receiver.session.releaseWindow();
     }
+    for (const { bytes } of this.#queue) letGo(bytes);
     this.#queue = [];
     if (other !== undefined) {
       if (other === this.#client && !other.localAttached && error !== undefined) other.refuse(error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ACCEPTED, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
+import { ACCEPTED, MODIFIED_FAILED, RELEASED, keep, letGo } from '@pointsman/engine';
 import type { IncomingDelivery, OutgoingDelivery } from '@pointsman/engine';
 import type { DeliveryState } from '@pointsman/wire';
 import type { IncomingLink } from './incoming-link.js';
@@ -56,7 +56,7 @@ export class Transit {
   }
 
   append(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
+    this.#parts.push(keep(bytes));
     this.held += bytes.length;
     this.size += bytes.length;
     if (this.held >= HOLD_AT && !this.#holds && this.incoming !== undefined) {
@@ -65,7 +65,7 @@ export class Transit {
     }
   }
 
-  /** Puts the first parts together until they are `bytes` long or all that there is. */
+  /** Puts the parts together that are here, before any of them is sent. */
   joinedHead(): Uint8Array {
     if (this.#parts.length === 1) return this.#parts[0]!;
     const joined = new Uint8Array(this.held);
@@ -73,6 +73,7 @@ export class Transit {
     for (const part of this.#parts) {
       joined.set(part, at);
       at += part.length;
+      letGo(part);
     }
     this.#parts = [joined];
     return joined;
@@ -91,11 +92,17 @@ export class Transit {
     for (const copy of this.copies) if (!copy.done && copy.index < least) least = copy.index;
     const limit = Math.min(least, this.end);
     while (this.#dropped < limit) {
-      this.held -= this.#parts[0]!.length;
-      this.#parts.shift();
+      const part = this.#parts.shift()!;
+      this.held -= part.length;
+      letGo(part);
       this.#dropped++;
     }
     if (this.held < RELEASE_AT) this.#release();
+  }
+
+  #dropParts(): void {
+    for (const part of this.#parts) letGo(part);
+    this.#parts = [];
   }
 
   #release(): void {
@@ -110,7 +117,7 @@ export class Transit {
     this.#release();
     this.incoming = undefined;
     for (const copy of this.copies) if (!copy.done) copy.link.abortCopy(copy);
-    this.#parts = [];
+    this.#dropParts();
     this.held = 0;
   }
 
@@ -141,7 +148,7 @@ export class Transit {
     const incoming = this.incoming;
     if (incoming === undefined) return;
     this.incoming = undefined;
-    this.#parts = [];
+    this.#dropParts();
     this.from.finish(incoming, this.#outcome);
   }
 }

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { PeerCertificate as NodePeerCertificate } from 'node:tls';
+import { readIntoChunks } from './read-chunks.js';
 import type { ByteStream, PeerCertificate, StreamHandler, StreamInfo } from './stream.js';
 
 export interface SocketStreamOptions {
@@ -36,7 +37,9 @@ export class SocketStream implements ByteStream {
     const onData = (bytes: Uint8Array): void => handler.onData(bytes);
     const inspect = this.#options.inspectFirst;
     if (inspect === undefined) {
+      // What was read already, and given back, comes the usual way before the rest.
       socket.on('data', onData);
+      readIntoChunks(socket, onData);
     } else {
       socket.once('data', (bytes: Uint8Array) => {
         const refusal = inspect(bytes);
@@ -46,6 +49,7 @@ export class SocketStream implements ByteStream {
         }
         socket.on('data', onData);
         onData(bytes);
+        readIntoChunks(socket, onData);
       });
     }
     socket.on('end', () => handler.onEnd());

@@ -37,7 +37,7 @@ export interface StreamInfo {
 
 /** What a {@link ByteStream} tells its reader. No call comes after `onClosed`. */
 export interface StreamHandler {
-  /** Bytes that arrived. Nobody writes to them any more. */
+  /** Bytes that arrived. They are valid during the call; what is needed longer is taken by `keep`. */
   onData(bytes: Uint8Array): void;
   /** The peer ended its direction. */
   onEnd(): void;

@@ -67,8 +67,8 @@ function readBytes(r: Reader, length: number): Uint8Array {
   need(r, length);
   const start = r.position;
   r.position = start + length;
-  // A copy: what is decoded to an object outlives the chunk of the socket that it arrived in.
-  return r.bytes.slice(start, start + length);
+  // A copy: what is decoded to an object outlives the chunk of the socket that it arrived in. A Buffer's own `slice` is none.
+  return Uint8Array.prototype.slice.call(r.bytes, start, start + length);
 }
 
 function readText(r: Reader, length: number): string {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ACCEPTED, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
+import { ACCEPTED, MODIFIED_FAILED, RELEASED, keep } from '@pointsman/engine';
 import type {
   AttachParameters,
   IncomingDelivery,
@@ -256,7 +256,7 @@ export class Receiver implements ReceiverHandler {
       this.#replenish();
       return;
     }
-    const payload = frame.bytes.subarray(frame.payloadStart, frame.payloadEnd);
+    const payload = keep(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
     const isFirst = this.#partBytes === 0 && this.#parts.length === 0;
     if (isFirst) this.#tag = frame.tag();
     if (isFirst && delivery.complete) {
