@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
+import { keep } from '@pointsman/engine';
 import type { ProtocolEndpoint } from '@pointsman/engine';
 import { TransportError, dial, issueCertificate, loadTlsCredentials, sharedDriver } from '../src/index.js';
 import type {
@@ -78,9 +79,10 @@ export class TestEndpoint implements ProtocolEndpoint {
   }
 
   receive(bytes: Uint8Array): void {
-    this.received.push(bytes);
-    this.receivedBytes += bytes.length;
-    if (this.#echo) this.send(bytes);
+    const kept = keep(bytes);
+    this.received.push(kept);
+    this.receivedBytes += kept.length;
+    if (this.#echo) this.send(kept);
     this.#look();
   }
 
