@@ -4,7 +4,15 @@
 export type ValueKind = 'string' | 'path' | 'entityId' | 'boolean' | 'integer' | 'enum' | 'properties' | 'map' | 'list';
 
 /** Management operations on an entity, as the schema reports them. */
-export type Operation = 'CREATE' | 'READ' | 'UPDATE' | 'DELETE';
+export type Operation =
+  | 'CREATE'
+  | 'READ'
+  | 'UPDATE'
+  | 'DELETE'
+  | 'QUERY'
+  | 'CALLME'
+  | 'PROFILE'
+  | `GET-${'TYPES' | 'ANNOTATIONS' | 'OPERATIONS' | 'ATTRIBUTES' | 'MGMT-NODES' | 'SCHEMA' | 'JSON-SCHEMA' | 'LOG'}`;
 
 /** One attribute of an entity type. Everything that is said of it anywhere comes from here. */
 export interface AttributeType {
@@ -51,6 +59,10 @@ export interface EntityType {
   /** Value of the `type` attribute: the prefix and the short name. */
   readonly fullName: string;
   readonly doc: string;
+  /** Short names of the types that it extends, nearest first. */
+  readonly bases: readonly string[];
+  /** No entity is of this type itself, only of those that extend it. */
+  readonly abstract: boolean;
   /** Name of the section in a configuration file, or undefined for a type that cannot be configured. */
   readonly section: string | undefined;
   /** At most one entity of the type exists. */
@@ -109,17 +121,24 @@ export function gauge(name: string, doc: string): AttributeType {
   return attribute(name, 'integer', doc, { graph: true });
 }
 
+/** Bases of the types that are configured, or that requests create. */
+const CONFIGURED: readonly string[] = ['configurationEntity', 'entity'];
+/** Bases of the types whose entities the router makes by itself. */
+export const OPERATIONAL: readonly string[] = ['operationalEntity', 'entity'];
+
 /** The rows of one type, followed by those that all types have. */
 export function entityType(
   name: string,
   about: Pick<EntityType, 'doc' | 'section' | 'operations'> &
-    Partial<Pick<EntityType, 'singleton' | 'referential' | 'deprecated'>>,
+    Partial<Pick<EntityType, 'bases' | 'abstract' | 'singleton' | 'referential' | 'deprecated'>>,
   attributes: readonly AttributeType[],
 ): EntityType {
   const fullName = `${TYPE_PREFIX}.${name}`;
   return {
     name,
     fullName,
+    bases: CONFIGURED,
+    abstract: false,
     singleton: false,
     referential: false,
     deprecated: false,

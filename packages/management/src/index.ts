@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 export { ManagementError } from './agent/entity-table.js';
-export type {
-  EntityOperation,
-  EntityTable,
-  FailureStatus,
-  ManagedEntity,
-  Requester,
-} from './agent/entity-table.js';
+export type { EntityOperation, EntityTable, FailureStatus, ManagedEntity, Requester } from './agent/entity-table.js';
 export { TYPE_PREFIX } from './entity-type.js';
 export type { AttributeType, EntityType, Operation, ValueKind } from './entity-type.js';
 export { camelCase, editDistance, nearestName } from './names.js';

@@ -11,7 +11,7 @@ const rows: readonly (readonly [EntityType, AttributeType])[] = entityTypes.flat
 describe('schema', () => {
   it('has every section of a configuration file', () => {
     assert.deepEqual(
-      entityTypes.map(({ section }) => section),
+      entityTypes.flatMap(({ section }) => section ?? []),
       [
         'router',
         'sslProfile',
@@ -29,6 +29,17 @@ describe('schema', () => {
         'vhost',
       ],
     );
+  });
+
+  it('knows every type that a type extends, and has each operation of those', () => {
+    for (const type of entityTypes) {
+      for (const base of type.bases) {
+        const found = entityTypeOf(base);
+        assert.ok(found?.abstract, `${type.name} extends ${base}`);
+        for (const operation of found.operations) assert.ok(type.operations.includes(operation), type.name);
+        assert.deepEqual(found.bases, type.bases.slice(type.bases.indexOf(base) + 1), type.name);
+      }
+    }
   });
 
   it('names no type and no attribute of a type twice, counting old names', () => {

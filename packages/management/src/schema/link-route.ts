@@ -18,3 +18,14 @@ export const linkRoute: EntityType = entityType('router.config.linkRoute', {
   settable('direction', ['in', 'out'], 'in: messages flow from clients to the broker; out: from the broker to clients.', { required: true, deprecatedName: 'dir' }),
   reported('operStatus', ['inactive', 'active'], 'Whether a connection to the broker is open.'),
 ]);
+
+// prettier-ignore
+export const connectionLinkRoute: EntityType = entityType('router.connection.linkRoute', {
+  doc: 'A link route that leads over the connection on which it was created, as long as that lives.',
+  section: undefined,
+  operations: ['CREATE', 'DELETE', 'READ'],
+}, [
+  settable('pattern', 'string', 'Addresses that match: * stands for one part, # for any number.', { required: true }),
+  settable('direction', ['in', 'out'], 'in: messages flow from clients to the connection; out: from the connection to clients.', { required: true }),
+  reported('containerId', 'string', 'Container id of the peer on that connection.'),
+]);

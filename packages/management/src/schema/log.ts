@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { entityType, reported } from '../entity-type.js';
+import { entityType, gauge, OPERATIONAL, reported } from '../entity-type.js';
 import type { EntityType } from '../entity-type.js';
 
 const MODULES: readonly string[] = [
@@ -34,4 +34,20 @@ export const log: EntityType = entityType('log', {
   reported('includeTimestamp', 'boolean', 'Lines begin with the time.', { update: true, deprecatedName: 'timestamp' }),
   reported('includeSource', 'boolean', 'Lines end with the place in the source.', { update: true, deprecatedName: 'source' }),
   reported('outputFile', 'string', 'stderr, stdout, syslog, or a file to append to.', { update: true, deprecatedName: 'output' }),
+]);
+
+// prettier-ignore
+export const logStats: EntityType = entityType('logStats', {
+  doc: 'How much one module of the router has logged.',
+  section: undefined,
+  bases: OPERATIONAL,
+  operations: ['READ'],
+}, [
+  gauge('traceCount', 'Events of the level trace.'),
+  gauge('debugCount', 'Events of the level debug.'),
+  gauge('infoCount', 'Events of the level info.'),
+  gauge('noticeCount', 'Events of the level notice.'),
+  gauge('warningCount', 'Events of the level warning.'),
+  gauge('errorCount', 'Events of the level error.'),
+  gauge('criticalCount', 'Events of the level critical.'),
 ]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { entityType, gauge, reported, settable } from '../entity-type.js';
+import { entityType, gauge, OPERATIONAL, reported, settable } from '../entity-type.js';
 import type { EntityType } from '../entity-type.js';
 import { COUNT } from './connection-rows.js';
 
@@ -40,4 +40,56 @@ export const vhost: EntityType = entityType('vhost', {
   settable('maxConnectionsPerHost', 'integer', 'Greatest number of connections from one host.', { ...CONNECTIONS, update: true }),
   settable('allowUnknownUser', 'boolean', 'Users of no group get the rights of the group $default.', { default: false, update: true }),
   settable('groups', 'map', 'Groups of users and their rights, by the name of the group.', { update: true }),
+]);
+
+const LINKS = { default: 2_147_483_647, ...COUNT };
+
+// Groups stand within their vhost: no entity of this type exists by itself.
+// prettier-ignore
+export const vhostUserGroupSettings: EntityType = entityType('vhostUserGroupSettings', {
+  doc: 'What the users of one group of a vhost may do.',
+  section: undefined,
+  operations: ['READ'],
+}, [
+  reported('users', 'string', 'Names of the users, separated by commas. * is everybody.', { required: true }),
+  reported('remoteHosts', 'string', 'Hosts that they may connect from: names, addresses or ranges, separated by commas. * is everywhere.', { required: true }),
+  reported('maxConnectionsPerUser', 'integer', 'Greatest number of connections of one user.', { ...COUNT }),
+  reported('maxConnectionsPerHost', 'integer', 'Greatest number of connections from one host.', { ...COUNT }),
+  reported('maxMessageSize', 'integer', 'Greatest message, in bytes. 0 means no limit.', { ...COUNT }),
+  settable('maxFrameSize', 'integer', 'Greatest AMQP frame to accept, in bytes.', { ...COUNT }),
+  settable('maxSessionWindow', 'integer', 'Bytes that a session may have under way towards us.', { ...COUNT }),
+  settable('maxSessions', 'integer', 'Greatest number of sessions on a connection.', { ...COUNT }),
+  settable('maxSenders', 'integer', 'Greatest number of sending links on a connection.', { ...LINKS }),
+  settable('maxReceivers', 'integer', 'Greatest number of receiving links on a connection.', { ...LINKS }),
+  settable('allowDynamicSource', 'boolean', 'Receivers may ask for an address of their own.', { default: false }),
+  settable('allowAnonymousSender', 'boolean', 'Senders may address each message by itself.', { default: false }),
+  settable('allowUserIdProxy', 'boolean', 'Messages may name another user as theirs.', { default: false }),
+  settable('allowWaypointLinks', 'boolean', 'Links may serve a waypoint.', { default: true }),
+  settable('allowDynamicLinkRoutes', 'boolean', 'Link routes may be created over the connection.', { default: true }),
+  settable('allowAdminStatusUpdate', 'boolean', 'Connections may be ended through management.', { default: true }),
+  settable('allowFallbackLinks', 'boolean', 'Links may serve a fallback destination.', { default: true }),
+  settable('sources', 'string', 'Addresses that may be received from, separated by commas. * at the end stands for anything.'),
+  settable('targets', 'string', 'Addresses that may be sent to, separated by commas. * at the end stands for anything.'),
+  settable('sourcePattern', 'string', 'Addresses that may be received from, as patterns separated by commas.'),
+  settable('targetPattern', 'string', 'Addresses that may be sent to, as patterns separated by commas.'),
+]);
+
+// prettier-ignore
+export const vhostStats: EntityType = entityType('vhostStats', {
+  doc: 'What a vhost has let in and refused.',
+  section: undefined,
+  bases: OPERATIONAL,
+  operations: ['READ'],
+}, [
+  reported('id', 'string', 'Host name of the vhost.'),
+  reported('hostname', 'string', 'Host name of the vhost.'),
+  gauge('connectionsApproved', 'Connections let in.'),
+  gauge('connectionsDenied', 'Connections refused.'),
+  gauge('connectionsCurrent', 'Connections open now.'),
+  reported('perUserState', 'map', 'Connections by user.'),
+  reported('perHostState', 'map', 'Connections by host of the peer.'),
+  gauge('sessionDenied', 'Sessions refused.'),
+  gauge('senderDenied', 'Sending links refused.'),
+  gauge('receiverDenied', 'Receiving links refused.'),
+  gauge('maxMessageSizeDenied', 'Messages refused for their size.'),
 ]);
