@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createServer as createHttpServer } from 'node:http';
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
+import { ServerResponse, createServer as createHttpServer } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Server as TlsServer, TLSSocket } from 'node:tls';
@@ -68,12 +68,14 @@ export interface ListenOptions {
   /** 0 to 65535; 0 lets the system choose. */
   readonly port: number;
   readonly mode: ListenMode;
-  /** Needed for `tls` and `websocket-tls`, and on `tcp` for in-band TLS and `detectTls`. */
+  /** Needed for `tls` and `websocket-tls`, for in-band TLS and for `detectTls`. */
   readonly tls?: ServerTlsOptions | undefined;
   /** On `tcp`. Default: off. */
   readonly inBandTls?: InBandTlsOptions | undefined;
-  /** On `tcp`: a TLS handshake as the first bytes is taken up. Default: false. */
+  /** On `tcp` and `websocket`: a TLS handshake as the first bytes is taken up, beside plain connections. Default: false. */
   readonly detectTls?: boolean | undefined;
+  /** In the WebSocket modes. False: a request for a WebSocket is treated as any other. Default: true. */
+  readonly websockets?: boolean | undefined;
   /** Paths of WebSocket requests that are taken, without query, a trailing `/` apart. Default: any. */
   readonly websocketPaths?: readonly string[] | undefined;
   /** Default: `amqp`, `AMQPWSB10`. Of several that a client offers, its first that stands here is taken. */
@@ -149,6 +151,7 @@ class Port implements Listener {
   /** Handshakes that are under way. */
   readonly #limits = new Set<Limit>();
   #onEmpty: (() => void) | undefined;
+  #isClosing = false;
   /** The limits of the connections from which an HTTP request is awaited. */
   readonly #requests = new WeakMap<Socket, Limit>();
 
@@ -227,8 +230,9 @@ class Port implements Listener {
         if (this.connections.size === 0) finish();
         else this.#onEmpty = finish;
       });
+      this.#isClosing = true;
       // Who has not said yet what it wants deserves no grace.
-      for (const limit of this.#limits) limit.expireNow();
+      for (const limit of [...this.#limits]) limit.expireNow();
       if (graceMs <= 0) dropAll();
     });
   }
@@ -246,7 +250,8 @@ class Port implements Listener {
         this.#injectTls(socket);
         break;
       case 'websocket':
-        this.#injectHttp(socket);
+        if (this.#options.detectTls === true) this.#recognize(socket);
+        else this.#injectHttp(socket);
         break;
     }
   }
@@ -268,6 +273,11 @@ class Port implements Listener {
       socket.off('data', onData);
       socket.off('end', onEnd);
       socket.pause();
+      if (this.#http !== undefined && seen !== 'tls') {
+        giveBack(socket, chunks);
+        this.#injectHttp(socket);
+        return;
+      }
       switch (seen) {
         case 'tls':
           if (this.#options.detectTls === true) {
@@ -385,6 +395,7 @@ class Port implements Listener {
 
   #injectHttp(socket: Socket): void {
     this.#requests.set(socket, this.#limit(socket, 'it sent no HTTP request.'));
+    socket.once('close', () => this.#requests.get(socket)?.end());
     (this.#http as HttpServer).emit('connection', socket);
   }
 
@@ -392,22 +403,14 @@ class Port implements Listener {
     const server = createHttpServer({ maxHeaderSize: HTTP_HEADER_BYTES_MAX });
     // For connections that stay open between requests; a WebSocket lifts it.
     server.timeout = IDLE_HTTP_MS;
-    server.on('request', (request, response) => {
-      this.#requests.get(request.socket)?.end();
-      const { onRequest } = this.#options;
-      if (onRequest !== undefined) {
-        onRequest(request, response);
-        return;
-      }
-      const text = 'it sent a plain HTTP request to a port for AMQP over WebSocket.';
-      this.#report('not-websocket', text, request.socket);
-      response.writeHead(426, { Upgrade: 'websocket', Connection: 'close', 'Content-Type': 'text/plain' });
-      response.end('This port speaks AMQP 1.0 over WebSocket.\n');
-    });
-    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      this.#requests.get(socket)?.end();
-      this.#upgrade(request, socket, head);
-    });
+    server.on('request', (request, response) => this.#onRequest(request, response));
+    if (this.#options.websockets !== false) {
+      server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+        this.#requests.get(socket)?.end();
+        if (request.headers.upgrade?.toLowerCase() === 'websocket') this.#upgrade(request, socket, head);
+        else this.#ignoreUpgrade(request, socket);
+      });
+    }
     server.on('clientError', (error: Error, socket: Socket) => {
       this.#requests.get(socket)?.end();
       const raw: unknown = Reflect.get(error, 'rawPacket');
@@ -421,11 +424,52 @@ class Port implements Listener {
       } else if (codeOf(error) === 'ECONNRESET' || !socket.writable) {
         socket.destroy();
       } else {
-        const text = `it sent something that is not HTTP (${readable(codeOf(error), 60)}).`;
-        this.#refuse(socket, 'not-websocket', text, httpRefusal(400, 'This is not HTTP.'));
+        const isLong = codeOf(error) === 'HPE_HEADER_OVERFLOW';
+        const text = isLong
+          ? `the headers of its HTTP request are longer than ${HTTP_HEADER_BYTES_MAX} bytes.`
+          : `it sent something that is not HTTP (${readable(codeOf(error), 60)}).`;
+        const answer = isLong
+          ? httpRefusal(431, `Headers of more than ${HTTP_HEADER_BYTES_MAX} bytes are not accepted.`)
+          : httpRefusal(400, 'This is not HTTP.');
+        this.#refuse(socket, 'not-websocket', text, answer);
       }
     });
     return server;
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    this.#requests.get(socket)?.end();
+    if (this.#isClosing) response.shouldKeepAlive = false;
+    response.once('close', () => {
+      if (socket.destroyed) return;
+      if (this.#isClosing) {
+        socket.end();
+        return;
+      }
+      // A byte now and then would keep the connection for ever: the next request has its time, too.
+      this.#requests.get(socket)?.end();
+      this.#requests.set(socket, new Limit(this.#driver, IDLE_HTTP_MS, () => socket.destroy(), this.#limits));
+    });
+    const { onRequest } = this.#options;
+    if (onRequest !== undefined) {
+      onRequest(request, response);
+      return;
+    }
+    const text = 'it sent a plain HTTP request to a port for AMQP over WebSocket.';
+    this.#report('not-websocket', text, socket);
+    response.writeHead(426, { Upgrade: 'websocket', Connection: 'close', 'Content-Type': 'text/plain' });
+    response.end('This port speaks AMQP 1.0 over WebSocket.\n');
+  }
+
+  /** A request for another protocol than WebSocket (HTTP/2, say) gets its answer in HTTP/1.1. @see RFC 9110, 7.8 */
+  #ignoreUpgrade(request: IncomingMessage, socket: Socket): void {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once('finish', () => socket.end());
+    socket.resume();
+    this.#onRequest(request, response);
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -502,17 +546,12 @@ class Port implements Listener {
 
   /** Bounds the time of a handshake. */
   #limit(socket: Socket, missing: string): Limit {
-    const limit = new Limit(this.#driver, this.#handshakeTimeoutMs, (late) => {
-      this.#limits.delete(limit);
+    const onExpired = (late: boolean): void => {
       if (late) this.#report('timed-out', missing, socket);
       socket.destroy();
-    });
-    this.#limits.add(limit);
-    const end = (): void => {
-      limit.end();
-      this.#limits.delete(limit);
     };
-    socket.once('close', end);
+    const limit = new Limit(this.#driver, this.#handshakeTimeoutMs, onExpired, this.#limits);
+    socket.once('close', () => limit.end());
     return limit;
   }
 
@@ -541,9 +580,13 @@ class Limit implements WheelEntry {
   readonly #driver: Driver;
   readonly #at: number;
   readonly #onExpired: (late: boolean) => void;
+  readonly #among: Set<Limit> | undefined;
 
-  constructor(driver: Driver, ms: number, onExpired: (late: boolean) => void) {
+  /** @param among - where it stands until it ends */
+  constructor(driver: Driver, ms: number, onExpired: (late: boolean) => void, among?: Set<Limit>) {
     this.#driver = driver;
+    this.#among = among;
+    among?.add(this);
     this.#at = driver.clock.now() + ms;
     this.#onExpired = onExpired;
     driver.wheel.add(this);
@@ -566,6 +609,7 @@ class Limit implements WheelEntry {
 
   end(): void {
     this.#driver.wheel.remove(this);
+    this.#among?.delete(this);
   }
 }
 
@@ -573,7 +617,11 @@ function trimmed(path: string): string {
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
-const STATUS_TEXT: Readonly<Record<number, string>> = { 400: 'Bad Request', 404: 'Not Found' };
+const STATUS_TEXT: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  404: 'Not Found',
+  431: 'Request Header Fields Too Large',
+};
 
 function httpRefusal(status: number, text: string): string {
   return [
