@@ -567,8 +567,6 @@ describe('what is not there yet', () => {
     'router { mode: edge }',
     'listener { role: inter-router }',
     'connector { role: edge }',
-    'listener { http: yes }',
-    'listener { httpRootDir: /www }',
     'listener { multiTenant: yes }',
     'listener { failoverUrls: x }',
     'listener { policyVhost: x }',

@@ -276,6 +276,7 @@ class Port implements Listener {
       if (this.#http !== undefined && seen !== 'tls') {
         giveBack(socket, chunks);
         this.#injectHttp(socket);
+        socket.resume();
         return;
       }
       switch (seen) {

@@ -55,6 +55,8 @@ export class ConnectorRuntime {
   /** `host:port`. */
   readonly target: string;
   step: ConnectorStep = 'waiting';
+  /** It has had an open connection since it was made. */
+  hasBeenOpen = false;
   info: StreamInfo | undefined = undefined;
   connection: Connection | undefined = undefined;
   /** Why it last failed, and what to change: one paragraph without secrets. */
@@ -117,6 +119,7 @@ export class ConnectorRuntime {
 
   #become(step: ConnectorStep): void {
     this.step = step;
+    if (step === 'open') this.hasBeenOpen = true;
     this.#context.onChange(this);
   }
 

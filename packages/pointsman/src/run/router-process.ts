@@ -4,8 +4,12 @@ import type { Clock, SaslServerOptions } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
 import type { AutoLink } from '@pointsman/router';
 import { TlsCredentialsError, listen, loadTlsCredentials } from '@pointsman/transport';
-import type { Backoff, DialOptions, Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
+import type { Backoff, DialOptions, ListenOptions, Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
 import type { ListenerConfig, RouterConfig, SslProfileConfig } from '../config/model.js';
+import { checkHttpRoot, httpListenOptions } from '../http/http-listener.js';
+import { HttpSite } from '../http/http-site.js';
+import type { Readiness } from '../http/http-site.js';
+import { metricsOf } from '../http/router-metrics.js';
 import type { Logger } from '../log.js';
 import { ConnectorRuntime } from './connector.js';
 import { commonOptions } from './endpoints.js';
@@ -57,6 +61,8 @@ export class RouterProcess {
   readonly #log: Logger;
   readonly #listeners: { readonly config: ListenerConfig; readonly listener: Listener }[] = [];
   readonly #credentials = new Map<string, TlsCredentials>();
+  /** All listeners are open, and nobody has asked to stop. */
+  #isRunning = false;
 
   /**
    * Reads certificates and keys; opens nothing yet.
@@ -130,32 +136,71 @@ export class RouterProcess {
       this.#log.log(
         'SERVER',
         'notice',
-        `Listening on ${host}:${port}${config.name.startsWith('listener/') ? '' : ` (${config.name})`}`,
+        `Listening ${config.http ? 'for HTTP ' : ''}on ${host}:${port}${config.name.startsWith('listener/') ? '' : ` (${config.name})`}`,
       );
     }
     for (const connector of this.connectors) connector.start();
+    this.#isRunning = true;
   }
 
   /** Closes all connections and ports. Resolves when nothing is left. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
+    this.#isRunning = false;
     this.router.close();
     await Promise.all([
-      ...this.#listeners.map(({ listener }) => listener.close(graceMs)),
+      ...this.#listeners.map(({ config, listener }) => this.#close(config, listener, graceMs)),
       ...this.connectors.map((connector) => connector.stop(graceMs)),
     ]);
     this.#log.log('SERVER', 'notice', 'Shut Down');
   }
 
+  get #readiness(): Readiness {
+    const awaited = this.connectors.filter(({ hasBeenOpen }) => !hasBeenOpen).map(({ name }) => name);
+    return { isRunning: this.#isRunning, awaited };
+  }
+
+  async #close(config: ListenerConfig, listener: Listener, graceMs: number): Promise<void> {
+    await listener.close(graceMs);
+    if (config.http)
+      this.#log.log('SERVER', 'notice', `Stopped listening for HTTP on ${listener.address}:${listener.port}`);
+  }
+
+  /** @throws TransportError where the port cannot be opened */
+  async #listenForHttp(config: ListenerConfig, common: Omit<ListenOptions, 'mode'>): Promise<Listener> {
+    const credentials = config.sslProfile === undefined ? undefined : this.#credentials.get(config.sslProfile);
+    const site = new HttpSite({
+      config,
+      log: this.#log,
+      metrics: () => metricsOf(this.router),
+      readiness: () => this.#readiness,
+    });
+    checkHttpRoot(config, this.#log);
+    try {
+      return await listen({ ...common, ...httpListenOptions(config, credentials, site) }, (info) =>
+        this.#accept(config, info, handshakeTimeoutOf(config)),
+      );
+    } catch (error) {
+      this.#log.log('SERVER', 'notice', `Error listening for HTTP on ${config.host}:${config.port}`);
+      throw error;
+    }
+  }
+
   #listen(config: ListenerConfig): Promise<Listener> {
     const credentials = config.sslProfile === undefined ? undefined : this.#credentials.get(config.sslProfile);
     const external = config.saslMechanisms?.includes('EXTERNAL') === true;
-    const handshakeTimeoutMs = (config.initialHandshakeTimeoutSeconds ?? 0) * 1000 || HANDSHAKE_TIMEOUT_MS;
+    const handshakeTimeoutMs = handshakeTimeoutOf(config);
+    const common: Omit<ListenOptions, 'mode'> = {
+      ...(config.host === '' ? {} : { host: config.host }),
+      port: config.port,
+      handshakeTimeoutMs,
+      onRefused: ({ text, remoteAddress, remotePort }) =>
+        this.#log.log('SERVER', 'warning', `Connection from ${remoteAddress}:${remotePort} refused: ${text}`),
+    };
+    if (config.http) return this.#listenForHttp(config, common);
     return listen(
       {
-        ...(config.host === '' ? {} : { host: config.host }),
-        port: config.port,
+        ...common,
         mode: 'tcp',
-        handshakeTimeoutMs,
         ...(credentials === undefined
           ? {}
           : {
@@ -164,8 +209,6 @@ export class RouterProcess {
               detectTls: true,
               inBandTls: { use: config.requireEncryption ? ('required' as const) : ('allowed' as const) },
             }),
-        onRefused: ({ text, remoteAddress, remotePort }) =>
-          this.#log.log('SERVER', 'warning', `Connection from ${remoteAddress}:${remotePort} refused: ${text}`),
       },
       (info) => this.#accept(config, info, handshakeTimeoutMs),
     );
@@ -214,6 +257,10 @@ export class RouterProcess {
     Router.join(routed, engine);
     return engine;
   }
+}
+
+function handshakeTimeoutOf(config: ListenerConfig): number {
+  return (config.initialHandshakeTimeoutSeconds ?? 0) * 1000 || HANDSHAKE_TIMEOUT_MS;
 }
 
 /** @throws TlsCredentialsError that also says where the profile stands */

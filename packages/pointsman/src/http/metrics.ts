@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+import { VERSION } from '../version.js';
+
+/** The numbers of a router that are published, under the names of its management attributes. */
+export interface MetricsSource {
+  readonly connectionCount: number;
+  readonly linkCount: number;
+  readonly addrCount: number;
+  readonly nodeCount: number;
+  readonly linkRouteCount: number;
+  readonly autoLinkCount: number;
+  readonly deliveriesStuck: number;
+  readonly linksBlocked: number;
+  readonly presettledDeliveries: number;
+  readonly droppedPresettledDeliveries: number;
+  readonly acceptedDeliveries: number;
+  readonly releasedDeliveries: number;
+  readonly rejectedDeliveries: number;
+  readonly modifiedDeliveries: number;
+  readonly deliveriesIngress: number;
+  readonly deliveriesEgress: number;
+  readonly deliveriesTransit: number;
+  readonly deliveriesIngressRouteContainer: number;
+  readonly deliveriesEgressRouteContainer: number;
+  readonly deliveriesDelayed1Sec: number;
+  readonly deliveriesDelayed10Sec: number;
+  readonly deliveriesRedirectedToFallback: number;
+}
+
+type MetricKind = 'gauge' | 'counter';
+
+/** One line of the exposition: its name, its kind, what it counts. */
+type Row<Value> = readonly [name: string, kind: MetricKind, help: string, value: Value];
+
+/** What the old router published, name by name and in its order. */
+// prettier-ignore
+const ROUTER_METRICS: readonly Row<keyof MetricsSource>[] = [
+  ['qdr_connections_total', 'gauge', 'Open connections.', 'connectionCount'],
+  ['qdr_links_total', 'gauge', 'Links attached.', 'linkCount'],
+  ['qdr_addresses_total', 'gauge', 'Addresses known.', 'addrCount'],
+  ['qdr_routers_total', 'gauge', 'Other routers known.', 'nodeCount'],
+  ['qdr_link_routes_total', 'gauge', 'Link routes, active or not.', 'linkRouteCount'],
+  ['qdr_auto_links_total', 'gauge', 'Autolinks, active or not.', 'autoLinkCount'],
+  ['qdr_presettled_deliveries_total', 'counter', 'Deliveries that arrived settled.', 'presettledDeliveries'],
+  ['qdr_dropped_presettled_deliveries_total', 'counter', 'Settled deliveries dropped for want of room.', 'droppedPresettledDeliveries'],
+  ['qdr_accepted_deliveries_total', 'counter', 'Deliveries with the outcome accepted.', 'acceptedDeliveries'],
+  ['qdr_released_deliveries_total', 'counter', 'Deliveries with the outcome released.', 'releasedDeliveries'],
+  ['qdr_rejected_deliveries_total', 'counter', 'Deliveries with the outcome rejected.', 'rejectedDeliveries'],
+  ['qdr_modified_deliveries_total', 'counter', 'Deliveries with the outcome modified.', 'modifiedDeliveries'],
+  ['qdr_deliveries_ingress_total', 'counter', 'Deliveries that entered the network here.', 'deliveriesIngress'],
+  ['qdr_deliveries_egress_total', 'counter', 'Deliveries that left the network here.', 'deliveriesEgress'],
+  ['qdr_deliveries_transit_total', 'counter', 'Deliveries that came from one router and went to another.', 'deliveriesTransit'],
+  ['qdr_deliveries_ingress_route_container_total', 'counter', 'Deliveries that came from route containers.', 'deliveriesIngressRouteContainer'],
+  ['qdr_deliveries_egress_route_container_total', 'counter', 'Deliveries that went to route containers.', 'deliveriesEgressRouteContainer'],
+  ['qdr_deliveries_delayed_1sec_total', 'counter', 'Deliveries that took one to ten seconds to be settled.', 'deliveriesDelayed1Sec'],
+  ['qdr_deliveries_delayed_10sec_total', 'counter', 'Deliveries that took ten seconds or longer to be settled.', 'deliveriesDelayed10Sec'],
+  ['qdr_deliveries_stuck_total', 'gauge', 'Deliveries that are unsettled for ten seconds or longer now.', 'deliveriesStuck'],
+  ['qdr_links_blocked_total', 'gauge', 'Links that have been without credit for ten seconds or longer.', 'linksBlocked'],
+  ['qdr_deliveries_redirected_to_fallback_total', 'counter', 'Deliveries that went to a fallback destination.', 'deliveriesRedirectedToFallback'],
+];
+
+/** Media type of the text format of Prometheus. */
+export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** What a scrape gets: the router's numbers, then those of this process, in the text format of Prometheus. */
+export function renderMetrics(source: Partial<MetricsSource>): string {
+  const lines: string[] = [];
+  const add = (name: string, kind: MetricKind, help: string, value: number, labels = ''): void => {
+    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, `${name}${labels} ${value}`);
+  };
+  for (const [name, kind, help, attribute] of ROUTER_METRICS) {
+    const value = source[attribute];
+    // What is not counted is left out: a zero would be a claim.
+    if (value !== undefined) add(name, kind, help, value);
+  }
+  add('pointsman_info', 'gauge', 'Always 1: the version is in the label.', 1, `{version="${VERSION}"}`);
+  for (const [name, kind, help, value] of processMetrics()) add(name, kind, help, value);
+  lines.push('# HELP pointsman_resources Things that keep the process running, by their kind in Node.js.');
+  lines.push('# TYPE pointsman_resources gauge');
+  for (const [kind, count] of resources()) lines.push(`pointsman_resources{kind="${kind}"} ${count}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** In place of the old router's memory pools, which have no like here. */
+function processMetrics(): readonly Row<number>[] {
+  const memory = process.memoryUsage();
+  const cpu = process.cpuUsage();
+  const loop = performance.eventLoopUtilization();
+  // prettier-ignore
+  return [
+    ['pointsman_heap_used_bytes', 'gauge', 'JavaScript heap in use.', memory.heapUsed],
+    ['pointsman_heap_total_bytes', 'gauge', 'JavaScript heap held.', memory.heapTotal],
+    ['pointsman_external_bytes', 'gauge', 'Memory outside of the heap that objects in it hold, buffers included.', memory.external],
+    ['pointsman_array_buffers_bytes', 'gauge', 'Memory of buffers.', memory.arrayBuffers],
+    ['pointsman_event_loop_active_seconds_total', 'counter', 'Time in which the event loop had work.', loop.active / 1000],
+    ['pointsman_event_loop_idle_seconds_total', 'counter', 'Time in which the event loop waited.', loop.idle / 1000],
+    ['process_cpu_seconds_total', 'counter', 'User and system CPU time spent.', (cpu.user + cpu.system) / 1e6],
+    ['process_resident_memory_bytes', 'gauge', 'Resident memory.', memory.rss],
+    ['process_start_time_seconds', 'gauge', 'Start of the process since the Unix epoch.', performance.timeOrigin / 1000],
+  ];
+}
+
+function resources(): readonly (readonly [kind: string, count: number])[] {
+  const counts = new Map<string, number>();
+  for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
+}
