@@ -232,7 +232,7 @@ class Port implements Listener {
       });
       this.#isClosing = true;
       // Who has not said yet what it wants deserves no grace.
-      for (const limit of [...this.#limits]) limit.expireNow();
+      for (const limit of this.#limits) limit.expireNow();
       if (graceMs <= 0) dropAll();
     });
   }
