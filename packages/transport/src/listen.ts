@@ -98,6 +98,10 @@ export interface Listener {
   readonly port: number;
   /** Connections that are driven by an endpoint. */
   readonly connections: ReadonlySet<DrivenConnection>;
+  /** Stops listening, and leaves alone whoever is connected. Resolves when the last of them is gone. */
+  stopListening(): Promise<void>;
+  /** What TLS handshakes from now on use. Whom it asks for a certificate stays as it was. */
+  renew(credentials: TlsCredentials): void;
   /**
    * Stops listening, gives open connections `graceMs` to end by themselves, then drops them. Resolves when all are gone.
    * Default: 0.
@@ -212,6 +216,14 @@ class Port implements Listener {
         onError(error as Error);
       }
     });
+  }
+
+  stopListening(): Promise<void> {
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  renew(credentials: TlsCredentials): void {
+    if (this.#tls !== undefined) credentials.renewServer(this.#tls);
   }
 
   close(graceMs = 0): Promise<void> {

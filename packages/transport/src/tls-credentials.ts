@@ -99,6 +99,16 @@ export class TlsCredentials {
     if (!this.hasCertificate) throw new TypeError('a TLS server needs a certificate of its own (certFile)');
     return tls.createServer({ ...this.#base, ca: [...this.#authorities], ...options });
   }
+
+  /**
+   * Lets a server that {@link makeServer} made use these credentials for its next connections.
+   *
+   * @throws TypeError where there is no certificate to show
+   */
+  renewServer(server: Server): void {
+    if (!this.hasCertificate) throw new TypeError('a TLS server needs a certificate of its own (certFile)');
+    server.setSecureContext({ ...this.#base, ca: [...this.#authorities] });
+  }
 }
 
 /**

@@ -69,7 +69,7 @@ function checkDuplicates(context: RuleContext): void {
     seen.set(key, earlier ?? entity);
     if (earlier === undefined) continue;
     const line = entity.lineOf(entity.given.has('prefix') ? 'prefix' : 'pattern');
-    context.problems.error(line, `${entity.label} covers the same addresses as the one at line ${earlier.line}`, {
+    context.problems.error(line, `${entity.label} covers the same addresses as the one ${earlier.place}`, {
       found: safeText(entity.text('prefix') ?? entity.text('pattern') ?? ''),
       hint: 'take one of them out',
     });
@@ -109,7 +109,7 @@ function checkContainer(context: RuleContext, entity: ConfigEntity): void {
     {
       found: `role: ${target.text('role')}`,
       allowed: 'role: route-container',
-      hint: `set it in the ${target.section} at line ${target.line}`,
+      hint: `set it in the ${target.section} ${target.place}`,
     },
   );
 }

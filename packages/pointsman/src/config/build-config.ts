@@ -11,6 +11,7 @@ import {
   tlsModeOf,
   tlsProtocolsOf,
 } from './connection-rules.js';
+import type { ConfigSource } from './config-source.js';
 import type { ConfigEntity } from './entity.js';
 import { LOG_LEVELS, parseLogLevels } from './log-levels.js';
 import type {
@@ -43,6 +44,7 @@ export interface BuildOptions {
   readonly file: string;
   readonly secrets: SecretSources;
   readonly generateId: (mode: RouterSettings['mode']) => string;
+  readonly source: ConfigSource;
 }
 
 /** The configuration that checked entities make. Secrets are looked up here, and reported where they are not found. */
@@ -64,6 +66,7 @@ export function buildConfig(
     linkRoutes: all(context, 'linkRoute').map(linkRoute),
     autoLinks: all(context, 'autoLink').map(autoLink),
     logs: all(context, 'log').map((entity) => logConfig(entity, problems)),
+    source: options.source,
   };
 }
 

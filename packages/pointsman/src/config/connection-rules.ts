@@ -162,14 +162,10 @@ function checkSamePorts(context: RuleContext): void {
     if (earlier === undefined) seen.set(place, listener);
     // Two without names have been reported as the same listener.
     else if (listener.text('name') !== undefined || earlier.text('name') !== undefined) {
-      context.problems.error(
-        listener.lineOf('port'),
-        `${listener.label} listens where the one at line ${earlier.line} does`,
-        {
-          found: safeText(place),
-          hint: 'give one of them another port',
-        },
-      );
+      context.problems.error(listener.lineOf('port'), `${listener.label} listens where the one ${earlier.place} does`, {
+        found: safeText(place),
+        hint: 'give one of them another port',
+      });
     }
   }
 }
@@ -253,7 +249,7 @@ function checkListenerTls(context: RuleContext, listener: ConfigEntity): void {
   if (profile === undefined || profile.given.has('certFile') || profile.isUnsound('certFile')) return;
   problems.error(listener.lineOf('sslProfile'), `the sslProfile of ${listener.label} has no certificate to show`, {
     found: safeText(name),
-    hint: `give certFile and privateKeyFile in the sslProfile at line ${profile.line}`,
+    hint: `give certFile and privateKeyFile in the sslProfile ${profile.place}`,
   });
 }
 

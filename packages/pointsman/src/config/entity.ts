@@ -17,6 +17,8 @@ export class ConfigEntity {
   readonly given: ReadonlySet<string>;
   /** Unique name: the one given, or made up once all are known. */
   name = '';
+  /** What it was made of. */
+  readonly #raw: RawSection;
   readonly #lines: ReadonlyMap<string, number>;
   readonly #unsound: Set<string>;
 
@@ -24,12 +26,23 @@ export class ConfigEntity {
     this.type = type;
     this.section = type.section ?? type.name;
     this.line = raw.line;
+    this.#raw = raw;
     this.value = value;
     this.given = given;
     this.#unsound = unsound;
     const lines = new Map<string, number>();
     for (const { key, line } of raw.attributes) lines.set(attributeOf(type, key)?.name ?? key, line);
     this.#lines = lines;
+  }
+
+  /** As it was written: secrets included. */
+  raw(): RawSection {
+    return this.#raw;
+  }
+
+  /** Where it stands, for messages. What management created has a line below 1. */
+  get place(): string {
+    return this.line > 0 ? `at line ${this.line}` : 'that management created';
   }
 
   /** Line of the attribute, or of the section where the attribute is not given. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Secret, TlsMode } from '@pointsman/azure';
+import type { ConfigSource } from './config-source.js';
 import type { LogLevel } from './log-levels.js';
 import type { RawValue } from './raw-config.js';
 
@@ -179,4 +180,6 @@ export interface RouterConfig {
   readonly linkRoutes: readonly LinkRouteConfig[];
   readonly autoLinks: readonly AutoLinkConfig[];
   readonly logs: readonly LogConfig[];
+  /** The entities that it was made of, as management shows them, and the rules for adding to them. */
+  readonly source: ConfigSource;
 }

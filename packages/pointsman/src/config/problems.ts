@@ -30,10 +30,13 @@ const WRAP_COLUMNS = 100;
 export class ProblemList {
   readonly file: string;
   readonly #problems: ConfigProblem[] = [];
+  readonly #max: number;
   #left = 0;
 
-  constructor(file: string) {
+  /** @param max - how many are kept */
+  constructor(file: string, max: number = PROBLEMS_MAX) {
     this.file = file;
+    this.#max = max;
   }
 
   error(line: number | undefined, message: string, details: ProblemDetails = {}): void {
@@ -69,7 +72,7 @@ export class ProblemList {
     ) {
       return;
     }
-    if (this.#problems.length >= PROBLEMS_MAX) {
+    if (this.#problems.length >= this.#max) {
       this.#left += 1;
       return;
     }

@@ -2,10 +2,10 @@
 import { attributeOf, camelCase, entityTypes } from '@pointsman/management';
 import { randomInt } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { checkAddresses } from './address-rules.js';
 import { buildConfig } from './build-config.js';
 import { readConf } from './conf-grammar.js';
-import { checkConnections } from './connection-rules.js';
+import { checkEntities } from './check-entities.js';
+import { ConfigSource } from './config-source.js';
 import { entitiesOf } from './entity.js';
 import type { RouterConfig, RouterSettings } from './model.js';
 import { NOT_SUPPORTED } from './not-supported.js';
@@ -13,14 +13,6 @@ import type { NotSupported } from './not-supported.js';
 import { ProblemList } from './problems.js';
 import type { ConfigProblem } from './problems.js';
 import type { RawSection } from './raw-config.js';
-import {
-  checkOpenProperties,
-  checkReferences,
-  checkRouter,
-  checkSingletons,
-  checkSupported,
-  nameEntities,
-} from './rules.js';
 import { processSecretSources } from './secret.js';
 import type { SecretSources } from './secret.js';
 import { readTree } from './yaml-form.js';
@@ -68,20 +60,14 @@ export function readConfig(text: string, options: ReadOptions): ConfigResult {
   const problems = new ProblemList(options.path);
   const sections = sectionsOf(text, options, problems);
   const entities = entitiesOf(sections, problems);
-  const context = { entities, problems };
-
-  checkSingletons(context);
-  nameEntities(context);
-  checkSupported(context, options.notSupported ?? NOT_SUPPORTED);
-  checkRouter(context);
-  checkReferences(context);
-  checkOpenProperties(context);
-  checkConnections(context);
-  checkAddresses(context);
+  const notSupported = options.notSupported ?? NOT_SUPPORTED;
+  const secrets = options.secrets ?? processSecretSources;
+  checkEntities({ entities, problems }, notSupported);
   const config = buildConfig(entities, problems, {
     file: options.path,
-    secrets: options.secrets ?? processSecretSources,
+    secrets,
     generateId: options.generateId ?? randomId,
+    source: new ConfigSource(entities, { file: options.path, secrets, notSupported }),
   });
   if (problems.hasErrors) return { ok: false, problems: problems.sorted() };
   return { ok: true, config, warnings: problems.sorted() };

@@ -83,7 +83,7 @@ export function nameEntities(context: RuleContext): void {
 
 function duplicateName({ problems }: RuleContext, entity: ConfigEntity, owner: ConfigEntity): void {
   if (entity.text('name') === undefined && owner.section === entity.section) {
-    problems.error(entity.line, `the ${entity.section} is the same as the one at line ${owner.line}`, {
+    problems.error(entity.line, `the ${entity.section} is the same as the one ${owner.place}`, {
       found: safeText(entity.name),
       hint:
         entity.section === 'connector' ? 'if there are to be two of them, give each a name' : 'take one of them out',
@@ -91,7 +91,7 @@ function duplicateName({ problems }: RuleContext, entity: ConfigEntity, owner: C
     return;
   }
   problems.error(entity.lineOf('name'), `the name '${safeText(entity.name)}' belongs to two entities`, {
-    hint: `the ${owner.section} at line ${owner.line} has it too; names are unique over all sections`,
+    hint: `the ${owner.section} ${owner.place} has it too; names are unique over all sections`,
   });
 }
 

@@ -34,8 +34,8 @@ export interface ConnectorContext {
   /** Name of the configuration file, for messages. */
   readonly file: string;
   readonly log: Logger;
-  /** Of its sslProfile. */
-  readonly credentials: TlsCredentials | undefined;
+  /** Those of its sslProfile now. */
+  readonly credentials: () => TlsCredentials | undefined;
   /** Default: that of the operating system. */
   readonly lookup?: DialOptions['lookup'];
   /** Time that a peer has to come as far as its open. Default: 30,000. */
@@ -61,6 +61,8 @@ export class ConnectorRuntime {
   connection: Connection | undefined = undefined;
   /** Why it last failed, and what to change: one paragraph without secrets. */
   lastFailure: string | undefined = undefined;
+  /** What the last attempt met with, good or bad: one line without secrets. */
+  lastMessage: string | undefined = undefined;
   /** Ms until the next attempt, from the last change on; while waiting. */
   waitMs: number | undefined = undefined;
   readonly #to: Destination;
@@ -75,8 +77,8 @@ export class ConnectorRuntime {
     this.config = config;
     this.name = config.name;
     this.#context = context;
-    const where = `${context.file}:${config.line}: connector ${config.name}`;
-    this.#to = destinationOf(config, where, context.credentials?.hasCertificate === true);
+    const where = `${config.line > 0 ? `${context.file}:${config.line}: ` : ''}connector ${config.name}`;
+    this.#to = destinationOf(config, where, context.credentials()?.hasCertificate === true);
     this.target = `${this.#to.host}:${this.#to.port}`;
     this.#mode = DIAL_MODES[this.#to.tls];
   }
@@ -85,7 +87,8 @@ export class ConnectorRuntime {
     this.#kept = keepConnected({
       dialOptions: () => {
         const { host, port, verifyHostname } = this.#to;
-        const { credentials, lookup } = this.#context;
+        const { lookup } = this.#context;
+        const credentials = this.#context.credentials();
         return { host, port, mode: this.#mode, servername: host, verifyHostname, credentials, lookup };
       },
       makeEndpoint: (info, control) => this.#endpoint(info, control),
@@ -131,6 +134,7 @@ export class ConnectorRuntime {
 
   #report(text: string): void {
     this.lastFailure = text;
+    this.lastMessage = `Connection to ${this.target} failed: ${text}`;
     this.#context.log.log('SERVER', 'error', `Connection to ${this.target} failed (connector ${this.name}): ${text}`);
     this.#become('failed');
   }
@@ -202,6 +206,7 @@ export class ConnectorRuntime {
         onOpened: () => {
           control.markEstablished();
           this.lastFailure = undefined;
+          this.lastMessage = this.#openedText(routed.id, routed.containerId);
           this.#become('open');
         },
         onClosed: (connection, end) => {
@@ -230,6 +235,12 @@ export class ConnectorRuntime {
     this.connection = engine;
     this.info = info;
     return engine;
+  }
+
+  #openedText(id: number, container: string): string {
+    const encrypted = this.info?.encrypted === true ? 'TLS' : 'no';
+    const { saslMechanism } = this.connection ?? {};
+    return `[C${id}] Connection Opened: dir=out host=${this.target} vhost= encrypted=${encrypted} auth=${saslMechanism ?? 'no'} user=${this.#to.username ?? ''} container_id=${container}`;
   }
 
   /** Only Service Bus and its doubles offer this mechanism: a name may be an alias, this is the thing itself. */

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Connection } from '@pointsman/engine';
-import type { Clock, SaslServerOptions } from '@pointsman/engine';
+import type { Clock } from '@pointsman/engine';
+import type { EntityValue } from '@pointsman/management';
 import { Router } from '@pointsman/router';
 import type { AutoLink } from '@pointsman/router';
-import { TlsCredentialsError, listen, loadTlsCredentials } from '@pointsman/transport';
-import type { Backoff, DialOptions, ListenOptions, Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
-import type { ListenerConfig, RouterConfig, SslProfileConfig } from '../config/model.js';
-import { checkHttpRoot, httpListenOptions } from '../http/http-listener.js';
-import { HttpSite } from '../http/http-site.js';
+import type { Backoff, DialOptions, TlsCredentials } from '@pointsman/transport';
+import { EntityRefused } from '../config/config-source.js';
+import type { ConfigSource } from '../config/config-source.js';
+import type { ConnectorConfig, ListenerConfig, RouterConfig, SslProfileConfig } from '../config/model.js';
 import type { Readiness } from '../http/http-site.js';
-import { metricsOf } from '../http/router-metrics.js';
 import type { Logger } from '../log.js';
 import { ConnectorRuntime } from './connector.js';
-import { commonOptions } from './endpoints.js';
+import { ListenerRuntime } from './listener-runtime.js';
+import { TlsProfileRuntime } from './tls-profile.js';
 
 export interface RouterProcessObserver {
   /** State of a connector's connection changed. */
@@ -41,8 +40,8 @@ export interface OpenListener {
 
 /** Time that peers have to answer our close when the router stops. */
 const STOP_GRACE_MS = 2_000;
-/** Limit on the first frames of a client where the configuration sets none. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** How often the files of sslProfiles are looked at for changes. */
+const CERTIFICATE_CHECK_MS = 5_000;
 
 /** The time of this process, for a core that has none of its own. */
 export const PROCESS_CLOCK: Clock = {
@@ -53,14 +52,21 @@ export const PROCESS_CLOCK: Clock = {
   },
 };
 
-/** A router with its listeners and connectors, as a configuration has it. */
+/** A router with its listeners and connectors, as a configuration has it and as management changes it. */
 export class RouterProcess {
   readonly router: Router;
-  readonly connectors: readonly ConnectorRuntime[];
-  readonly #config: RouterConfig;
+  /** What it was started with. */
+  readonly config: RouterConfig;
+  /** The entities of sections that there are now. */
+  readonly source: ConfigSource;
   readonly #log: Logger;
-  readonly #listeners: { readonly config: ListenerConfig; readonly listener: Listener }[] = [];
-  readonly #credentials = new Map<string, TlsCredentials>();
+  readonly #options: RouterProcessOptions;
+  readonly #listeners = new Map<string, ListenerRuntime>();
+  /** Removed, with somebody still connected. */
+  readonly #leaving = new Set<ListenerRuntime>();
+  readonly #connectors = new Map<string, ConnectorRuntime>();
+  readonly #profiles = new Map<string, TlsProfileRuntime>();
+  #certificateTimer: NodeJS.Timeout | undefined;
   /** All listeners are open, and nobody has asked to stop. */
   #isRunning = false;
 
@@ -69,14 +75,12 @@ export class RouterProcess {
    *
    * @throws TlsCredentialsError, ConnectorError where the configuration names something that cannot be used
    */
-  constructor(config: RouterConfig, { log, observer = {}, lookup, openTimeoutMs, backoff }: RouterProcessOptions) {
-    this.#config = config;
+  constructor(config: RouterConfig, options: RouterProcessOptions) {
+    const { log, observer = {} } = options;
+    this.config = config;
+    this.source = config.source.copy();
+    this.#options = options;
     this.#log = log;
-    for (const profile of config.sslProfiles) {
-      const credentials = credentialsOf(profile, config.file);
-      for (const warning of credentials.warnings) log.log('CONN_MGR', 'warning', warning);
-      this.#credentials.set(profile.name, credentials);
-    }
     this.router = new Router({
       id: config.router.id,
       defaultDistribution: config.router.defaultDistribution,
@@ -88,28 +92,27 @@ export class RouterProcess {
       log: (module, level, text) => log.log(module, level, text),
     });
     this.router.observer = { onAutoLink: (autoLink) => observer.onAutoLink?.(autoLink) };
-    this.connectors = config.connectors.map(
-      (connector) =>
-        new ConnectorRuntime(connector, {
-          router: this.router,
-          file: config.file,
-          log,
-          credentials: connector.sslProfile === undefined ? undefined : this.#credentials.get(connector.sslProfile),
-          lookup,
-          openTimeoutMs,
-          backoff,
-          onChange: (changed) => observer.onConnector?.(changed),
-        }),
-    );
+    for (const profile of config.sslProfiles) this.#makeProfile(profile);
+    for (const listener of config.listeners) this.#makeListener(listener);
+    for (const connector of config.connectors) this.#makeConnector(connector);
+  }
+
+  get connectors(): readonly ConnectorRuntime[] {
+    return [...this.#connectors.values()];
   }
 
   /** Ports that are open, with the numbers that the system chose where the configuration says 0. */
   get listeners(): readonly OpenListener[] {
-    return this.#listeners.map(({ config, listener }) => ({
-      name: config.name,
-      host: listener.address,
-      port: listener.port,
-    }));
+    return [...this.#listeners.values()].flatMap(({ name, place }) => (place === undefined ? [] : { name, ...place }));
+  }
+
+  connector(name: string): ConnectorRuntime | undefined {
+    return this.#connectors.get(name);
+  }
+
+  /** Its state included, where the port is not open. */
+  listener(name: string): ListenerRuntime | undefined {
+    return this.#listeners.get(name);
   }
 
   /**
@@ -118,40 +121,132 @@ export class RouterProcess {
    * @throws TransportError where a port cannot be opened; none is open then
    */
   async start(): Promise<void> {
-    this.#log.log('SERVER', 'info', `Container Name: ${this.#config.router.id}`);
+    this.#log.log('SERVER', 'info', `Container Name: ${this.config.router.id}`);
     this.#log.log('ROUTER', 'info', 'Router started in Standalone mode');
     try {
-      for (const config of this.#config.listeners)
-        this.#listeners.push({ config, listener: await this.#listen(config) });
+      for (const listener of this.#listeners.values()) await listener.open();
     } catch (error) {
       await this.stop(0);
       throw error;
     }
     this.#log.log('SERVER', 'notice', `Operational, 1 Threads Running (process ID ${process.pid})`);
-    for (const { config, host, port } of this.#listeners.map(({ config, listener }) => ({
-      config,
-      host: listener.address,
-      port: listener.port,
-    }))) {
-      this.#log.log(
-        'SERVER',
-        'notice',
-        `Listening ${config.http ? 'for HTTP ' : ''}on ${host}:${port}${config.name.startsWith('listener/') ? '' : ` (${config.name})`}`,
-      );
-    }
-    for (const connector of this.connectors) connector.start();
+    for (const listener of this.#listeners.values()) listener.announce();
+    for (const connector of this.#connectors.values()) connector.start();
+    this.#certificateTimer = setInterval(() => this.checkCertificates(), CERTIFICATE_CHECK_MS).unref();
     this.#isRunning = true;
   }
 
   /** Closes all connections and ports. Resolves when nothing is left. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
     this.#isRunning = false;
+    clearInterval(this.#certificateTimer);
     this.router.close();
     await Promise.all([
-      ...this.#listeners.map(({ config, listener }) => this.#close(config, listener, graceMs)),
-      ...this.connectors.map((connector) => connector.stop(graceMs)),
+      ...[...this.#listeners.values(), ...this.#leaving].map((listener) => listener.close(graceMs)),
+      ...[...this.#connectors.values()].map((connector) => connector.stop(graceMs)),
     ]);
     this.#log.log('SERVER', 'notice', 'Shut Down');
+  }
+
+  /**
+   * A new listener, by the attributes of its section. A port that cannot be opened is tried again with growing waits, up
+   * to half a minute, until the listener is removed: its status says so, and the log. Resolves after the first attempt.
+   *
+   * @throws EntityRefused where a rule of configurations is broken
+   */
+  async addListener(attributes: EntityValue): Promise<ListenerRuntime> {
+    const { config } = this.source.add('listener', attributes);
+    const listener = this.#makeListener(config.listeners.at(-1)!);
+    await listener.openWhenPossible();
+    return listener;
+  }
+
+  /** Closes the port. Connections that were made there stay. @returns whether there was such a listener */
+  removeListener(name: string): boolean {
+    const listener = this.#listeners.get(name);
+    if (listener === undefined) return false;
+    this.#listeners.delete(name);
+    this.source.remove('listener', name);
+    this.#leaving.add(listener);
+    void listener.stopListening().then(() => this.#leaving.delete(listener));
+    return true;
+  }
+
+  /**
+   * A new connector, by the attributes of its section. It starts at once.
+   *
+   * @throws EntityRefused where a rule of configurations is broken, ConnectorError where its connection string cannot be used
+   */
+  addConnector(attributes: EntityValue): ConnectorRuntime {
+    const { name, config } = this.source.add('connector', attributes);
+    try {
+      const connector = this.#makeConnector(config.connectors.at(-1)!);
+      connector.start();
+      return connector;
+    } catch (error) {
+      this.source.remove('connector', name);
+      throw error;
+    }
+  }
+
+  /** Closes its connection, too. @returns whether there was such a connector */
+  removeConnector(name: string): boolean {
+    const connector = this.#connectors.get(name);
+    if (connector === undefined) return false;
+    this.#connectors.delete(name);
+    this.source.remove('connector', name);
+    void connector.stop(STOP_GRACE_MS);
+    return true;
+  }
+
+  /** @throws EntityRefused where a rule of configurations is broken, TlsCredentialsError where a file does not do */
+  addSslProfile(attributes: EntityValue): void {
+    const { name, config } = this.source.add('sslProfile', attributes);
+    try {
+      this.#makeProfile(config.sslProfiles.at(-1)!);
+    } catch (error) {
+      this.source.remove('sslProfile', name);
+      throw error;
+    }
+  }
+
+  /**
+   * @returns whether there was such a profile
+   * @throws EntityRefused while a listener or connector uses it
+   */
+  removeSslProfile(name: string): boolean {
+    if (!this.#profiles.has(name)) return false;
+    const user = [...this.#listeners.values(), ...this.#connectors.values()].find(
+      ({ config }) => config.sslProfile === name,
+    );
+    if (user !== undefined) {
+      throw new EntityRefused(`sslProfile '${name}' is in use: '${user.name}' refers to it; delete that first`);
+    }
+    this.#profiles.delete(name);
+    this.source.remove('sslProfile', name);
+    return true;
+  }
+
+  /**
+   * Reads the files of sslProfiles again where they have changed; done every few seconds. New connections get what is new,
+   * those that are there stay as they are. What does not do is logged, and the old certificate stays in use.
+   *
+   * @param atOnce - also files that may still be in the middle of a change
+   */
+  checkCertificates(atOnce = false): void {
+    for (const [name, profile] of this.#profiles) {
+      try {
+        if (!profile.refresh(atOnce)) continue;
+        this.#warnOf(profile.credentials);
+        for (const listener of this.#listeners.values()) {
+          if (listener.config.sslProfile === name) listener.renew(profile.credentials);
+        }
+        this.#log.log('CONN_MGR', 'info', `Files of sslProfile ${name} have changed: new connections use them`);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        this.#log.log('CONN_MGR', 'error', `Files of sslProfile ${name} have changed and cannot be used: ${why}`);
+      }
+    }
   }
 
   get #readiness(): Readiness {
@@ -159,155 +254,53 @@ export class RouterProcess {
     return { isRunning: this.#isRunning, awaited };
   }
 
-  async #close(config: ListenerConfig, listener: Listener, graceMs: number): Promise<void> {
-    await listener.close(graceMs);
-    if (config.http)
-      this.#log.log('SERVER', 'notice', `Stopped listening for HTTP on ${listener.address}:${listener.port}`);
+  #makeProfile(config: SslProfileConfig): void {
+    const profile = new TlsProfileRuntime(config, this.config.file);
+    this.#warnOf(profile.credentials);
+    this.#profiles.set(config.name, profile);
+    this.#log.log('CONN_MGR', 'info', `Created SSL Profile with name ${config.name}`);
   }
 
-  /** @throws TransportError where the port cannot be opened */
-  async #listenForHttp(config: ListenerConfig, common: Omit<ListenOptions, 'mode'>): Promise<Listener> {
-    const credentials = config.sslProfile === undefined ? undefined : this.#credentials.get(config.sslProfile);
-    const site = new HttpSite({
-      config,
+  #makeListener(config: ListenerConfig): ListenerRuntime {
+    const { router } = this;
+    const listener = new ListenerRuntime(config, {
+      router,
       log: this.#log,
-      metrics: () => metricsOf(this.router),
+      credentials: () => this.#credentialsOf(config.sslProfile),
       readiness: () => this.#readiness,
     });
-    checkHttpRoot(config, this.#log);
-    try {
-      return await listen({ ...common, ...httpListenOptions(config, credentials, site) }, (info) =>
-        this.#accept(config, info, handshakeTimeoutOf(config)),
-      );
-    } catch (error) {
-      this.#log.log('SERVER', 'notice', `Error listening for HTTP on ${config.host}:${config.port}`);
-      throw error;
-    }
+    this.#listeners.set(config.name, listener);
+    this.#logConfigured('Listener', `${config.host}:${config.port}`, config);
+    return listener;
   }
 
-  #listen(config: ListenerConfig): Promise<Listener> {
-    const credentials = config.sslProfile === undefined ? undefined : this.#credentials.get(config.sslProfile);
-    const external = config.saslMechanisms?.includes('EXTERNAL') === true;
-    const handshakeTimeoutMs = handshakeTimeoutOf(config);
-    const common: Omit<ListenOptions, 'mode'> = {
-      ...(config.host === '' ? {} : { host: config.host }),
-      port: config.port,
-      handshakeTimeoutMs,
-      onRefused: ({ text, remoteAddress, remotePort }) =>
-        this.#log.log('SERVER', 'warning', `Connection from ${remoteAddress}:${remotePort} refused: ${text}`),
-    };
-    if (config.http) return this.#listenForHttp(config, common);
-    return listen(
-      {
-        ...common,
-        mode: 'tcp',
-        ...(credentials === undefined
-          ? {}
-          : {
-              tls: { credentials, clientCertificate: external ? ('required' as const) : ('none' as const) },
-              // As the old router has it: TLS from the first byte and by header are both taken, plain too unless encryption is required.
-              detectTls: true,
-              inBandTls: { use: config.requireEncryption ? ('required' as const) : ('allowed' as const) },
-            }),
-      },
-      (info) => this.#accept(config, info, handshakeTimeoutMs),
-    );
-  }
-
-  #accept(config: ListenerConfig, info: StreamInfo, handshakeTimeoutMs: number): Connection {
-    const peer = `${info.remoteAddress}:${info.remotePort}`;
-    const routed = this.router.connection({
-      role: config.role,
-      direction: 'in',
-      name: config.name,
-      peer,
-      linkCapacity: config.linkCapacity,
-      stripAnnotations: config.stripAnnotations,
-      hooks: {
-        onClosed: (_connection, end) => {
-          if (end.by === 'local' || (end.by === 'remote' && end.error === undefined)) return;
-          if (end.by === 'lost' && end.cause === undefined) return;
-          const why =
-            end.error === undefined
-              ? (end.cause?.message ?? 'lost')
-              : `${end.error.condition} ${end.error.description ?? ''}`;
-          this.#log.log(
-            'SERVER',
-            'info',
-            `[C${routed.id}] Connection from ${peer} (to ${config.host}:${config.port}) failed: ${why}`,
-          );
-        },
-      },
+  #makeConnector(config: ConnectorConfig): ConnectorRuntime {
+    const { log, observer = {}, lookup, openTimeoutMs, backoff } = this.#options;
+    const connector = new ConnectorRuntime(config, {
+      router: this.router,
+      file: this.config.file,
+      log,
+      credentials: () => this.#credentialsOf(config.sslProfile),
+      lookup,
+      openTimeoutMs,
+      backoff,
+      onChange: (changed) => observer.onConnector?.(changed),
     });
-    this.#log.log(
-      'SERVER',
-      'info',
-      `[C${routed.id}] Accepted connection to ${config.host}:${config.port} from ${peer}`,
-    );
-    const engine = new Connection(
-      {
-        ...commonOptions(this.router.id, config, routed.id),
-        role: 'server',
-        now: performance.now(),
-        saslServer: saslOf(config, info),
-        handshakeTimeoutMs,
-      },
-      routed,
-    );
-    Router.join(routed, engine);
-    return engine;
+    this.#connectors.set(config.name, connector);
+    this.#logConfigured('Connector', connector.target, config);
+    return connector;
   }
-}
 
-function handshakeTimeoutOf(config: ListenerConfig): number {
-  return (config.initialHandshakeTimeoutSeconds ?? 0) * 1000 || HANDSHAKE_TIMEOUT_MS;
-}
-
-/** @throws TlsCredentialsError that also says where the profile stands */
-function credentialsOf(profile: SslProfileConfig, file: string): TlsCredentials {
-  try {
-    return loadTlsCredentials({
-      name: profile.name,
-      caCertFile: profile.caCertFile,
-      certFile: profile.certFile,
-      privateKeyFile: profile.privateKeyFile,
-      password: profile.password?.reveal(),
-      ciphers: profile.ciphers,
-      protocols: profile.protocols?.join(' '),
-    });
-  } catch (error) {
-    if (!(error instanceof TlsCredentialsError)) throw error;
-    throw new TlsCredentialsError(
-      error.setting,
-      error.file,
-      `${file}:${profile.line}: ${error.message}.`,
-      error.hint,
-      error,
-    );
+  #credentialsOf(profile: string | undefined): TlsCredentials | undefined {
+    return profile === undefined ? undefined : this.#profiles.get(profile)?.credentials;
   }
-}
 
-function saslOf(config: ListenerConfig, info: StreamInfo): SaslServerOptions {
-  const certificate = info.peerCertificate;
-  const known = certificate?.verified === true;
-  const mechanisms = (config.saslMechanisms ?? ['EXTERNAL', 'ANONYMOUS']).filter(
-    (mechanism) => mechanism !== 'EXTERNAL' || known,
-  );
-  return {
-    mechanisms: config.authenticatePeer ? mechanisms.filter((mechanism) => mechanism !== 'ANONYMOUS') : mechanisms,
-    optional: !config.authenticatePeer,
-    authenticate({ mechanism }) {
-      if (mechanism === 'EXTERNAL' && known) {
-        const { subject } = certificate;
-        return {
-          ok: true,
-          user: Object.entries(subject)
-            .map(([name, value]) => `${name}=${value}`)
-            .join(','),
-        };
-      }
-      if (mechanism === 'ANONYMOUS') return { ok: true, user: 'anonymous' };
-      return { ok: false, reason: `SASL ${mechanism} is not offered on listener ${config.name}` };
-    },
-  };
+  #warnOf({ warnings }: TlsCredentials): void {
+    for (const warning of warnings) this.#log.log('CONN_MGR', 'warning', warning);
+  }
+
+  #logConfigured(what: string, place: string, { role, sslProfile }: ListenerConfig | ConnectorConfig): void {
+    const tls = sslProfile === undefined ? '' : `, sslProfile=${sslProfile}`;
+    this.#log.log('CONN_MGR', 'info', `Configured ${what}: ${place} proto=any, role=${role}${tls}`);
+  }
 }

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import { validateEntity } from '@pointsman/management';
+import type { EntityType, EntityValue } from '@pointsman/management';
+import { buildConfig } from './build-config.js';
+import { checkEntities } from './check-entities.js';
+import { entitiesOf } from './entity.js';
+import type { ConfigEntity } from './entity.js';
+import type { RouterConfig } from './model.js';
+import type { NotSupported } from './not-supported.js';
+import { ProblemList } from './problems.js';
+import type { ConfigProblem } from './problems.js';
+import type { RawSection } from './raw-config.js';
+import type { SecretSources } from './secret.js';
+
+export interface ConfigSourceOptions {
+  readonly file: string;
+  readonly secrets: SecretSources;
+  readonly notSupported: readonly NotSupported[];
+}
+
+/** An entity that the rules refuse. The message says everything that is wrong with it, on one line and without secrets. */
+export class EntityRefused extends Error {
+  override readonly name = 'EntityRefused';
+}
+
+/** An entity as it was configured. */
+export interface ConfiguredEntity {
+  readonly name: string;
+  /** With defaults filled in, and with secrets. */
+  readonly value: EntityValue;
+}
+
+// Files have lines from 1; what management creates is told apart by numbers below that.
+let nextLine = 0;
+
+/**
+ * The entities of a running configuration. New ones have to keep the same rules as those of a file, against all that are
+ * there. Its contents are private, because there are secrets among them.
+ */
+export class ConfigSource {
+  readonly #entities: ConfigEntity[];
+  readonly #options: ConfigSourceOptions;
+
+  constructor(entities: readonly ConfigEntity[], options: ConfigSourceOptions) {
+    this.#entities = [...entities];
+    this.#options = options;
+  }
+
+  copy(): ConfigSource {
+    return new ConfigSource(this.#entities, this.#options);
+  }
+
+  /** The entities of a section, in the order of their creation. */
+  of(section: string): readonly ConfiguredEntity[] {
+    return this.#entities.filter((entity) => entity.section === section);
+  }
+
+  find(section: string, name: string): ConfiguredEntity | undefined {
+    return this.#entities.find((entity) => entity.section === section && entity.name === name);
+  }
+
+  /** The only entity of a section, or what it would be if there were one. */
+  only(type: EntityType): EntityValue {
+    return this.of(type.section ?? type.name)[0]?.value ?? validateEntity(type, {}).value;
+  }
+
+  /**
+   * Adds an entity of a section, and gives the configuration as it is then: the new one is the last of its kind there.
+   *
+   * @throws EntityRefused where it breaks a rule; then nothing was added
+   */
+  add(section: string, attributes: EntityValue): { readonly name: string; readonly config: RouterConfig } {
+    nextLine -= 1;
+    const line = nextLine;
+    const raw: RawSection = {
+      name: section,
+      line,
+      attributes: Object.entries(attributes).map(([key, value]) => ({ key, value, line })),
+    };
+    const problems = new ProblemList(this.#options.file, Infinity);
+    // From what was written: the rules leave marks on entities.
+    const entities = entitiesOf([...this.#entities.map((entity) => entity.raw()), raw], problems);
+    checkEntities({ entities, problems }, this.#options.notSupported);
+    const { file, secrets } = this.#options;
+    const config = buildConfig(entities, problems, { file, secrets, generateId: () => '', source: this });
+    const errors = problems.sorted().filter((problem) => problem.severity === 'error' && problem.line === line);
+    if (errors.length > 0) throw new EntityRefused(errors.map(textOf).join('; '));
+    const entity = entities.at(-1);
+    if (entity?.line !== line) throw new EntityRefused(`there is no section '${section}'`);
+    if (this.#entities.some((other) => other.name === entity.name && other.section === section)) {
+      throw new EntityRefused(`there is a ${section} '${entity.name}' already; give the new one another name`);
+    }
+    this.#entities.push(entity);
+    return { name: entity.name, config };
+  }
+
+  remove(section: string, name: string): void {
+    const at = this.#entities.findIndex((entity) => entity.section === section && entity.name === name);
+    if (at >= 0) this.#entities.splice(at, 1);
+  }
+}
+
+function textOf({ message, found, allowed, hint }: ConfigProblem): string {
+  const parts = [
+    found === undefined ? undefined : `found: ${found}`,
+    allowed === undefined ? undefined : `allowed: ${allowed}`,
+    hint,
+  ].filter((part) => part !== undefined);
+  return parts.length === 0 ? message : `${message} (${parts.join('; ')})`;
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Connection } from '@pointsman/engine';
+import type { SaslServerOptions } from '@pointsman/engine';
+import { Router } from '@pointsman/router';
+import { DEFAULT_BACKOFF, backoffDelay, listen } from '@pointsman/transport';
+import type { ListenOptions, Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
+import type { ListenerConfig } from '../config/model.js';
+import { checkHttpRoot, httpListenOptions } from '../http/http-listener.js';
+import { HttpSite } from '../http/http-site.js';
+import type { Readiness } from '../http/http-site.js';
+import { metricsOf } from '../http/router-metrics.js';
+import type { Logger } from '../log.js';
+import { commonOptions } from './endpoints.js';
+
+/** `failed`: the port could not be opened, and is tried again. */
+export type ListenerStatus = 'opening' | 'open' | 'failed' | 'closed';
+
+export interface ListenerContext {
+  readonly router: Router;
+  readonly log: Logger;
+  /** Those of its sslProfile now. */
+  readonly credentials: () => TlsCredentials | undefined;
+  /** Of the whole process, for who asks over HTTP. */
+  readonly readiness: () => Readiness;
+}
+
+/** Limit on the first frames of a client where the configuration sets none. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** A listener of the configuration at work. */
+export class ListenerRuntime {
+  readonly config: ListenerConfig;
+  readonly name: string;
+  status: ListenerStatus = 'opening';
+  /** Why the port could not be opened, and what to change. */
+  error: string | undefined;
+  readonly #context: ListenerContext;
+  #port: Listener | undefined;
+  #failures = 0;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(config: ListenerConfig, context: ListenerContext) {
+    this.config = config;
+    this.name = config.name;
+    this.#context = context;
+  }
+
+  /** The port that is open, with the number that the system chose where the configuration says 0. */
+  get place(): { readonly host: string; readonly port: number } | undefined {
+    return this.#port === undefined ? undefined : { host: this.#port.address, port: this.#port.port };
+  }
+
+  /** @throws TransportError where the port cannot be opened */
+  async open(): Promise<void> {
+    const port = await this.#listen();
+    if (this.status === 'closed') {
+      await port.close();
+      return;
+    }
+    this.#port = port;
+    this.status = 'open';
+    this.error = undefined;
+  }
+
+  /** Opens the port, now or as soon as that can be done. Resolves after the first attempt. */
+  async openWhenPossible(): Promise<void> {
+    try {
+      await this.open();
+      this.announce();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  announce(): void {
+    const { place, config } = this;
+    if (place === undefined) return;
+    const name = config.name.startsWith('listener/') ? '' : ` (${config.name})`;
+    this.#context.log.log(
+      'SERVER',
+      'notice',
+      `Listening ${config.http ? 'for HTTP ' : ''}on ${place.host}:${place.port}${name}`,
+    );
+  }
+
+  /** Accepts nobody any more, and leaves alone whoever is connected. Resolves when the last of them is gone. */
+  async stopListening(): Promise<void> {
+    this.#end();
+    if (this.#port === undefined) return;
+    this.#announceEnd();
+    await this.#port.stopListening();
+  }
+
+  /** Accepts nobody any more; connections get `graceMs` to end. Resolves when nothing is left. */
+  async close(graceMs: number): Promise<void> {
+    const wasOpen = this.status === 'open';
+    this.#end();
+    await this.#port?.close(graceMs);
+    if (wasOpen && this.config.http) this.#announceEnd();
+  }
+
+  /** Certificates changed: new connections are shown the new ones. */
+  renew(credentials: TlsCredentials): void {
+    this.#port?.renew(credentials);
+  }
+
+  #announceEnd(): void {
+    const { place, config } = this;
+    if (place === undefined) return;
+    const text = `Stopped listening ${config.http ? 'for HTTP ' : ''}on ${place.host}:${place.port}`;
+    this.#context.log.log('SERVER', 'notice', text);
+  }
+
+  #end(): void {
+    this.status = 'closed';
+    clearTimeout(this.#retry);
+  }
+
+  #failed(error: unknown): void {
+    if (this.status === 'closed') return;
+    const hint = error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : '';
+    const text = `${error instanceof Error ? error.message : String(error)}${hint}`;
+    // The same again at every attempt would fill the log.
+    if (text !== this.error) {
+      const { host, port, name } = this.config;
+      this.#context.log.log('SERVER', 'error', `Cannot listen on ${host}:${port} (listener ${name}): ${text}`);
+    }
+    this.status = 'failed';
+    this.error = text;
+    this.#failures += 1;
+    const delay = backoffDelay(this.#failures, DEFAULT_BACKOFF, Math.random);
+    this.#retry = setTimeout(() => void this.openWhenPossible(), delay).unref();
+  }
+
+  async #listen(): Promise<Listener> {
+    const { config } = this;
+    const credentials = this.#context.credentials();
+    const external = config.saslMechanisms?.includes('EXTERNAL') === true;
+    const common: Omit<ListenOptions, 'mode'> = {
+      ...(config.host === '' ? {} : { host: config.host }),
+      port: config.port,
+      handshakeTimeoutMs: handshakeTimeoutOf(config),
+      onRefused: ({ text, remoteAddress, remotePort }) =>
+        this.#context.log.log('SERVER', 'warning', `Connection from ${remoteAddress}:${remotePort} refused: ${text}`),
+    };
+    if (config.http) return this.#listenForHttp(common, credentials);
+    return listen(
+      {
+        ...common,
+        mode: 'tcp',
+        ...(credentials === undefined
+          ? {}
+          : {
+              tls: { credentials, clientCertificate: external ? ('required' as const) : ('none' as const) },
+              // As the old router has it: TLS from the first byte and by header are both taken, plain too unless encryption is required.
+              detectTls: true,
+              inBandTls: { use: config.requireEncryption ? ('required' as const) : ('allowed' as const) },
+            }),
+      },
+      (info) => this.#accept(info),
+    );
+  }
+
+  /** @throws TransportError where the port cannot be opened */
+  async #listenForHttp(
+    common: Omit<ListenOptions, 'mode'>,
+    credentials: TlsCredentials | undefined,
+  ): Promise<Listener> {
+    const { config } = this;
+    const { log, router, readiness } = this.#context;
+    const site = new HttpSite({ config, log, metrics: () => metricsOf(router), readiness });
+    checkHttpRoot(config, log);
+    try {
+      return await listen({ ...common, ...httpListenOptions(config, credentials, site) }, (info) => this.#accept(info));
+    } catch (error) {
+      log.log('SERVER', 'notice', `Error listening for HTTP on ${config.host}:${config.port}`);
+      throw error;
+    }
+  }
+
+  #accept(info: StreamInfo): Connection {
+    const { config } = this;
+    const { router } = this.#context;
+    const peer = `${info.remoteAddress}:${info.remotePort}`;
+    const routed = router.connection({
+      role: config.role,
+      direction: 'in',
+      name: config.name,
+      peer,
+      linkCapacity: config.linkCapacity,
+      stripAnnotations: config.stripAnnotations,
+      hooks: {
+        onClosed: (_connection, end) => {
+          if (end.by === 'local' || (end.by === 'remote' && end.error === undefined)) return;
+          if (end.by === 'lost' && end.cause === undefined) return;
+          const why =
+            end.error === undefined
+              ? (end.cause?.message ?? 'lost')
+              : `${end.error.condition} ${end.error.description ?? ''}`;
+          this.#context.log.log(
+            'SERVER',
+            'info',
+            `[C${routed.id}] Connection from ${peer} (to ${config.host}:${config.port}) failed: ${why}`,
+          );
+        },
+      },
+    });
+    this.#context.log.log(
+      'SERVER',
+      'info',
+      `[C${routed.id}] Accepted connection to ${config.host}:${config.port} from ${peer}`,
+    );
+    const engine = new Connection(
+      {
+        ...commonOptions(router.id, config, routed.id),
+        role: 'server',
+        now: performance.now(),
+        saslServer: saslOf(config, info),
+        handshakeTimeoutMs: handshakeTimeoutOf(config),
+      },
+      routed,
+    );
+    Router.join(routed, engine);
+    return engine;
+  }
+}
+
+function handshakeTimeoutOf(config: ListenerConfig): number {
+  return (config.initialHandshakeTimeoutSeconds ?? 0) * 1000 || HANDSHAKE_TIMEOUT_MS;
+}
+
+function saslOf(config: ListenerConfig, info: StreamInfo): SaslServerOptions {
+  const certificate = info.peerCertificate;
+  const known = certificate?.verified === true;
+  const mechanisms = (config.saslMechanisms ?? ['EXTERNAL', 'ANONYMOUS']).filter(
+    (mechanism) => mechanism !== 'EXTERNAL' || known,
+  );
+  return {
+    mechanisms: config.authenticatePeer ? mechanisms.filter((mechanism) => mechanism !== 'ANONYMOUS') : mechanisms,
+    optional: !config.authenticatePeer,
+    authenticate({ mechanism }) {
+      if (mechanism === 'EXTERNAL' && known) {
+        const { subject } = certificate;
+        return {
+          ok: true,
+          user: Object.entries(subject)
+            .map(([name, value]) => `${name}=${value}`)
+            .join(','),
+        };
+      }
+      if (mechanism === 'ANONYMOUS') return { ok: true, user: 'anonymous' };
+      return { ok: false, reason: `SASL ${mechanism} is not offered on listener ${config.name}` };
+    },
+  };
+}
