@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { RouterFixture, configOf, whenOver } from '@pointsman/testing';
 import type { LogLine, Owner } from '@pointsman/testing';
-import { RouterProcess, startNamespaceServer } from 'pointsman';
+import { RouterProcess, silentLogger, startNamespaceServer } from 'pointsman';
 import type { NamespaceServer, NamespaceServerOptions } from 'pointsman';
 
 /** Connects again soon after a cut, ms. */
@@ -20,9 +20,9 @@ export async function startHastyRouter(owner: Owner, text: string): Promise<Rout
   const process = new RouterProcess(configOf(text), {
     backoff: SOON,
     log: {
+      ...silentLogger,
       log: (module, level, line) => log.push({ module, level, text: line }),
-      isEnabled: () => true,
-      close: () => Promise.resolve(),
+      isEnabled: (module) => module !== 'PROTOCOL',
     },
   });
   whenOver(owner, () => process.stop());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AutoLink } from '@pointsman/router';
-import { RouterProcess, readConfig } from 'pointsman';
+import { RouterProcess, readConfig, silentLogger } from 'pointsman';
 import type { ConfigFormat, Logger, RouterConfig, RouterProcessOptions } from 'pointsman';
 import { whenOver } from './owner.js';
 import type { Owner } from './owner.js';
@@ -90,12 +90,12 @@ export async function startRouter(
 ): Promise<RouterFixture> {
   const log: LogLine[] = [];
   const logger: Logger = {
+    ...silentLogger,
     log: (module, level, line) => {
       if (log.length >= LOG_MAX) log.shift();
       log.push({ module, level, text: line });
     },
-    isEnabled: () => true,
-    close: () => Promise.resolve(),
+    isEnabled: (module) => module !== 'PROTOCOL',
   };
   const process = new RouterProcess(configOf(text, format), {
     log: logger,

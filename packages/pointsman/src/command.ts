@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 import { loadConfig } from './config/read-config.js';
 import { formatProblems } from './config/problems.js';
 import type { RouterConfig } from './config/model.js';
-import { createLogger } from './log.js';
+import { LogError, createLogger } from './log.js';
+import type { Logger } from './log.js';
 import { RouterProcess } from './run/router-process.js';
 import { VERSION } from './version.js';
 
@@ -140,12 +141,19 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   }
   const config = configOf(path, io);
   if (config === undefined) return 1;
-  const log = createLogger({
-    logs: config.logs,
-    stderr: io.stderr,
-    stdout: io.stdout,
-    utc: config.router.timestampsInUTC,
-  });
+  let log: Logger;
+  try {
+    log = createLogger({
+      logs: config.logs,
+      stderr: io.stderr,
+      stdout: io.stdout,
+      utc: config.router.timestampsInUTC,
+      timestampFormat: config.router.timestampFormat,
+    });
+  } catch (error) {
+    io.stderr.write(`${path}: ${startFailure(error)}\n`);
+    return 1;
+  }
   let router: RouterProcess;
   try {
     router = new RouterProcess(config, { log });
@@ -174,6 +182,7 @@ function stopSignal(io: CommandIo): Promise<void> {
 }
 
 function startFailure(error: unknown): string {
+  if (error instanceof LogError) return `${error.message}: ${error.hint}`;
   const hint = error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : '';
   return `${messageOf(error)}${hint}`;
 }

@@ -6,8 +6,8 @@ export { formatProblems } from './config/problems.js';
 export type { ConfigProblem } from './config/problems.js';
 export { configFormatOf, loadConfig, readConfig } from './config/read-config.js';
 export type { ConfigFormat, ConfigResult, ReadOptions } from './config/read-config.js';
-export { createLogger, silentLogger } from './log.js';
-export type { Logger, LoggerOptions } from './log.js';
+export { LogError, createLogger, silentLogger } from './log.js';
+export type { LogChanges, LogCounts, LogRow, Logger, LoggerOptions } from './log.js';
 export { startNamespaceServer } from './namespace-server/namespace-server.js';
 export type {
   ConnectionStringOptions,
