@@ -90,9 +90,9 @@ describe('ManagementAgent, QUERY', () => {
     assert.deepEqual([body.statusCode, body.statusDescription], [400, 'Body of request must be a map']);
     const offset = await call('QUERY', { properties: { offset: 'far' } });
     assert.deepEqual([offset.statusCode, offset.statusDescription], [400, "'offset' must be a whole number"]);
-    const console = await call('QUERY', { properties: { entityType: 'console' } });
+    const forbidden = await call('QUERY', { properties: { entityType: 'console' } });
     assert.deepEqual(
-      [console.statusCode, console.statusDescription, console.body],
+      [forbidden.statusCode, forbidden.statusDescription, forbidden.body],
       [403, 'Forbidden', { attributeNames: [], results: [] }],
     );
   });
@@ -400,7 +400,7 @@ describe('ManagementAgent, the node itself', () => {
     const schema = body as { prefix: string; entityTypes: Record<string, Record<string, unknown>> };
     assert.equal(schema.prefix, TYPE_PREFIX);
     assert.equal(schema.entityTypes['linkRoute']?.['fullyQualifiedType'], full('router.config.linkRoute'));
-    const { role, name } = schema.entityTypes['listener']?.['attributes'] as Record<string, unknown>;
+    const { role, name } = schema.entityTypes['listener']!['attributes'] as Record<string, unknown>;
     assert.deepEqual((role as { type: unknown }).type, ['normal', 'inter-router', 'route-container', 'edge']);
     assert.ok(!('required' in (name as object)));
     const json = await call('GET-JSON-SCHEMA', { properties: { indent: 2 } });
