@@ -178,6 +178,27 @@ describe('an HTTP listener: its pages', () => {
   );
 });
 
+describe('an HTTP listener that comes and goes', () => {
+  it(
+    'is opened and closed at run time, and others stay; the router is not ready while one cannot open',
+    scene(async (one) => {
+      const router = await started(one, { name: 'first' });
+      await router.said('CONN_MGR (info)', 'Configured Listener: 127.0.0.1:0 proto=any, role=normal, http');
+      const second = await router.process.addListener({ name: 'second', host: '127.0.0.1', port: '0', http: true });
+      const { port } = second.place!;
+      assert.equal((await ask(port, '/healthz')).status, 200);
+      await router.process.addListener({ name: 'third', host: '127.0.0.1', port: String(port), http: true });
+      const { status, body } = await ask(router.port, '/readyz');
+      assert.deepEqual([status, body], [503, 'Not listening: third\n']);
+      router.process.removeListener('third');
+      router.process.removeListener('second');
+      await router.said('SERVER (notice)', `Stopped listening for HTTP on 127.0.0.1:${port}`);
+      await assert.rejects(ask(port, '/healthz'), { code: 'ECONNREFUSED' });
+      assert.equal((await ask(router.port, '/readyz')).status, 200);
+    }),
+  );
+});
+
 describe('an HTTP listener: files below httpRootDir', () => {
   it(
     'are served with their types and index.html for folders; http is implied',

@@ -219,7 +219,10 @@ class Port implements Listener {
   }
 
   stopListening(): Promise<void> {
-    return new Promise((resolve) => this.#server.close(() => resolve()));
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#dropUndecided();
+    });
   }
 
   renew(credentials: TlsCredentials): void {
@@ -242,11 +245,15 @@ class Port implements Listener {
         if (this.connections.size === 0) finish();
         else this.#onEmpty = finish;
       });
-      this.#isClosing = true;
-      // Who has not said yet what it wants deserves no grace.
-      for (const limit of this.#limits) limit.expireNow();
+      this.#dropUndecided();
       if (graceMs <= 0) dropAll();
     });
+  }
+
+  /** The port closes: who has not said yet what it wants deserves no grace, nor an HTTP connection without a request. */
+  #dropUndecided(): void {
+    this.#isClosing = true;
+    for (const limit of this.#limits) limit.expireNow();
   }
 
   #accept(socket: Socket): void {

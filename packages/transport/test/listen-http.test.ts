@@ -168,6 +168,22 @@ describe('listener: HTTP', () => {
     });
   });
 
+  it('ends idle connections when it stops listening, and leaves WebSockets alone', async () => {
+    const listener = await open({});
+    const { endpoint } = await connectTo(listener, { mode: 'websocket' });
+    await assertEchoes(endpoint, 'AMQP\0\x01\0\0');
+    const talk = Talk.to(listener);
+    talk.socket.write(GET);
+    await talk.answers(1);
+    const stopped = listener.stopListening();
+    await talk.closed;
+    endpoint.send('more');
+    await endpoint.until(() => endpoint.receivedBytes === 12 || endpoint.ends.length > 0);
+    assert.equal(endpoint.text, 'AMQP\0\x01\0\0more');
+    await listener.close();
+    await stopped;
+  });
+
   it('lets a request that is under way be answered while it closes, and ends its connection', async () => {
     let answer: (() => void) | undefined;
     const isAsked = new Promise<void>((resolve) => {

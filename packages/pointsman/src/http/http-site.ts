@@ -9,10 +9,12 @@ import { StaticFiles } from './static-files.js';
 
 /** How far the router is. */
 export interface Readiness {
-  /** All listeners are open, and the router is not stopping. */
+  /** It has started, and is not stopping. */
   readonly isRunning: boolean;
+  /** Names of listeners whose ports are not open. */
+  readonly closedListeners: readonly string[];
   /** Names of connectors that have had no open connection since the start. */
-  readonly awaited: readonly string[];
+  readonly awaitedConnectors: readonly string[];
 }
 
 export interface HttpSiteOptions {
@@ -81,8 +83,11 @@ function pathOf(target: string): string {
   return absolute === null ? path : (absolute[1] ?? '/');
 }
 
-function answerReadiness(response: ServerResponse, { isRunning, awaited }: Readiness): void {
-  if (!isRunning) respond(response, 503, 'The router is starting or stopping.\n');
-  else if (awaited.length > 0) respond(response, 503, `Not connected yet: ${awaited.join(', ')}\n`);
-  else respond(response, 200, 'OK\n');
+function answerReadiness(response: ServerResponse, readiness: Readiness): void {
+  const { isRunning, closedListeners, awaitedConnectors } = readiness;
+  let missing = isRunning ? '' : 'The router is starting or stopping.\n';
+  if (closedListeners.length > 0) missing += `Not listening: ${closedListeners.join(', ')}\n`;
+  if (awaitedConnectors.length > 0) missing += `Not connected yet: ${awaitedConnectors.join(', ')}\n`;
+  if (missing === '') respond(response, 200, 'OK\n');
+  else respond(response, 503, missing);
 }

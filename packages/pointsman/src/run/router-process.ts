@@ -250,8 +250,12 @@ export class RouterProcess {
   }
 
   get #readiness(): Readiness {
-    const awaited = this.connectors.filter(({ hasBeenOpen }) => !hasBeenOpen).map(({ name }) => name);
-    return { isRunning: this.#isRunning, awaited };
+    const listeners = [...this.#listeners.values()];
+    return {
+      isRunning: this.#isRunning,
+      closedListeners: listeners.filter(({ status }) => status !== 'open').map(({ name }) => name),
+      awaitedConnectors: this.connectors.filter(({ hasBeenOpen }) => !hasBeenOpen).map(({ name }) => name),
+    };
   }
 
   #makeProfile(config: SslProfileConfig): void {
@@ -299,8 +303,10 @@ export class RouterProcess {
     for (const warning of warnings) this.#log.log('CONN_MGR', 'warning', warning);
   }
 
-  #logConfigured(what: string, place: string, { role, sslProfile }: ListenerConfig | ConnectorConfig): void {
+  #logConfigured(what: string, place: string, config: ListenerConfig | ConnectorConfig): void {
+    const { role, sslProfile } = config;
+    const http = 'http' in config && config.http ? ', http' : '';
     const tls = sslProfile === undefined ? '' : `, sslProfile=${sslProfile}`;
-    this.#log.log('CONN_MGR', 'info', `Configured ${what}: ${place} proto=any, role=${role}${tls}`);
+    this.#log.log('CONN_MGR', 'info', `Configured ${what}: ${place} proto=any, role=${role}${http}${tls}`);
   }
 }
