@@ -22,6 +22,8 @@ export interface ListenerContext {
   readonly credentials: () => TlsCredentials | undefined;
   /** Of the whole process, for who asks over HTTP. */
   readonly readiness: () => Readiness;
+  /** Connections that came in, and those of them that were turned away. */
+  readonly counts: { processed: number; denied: number };
 }
 
 /** Limit on the first frames of a client where the configuration sets none. */
@@ -140,8 +142,11 @@ export class ListenerRuntime {
       ...(config.host === '' ? {} : { host: config.host }),
       port: config.port,
       handshakeTimeoutMs: handshakeTimeoutOf(config),
-      onRefused: ({ text, remoteAddress, remotePort }) =>
-        this.#context.log.log('SERVER', 'warning', `Connection from ${remoteAddress}:${remotePort} refused: ${text}`),
+      onRefused: ({ text, remoteAddress, remotePort }) => {
+        this.#context.counts.processed += 1;
+        this.#context.counts.denied += 1;
+        this.#context.log.log('SERVER', 'warning', `Connection from ${remoteAddress}:${remotePort} refused: ${text}`);
+      },
     };
     if (config.http) return this.#listenForHttp(common, credentials);
     return listen(
@@ -180,7 +185,8 @@ export class ListenerRuntime {
 
   #accept(info: StreamInfo): Connection {
     const { config } = this;
-    const { router } = this.#context;
+    const { router, counts } = this.#context;
+    counts.processed += 1;
     const peer = `${info.remoteAddress}:${info.remotePort}`;
     const routed = router.connection({
       role: config.role,

@@ -67,6 +67,7 @@ export class RouterProcess {
   readonly #connectors = new Map<string, ConnectorRuntime>();
   readonly #profiles = new Map<string, TlsProfileRuntime>();
   #certificateTimer: NodeJS.Timeout | undefined;
+  readonly #counts = { processed: 0, denied: 0 };
   /** All listeners are open, and nobody has asked to stop. */
   #isRunning = false;
 
@@ -104,6 +105,13 @@ export class RouterProcess {
   /** Ports that are open, with the numbers that the system chose where the configuration says 0. */
   get listeners(): readonly OpenListener[] {
     return [...this.#listeners.values()].flatMap(({ name, place }) => (place === undefined ? [] : { name, ...place }));
+  }
+
+  /** Connections that came in since the start: taken, turned away, and open now. */
+  get connectionCounts(): { readonly processed: number; readonly denied: number; readonly current: number } {
+    let current = 0;
+    for (const { settings } of this.router.connections) if (settings.direction === 'in') current += 1;
+    return { ...this.#counts, current };
   }
 
   connector(name: string): ConnectorRuntime | undefined {
@@ -199,8 +207,11 @@ export class RouterProcess {
     return true;
   }
 
-  /** @throws EntityRefused where a rule of configurations is broken, TlsCredentialsError where a file does not do */
-  addSslProfile(attributes: EntityValue): void {
+  /**
+   * @returns its name
+   * @throws EntityRefused where a rule of configurations is broken, TlsCredentialsError where a file does not do
+   */
+  addSslProfile(attributes: EntityValue): string {
     const { name, config } = this.source.add('sslProfile', attributes);
     try {
       this.#makeProfile(config.sslProfiles.at(-1)!);
@@ -208,6 +219,7 @@ export class RouterProcess {
       this.source.remove('sslProfile', name);
       throw error;
     }
+    return name;
   }
 
   /**
@@ -272,6 +284,7 @@ export class RouterProcess {
       log: this.#log,
       credentials: () => this.#credentialsOf(config.sslProfile),
       readiness: () => this.#readiness,
+      counts: this.#counts,
     });
     this.#listeners.set(config.name, listener);
     this.#logConfigured('Listener', `${config.host}:${config.port}`, config);
