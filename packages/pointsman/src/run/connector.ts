@@ -203,10 +203,10 @@ export class ConnectorRuntime {
           }
           this.#become('authenticated');
         },
-        onOpened: () => {
+        onOpened: (connection) => {
           control.markEstablished();
           this.lastFailure = undefined;
-          this.lastMessage = this.#openedText(routed.id, routed.containerId);
+          this.lastMessage = this.#openedText(routed.id, connection.remoteOpen?.containerId ?? '');
           this.#become('open');
         },
         onClosed: (connection, end) => {
