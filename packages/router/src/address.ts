@@ -2,7 +2,7 @@
 import type { AddressKey } from './address-text.js';
 import type { IncomingLink } from './incoming-link.js';
 import type { OutgoingLink } from './outgoing-link.js';
-import type { Distribution } from './settings.js';
+import type { Distribution, InProcessReceiver } from './settings.js';
 
 /**
  * A node: producers on one side, consumers on the other. Links hold it directly, so that forwarding on an attached link
@@ -13,31 +13,64 @@ export class Address {
   readonly distribution: Distribution;
   readonly consumers: OutgoingLink[] = [];
   readonly producers: Set<IncomingLink> = new Set();
+  /** Nodes within the router itself. They take whole messages, before any consumer does. */
+  readonly receivers: InProcessReceiver[] = [];
+  /** A message can go straight to the one consumer that is chosen. */
+  isDirect: boolean;
   /** Links that are about to come, such as those of autolinks. */
   pins = 0;
   /** Where the next search for a consumer starts. */
   #turn = 0;
+  #receiverTurn = 0;
   /** Messages that came in here from clients, and that went out to consumers. */
   deliveriesIngress = 0;
   deliveriesEgress = 0;
+  /** Messages to and from nodes within the router. */
+  deliveriesToContainer = 0;
+  deliveriesFromContainer = 0;
 
   constructor(key: AddressKey, distribution: Distribution) {
     this.key = key;
     this.distribution = distribution;
+    this.isDirect = distribution !== 'multicast';
   }
 
   /** There is somewhere for a message to go. */
   get hasPaths(): boolean {
-    return this.consumers.length > 0;
+    return this.consumers.length > 0 || this.receivers.length > 0;
   }
 
   get isUnused(): boolean {
-    return this.consumers.length === 0 && this.producers.size === 0 && this.pins === 0;
+    return !this.hasPaths && this.producers.size === 0 && this.pins === 0;
   }
 
   addConsumer(link: OutgoingLink): void {
+    const opens = !this.hasPaths;
     this.consumers.push(link);
-    if (this.consumers.length > 1) return;
+    if (opens) this.#opened();
+  }
+
+  addReceiver(receiver: InProcessReceiver): void {
+    const opens = !this.hasPaths;
+    this.receivers.push(receiver);
+    this.isDirect = false;
+    if (opens) this.#opened();
+  }
+
+  removeReceiver(receiver: InProcessReceiver): void {
+    const at = this.receivers.indexOf(receiver);
+    if (at >= 0) this.receivers.splice(at, 1);
+    this.isDirect = this.distribution !== 'multicast' && this.receivers.length === 0;
+  }
+
+  /** The nodes within the router that take the next message: each in turn, or all. */
+  nextReceivers(): readonly InProcessReceiver[] {
+    const { receivers } = this;
+    if (this.distribution === 'multicast' || receivers.length <= 1) return [...receivers];
+    return [receivers[this.#receiverTurn++ % receivers.length]!];
+  }
+
+  #opened(): void {
     for (const producer of this.producers) producer.pathsOpened();
   }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { MODIFIED_FAILED, OutgoingDelivery, RELEASED } from '@pointsman/engine';
+import { ACCEPTED, MODIFIED_FAILED, OutgoingDelivery, RELEASED, copyOf } from '@pointsman/engine';
 import type { IncomingDelivery, Link, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
 import { ProtocolError, Reader, SECTION, readPropertiesBody, sectionAt } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
 import type { Address } from './address.js';
-import { headOf, hasNoAnnotations, writeHead } from './annotations.js';
-import type { MessageHead, RouterAnnotations } from './annotations.js';
+import { headOf, hasNoAnnotations } from './annotations.js';
+import type { MessageHead } from './annotations.js';
+import { firstPart } from './first-part.js';
+import { tooLargeToHold } from './in-process.js';
 import type { LinkOwner, OutgoingLink } from './outgoing-link.js';
 import type { RouterConnection } from './router-connection.js';
 import { Copy, STREAM_FROM, Transit } from './transit.js';
@@ -89,7 +91,7 @@ export class IncomingLink implements ReceiverHandler {
   /** The common case: a message in one frame, for a receiver that can take it now, is passed on as it stands. */
   #whole(delivery: IncomingDelivery, bytes: Uint8Array, start: number, end: number): void {
     const address = this.address;
-    if (address !== undefined && hasNoAnnotations(bytes, start, end) && address.distribution !== 'multicast') {
+    if (address !== undefined && hasNoAnnotations(bytes, start, end) && address.isDirect) {
       const consumer = address.choose();
       if (consumer !== undefined && !consumer.writesAnnotations && consumer.canPass(end - start)) {
         address.deliveriesIngress++;
@@ -136,6 +138,8 @@ export class IncomingLink implements ReceiverHandler {
     if (delivery.complete) this.#arriving = undefined;
     if (transit.copies.length > 0) {
       for (const copy of transit.copies) if (!copy.done) copy.link.pump();
+    } else if (transit.collects) {
+      this.#collected(transit);
     } else if (delivery.complete || transit.held >= STREAM_FROM) {
       this.#route(transit);
     }
@@ -181,40 +185,47 @@ export class IncomingLink implements ReceiverHandler {
       });
     }
     if (address === undefined || !address.hasPaths) return this.#noPath(transit);
+    const inProcess = address.receivers.length > 0;
+    if (inProcess && (!transit.complete || tooLargeToHold(transit.size) !== undefined)) {
+      transit.collect();
+      return this.#collected(transit);
+    }
     address.deliveriesIngress++;
+    if (inProcess) {
+      this.#handOver(address, transit);
+      if (address.distribution !== 'multicast' || address.consumers.length === 0) {
+        transit.abort();
+        return this.finish(delivery, ACCEPTED);
+      }
+    }
     const receivers = address.distribution === 'multicast' ? [...address.consumers] : [address.choose()!];
     this.#transits.add(transit);
     delivery.context = transit;
     const rewritten = head?.hasRouterAnnotations === true;
     const copies = receivers.map((consumer) => {
       address.deliveriesEgress++;
-      return transit.addCopy(consumer, this.#firstPart(consumer, transit, head, rewritten, to ?? this.addressText));
+      return transit.addCopy(consumer, firstPart(consumer, transit, head, rewritten, to ?? this.addressText));
     });
     for (const copy of copies) copy.link.enqueue(copy);
   }
 
-  /** The first part of a message for one receiver, where it differs from what came. */
-  #firstPart(
-    consumer: OutgoingLink,
-    transit: Transit,
-    head: MessageHead | undefined,
-    rewritten: boolean,
-    to: string,
-  ): Uint8Array | undefined {
-    if (!consumer.writesAnnotations && !rewritten) return undefined;
-    const bytes = transit.joinedHead();
-    const from = head ?? headOf(bytes, 0, bytes.length);
-    let annotations: RouterAnnotations | undefined;
-    if (consumer.writesAnnotations) {
-      const here = this.connection.router.traceId;
-      const came = from.annotations;
-      annotations = { ...came, to: came.to ?? to, ingress: came.ingress ?? here, trace: [...(came.trace ?? []), here] };
+  /** More has come of a message for a node within the router, which takes it whole. */
+  #collected(transit: Transit): void {
+    const error = tooLargeToHold(transit.size);
+    if (error === undefined) {
+      if (!transit.complete) return;
+      transit.collects = false;
+      return this.#route(transit);
     }
-    const lead = writeHead(bytes, 0, from, annotations);
-    const first = new Uint8Array(lead.length + bytes.length - from.rest);
-    first.set(lead);
-    first.set(bytes.subarray(from.rest), lead.length);
-    return first;
+    this.#refuse(transit, error);
+  }
+
+  #handOver(address: Address, transit: Transit): void {
+    const whole = transit.joinedHead();
+    for (const receive of address.nextReceivers()) {
+      address.deliveriesToContainer++;
+      receive({ bytes: copyOf(whole, 0, whole.length), from: this.connection });
+    }
   }
 
   /** Nowhere to go: the sender gets the message back, and no new credit until there is. */

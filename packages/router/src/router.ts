@@ -5,6 +5,7 @@ import type { AddressContext } from './address-text.js';
 import { Address } from './address.js';
 import { AutoLink } from './auto-link.js';
 import type { IncomingLink } from './incoming-link.js';
+import { sendFromWithin } from './in-process.js';
 import { LinkRoute } from './link-route.js';
 import { PatternTree, normalisedPattern, prefixPattern } from './pattern-tree.js';
 import { RouterConnection } from './router-connection.js';
@@ -12,6 +13,7 @@ import type {
   AddressSettings,
   Direction,
   Distribution,
+  InProcessReceiver,
   Log,
   RouterConnectionSettings,
   RouterOptions,
@@ -223,6 +225,35 @@ export class Router {
     const address = this.#addresses.get(addressKey(to, String(phase ?? phasesOf(settings).ingress), this.#context));
     if (address !== undefined) return address;
     return (settings?.distribution ?? this.defaultDistribution) === 'unavailable' ? 'unavailable' : undefined;
+  }
+
+  // ---- nodes within the router ----
+
+  /**
+   * Makes a node within the router: messages for `address` go to `receive`, whole, and are accepted.
+   *
+   * @param address - text of a mobile (`$management`) or local (`_local/$management`) address
+   * @returns takes the node away again; idempotent
+   */
+  serve(address: string, receive: InProcessReceiver): () => void {
+    const node = this.bind(address, 0, true);
+    const receiver: InProcessReceiver = (message) => receive(message);
+    node.addReceiver(receiver);
+    return (): void => {
+      node.removeReceiver(receiver);
+      this.addressLeft(node);
+    };
+  }
+
+  /**
+   * Sends a whole encoded message from within the router, settled, to one of those who receive from `to`.
+   *
+   * @returns false where there is nobody
+   * @throws RemoteProtocolError where `message` is malformed and its receiver wants router annotations
+   */
+  send(to: string, message: Uint8Array): boolean {
+    const address = this.resolve(to, undefined);
+    return address instanceof Address && sendFromWithin(address, to, message);
   }
 
   /** @internal */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
 import type { Clock, Connection, ConnectionEnd } from '@pointsman/engine';
+import type { RouterConnection } from './router-connection.js';
 
 /** How messages for an address are spread over its consumers. */
 export type Distribution = 'closest' | 'balanced' | 'multicast' | 'unavailable';
@@ -90,6 +91,17 @@ export interface RefusedLink {
   readonly address: string;
   readonly externalAddress: string;
 }
+
+/** A whole message for a node within the router. */
+export interface InProcessMessage {
+  /** All sections, encoded; the receiver's own. */
+  readonly bytes: Uint8Array;
+  /** Connection that it came over; undefined where it came from within the router. */
+  readonly from: RouterConnection | undefined;
+}
+
+/** A node within the router. It must not throw: what it does is not the sender's affair. */
+export type InProcessReceiver = (message: InProcessMessage) => void;
 
 /** What the owner of a connection hears of it. */
 export interface ConnectionHooks {

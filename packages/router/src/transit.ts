@@ -18,7 +18,8 @@ const RELEASE_AT = 1 << 17;
 export class Transit {
   /** The delivery that is waiting for an outcome; undefined once its link is gone. */
   incoming: IncomingDelivery | undefined;
-  readonly from: IncomingLink;
+  /** Link that it came on; undefined for a message from within the router. */
+  readonly from: IncomingLink | undefined;
   readonly messageFormat: number;
   readonly settled: boolean;
   readonly copies: Copy[] = [];
@@ -30,15 +31,17 @@ export class Transit {
   /** Bytes that are held, and all that have come. */
   held = 0;
   size = 0;
+  /** It is put together for an in-process node, which takes whole messages: its sender is not held back. */
+  collects = false;
   #holds = false;
   #outcome: DeliveryState | undefined;
   #pending = 0;
 
-  constructor(incoming: IncomingDelivery, from: IncomingLink) {
+  constructor(incoming: IncomingDelivery | undefined, from: IncomingLink | undefined) {
     this.incoming = incoming;
     this.from = from;
-    this.messageFormat = incoming.messageFormat;
-    this.settled = incoming.settled;
+    this.messageFormat = incoming?.messageFormat ?? 0;
+    this.settled = incoming?.settled ?? true;
   }
 
   /** Number of the part behind the last. */
@@ -59,7 +62,7 @@ export class Transit {
     this.#parts.push(keep(bytes));
     this.held += bytes.length;
     this.size += bytes.length;
-    if (this.held >= HOLD_AT && !this.#holds && this.incoming !== undefined) {
+    if (this.held >= HOLD_AT && !this.#holds && !this.collects && this.incoming !== undefined) {
       this.#holds = true;
       this.incoming.link.session.holdWindow();
     }
@@ -98,6 +101,12 @@ export class Transit {
       this.#dropped++;
     }
     if (this.held < RELEASE_AT) this.#release();
+  }
+
+  /** Collects what is still to come. */
+  collect(): void {
+    this.collects = true;
+    this.#release();
   }
 
   #dropParts(): void {
@@ -146,10 +155,13 @@ export class Transit {
   #finish(): void {
     this.#release();
     const incoming = this.incoming;
-    if (incoming === undefined) return;
+    if (incoming === undefined) {
+      if (this.from === undefined) this.#dropParts();
+      return;
+    }
     this.incoming = undefined;
     this.#dropParts();
-    this.from.finish(incoming, this.#outcome);
+    this.from?.finish(incoming, this.#outcome);
   }
 }
 
