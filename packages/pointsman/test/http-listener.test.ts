@@ -171,9 +171,11 @@ describe('an HTTP listener: its pages', () => {
       const cloud = await one.openNamespace({ onPort: port });
       await router.active();
       assert.deepEqual((await ask(router.port, '/readyz')).body, 'OK\n');
+      assert.match((await ask(router.port, '/metrics')).body, /^pointsman_connector_open\{connector="azure"\} 1$/mu);
       await cloud.close();
       await router.until('the loss to be seen', () => router.connector.step !== 'open');
       assert.equal((await ask(router.port, '/readyz')).status, 200);
+      assert.match((await ask(router.port, '/metrics')).body, /^pointsman_connector_open\{connector="azure"\} 0$/mu);
     }),
   );
 });

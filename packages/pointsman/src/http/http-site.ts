@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ListenerConfig } from '../config/model.js';
 import type { Logger } from '../log.js';
 import { METRICS_TYPE, renderMetrics } from './metrics.js';
-import type { MetricsSource } from './metrics.js';
+import type { ConnectorHealth, MetricsSource } from './metrics.js';
 import { respond } from './respond.js';
 import { StaticFiles } from './static-files.js';
 
@@ -13,8 +13,7 @@ export interface Readiness {
   readonly isRunning: boolean;
   /** Names of listeners whose ports are not open. */
   readonly closedListeners: readonly string[];
-  /** Names of connectors that have had no open connection since the start. */
-  readonly awaitedConnectors: readonly string[];
+  readonly connectors: readonly ConnectorHealth[];
 }
 
 export interface HttpSiteOptions {
@@ -40,7 +39,7 @@ export class HttpSite {
     }
     if (config.metrics) {
       this.#pages.set('/metrics', (response) =>
-        respond(response, 200, renderMetrics(metrics()), { 'Content-Type': METRICS_TYPE }),
+        respond(response, 200, renderMetrics(metrics(), readiness().connectors), { 'Content-Type': METRICS_TYPE }),
       );
     }
     if (config.httpRootDir !== undefined) this.#files = new StaticFiles(config.httpRootDir);
@@ -84,7 +83,8 @@ function pathOf(target: string): string {
 }
 
 function answerReadiness(response: ServerResponse, readiness: Readiness): void {
-  const { isRunning, closedListeners, awaitedConnectors } = readiness;
+  const { isRunning, closedListeners, connectors } = readiness;
+  const awaitedConnectors = connectors.filter(({ hasBeenOpen }) => !hasBeenOpen).map(({ name }) => name);
   let missing = isRunning ? '' : 'The router is starting or stopping.\n';
   if (closedListeners.length > 0) missing += `Not listening: ${closedListeners.join(', ')}\n`;
   if (awaitedConnectors.length > 0) missing += `Not connected yet: ${awaitedConnectors.join(', ')}\n`;

@@ -27,6 +27,15 @@ export interface MetricsSource {
   readonly deliveriesRedirectedToFallback: number;
 }
 
+/** Whether a connector has what it is there for. */
+export interface ConnectorHealth {
+  readonly name: string;
+  /** Its AMQP connection is open now. */
+  readonly isOpen: boolean;
+  /** It has been open since the connector was made. */
+  readonly hasBeenOpen: boolean;
+}
+
 type MetricKind = 'gauge' | 'counter';
 
 /** One line of the exposition: its name, its kind, what it counts. */
@@ -63,7 +72,7 @@ const ROUTER_METRICS: readonly Row<keyof MetricsSource>[] = [
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** What a scrape gets: the router's numbers, then those of this process, in the text format of Prometheus. */
-export function renderMetrics(source: Partial<MetricsSource>): string {
+export function renderMetrics(source: Partial<MetricsSource>, connectors: readonly ConnectorHealth[]): string {
   const lines: string[] = [];
   const add = (name: string, kind: MetricKind, help: string, value: number, labels = ''): void => {
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, `${name}${labels} ${value}`);
@@ -75,10 +84,19 @@ export function renderMetrics(source: Partial<MetricsSource>): string {
   }
   add('pointsman_info', 'gauge', 'Always 1: the version is in the label.', 1, `{version="${VERSION}"}`);
   for (const [name, kind, help, value] of processMetrics()) add(name, kind, help, value);
-  lines.push('# HELP pointsman_resources Things that keep the process running, by their kind in Node.js.');
-  lines.push('# TYPE pointsman_resources gauge');
-  for (const [kind, count] of resources()) lines.push(`pointsman_resources{kind="${kind}"} ${count}`);
+  const addAll = (name: string, help: string, label: string, values: readonly (readonly [string, number])[]): void => {
+    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`);
+    for (const [text, value] of values) lines.push(`${name}{${label}="${escaped(text)}"} ${value}`);
+  };
+  const isOpen = connectors.map(({ name, isOpen: open }) => [name, open ? 1 : 0] as const);
+  addAll('pointsman_connector_open', 'Whether the connection of a connector is open: 1 or 0.', 'connector', isOpen);
+  addAll('pointsman_resources', 'What keeps the process running, by its kind in Node.js.', 'kind', resources());
   return `${lines.join('\n')}\n`;
+}
+
+/** The value of a label. @see Prometheus, Exposition formats, text format details */
+function escaped(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 
 /** In place of the old router's memory pools, which have no like here. */

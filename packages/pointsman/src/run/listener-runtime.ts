@@ -142,10 +142,10 @@ export class ListenerRuntime {
       ...(config.host === '' ? {} : { host: config.host }),
       port: config.port,
       handshakeTimeoutMs: handshakeTimeoutOf(config),
-      onRefused: ({ text, remoteAddress, remotePort }) => {
+      onRefused: ({ text }) => {
         this.#context.counts.processed += 1;
         this.#context.counts.denied += 1;
-        this.#context.log.log('SERVER', 'warning', `Connection from ${remoteAddress}:${remotePort} refused: ${text}`);
+        this.#context.log.log('SERVER', 'warning', text);
       },
     };
     if (config.http) return this.#listenForHttp(common, credentials);

@@ -266,7 +266,11 @@ export class RouterProcess {
     return {
       isRunning: this.#isRunning,
       closedListeners: listeners.filter(({ status }) => status !== 'open').map(({ name }) => name),
-      awaitedConnectors: this.connectors.filter(({ hasBeenOpen }) => !hasBeenOpen).map(({ name }) => name),
+      connectors: this.connectors.map(({ name, step, hasBeenOpen }) => ({
+        name,
+        isOpen: step === 'open',
+        hasBeenOpen,
+      })),
     };
   }
 

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { renderMetrics } from '../src/http/metrics.js';
+
+describe('the metrics', () => {
+  it('have the names of Qpid Dispatch, each with the value of its attribute', () => {
+    const text = renderMetrics(
+      { deliveriesDelayed10Sec: 7, deliveriesRedirectedToFallback: 3, nodeCount: 0, linksBlocked: 2 ** 40 },
+      [],
+    );
+    assert.match(text, /^# TYPE qdr_deliveries_delayed_10sec_total counter\nqdr_deliveries_delayed_10sec_total 7$/mu);
+    assert.match(text, /^qdr_deliveries_redirected_to_fallback_total 3$/mu);
+    assert.match(text, /^# TYPE qdr_routers_total gauge\nqdr_routers_total 0$/mu);
+    assert.match(text, /^qdr_links_blocked_total 1099511627776$/mu);
+  });
+
+  it('claim nothing about what is not counted', () => {
+    assert.doesNotMatch(renderMetrics({}, []), /qdr_/u);
+  });
+
+  it('say of each connector whether it is connected, whatever it is called', () => {
+    const text = renderMetrics({}, [
+      { name: 'a "b" \\c\nqdr_forged 1', isOpen: true, hasBeenOpen: true },
+      { name: 'd', isOpen: false, hasBeenOpen: true },
+    ]);
+    assert.ok(text.includes('\npointsman_connector_open{connector="a \\"b\\" \\\\c\\nqdr_forged 1"} 1\n'), text);
+    assert.ok(text.includes('\npointsman_connector_open{connector="d"} 0\n'), text);
+  });
+});
