@@ -169,7 +169,8 @@ function nameOf(option: OptionSpec): string {
 function converted(option: OptionSpec, value: string): string | number {
   if (option.kind === 'text') return value;
   const isNumber = option.kind === 'int' ? /^\s*[+-]?\d+\s*$/ : /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i;
-  if (!isNumber.test(value)) throw new UsageError(`argument ${nameOf(option)}: invalid ${option.kind} value: '${value}'`);
+  if (!isNumber.test(value))
+    throw new UsageError(`argument ${nameOf(option)}: invalid ${option.kind} value: '${value}'`);
   return Number(value);
 }
 

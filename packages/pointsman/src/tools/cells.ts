@@ -14,7 +14,8 @@ function shown(value: Plain): string {
 export function pythonText(value: Plain): string {
   if (value === null) return 'None';
   if (typeof value === 'boolean') return value ? 'True' : 'False';
-  if (typeof value === 'string') return value.includes("'") && !value.includes('"') ? `"${value}"` : `'${escaped(value)}'`;
+  if (typeof value === 'string')
+    return value.includes("'") && !value.includes('"') ? `"${value}"` : `'${escaped(value)}'`;
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (Array.isArray(value)) return `[${value.map(pythonText).join(', ')}]`;
   const entries = [...(value as ReadonlyMap<string, Plain>)];

@@ -40,14 +40,22 @@ export class ManagementClient {
   readonly #client: Client;
   readonly #replies: Receiver;
   readonly #senders = new Map<string, Promise<Sender>>();
-  readonly #waiting = new Map<string, Deferred<Message>>();
+  /** Who waits for an answer, by correlation-id. */
+  readonly #waiting: Map<string, Deferred<Message>>;
   readonly #timeoutMs: number;
   readonly #url: string;
   #requests = 0;
 
-  private constructor(client: Client, replies: Receiver, timeoutMs: number, url: string) {
+  private constructor(
+    client: Client,
+    replies: Receiver,
+    waiting: Map<string, Deferred<Message>>,
+    timeoutMs: number,
+    url: string,
+  ) {
     this.#client = client;
     this.#replies = replies;
+    this.#waiting = waiting;
     this.#timeoutMs = timeoutMs;
     this.#url = url;
   }
@@ -60,13 +68,12 @@ export class ManagementClient {
     let client: Client | undefined;
     try {
       client = await connect(options);
-      // Answers may come before the constructor has returned: the map is there first.
-      let made: ManagementClient | undefined;
+      const waiting = new Map<string, Deferred<Message>>();
       const replies = await client.receiver(undefined, { credit: REPLY_CREDIT }, (delivery) => {
-        made?.take(delivery.message);
+        const { message } = delivery;
+        waiting.get(String(message.properties?.correlationId))?.resolve(message);
       });
-      made = new ManagementClient(client, replies, timeoutMs, url);
-      return made;
+      return new ManagementClient(client, replies, waiting, timeoutMs, url);
     } catch (error) {
       await client?.close();
       throw connectionError(error, url, timeoutMs);
@@ -159,12 +166,6 @@ export class ManagementClient {
     await this.#client.close();
   }
 
-  /** @internal */
-  take(message: Message): void {
-    const id = message.properties?.correlationId;
-    this.#waiting.get(String(id))?.resolve(message);
-  }
-
   #senderTo(address: string): Promise<Sender> {
     let sender = this.#senders.get(address);
     if (sender === undefined) {
@@ -237,9 +238,7 @@ function credentialsOf(
 function saslOf(bus: BusAddress, args: ParsedArguments, tls: boolean, hasCertificate: boolean): ConnectOptions['sasl'] {
   const username = args.text('sasl-username') ?? bus.user;
   const password =
-    args.text('sasl-password') ??
-    secretFrom(args.text('sasl-password-file'), '--sasl-password-file') ??
-    bus.password;
+    args.text('sasl-password') ?? secretFrom(args.text('sasl-password-file'), '--sasl-password-file') ?? bus.password;
   const named = args
     .text('sasl-mechanisms')
     ?.split(/[\s,]+/)

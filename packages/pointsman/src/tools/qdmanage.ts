@@ -186,7 +186,9 @@ class Task {
   }
 
   async #read(): Promise<Answer> {
-    return { value: plainOf(await this.#client.request(this.#address, { operation: 'READ', properties: this.#which() })) };
+    return {
+      value: plainOf(await this.#client.request(this.#address, { operation: 'READ', properties: this.#which() })),
+    };
   }
 
   async #delete(): Promise<undefined> {

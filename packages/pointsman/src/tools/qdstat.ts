@@ -21,7 +21,13 @@ const reportOptions: readonly OptionSpec[] = [
 ];
 
 const targets: readonly OptionSpec[] = [
-  { flags: ['--all-routers'], key: 'all-routers', kind: 'flag', group: 'target', help: 'ask all routers of the network' },
+  {
+    flags: ['--all-routers'],
+    key: 'all-routers',
+    kind: 'flag',
+    group: 'target',
+    help: 'ask all routers of the network',
+  },
   ...targetOptions('target'),
 ];
 
@@ -76,11 +82,7 @@ class Output {
   readonly #args: ParsedArguments;
   readonly #write: (text: string) => void;
 
-  constructor(
-    client: ManagementClient,
-    args: ParsedArguments,
-    write: (text: string) => void,
-  ) {
+  constructor(client: ManagementClient, args: ParsedArguments, write: (text: string) => void) {
     this.#client = client;
     this.#args = args;
     this.#write = write;

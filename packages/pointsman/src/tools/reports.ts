@@ -191,11 +191,12 @@ function nodesReport(data: ReportData, verbose: boolean): readonly Block[] {
   const nodes = [...(data['router.node'] ?? [])].sort(byText('id'));
   if (nodes.length === 0) return [{ lines: ['Router is Standalone - No Router List'] }];
   const isSelf = (row: Row): boolean => row.get('nextHop') === '(self)';
+  const isNeighbour = (row: Row): boolean => (row.get('routerLink') ?? null) !== null;
   const change = Math.max(0, ...nodes.map((row) => numberAt(row, 'lastTopoChange') ?? 0));
   const columns: Column[] = [
     ['router-id', at('id')],
-    ['next-hop', (row) => (isSelf(row) ? '(self)' : row.get('routerLink') != null ? '-' : cell(row, 'nextHop'))],
-    ['link', (row) => (isSelf(row) || row.get('routerLink') == null ? '-' : cell(row, 'routerLink'))],
+    ['next-hop', (row) => (isSelf(row) ? '(self)' : isNeighbour(row) ? '-' : cell(row, 'nextHop'))],
+    ['link', (row) => (isSelf(row) || !isNeighbour(row) ? '-' : cell(row, 'routerLink'))],
   ];
   if (verbose) {
     columns.push(
@@ -231,7 +232,9 @@ function addressReport(data: ReportData, verbose: boolean): readonly Block[] {
         ] as const)
       : []),
   ];
-  const rows = [...(data['router.address'] ?? [])].sort((a, b) => compare(addressText(keyOf(a)), addressText(keyOf(b))));
+  const rows = [...(data['router.address'] ?? [])].sort((a, b) =>
+    compare(addressText(keyOf(a)), addressText(keyOf(b))),
+  );
   return [table('Router Addresses', columns, rows)];
 }
 

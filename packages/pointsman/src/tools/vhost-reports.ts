@@ -21,7 +21,14 @@ function pythonCell(row: Row, name: string): string {
 export function vhostsReport(vhosts: readonly Row[]): readonly Block[] {
   if (vhosts.length === 0) return [{ lines: ['No Vhosts'] }];
   const names = present(
-    ['hostname', 'maxConnections', 'maxMessageSize', 'maxConnectionsPerUser', 'maxConnectionsPerHost', 'allowUnknownUser'],
+    [
+      'hostname',
+      'maxConnections',
+      'maxMessageSize',
+      'maxConnectionsPerUser',
+      'maxConnectionsPerHost',
+      'allowUnknownUser',
+    ],
     ['maxMessageSize'],
     vhosts[0],
   );
