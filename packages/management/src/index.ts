@@ -10,7 +10,9 @@ export { amqpOf, jsonOf } from './agent/values.js';
 export { TYPE_PREFIX } from './entity-type.js';
 export type { AttributeType, EntityType, Operation, ValueKind } from './entity-type.js';
 export { camelCase, editDistance, nearestName } from './names.js';
-export { renderReference } from './reference.js';
+export { renderJsonSchema } from './json-schema.js';
+export type { JsonSchema } from './json-schema.js';
+export { renderManagementReference, renderReference } from './reference.js';
 export { entityTypeOf, entityTypes } from './schema/entity-types.js';
 export { allowedText, attributeOf, configurableAttributes, convertValue, validateEntity } from './validate.js';
 export type {

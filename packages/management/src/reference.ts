@@ -14,6 +14,47 @@ export function renderReference(types: readonly EntityType[], level = 2): string
   return `${sections.join('\n\n')}\n`;
 }
 
+/**
+ * The reference of all types of entity that management knows, with their operations and attributes, as Markdown.
+ *
+ * @param level - of the headings, one for each type: 2 makes `## listener`
+ */
+export function renderManagementReference(types: readonly EntityType[], level = 2): string {
+  const parts = types.map((type) => [`${'#'.repeat(level)} ${type.name}`, ...aboutEntities(type)].join('\n'));
+  return `${parts.join('\n\n')}\n`;
+}
+
+function aboutEntities(type: EntityType): string[] {
+  const [base] = type.bases;
+  const facts = [
+    type.abstract ? 'Entities are of types that extend it.' : '',
+    type.singleton ? 'There is one at most.' : '',
+    base === undefined ? '' : `Extends \`${base}\`.`,
+    type.operations.length === 0 ? '' : `Operations: ${type.operations.map((name) => `\`${name}\``).join(', ')}.`,
+  ];
+  const rows = type.attributes.map((attribute) =>
+    [`\`${attribute.name}\``, kindText(attribute), givenText(attribute), docText(attribute)].join(' | '),
+  );
+  return [
+    '',
+    type.doc,
+    '',
+    facts.filter((fact) => fact !== '').join(' '),
+    '',
+    '| attribute | type | given | meaning |',
+    '| --- | --- | --- | --- |',
+    ...rows.map((row) => `| ${row} |`),
+  ];
+}
+
+/** When a request may give the attribute, and its value where none does. */
+function givenText(attribute: AttributeType): string {
+  const { create, update, secret } = attribute;
+  const when = [create ? 'create' : '', update ? 'update' : ''].filter((word) => word !== '').join(', ');
+  const value = defaultText(attribute);
+  return [when, create || update ? value : '', secret ? 'never shown' : ''].filter((word) => word !== '').join('; ');
+}
+
 function about(type: EntityType): string[] {
   const rows = configurableAttributes(type).map((attribute) =>
     [`\`${attribute.name}\``, kindText(attribute), defaultText(attribute), docText(attribute)].join(' | '),
