@@ -109,7 +109,8 @@ describe('AMQP over WebSocket at an HTTP listener', () => {
     const socket = await open(t, router.port('web'), ['amqp']);
     assert.ok(socket instanceof WebSocket);
     const closed = new Promise((resolve) => socket.once('close', resolve));
-    await router.process.stop(50);
+    // Far longer than this test may take: it is not waited for.
+    await router.process.stop(600_000);
     await closed;
     await assert.rejects(fetch(`http://127.0.0.1:${router.port('web')}/healthz`));
   });

@@ -103,6 +103,9 @@ export class Router {
     const open = [...this.connections].filter((connection) => connection.isOpen);
     for (const connection of open) if (connection.settings.role !== 'route-container') connection.close();
     for (const connection of open) if (connection.settings.role === 'route-container') connection.close();
+    // Who has not got as far as its open has nothing to finish, and might never answer.
+    for (const { settings, connection } of this.connections)
+      if (settings.direction === 'in' && connection.phase !== 'opened') connection.abort();
   }
 
   // ---- connections ----
