@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
-import { loadConfig } from './config/read-config.js';
-import { formatProblems } from './config/problems.js';
-import type { RouterConfig } from './config/model.js';
-import { LogError, createLogger } from './log.js';
-import type { Logger } from './log.js';
+import { createLogger } from './log.js';
 import { RouterProcess } from './run/router-process.js';
+import { configOf, runRouter, startFailure } from './run/run-router.js';
+import type { RouterIo } from './run/run-router.js';
 import { VERSION } from './version.js';
 
 /** What a command needs of the process that it runs in. */
-export interface CommandIo {
-  readonly stdout: Writable & { isTTY?: boolean };
-  readonly stderr: Writable & { isTTY?: boolean };
-  on(event: 'SIGINT' | 'SIGTERM' | 'SIGQUIT', listener: () => void): unknown;
-  off(event: 'SIGINT' | 'SIGTERM' | 'SIGQUIT', listener: () => void): unknown;
-}
+export type CommandIo = RouterIo;
 
 const HELP = `pointsman ${VERSION}: an AMQP 1.0 message router
 
@@ -83,8 +75,9 @@ function check(argv: readonly string[], io: CommandIo): number {
     return usageError(io, messageOf(error));
   }
   if (path === undefined) return usageError(io, 'check needs a configuration file');
-  const config = configOf(path, io);
-  if (config === undefined) return 1;
+  const loaded = configOf(path, 'pointsman', io);
+  if (loaded === undefined) return 1;
+  const { config } = loaded;
   try {
     void new RouterProcess(config, { log: createLogger({ logs: config.logs, stderr: io.stderr, stdout: io.stdout }) });
   } catch (error) {
@@ -96,18 +89,6 @@ function check(argv: readonly string[], io: CommandIo): number {
     `${path}: good. ${listeners.length} listeners, ${connectors.length} connectors, ${addresses.length} addresses, ${autoLinks.length} autolinks, ${linkRoutes.length} link routes\n`,
   );
   return 0;
-}
-
-/** Reads a configuration; what is wrong with it goes to stderr. */
-function configOf(path: string, io: CommandIo): RouterConfig | undefined {
-  const color = io.stderr.isTTY === true;
-  const result = loadConfig(path);
-  if (!result.ok) {
-    io.stderr.write(formatProblems(result.problems, { color }));
-    return undefined;
-  }
-  if (result.warnings.length > 0) io.stderr.write(formatProblems(result.warnings, { color }));
-  return result.config;
 }
 
 async function run(argv: readonly string[], io: CommandIo): Promise<number> {
@@ -139,52 +120,7 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
     io.stderr.write(HELP);
     return 2;
   }
-  const config = configOf(path, io);
-  if (config === undefined) return 1;
-  let log: Logger;
-  try {
-    log = createLogger({
-      logs: config.logs,
-      stderr: io.stderr,
-      stdout: io.stdout,
-      utc: config.router.timestampsInUTC,
-      timestampFormat: config.router.timestampFormat,
-    });
-  } catch (error) {
-    io.stderr.write(`${path}: ${startFailure(error)}\n`);
-    return 1;
-  }
-  let router: RouterProcess;
-  try {
-    router = new RouterProcess(config, { log });
-    await router.start();
-  } catch (error) {
-    log.log('MAIN', 'critical', `Router start-up failed: ${startFailure(error)}`);
-    await log.close();
-    return 1;
-  }
-  await stopSignal(io);
-  await router.stop();
-  await log.close();
-  return 0;
-}
-
-/** Resolves at the first signal that asks the process to stop; a second one ends it at once. */
-function stopSignal(io: CommandIo): Promise<void> {
-  return new Promise((resolve) => {
-    const signals = ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const;
-    const stop = (): void => {
-      for (const signal of signals) io.off(signal, stop);
-      resolve();
-    };
-    for (const signal of signals) io.on(signal, stop);
-  });
-}
-
-function startFailure(error: unknown): string {
-  if (error instanceof LogError) return `${error.message}: ${error.hint}`;
-  const hint = error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : '';
-  return `${messageOf(error)}${hint}`;
+  return (await runRouter({ path, program: 'pointsman', io })).status;
 }
 
 function messageOf(error: unknown): string {

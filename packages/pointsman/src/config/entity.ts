@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { attributeOf, camelCase, entityTypes, nearestName, validateEntity } from '@pointsman/management';
-import type { AttributeType, AttributeValue, EntityType, EntityValue } from '@pointsman/management';
+import type { AttributeProblem, AttributeType, AttributeValue, EntityType, EntityValue } from '@pointsman/management';
 import type { ProblemDetails, ProblemList } from './problems.js';
 import { safeText } from './problems.js';
 import type { RawAttribute, RawSection } from './raw-config.js';
@@ -135,6 +135,7 @@ function entityOf(type: EntityType, raw: RawSection, problems: ProblemList): Con
       allowed: problem.allowed,
       nearest: problem.nearest,
       hint: problem.hint,
+      former: formerWordsOf(type, problem, attributes[problem.entry ?? -1]),
     };
     if (problem.severity === 'warning') problems.warn(line, problem.message, details);
     else {
@@ -147,6 +148,57 @@ function entityOf(type: EntityType, raw: RawSection, problems: ProblemList): Con
     if (known !== undefined) warnOfReading(attribute, known, problems);
   }
   return new ConfigEntity(type, raw, value, given, unsound);
+}
+
+/** How Qpid Dispatch words what is wrong with an attribute. */
+function formerWordsOf(type: EntityType, problem: AttributeProblem, raw: RawAttribute | undefined): string | undefined {
+  const { code, found = '' } = problem;
+  const attribute = attributeOf(type, problem.attribute);
+  const { name = problem.attribute, deprecatedName = '' } = attribute ?? {};
+  const section = type.section ?? type.name;
+  switch (code) {
+    case 'deprecated': {
+      if (raw === undefined || camelCase(raw.key) !== deprecatedName) return undefined;
+      return `Attribute '${deprecatedName}' of entity '${section}' has been deprecated. Use '${name}' instead`;
+    }
+    case 'old-and-new-name':
+      return `${type.fullName}: Both '${deprecatedName}' and '${name}' cannot be specified for entity '${section}'`;
+    case 'unknown-attribute':
+      return `${type.fullName}: Unknown attribute '${safeText(name)}' for '${type.fullName}'`;
+    case 'missing-attribute':
+      return `${type.fullName}: Missing required attribute '${name}'`;
+    case 'bad-value':
+      if (attribute === undefined || attribute.secret) return undefined;
+      return badValueWords(type, attribute, raw?.value, safeText(found));
+    default:
+      return undefined;
+  }
+}
+
+function badValueWords(
+  type: EntityType,
+  { name, type: kind, values = [] }: AttributeType,
+  value: RawAttribute['value'] | undefined,
+  found: string,
+): string | undefined {
+  switch (kind) {
+    case 'boolean':
+      return `${type.fullName}: Invalid Boolean value ''${found}''`;
+    case 'integer':
+      return `${type.fullName}: invalid literal for int() with base 10: '${found}'`;
+    case 'enum':
+      return `${type.fullName}: Invalid value for enum[${values.map((tag) => `'${tag}'`).join(', ')}]: '${found}'`;
+    case 'properties':
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+        return 'ValidationError: Properties must be a map';
+      }
+      return 'ValidationError: Property keys must be ASCII encoded';
+    default:
+      if (type.section === 'router' && name === 'id') {
+        return `AttributeError: Router id attribute containing a control character in id '${found}' is disallowed.`;
+      }
+      return undefined;
+  }
 }
 
 /** Warns where the grammar may have read something else than was meant. */

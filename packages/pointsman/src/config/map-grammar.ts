@@ -87,6 +87,14 @@ class MapReader {
     }
     const bare = cursor.match(/[^\s:,{}[\]"']+/uy);
     if (bare === undefined) return undefined;
+    // A JSON value of another kind in the place of a name is a slip of whoever wrote the file, or of their program.
+    if (/^(?:null|true|false|-?\d+(?:\.\d*)?)$/u.test(bare[0])) {
+      cursor.problems.error(cursor.line, `'${bare[0]}' is no name: the keys of a map are text`, {
+        found: safeText(cursor.rest),
+        allowed: `"${bare[0]}": value`,
+        former: `Expecting property name enclosed in double quotes: line ${cursor.line}`,
+      });
+    }
     cursor.at += bare[0].length;
     return bare[0];
   }

@@ -17,9 +17,11 @@ export interface ConfigProblem {
   readonly nearest?: string | undefined;
   /** What to do about it. */
   readonly hint?: string | undefined;
+  /** How Qpid Dispatch 1.19 words it, for scripts that look for that in what a router writes. */
+  readonly former?: string | undefined;
 }
 
-export type ProblemDetails = Pick<ConfigProblem, 'found' | 'allowed' | 'nearest' | 'hint'>;
+export type ProblemDetails = Pick<ConfigProblem, 'found' | 'allowed' | 'nearest' | 'hint' | 'former'>;
 
 // A file of a hundred mistakes is not the file that was meant; more would only hide the first ones.
 const PROBLEMS_MAX = 100;
@@ -115,6 +117,20 @@ function isMistyped(word: string): boolean {
       Math.abs(name.length - word.length) <= MISTYPED_LETTERS_MAX &&
       editDistance(word, name) <= Math.min(MISTYPED_LETTERS_MAX, name.length >> 2),
   );
+}
+
+/**
+ * The problems in the words of Qpid Dispatch 1.19, each once: those that keep a router from starting as the exception that
+ * they were, the others as the log had them.
+ */
+export function formerWords(problems: readonly ConfigProblem[]): readonly string[] {
+  const words = problems.flatMap(({ severity, file, former }) => {
+    if (former === undefined) return [];
+    if (severity === 'warning') return [former];
+    const isOwnKind = /^\w+Error: /u.test(former);
+    return [`Python: ${isOwnKind ? '' : `Exception: Cannot load configuration file ${file}: `}${former}`];
+  });
+  return [...new Set(words)];
 }
 
 export interface FormatOptions {

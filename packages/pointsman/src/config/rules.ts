@@ -19,7 +19,9 @@ export function all({ entities }: RuleContext, section: string): readonly Config
 const ID_LENGTH_MAX = 127;
 
 /** What is understood and not there yet. Has to run first: nothing else is said of an attribute that is refused here. */
-export function checkSupported({ entities, problems }: RuleContext, table: readonly NotSupported[]): void {
+export function checkSupported(context: RuleContext, table: readonly NotSupported[]): void {
+  const { entities, problems } = context;
+  const mode = all(context, 'router')[0]?.text('mode') ?? 'standalone';
   for (const entity of entities) {
     for (const row of table) {
       if (row.section !== entity.section) continue;
@@ -39,7 +41,8 @@ export function checkSupported({ entities, problems }: RuleContext, table: reado
         problems.warn(entity.lineOf(attribute), message, { hint: 'it is ignored' });
         continue;
       }
-      problems.error(entity.lineOf(attribute), message, { hint: row.hint });
+      const former = attribute === 'role' ? roleWords(mode, entity) : undefined;
+      problems.error(entity.lineOf(attribute), message, { hint: row.hint, former });
       entity.markUnsound(attribute);
     }
   }
@@ -126,6 +129,7 @@ export function checkRouter(context: RuleContext): void {
     else if (id.length > ID_LENGTH_MAX) {
       problems.error(line, `the router's id is longer than ${ID_LENGTH_MAX} characters`, {
         found: `${id.length} characters`,
+        former: `Router ID "${safeText(id)}" exceeds the maximum allowed length (${ID_LENGTH_MAX} characters)`,
       });
     }
     const bad = /[\p{Cc}\p{Zs}\p{Zl}\p{Zp}]/u.exec(id)?.[0];
@@ -134,6 +138,7 @@ export function checkRouter(context: RuleContext): void {
       problems.error(line, `the router's id contains the character ${code}`, {
         found: safeText(id),
         allowed: 'anything but blanks and control characters',
+        former: `AttributeError: Router id attribute containing character '${bad.trim() === '' ? ' ' : code}' in id '${safeText(id)}' is disallowed.`,
       });
     }
   }
@@ -146,18 +151,32 @@ export function checkRouter(context: RuleContext): void {
     if (mode === 'standalone' && (role === 'inter-router' || role === 'edge')) {
       problems.error(line, `${entity.label} has role ${role}, but the router is a standalone one`, {
         hint: 'set mode: interior (or edge) in the router section, or another role here',
+        former: roleWords(mode, entity),
       });
     } else if (role === 'inter-router' && mode !== 'interior') {
       problems.error(line, `${entity.label} has role inter-router, which needs mode: interior`, {
         found: `mode: ${mode}`,
+        former: roleWords(mode, entity),
       });
     } else if (role === 'edge' && mode === 'edge' && entity.section === 'listener') {
       problems.error(line, `${entity.label} has role edge, which needs mode: interior`, {
         found: 'mode: edge',
         hint: 'an edge router connects to an interior one: it needs a connector of role edge',
+        former: roleWords(mode, entity),
       });
     }
   }
+}
+
+/** How Qpid Dispatch words a role that does not go with the router's mode. */
+function roleWords(mode: string, entity: ConfigEntity): string | undefined {
+  const role = entity.text('role');
+  if (mode === 'standalone' && (role === 'inter-router' || role === 'edge')) {
+    return "role='standalone' not allowed to connect to or accept connections from other routers.";
+  }
+  const needsInterior =
+    role === 'inter-router' ? mode !== 'interior' : role === 'edge' && mode === 'edge' && entity.section === 'listener';
+  return needsInterior ? `role='${role}' only allowed with router mode='interior' for ${entity.label}` : undefined;
 }
 
 // attribute → section that it names
@@ -206,11 +225,14 @@ export function checkOpenProperties(context: RuleContext): void {
       if (!RESERVED_PROPERTIES.has(key) && !/^(?:x-opt-)?qd\./u.test(key)) continue;
       problems.error(line, `the key '${safeText(key)}' is reserved and cannot stand in openProperties`, {
         hint: `also reserved are ${[...RESERVED_PROPERTIES].join(', ')} and all that begins with qd. or x-opt-qd.`,
+        former: `ValidationError: Reserved key '${safeText(key)}' not allowed in openProperties`,
       });
     }
     const role = entity.text('role');
-    if (keys.length > 0 && !entity.isUnsound('role') && (role === 'inter-router' || role === 'edge')) {
-      problems.error(line, `openProperties cannot be given for role ${role}`);
+    if (keys.length > 0 && (role === 'inter-router' || role === 'edge')) {
+      problems.error(line, `openProperties cannot be given for role ${role}`, {
+        former: `ValidationError: openProperties not allowed for role ${role}`,
+      });
     }
   }
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { hostname as machineName } from 'node:os';
 import type { ConnectionOptions } from '@pointsman/engine';
 import { symbol } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
@@ -28,7 +27,6 @@ function openProperties(config: ListenerConfig | ConnectorConfig, connectionId: 
     ['product', PRODUCT],
     ['version', VERSION],
     ['qd.conn-id', connectionId],
-    ['hostname', machineName()],
   ]);
   for (const [name, value] of Object.entries(config.openProperties)) properties.set(name, valueOf(value));
   return properties;

@@ -55,6 +55,8 @@ export const PROCESS_CLOCK: Clock = {
 /** A router with its listeners and connectors, as a configuration has it and as management changes it. */
 export class RouterProcess {
   readonly router: Router;
+  /** What the signal for reading the configuration again does. */
+  onReload: (() => void) | undefined;
   /** What it was started with. */
   readonly config: RouterConfig;
   /** The entities of sections that there are now. */

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+import { runQdrouterd } from './command.js';
+
+/** Runs qdrouterd as this process. Ends by the signal that stopped it, where the caller is to see that. */
+export async function qdrouterdMain(): Promise<void> {
+  const { status, signal } = await runQdrouterd(process.argv.slice(2), process);
+  if (signal !== undefined) process.kill(process.pid, signal);
+  process.exitCode = status;
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Writable } from 'node:stream';
+import type { RouterConfig } from '../config/model.js';
+import { formerWords, formatProblems } from '../config/problems.js';
+import type { ConfigProblem } from '../config/problems.js';
+import { loadConfig } from '../config/read-config.js';
+import { LogError, createLogger } from '../log.js';
+import { RouterProcess } from './router-process.js';
+
+/** Signals that ask a router to stop, and the one that asks it to read its configuration again. */
+export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT';
+export type RouterSignal = StopSignal | 'SIGHUP';
+
+/** What a router needs of the process that it runs in. */
+export interface RouterIo {
+  readonly stdout: Writable & { isTTY?: boolean };
+  readonly stderr: Writable & { isTTY?: boolean };
+  on(event: RouterSignal, listener: () => void): unknown;
+  off(event: RouterSignal, listener: () => void): unknown;
+}
+
+export interface RunRouterOptions {
+  /** The configuration file. */
+  readonly path: string;
+  /** Name of the command, for what it says of itself. */
+  readonly program: string;
+  readonly io: RouterIo;
+  /** The whole configuration is applied, and every listener listens. */
+  readonly onUp?: () => void;
+}
+
+/** How it ended: by which signal, or not even started. */
+export type RunEnd = { readonly status: 0; readonly signal: StopSignal } | { readonly status: 1 };
+
+/**
+ * Reads a configuration, runs its router, and stops it at the first signal that asks for that. What keeps it from starting
+ * is told on stderr wherever the log goes.
+ */
+export async function runRouter({ path, program, io, onUp }: RunRouterOptions): Promise<RunEnd> {
+  const loaded = configOf(path, program, io);
+  if (loaded === undefined) return { status: 1 };
+  const { config, warnings } = loaded;
+  const stopped = stopSignal(io);
+  let failure: unknown;
+  let router: RouterProcess | undefined;
+  const log = loggerOf(config, program, io);
+  if (log === undefined) {
+    stopped.forget();
+    return { status: 1 };
+  }
+  for (const words of formerWords(warnings)) log.log('AGENT', 'warning', words);
+  try {
+    router = new RouterProcess(config, { log });
+    await router.start();
+  } catch (error) {
+    failure = error;
+  }
+  if (router === undefined || failure !== undefined) {
+    const why = startFailure(failure);
+    log.log('MAIN', 'critical', `Router start-up failed: ${why}`);
+    await log.close();
+    io.stderr.write(`${program}: ${why}\n`);
+    stopped.forget();
+    return { status: 1 };
+  }
+  const running = router;
+  const reload = (): void => {
+    if (running.onReload === undefined) log.log('AGENT', 'notice', 'SIGHUP: nothing is read again');
+    else running.onReload();
+  };
+  io.on('SIGHUP', reload);
+  onUp?.();
+  const signal = await stopped.signal;
+  await running.stop();
+  await log.close();
+  io.off('SIGHUP', reload);
+  stopped.forget();
+  return { status: 0, signal };
+}
+
+/** Reads a configuration; what is wrong with it goes to stderr. */
+export function configOf(
+  path: string,
+  program: string,
+  io: Pick<RouterIo, 'stderr'>,
+): { readonly config: RouterConfig; readonly warnings: readonly ConfigProblem[] } | undefined {
+  const color = io.stderr.isTTY === true;
+  const result = loadConfig(path);
+  if (result.ok) {
+    io.stderr.write(formatProblems(result.warnings, { color }));
+    return result;
+  }
+  io.stderr.write(formatProblems(result.problems, { color }));
+  const words = [...formerWords(result.problems)];
+  if (!words.some((text) => text.startsWith('Python: '))) {
+    const first = result.problems.find(({ severity }) => severity === 'error');
+    words.push(`Python: Exception: Cannot load configuration file ${path}: ${first?.message ?? 'see above'}`);
+  }
+  io.stderr.write(`\n${words.map((text) => `${program}: ${text}\n`).join('')}`);
+  return undefined;
+}
+
+function loggerOf(config: RouterConfig, program: string, io: RouterIo): ReturnType<typeof createLogger> | undefined {
+  try {
+    return createLogger({
+      logs: config.logs,
+      stderr: io.stderr,
+      stdout: io.stdout,
+      utc: config.router.timestampsInUTC,
+      timestampFormat: config.router.timestampFormat,
+    });
+  } catch (error) {
+    io.stderr.write(`${program}: ${startFailure(error)}\n`);
+    return undefined;
+  }
+}
+
+/**
+ * The first signal that asks the process to stop. A second interrupt ends it at once; the other two are ignored from then
+ * on, so that a supervisor which asks twice still sees a clean end.
+ */
+function stopSignal(io: RouterIo): { readonly signal: Promise<StopSignal>; forget(): void } {
+  const handlers = new Map<StopSignal, () => void>();
+  const signal = new Promise<StopSignal>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) {
+      const handler = (): void => {
+        resolve(name);
+        const interrupt = handlers.get('SIGINT');
+        if (interrupt !== undefined) io.off('SIGINT', interrupt);
+      };
+      handlers.set(name, handler);
+      io.on(name, handler);
+    }
+  });
+  return {
+    signal,
+    forget: () => {
+      for (const [name, handler] of handlers) io.off(name, handler);
+    },
+  };
+}
+
+/** Why a router did not start, with what to do about it. */
+export function startFailure(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof LogError) return `${message}: ${error.hint}`;
+  const hint = error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : '';
+  return `${message}${hint}`;
+}
