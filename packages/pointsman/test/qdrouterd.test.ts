@@ -189,7 +189,10 @@ describe('the life of qdrouterd', () => {
     const run = qdrouterd(t, ['-c', 'r.conf'], { cwd, conf });
     const log = (): string => (existsSync(join(cwd, 'r.log')) ? readFileSync(join(cwd, 'r.log'), 'utf8') : '');
     await until('it is up', () => log().includes('Operational'), log);
-    assert.match(log(), /AGENT \(warning\) Attribute 'output' of entity 'log' has been deprecated\. Use 'outputFile' instead/);
+    assert.match(
+      log(),
+      /AGENT \(warning\) Attribute 'output' of entity 'log' has been deprecated\. Use 'outputFile' instead/,
+    );
     process.kill(run.pid, 'SIGTERM');
     assert.deepEqual(await run.ended, [0, null]);
     assert.match(log(), /SERVER \(notice\) Shut Down\n$/);
@@ -202,7 +205,11 @@ describe('the life of qdrouterd', () => {
   ] as const) {
     it(`ends after ${signal} with a client attached: ${end[1] ?? `status ${end[0]}`}`, async (t) => {
       const run = qdrouterd(t, ['-c', 'r.conf'], { conf: LISTENER });
-      const port = await until('its port', () => portIn(run.stderr), () => run.stderr);
+      const port = await until(
+        'its port',
+        () => portIn(run.stderr),
+        () => run.stderr,
+      );
       const client = connect(port, '127.0.0.1');
       client.on('error', () => undefined);
       t.after(() => client.destroy());
@@ -216,9 +223,17 @@ describe('the life of qdrouterd', () => {
 
   it('goes on after SIGHUP', async (t) => {
     const run = qdrouterd(t, ['-c', 'r.conf'], { conf: LISTENER });
-    const port = await until('its port', () => portIn(run.stderr), () => run.stderr);
+    const port = await until(
+      'its port',
+      () => portIn(run.stderr),
+      () => run.stderr,
+    );
     process.kill(run.pid, 'SIGHUP');
-    await until('that it was heard', () => run.stderr.includes('SIGHUP'), () => run.stderr);
+    await until(
+      'that it was heard',
+      () => run.stderr.includes('SIGHUP'),
+      () => run.stderr,
+    );
     const client = connect(port, '127.0.0.1');
     await once(client, 'connect');
     client.destroy();

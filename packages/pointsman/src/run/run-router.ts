@@ -29,6 +29,8 @@ export interface RunRouterOptions {
   readonly onUp?: () => void;
 }
 
+const KEEP_ALIVE_MS = 3_600_000;
+
 /** How it ended: by which signal, or not even started. */
 export type RunEnd = { readonly status: 0; readonly signal: StopSignal } | { readonly status: 1 };
 
@@ -70,11 +72,13 @@ export async function runRouter({ path, program, io, onUp }: RunRouterOptions): 
   };
   io.on('SIGHUP', reload);
   onUp?.();
+  // A router without a port and without a connection runs all the same.
+  const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
   const signal = await stopped.signal;
+  clearInterval(alive);
   await running.stop();
   await log.close();
   io.off('SIGHUP', reload);
-  stopped.forget();
   return { status: 0, signal };
 }
 
