@@ -4,7 +4,7 @@ export type { EntityOperation, EntityTable, FailureStatus, ManagedEntity, Reques
 export { ManagementAgent } from './agent/management-agent.js';
 export type { LogRow, ManagementAgentOptions } from './agent/management-agent.js';
 export { dummyTable } from './agent/dummy-table.js';
-export { decodeManagementResponse, encodeManagementRequest } from './agent/messages.js';
+export { decodeManagementRequest, decodeManagementResponse, encodeManagementRequest } from './agent/messages.js';
 export type { ManagementCall, ManagementResponse } from './agent/messages.js';
 export { amqpOf, jsonOf } from './agent/values.js';
 export { TYPE_PREFIX } from './entity-type.js';

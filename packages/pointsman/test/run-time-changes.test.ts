@@ -13,7 +13,7 @@ import { readConfig } from '../src/config/read-config.js';
 import { silentLogger } from '../src/log.js';
 import type { Logger } from '../src/log.js';
 import { RouterProcess } from '../src/run/router-process.js';
-import type { Opened } from "./client-fixture.js";
+import type { Opened } from './client-fixture.js';
 import { opening, text, textOf, until } from './client-fixture.js';
 
 const ROUTER = 'router { id: QDR.A }\n';

@@ -9,6 +9,10 @@ import type { ConfigSource } from '../config/config-source.js';
 import type { ConnectorConfig, ListenerConfig, RouterConfig, SslProfileConfig } from '../config/model.js';
 import type { Readiness } from '../http/http-site.js';
 import type { Logger } from '../log.js';
+import { configuredTables } from '../manage/configured-tables.js';
+import { logTables } from '../manage/log-tables.js';
+import { ManagementService } from '../manage/management-service.js';
+import { processTables } from '../manage/process-tables.js';
 import { ConnectorRuntime } from './connector.js';
 import { ListenerRuntime } from './listener-runtime.js';
 import { TlsProfileRuntime } from './tls-profile.js';
@@ -68,6 +72,7 @@ export class RouterProcess {
   readonly #leaving = new Set<ListenerRuntime>();
   readonly #connectors = new Map<string, ConnectorRuntime>();
   readonly #profiles = new Map<string, TlsProfileRuntime>();
+  #management: ManagementService | undefined;
   #certificateTimer: NodeJS.Timeout | undefined;
   readonly #counts = { processed: 0, denied: 0 };
   /** All listeners are open, and nobody has asked to stop. */
@@ -133,6 +138,12 @@ export class RouterProcess {
   async start(): Promise<void> {
     this.#log.log('SERVER', 'info', `Container Name: ${this.config.router.id}`);
     this.#log.log('ROUTER', 'info', 'Router started in Standalone mode');
+    this.#management = new ManagementService({
+      router: this.router,
+      log: this.#log,
+      tables: [...configuredTables(this), ...processTables(this), ...logTables(this.#log)],
+      managementNodes: () => [],
+    });
     try {
       for (const listener of this.#listeners.values()) await listener.open();
     } catch (error) {
@@ -149,6 +160,7 @@ export class RouterProcess {
   /** Closes all connections and ports. Resolves when nothing is left. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
     this.#isRunning = false;
+    this.#management?.close();
     clearInterval(this.#certificateTimer);
     this.router.close();
     await Promise.all([

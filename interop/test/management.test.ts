@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { startRouter, until, whenOver } from '@pointsman/testing';
+import type { Owner, RouterFixture } from '@pointsman/testing';
+import rhea from 'rhea';
+import type { Connection, EventContext, Message, Sender } from 'rhea';
+
+interface Answer {
+  readonly status: number;
+  readonly description: string;
+  readonly body: unknown;
+}
+
+interface Ask {
+  readonly operation: string;
+  readonly properties?: Readonly<Record<string, unknown>>;
+  readonly body?: unknown;
+}
+
+/** A tool as third parties write it: a dynamic receiver for the answers, one sender to the node. */
+class Tool {
+  readonly #sender: Sender;
+  readonly #replyTo: string;
+  readonly #waiting = new Map<string, (answer: Answer) => void>();
+  #next = 1;
+
+  private constructor(connection: Connection, sender: Sender, replyTo: string) {
+    this.#sender = sender;
+    this.#replyTo = replyTo;
+    connection.on('message', ({ message }: EventContext) => this.#answered(message!));
+  }
+
+  static async open(owner: Owner, router: RouterFixture, node = '$management', listener = 'in'): Promise<Tool> {
+    const container = rhea.create_container();
+    const connection = container.connect({ host: '127.0.0.1', port: router.port(listener), reconnect: false });
+    whenOver(owner, () => void connection.close());
+    const receiver = connection.open_receiver({ source: { address: '', dynamic: true } });
+    const sender = connection.open_sender(node);
+    await until('the links', () => receiver.is_open() && sender.is_open() && sender.sendable());
+    return new Tool(connection, sender, (receiver.source as { address: string }).address);
+  }
+
+  ask({ operation, properties = {}, body = {} }: Ask): Promise<Answer> {
+    const id = String(this.#next++);
+    const message = {
+      reply_to: this.#replyTo,
+      correlation_id: id,
+      application_properties: { operation, ...properties },
+      body,
+    };
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#sender.send(message as Message);
+    });
+  }
+
+  /** @throws AssertionError where the answer is another status */
+  async get(status: number, operation: string, properties?: Ask['properties'], body?: unknown): Promise<unknown> {
+    const answer = await this.ask({ operation, ...(properties === undefined ? {} : { properties }), body });
+    assert.equal(answer.status, status, `${operation}: ${answer.description}`);
+    return answer.body;
+  }
+
+  async rows(entityType: string, ...attributeNames: string[]): Promise<Record<string, unknown>[]> {
+    const body = (await this.get(200, 'QUERY', { entityType }, { attributeNames })) as {
+      attributeNames: string[];
+      results: unknown[][];
+    };
+    return body.results.map((row) => Object.fromEntries(body.attributeNames.map((name, i) => [name, row[i]])));
+  }
+
+  #answered({ correlation_id: id, application_properties: properties = {}, body }: Message): void {
+    const resolve = this.#waiting.get(String(id));
+    this.#waiting.delete(String(id));
+    resolve?.({ status: properties['statusCode'], description: properties['statusDescription'], body });
+  }
+}
+
+const PREFIX = 'org.apache.qpid.dispatch';
+const LISTENER = `${PREFIX}.listener`;
+const CONNECTOR = `${PREFIX}.connector`;
+const CONF = 'router { id: QDR.A }  listener { name: in  host: 127.0.0.1  port: 0 }';
+
+describe('a management tool', () => {
+  it('lists what is configured, by the columns that it asks for', async (owner) => {
+    const tool = await Tool.open(owner, await startRouter(owner, CONF));
+    const rows = await tool.rows(LISTENER, 'name', 'identity', 'port', 'role');
+    assert.deepEqual(rows, [{ name: 'in', identity: 'listener/127.0.0.1:0:in', port: '0', role: 'normal' }]);
+    const [policy] = await tool.rows(`${PREFIX}.policy`);
+    assert.equal(policy!['maxConnections'], 65_535);
+    assert.equal(policy!['connectionsCurrent'], 1);
+    const stores = await tool.rows(`${PREFIX}.allocator`, 'typeName', 'heldByThreads');
+    assert.ok(stores.some(({ typeName, heldByThreads }) => typeName === 'heap_old_space' && Number(heldByThreads) > 0));
+  });
+
+  it('reaches the node under each of its addresses', async (owner) => {
+    const router = await startRouter(owner, CONF);
+    for (const node of ['$management', '_local/$management', 'amqp:/_local/$management', '_topo/0/QDR.A/$management']) {
+      const tool = await Tool.open(owner, router, node);
+      assert.equal((await tool.rows(LISTENER, 'name')).length, 1, node);
+    }
+  });
+
+  it('creates a listener that listens at once, and deletes it while its connections stay', async (owner) => {
+    const router = await startRouter(owner, CONF);
+    const tool = await Tool.open(owner, router);
+    const properties = { type: LISTENER, name: 'new' };
+    const made = (await tool.get(201, 'CREATE', properties, { host: '127.0.0.1', port: '0' })) as Record<
+      string,
+      unknown
+    >;
+    assert.equal(made['identity'], 'listener/127.0.0.1:0:new');
+    assert.equal(made['idleTimeoutSeconds'], 16);
+    const second = await Tool.open(owner, router, '$management', 'new');
+    await second.get(204, 'DELETE', properties);
+    assert.equal((await second.rows(LISTENER, 'name')).length, 1);
+    assert.deepEqual(await tool.get(404, 'READ', properties), {});
+  });
+
+  it('creates a connector, reads its state, and disconnects it by deleting it', async (owner) => {
+    const other = await startRouter(owner, 'router { id: QDR.B }  listener { name: in  host: 127.0.0.1  port: 0 }');
+    const router = await startRouter(owner, CONF);
+    const tool = await Tool.open(owner, router);
+    const properties = { type: CONNECTOR, name: 'out' };
+    await tool.get(201, 'CREATE', properties, {
+      host: '127.0.0.1',
+      port: String(other.port()),
+      saslUsername: 'me',
+      saslPassword: 'pass:hunter2',
+      saslMechanisms: 'ANONYMOUS',
+    });
+    await until('the connection', () => router.process.connector('out')?.step === 'open');
+    const read = (await tool.get(200, 'READ', properties)) as Record<string, unknown>;
+    assert.equal(read['connectionStatus'], 'SUCCESS');
+    assert.match(String(read['connectionMsg']), /Connection Opened: dir=out .* container_id=QDR.B$/);
+    assert.doesNotMatch(JSON.stringify(read), /hunter2/);
+    await tool.get(204, 'DELETE', { type: CONNECTOR, identity: read['identity'] });
+    await until('the end', () => other.process.router.connections.size === 0);
+  });
+
+  it('is told what is wrong, and the log too', async (owner) => {
+    const router = await startRouter(owner, CONF);
+    const tool = await Tool.open(owner, router);
+    const refused = async (status: number, type: string, body: unknown, words: RegExp): Promise<void> => {
+      const answer = await tool.ask({ operation: 'CREATE', properties: { type, name: 'x' }, body });
+      assert.equal(answer.status, status, answer.description);
+      assert.match(answer.description, words);
+      assert.equal(router.logged(/^Error performing CREATE/).at(-1), `Error performing CREATE: ${answer.description}`);
+    };
+    await refused(400, LISTENER, { port: 'http' }, /'port' of listener 'x' is no port/);
+    await refused(400, LISTENER, { port: '0', sslProfile: 'none' }, /names no sslProfile/);
+    await refused(400, CONNECTOR, { saslUsername: 'a', saslPassword: 'env:HOME' }, /is for configuration files/);
+    await refused(400, `${PREFIX}.sslProfile`, { certFile: '/nowhere.pem' }, /there is no such file/);
+    await refused(400, `${PREFIX}.vhost`, { hostname: 'h' }, /not supported yet/);
+    assert.equal((await tool.rows(LISTENER, 'name')).length, 1);
+  });
+
+  it('asks for the schema, the operations and the log', async (owner) => {
+    const tool = await Tool.open(owner, await startRouter(owner, CONF));
+    const schema = (await tool.get(200, 'GET-SCHEMA')) as { prefix: string; entityTypes: Record<string, unknown> };
+    assert.equal(schema.prefix, PREFIX);
+    assert.ok('listener' in schema.entityTypes);
+    const operations = (await tool.get(200, 'GET-OPERATIONS', { entityType: LISTENER })) as Record<string, string[]>;
+    assert.deepEqual(operations[LISTENER]?.toSorted(), ['CREATE', 'DELETE', 'READ']);
+    assert.ok(Array.isArray(await tool.get(200, 'GET-LOG', { limit: 5 })));
+    assert.deepEqual(await tool.get(200, 'GET-MGMT-NODES'), []);
+  });
+});
