@@ -34,7 +34,7 @@ class Tool {
   static async open(owner: Owner, router: RouterFixture, node = '$management', listener = 'in'): Promise<Tool> {
     const container = rhea.create_container();
     const connection = container.connect({ host: '127.0.0.1', port: router.port(listener), reconnect: false });
-    whenOver(owner, () => void connection.close());
+    whenOver(owner, () => connection.close());
     const receiver = connection.open_receiver({ source: { address: '', dynamic: true } });
     const sender = connection.open_sender(node);
     await until('the links', () => receiver.is_open() && sender.is_open() && sender.sendable());
