@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { jsonText } from './plain-value.js';
 import type { Plain, Row } from './plain-value.js';
 
 /** A value of a row as text; nothing where there is none. Lists, maps and booleans look as Python prints them. */
@@ -138,4 +139,10 @@ export function timestampText(ms: number): string {
 /** An integer with a comma between thousands. */
 export function grouped(row: Row, name: string): string {
   return cell(row, name).replaceAll(/(\d)(?=(\d{3})+$)/g, '$1,');
+}
+
+/** Any value as one line of text, as JSON where it is a list or a map; nothing for null. */
+export function shownText(value: Plain): string {
+  if (value === null) return '';
+  return typeof value === 'object' ? jsonText(value) : String(value);
 }

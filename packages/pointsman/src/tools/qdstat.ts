@@ -4,8 +4,8 @@ import type { OptionSpec, ParsedArguments } from './arguments.js';
 import { parseBusAddress } from './bus-address.js';
 import { timestampText } from './cells.js';
 import { commonOptions, connectionOptions, managementAddress, targetOptions } from './common-options.js';
+import { fetchReport } from './fetch-report.js';
 import { plainOf } from './plain-value.js';
-import type { Row } from './plain-value.js';
 import { allEntities, logBlocks, reports } from './reports.js';
 import type { Report } from './reports.js';
 import { renderBlocks } from './table.js';
@@ -128,14 +128,7 @@ class Output {
   }
 
   async #blocks(report: Report, address: string): Promise<readonly Block[]> {
-    const limit = report.limited ? Math.max(0, this.#args.number('limit') ?? 0) : 0;
-    const data: Record<string, Row[]> = {};
-    for (const type of report.needs) {
-      // oxlint-disable-next-line no-await-in-loop
-      data[type] = await this.#client.query(address, type, limit);
-    }
-    const schema =
-      report.schema === true ? plainOf(await this.#client.request(address, { operation: 'GET-SCHEMA' })) : null;
+    const { data, schema } = await fetchReport(this.#client, report, address, this.#args.number('limit') ?? 0);
     return report.render(data, this.#args.has('verbose'), schema);
   }
 
