@@ -17,6 +17,8 @@ Usage:
   pointsman demo [OPTIONS]     the main job, end to end, on this machine alone
   pointsman namespace [OPTIONS]
                                an embedded Service-Bus-compatible namespace
+  pointsman stat [REPORT]      what a running router does
+  pointsman manage OPERATION   ask or change a running router
   pointsman COMMAND --help     more about a command
 
 Options:
@@ -43,6 +45,12 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
     case 'namespace': {
       const { runNamespaceCommand } = await import('./namespace-server/command.js');
       return runNamespaceCommand(rest, io);
+    }
+    case 'stat':
+    case 'manage': {
+      const { runManage, runStat } = await import('./tools/command-tools.js');
+      const { stdin, env } = process;
+      return (first === 'stat' ? runStat : runManage)(rest, { stdout: io.stdout, stderr: io.stderr, stdin, env });
     }
     case 'check':
       return check(rest, io);

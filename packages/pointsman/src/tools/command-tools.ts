@@ -34,7 +34,10 @@ const manageOptions: readonly OptionSpec[] = [
 ];
 
 function statHelp(): string {
-  const names = [...reports.map(({ key, help }) => [key, help] as const), ['log', 'the latest lines of the log'] as const];
+  const names = [
+    ...reports.map(({ key, help }) => [key, help] as const),
+    ['log', 'the latest lines of the log'] as const,
+  ];
   return `Usage: pointsman stat [REPORT] [OPTIONS]
 
 Shows what a running router does.
@@ -143,7 +146,9 @@ function logTable(entries: readonly Plain[]): Block {
   return {
     title: '',
     heads: ['module', 'level', 'text', 'file', 'line', 'time'],
-    rows: entries.map((entry) => (Array.isArray(entry) ? entry.map((one: Plain) => (one === null ? '' : String(one))) : [])),
+    rows: entries.map((entry) =>
+      Array.isArray(entry) ? entry.map((one: Plain) => (one === null ? '' : String(one))) : [],
+    ),
   };
 }
 

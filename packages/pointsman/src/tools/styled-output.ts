@@ -75,7 +75,7 @@ function styledTable({ title, heads, rows }: Table, paint: (style: string, text:
     row
       .map((text, at) => {
         const width = widths[at]! - 2;
-        const room = ' '.repeat(Math.max(0, width - (padded(text, 0).length)));
+        const room = ' '.repeat(Math.max(0, width - padded(text, 0).length));
         const chosen = style(text);
         const painted = chosen === undefined ? text : paint(chosen, text);
         return isNumeric[at] === true ? room + painted : painted + room;
