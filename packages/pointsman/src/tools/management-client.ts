@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { TransportError, loadTlsCredentials } from '@pointsman/transport';
 import type { TlsCredentials } from '@pointsman/transport';
-import { TYPE_PREFIX } from '@pointsman/management';
+import { TYPE_PREFIX, decodeManagementResponse, encodeManagementRequest } from '@pointsman/management';
+import type { ManagementResponse } from '@pointsman/management';
 import { int } from '@pointsman/wire';
-import type { AmqpValue, Message } from '@pointsman/wire';
+import type { AmqpValue } from '@pointsman/wire';
 import { ClientError } from '../client/client-error.js';
 import { connect } from '../client/client.js';
 import type { Client, ConnectOptions } from '../client/client.js';
@@ -41,7 +42,7 @@ export class ManagementClient {
   readonly #replies: Receiver;
   readonly #senders = new Map<string, Promise<Sender>>();
   /** Who waits for an answer, by correlation-id. */
-  readonly #waiting: Map<string, Deferred<Message>>;
+  readonly #waiting: Map<string, Deferred<ManagementResponse>>;
   readonly #timeoutMs: number;
   readonly #url: string;
   #requests = 0;
@@ -49,7 +50,7 @@ export class ManagementClient {
   private constructor(
     client: Client,
     replies: Receiver,
-    waiting: Map<string, Deferred<Message>>,
+    waiting: Map<string, Deferred<ManagementResponse>>,
     timeoutMs: number,
     url: string,
   ) {
@@ -68,15 +69,15 @@ export class ManagementClient {
     let client: Client | undefined;
     try {
       client = await connect(options);
-      const waiting = new Map<string, Deferred<Message>>();
+      const waiting = new Map<string, Deferred<ManagementResponse>>();
       const replies = await client.receiver(undefined, { credit: REPLY_CREDIT }, (delivery) => {
-        const { message } = delivery;
-        waiting.get(String(message.properties?.correlationId))?.resolve(message);
+        const response = decodeManagementResponse(delivery.bytes);
+        waiting.get(String(response.correlationId))?.resolve(response);
       });
       return new ManagementClient(client, replies, waiting, timeoutMs, url);
     } catch (error) {
       await client?.close();
-      throw connectionError(error, url, timeoutMs);
+      throw connectionError(error, url, timeoutMs, options);
     }
   }
 
@@ -87,21 +88,21 @@ export class ManagementClient {
    * @throws ToolError where the node refuses, or is silent
    */
   async request(address: string, request: ManagementRequest): Promise<AmqpValue> {
-    const { operation, properties = {}, body = new Map(), expected = 200 } = request;
-    const applicationProperties = new Map<string, AmqpValue>([['operation', operation]]);
-    for (const [key, value] of Object.entries(properties)) {
-      if (value !== undefined) applicationProperties.set(key, value);
-    }
+    const { operation, properties = {}, body, expected = 200 } = request;
+    const given = Object.entries(properties).filter((entry): entry is [string, AmqpValue] => entry[1] !== undefined);
     const correlationId = String(++this.#requests);
-    const answer = deferred<Message>();
+    const answer = deferred<ManagementResponse>();
     this.#waiting.set(correlationId, answer);
     try {
       const sender = await this.#senderTo(address);
-      const message: Message = {
-        properties: { to: address, replyTo: this.#replies.address, correlationId },
-        applicationProperties,
-        body: { kind: 'value', value: body },
-      };
+      const message = encodeManagementRequest({
+        operation,
+        properties: Object.fromEntries(given),
+        ...(body === undefined ? {} : { body }),
+        to: address,
+        replyTo: this.#replies.address ?? '',
+        correlationId,
+      });
       const sent = sender.send(message).then((outcome) => {
         if (outcome.type === 'accepted') return;
         answer.reject(
@@ -114,7 +115,9 @@ export class ManagementClient {
       });
       sent.catch((error: Error) => answer.reject(error));
       const reply = await within(answer.promise, this.#timeoutMs, () => this.#silence(address));
-      return bodyOf(reply, expected);
+      const { statusCode, statusDescription } = reply;
+      if (statusCode !== expected) throw statusError(statusCode, statusDescription, expected);
+      return reply.body;
     } catch (error) {
       throw connectionError(error, this.#url, this.#timeoutMs);
     } finally {
@@ -271,7 +274,7 @@ function secretFrom(path: string | undefined, option: string): string | undefine
 }
 
 /** Words that scripts look for, and behind them what is wrong. */
-function connectionError(error: unknown, url: string, timeoutMs: number): unknown {
+function connectionError(error: unknown, url: string, timeoutMs: number, opening?: ConnectOptions): unknown {
   if (error instanceof TransportError) {
     if (error.kind === 'timed-out')
       return new ToolError(
@@ -280,7 +283,8 @@ function connectionError(error: unknown, url: string, timeoutMs: number): unknow
         undefined,
         error,
       );
-    const condition = error.kind.startsWith('tls') || error.kind === 'not-tls' ? tlsText(error) : error.message;
+    const isTls = error.kind.startsWith('tls') || error.kind === 'not-tls' || error.message.includes('TLS handshake');
+    const condition = isTls ? tlsText(error) : error.message;
     return new ToolError(
       'ConnectionException',
       `Connection ${url} disconnected: ${condition}`,
@@ -293,8 +297,12 @@ function connectionError(error: unknown, url: string, timeoutMs: number): unknow
     return new ToolError('Timeout', `Connection ${url} timed out after ${timeoutMs / 1000} s: ${error.description}`);
   if (error.scope === 'link')
     return new ToolError('LinkDetached', `${error.condition}: ${error.description} (${url})`, undefined, error);
-  const failure = isTlsFailure(error) ? `SSL Failure: ${error.description}` : error.message;
-  return new ToolError('ConnectionException', `Connection ${url} disconnected: ${failure}`, undefined, error);
+  // With TLS 1.3 a server looks at the certificate of a client only after the client's handshake is done.
+  const isBare = opening?.mode === 'tls' && opening.tls?.hasCertificate !== true;
+  const isTls = isTlsFailure(error) || (isBare && error.condition === 'pointsman:lost');
+  const failure = isTls ? `SSL Failure: ${error.description}` : error.message;
+  const hint = isTls && isBare ? HINTS['tls-client-certificate'] : undefined;
+  return new ToolError('ConnectionException', `Connection ${url} disconnected: ${failure}`, hint, error);
 }
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -321,14 +329,6 @@ function isTlsFailure(error: ClientError): boolean {
     if (cause instanceof TransportError && cause.kind.startsWith('tls')) return true;
   }
   return false;
-}
-
-function bodyOf(reply: Message, expected: number): AmqpValue {
-  const properties = reply.applicationProperties;
-  const status = Number(plainOf(properties?.get('statusCode') ?? null));
-  const description = String(properties?.get('statusDescription') ?? '');
-  if (status !== expected) throw statusError(status, description, expected);
-  return reply.body?.kind === 'value' ? reply.body.value : null;
 }
 
 interface Page {
