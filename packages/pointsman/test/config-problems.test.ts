@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { entityTypes } from '@pointsman/management';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -53,6 +54,16 @@ etc/a.conf:5: warning: 'maxFrameSize' of connector is raised to 512
     const coloured = formatProblems(problems, { color: true });
     assert.notEqual(coloured, formatProblems(problems, { color: false }));
     assert.equal(coloured.replaceAll(/\u001b\[[\d;]*m/gu, ''), formatProblems(problems, { color: false }));
+  });
+
+  it('refuses sections of types that only management knows', () => {
+    const types = entityTypes.filter(({ section }) => section === undefined);
+    assert.ok(types.length > 10);
+    for (const { name } of types) {
+      const read = readConfig(JSON.stringify({ [name]: {} }), { path: 'a.json', format: 'json' });
+      assert.ok(!read.ok, name);
+      assert.match(read.problems[0]?.message ?? '', /^there is no section/u, name);
+    }
   });
 
   it('says nothing of nothing', () => {
