@@ -568,7 +568,6 @@ describe('what is not there yet', () => {
     'listener { role: inter-router }',
     'connector { role: edge }',
     'listener { multiTenant: yes }',
-    'listener { failoverUrls: x }',
     'listener { policyVhost: x }',
     'connector { policyVhost: x }',
     'address { prefix: a enableFallback: yes }',

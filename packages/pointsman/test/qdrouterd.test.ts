@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { parseFailoverUrls } from '../src/config/failover-urls.js';
 import { parseArguments } from '../src/qdrouterd/arguments.js';
 import { until } from './five-steps-fixture.js';
 
@@ -239,6 +240,18 @@ describe('the life of qdrouterd', () => {
     client.destroy();
     process.kill(run.pid, 'SIGTERM');
     assert.deepEqual(await run.ended, [0, null]);
+  });
+});
+
+describe('failoverUrls', () => {
+  it('are addresses with commas between them, with a default port, and a scheme only where one is given', () => {
+    assert.deepEqual(parseFailoverUrls('a:25000, amqps://b, [::1]:5'), [
+      { scheme: undefined, host: 'a', port: '25000' },
+      { scheme: 'amqps', host: 'b', port: '5672' },
+      { scheme: undefined, host: '::1', port: '5' },
+    ]);
+    for (const wrong of ['a,', 'http://a', 'a:b:c', 'a:65536', 'a@b'])
+      assert.ok('wrong' in parseFailoverUrls(wrong), wrong);
   });
 });
 

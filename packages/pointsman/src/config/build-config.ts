@@ -13,6 +13,8 @@ import {
 } from './connection-rules.js';
 import type { ConfigSource } from './config-source.js';
 import type { ConfigEntity } from './entity.js';
+import { parseFailoverUrls } from './failover-urls.js';
+import type { FailoverUrl } from './failover-urls.js';
 import { LOG_LEVELS, parseLogLevels } from './log-levels.js';
 import type {
   AddressConfig,
@@ -173,13 +175,18 @@ function listener(entity: ConfigEntity): ListenerConfig {
     requireEncryption: entity.flag('requireEncryption') || entity.flag('requireSsl'),
     initialHandshakeTimeoutSeconds: entity.number('initialHandshakeTimeoutSeconds') || undefined,
     multiTenant: entity.flag('multiTenant'),
-    failoverUrls: entity.text('failoverUrls'),
+    failoverUrls: failoverUrlsOf(entity),
     http: entity.flag('http') || entity.given.has('httpRootDir'),
     httpRootDir: entity.text('httpRootDir'),
     healthz: entity.flag('healthz'),
     metrics: entity.flag('metrics'),
     websockets: entity.flag('websockets'),
   };
+}
+
+function failoverUrlsOf(entity: ConfigEntity): readonly FailoverUrl[] {
+  const parsed = parseFailoverUrls(entity.text('failoverUrls') ?? '');
+  return 'wrong' in parsed ? [] : parsed;
 }
 
 function connector(entity: ConfigEntity, secretOf: SecretOf): ConnectorConfig {

@@ -3,6 +3,7 @@ import { checkIdleTimeOut, IDLE_MINIMUM_MS, IDLE_TIME_OUT_MS, isServiceBusHost }
 import type { TlsMode } from '@pointsman/azure';
 import { nearestName } from '@pointsman/management';
 import type { ConfigEntity } from './entity.js';
+import { parseFailoverUrls } from './failover-urls.js';
 import type { IdleTimeOut, SaslMechanism, TlsProtocol } from './model.js';
 import { SASL_MECHANISMS, SASL_SUPPORTED } from './not-supported.js';
 import type { ProblemList } from './problems.js';
@@ -44,7 +45,10 @@ export function checkConnections(context: RuleContext): void {
     checkMessageLogging(entity, problems);
   }
   checkSamePorts(context);
-  for (const listener of all(context, 'listener')) checkListenerTls(context, listener);
+  for (const listener of all(context, 'listener')) {
+    checkListenerTls(context, listener);
+    checkFailover(listener, problems);
+  }
   for (const connector of all(context, 'connector')) {
     checkConnectionString(connector, problems);
     checkCredentials(connector, problems);
@@ -250,6 +254,17 @@ function checkListenerTls(context: RuleContext, listener: ConfigEntity): void {
   problems.error(listener.lineOf('sslProfile'), `the sslProfile of ${listener.label} has no certificate to show`, {
     found: safeText(name),
     hint: `give certFile and privateKeyFile in the sslProfile ${profile.place}`,
+  });
+}
+
+function checkFailover(listener: ConfigEntity, problems: ProblemList): void {
+  if (!listener.given.has('failoverUrls')) return;
+  const parsed = parseFailoverUrls(listener.text('failoverUrls') ?? '');
+  if (!('wrong' in parsed)) return;
+  problems.error(listener.lineOf('failoverUrls'), `'failoverUrls' of ${listener.label} names what is no address`, {
+    found: safeText(parsed.wrong),
+    allowed: 'host, host:port or amqps://host:port, separated by commas',
+    former: `Unable to create listener, bad failover list: ${safeText(parsed.wrong)}`,
   });
 }
 

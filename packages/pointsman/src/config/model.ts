@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Secret, TlsMode } from '@pointsman/azure';
 import type { ConfigSource } from './config-source.js';
+import type { FailoverUrl } from './failover-urls.js';
 import type { LogLevel } from './log-levels.js';
 import type { RawValue } from './raw-config.js';
 
@@ -99,7 +100,8 @@ export interface ListenerConfig extends ConnectionSettings {
   /** Undefined: no limit. */
   readonly initialHandshakeTimeoutSeconds: number | undefined;
   readonly multiTenant: boolean;
-  readonly failoverUrls: string | undefined;
+  /** Addresses that clients are told of in our open. */
+  readonly failoverUrls: readonly FailoverUrl[];
   readonly http: boolean;
   readonly httpRootDir: string | undefined;
   readonly healthz: boolean;

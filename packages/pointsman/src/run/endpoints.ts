@@ -2,6 +2,7 @@
 import type { ConnectionOptions } from '@pointsman/engine';
 import { symbol } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
+import type { FailoverUrl } from '../config/failover-urls.js';
 import type { ConnectorConfig, ListenerConfig } from '../config/model.js';
 import { PRODUCT, VERSION } from '../version.js';
 
@@ -28,8 +29,17 @@ function openProperties(config: ListenerConfig | ConnectorConfig, connectionId: 
     ['version', VERSION],
     ['qd.conn-id', connectionId],
   ]);
+  if ('failoverUrls' in config && config.failoverUrls.length > 0)
+    properties.set('failover-server-list', config.failoverUrls.map(failoverEntry));
   for (const [name, value] of Object.entries(config.openProperties)) properties.set(name, valueOf(value));
   return properties;
+}
+
+function failoverEntry({ scheme, host, port }: FailoverUrl): AmqpValue {
+  const entry = new Map<AmqpValue, AmqpValue>();
+  entry.set(symbol('network-host'), host).set(symbol('port'), port);
+  if (scheme !== undefined) entry.set(symbol('scheme'), scheme);
+  return entry;
 }
 
 function valueOf(value: unknown): AmqpValue {
