@@ -30,6 +30,8 @@ export class IncomingDelivery {
   context: unknown = undefined;
   /** State that we last told the sender of it. */
   localState: DeliveryState | undefined = undefined;
+  /** For whoever handles the link: when it came, by a clock of its own. */
+  arrivedAt = 0;
   /** Bytes of payload that have arrived. */
   bytes = 0;
 

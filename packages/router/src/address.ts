@@ -40,6 +40,21 @@ export class Address {
     return this.consumers.length > 0 || this.receivers.length > 0;
   }
 
+  /** Of the messages that came in and went out here, those over the links that are attached at containers now. */
+  get ingressRouteContainer(): number {
+    let sum = 0;
+    for (const { connection, deliveries } of this.producers)
+      if (connection.settings.role === 'route-container') sum += deliveries;
+    return sum;
+  }
+
+  get egressRouteContainer(): number {
+    let sum = 0;
+    for (const { connection, deliveries } of this.consumers)
+      if (connection.settings.role === 'route-container') sum += deliveries;
+    return sum;
+  }
+
   get isUnused(): boolean {
     return !this.hasPaths && this.producers.size === 0 && this.pins === 0;
   }

@@ -24,6 +24,9 @@ const NORMAL_ENDS_MAX = 5;
 /** A link that the router attaches at a container on its own account, for as long as the container is connected. */
 export class AutoLink implements LinkOwner {
   readonly settings: AutoLinkSettings;
+  readonly id: number;
+  /** Whether somebody gave it the name. */
+  readonly isNamed: boolean;
   readonly name: string;
   status: AutoLinkStatus = 'inactive';
   /** Description of the last failure; a later success does not clear it. */
@@ -41,9 +44,11 @@ export class AutoLink implements LinkOwner {
   #activeSince = 0;
   #cancelRetry: (() => void) | undefined;
 
-  constructor(settings: AutoLinkSettings, name: string) {
+  constructor(settings: AutoLinkSettings, name: string | undefined, id: number) {
     this.settings = settings;
-    this.name = name;
+    this.id = id;
+    this.isNamed = name !== undefined;
+    this.name = name ?? `autoLink/${id}`;
   }
 
   get direction(): Direction {
@@ -92,6 +97,18 @@ export class AutoLink implements LinkOwner {
     this.#become('inactive');
   }
 
+  /** It is no longer configured: what is attached is detached. */
+  remove(): void {
+    const { link, connection } = this;
+    this.onChange = undefined;
+    if (link !== undefined && connection !== undefined) {
+      link.owner = undefined;
+      link.leave();
+      connection.router.log('ROUTER_CORE', 'info', `Auto Link Deactivated ${this.#where()}`);
+    }
+    this.deactivate();
+  }
+
   #attach(): void {
     const connection = this.connection!;
     const router = connection.router;
@@ -119,6 +136,7 @@ export class AutoLink implements LinkOwner {
       // Brokers of some kinds send more than they may.
       if (dialect === undefined) link.link.tolerance = TOLERANCE * capacity;
       link.link.context = link;
+      connection.links.add(link);
     } else {
       const link = new OutgoingLink(connection);
       link.owner = this;
@@ -130,6 +148,7 @@ export class AutoLink implements LinkOwner {
         rcvSettleMode: 0,
       });
       link.link.context = link;
+      connection.links.add(link);
       link.pendingAddress = address;
     }
   }

@@ -8,13 +8,13 @@ import { headOf, hasNoAnnotations } from './annotations.js';
 import type { MessageHead } from './annotations.js';
 import { firstPart } from './first-part.js';
 import { tooLargeToHold } from './in-process.js';
+import { LinkRecord } from './link-record.js';
 import type { LinkOwner, OutgoingLink } from './outgoing-link.js';
 import type { RouterConnection } from './router-connection.js';
 import { Copy, STREAM_FROM, Transit } from './transit.js';
 
 /** A link that messages enter the router on: a producer of its address, or an anonymous one. */
-export class IncomingLink implements ReceiverHandler {
-  readonly connection: RouterConnection;
+export class IncomingLink extends LinkRecord implements ReceiverHandler {
   link!: ReceiverLink;
   owner: LinkOwner | undefined = undefined;
   /** Node that messages go to; undefined for an anonymous link, whose messages name theirs. */
@@ -36,16 +36,11 @@ export class IncomingLink implements ReceiverHandler {
   /** Deliveries in hand that are more than a pointer to their one copy. */
   readonly #transits = new Set<Transit>();
   readonly capacity: number;
-  deliveries = 0;
-  accepted = 0;
-  rejected = 0;
-  released = 0;
-  modified = 0;
   /** Outcomes that the container did not take, such as for a lock that had expired: the message comes again. */
   unconfirmed = 0;
 
   constructor(connection: RouterConnection, address: Address | undefined, addressText: string, capacity: number) {
-    this.connection = connection;
+    super(connection);
     this.address = address;
     this.addressText = addressText;
     this.capacity = capacity;
@@ -81,11 +76,17 @@ export class IncomingLink implements ReceiverHandler {
   onTransfer(_link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
     if (this.#arriving === undefined && delivery.complete && this.#discarding === undefined) {
       if (delivery.aborted) return this.#replace();
-      this.deliveries++;
+      this.#begin(delivery);
       this.#whole(delivery, frame.bytes, frame.payloadStart, frame.payloadEnd);
       return;
     }
     this.#part(delivery, frame);
+  }
+
+  #begin(delivery: IncomingDelivery): void {
+    this.deliveries++;
+    delivery.arrivedAt = this.connection.router.tick;
+    if (delivery.settled) this.presettled++;
   }
 
   /** The common case: a message in one frame, for a receiver that can take it now, is passed on as it stands. */
@@ -117,7 +118,7 @@ export class IncomingLink implements ReceiverHandler {
     let transit = this.#arriving;
     if (transit === undefined) {
       transit = this.#arriving = new Transit(delivery, this);
-      this.deliveries++;
+      this.#begin(delivery);
     } else if (transit.isOver) {
       // Its receiver settled before it was whole: the rest is read and dropped.
       if (delivery.complete) {
@@ -236,6 +237,8 @@ export class IncomingLink implements ReceiverHandler {
     if (!delivery.settled) {
       this.#tell(delivery, this.#toSender(RELEASED));
       this.released++;
+    } else {
+      this.presettledDropped++;
     }
     if (address === undefined) return this.#replace();
     this.#withheld++;
@@ -271,8 +274,9 @@ export class IncomingLink implements ReceiverHandler {
     if (delivery.context instanceof Transit) this.#transits.delete(delivery.context);
     delivery.context = undefined;
     if (this.link.state !== 'attached') return;
+    this.countAge(delivery.arrivedAt);
     if (!delivery.settled) {
-      this.#count(state);
+      this.countOutcome(state);
       this.#tell(delivery, this.#toSender(state));
     }
     this.#replace();
@@ -328,7 +332,7 @@ export class IncomingLink implements ReceiverHandler {
       const consumer = outgoing.link.handler as OutgoingLink;
       consumer.confirm(outgoing, state);
       if (delivery.localState !== undefined) {
-        this.#count(delivery.localState);
+        this.countOutcome(delivery.localState);
         this.#replace();
       }
       const copy = outgoing.context;
@@ -337,25 +341,6 @@ export class IncomingLink implements ReceiverHandler {
     }
     this.#transits.delete(context);
     context.disown();
-  }
-
-  #count(state: DeliveryState | undefined): void {
-    if (state === undefined || !('type' in state)) return;
-    switch (state.type) {
-      case 'accepted':
-        this.accepted++;
-        break;
-      case 'rejected':
-        this.rejected++;
-        break;
-      case 'released':
-        this.released++;
-        break;
-      case 'modified':
-        this.modified++;
-        break;
-      default:
-    }
   }
 
   #toSender(state: DeliveryState | undefined): DeliveryState | undefined {
@@ -385,8 +370,26 @@ export class IncomingLink implements ReceiverHandler {
   }
 
   onLost(_link: Link, error: AmqpErrorFields | undefined): void {
+    this.isLost = true;
     this.#end();
     this.owner?.ended(error, true);
+    this.connection.linkGone(this);
+  }
+
+  get unsettledCount(): number {
+    return this.link.session.unsettledOf(this.link).length;
+  }
+
+  /** Deliveries that came at tick `limit` or before and have no outcome yet. */
+  olderThan(limit: number): number {
+    return this.link.session.unsettledOf(this.link).filter(({ arrivedAt, complete }) => complete && arrivedAt <= limit)
+      .length;
+  }
+
+  /** Detaches on our own account. */
+  leave(): void {
+    this.#end();
+    this.link.detach(undefined, true);
     this.connection.linkGone(this);
   }
 

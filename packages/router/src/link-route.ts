@@ -20,11 +20,14 @@ export type LinkRouteStatus = 'inactive' | 'active';
 /** Addresses whose links go, as they are, to a container. */
 export class LinkRoute {
   readonly settings: LinkRouteSettings;
-  readonly name: string;
+  /** Undefined where it was given none. */
+  readonly name: string | undefined;
+  readonly id: number;
   readonly connections: RouterConnection[] = [];
   #turn = 0;
 
-  constructor(settings: LinkRouteSettings, name: string) {
+  constructor(settings: LinkRouteSettings, name: string | undefined, id: number) {
+    this.id = id;
     this.settings = settings;
     this.name = name;
   }

@@ -4,6 +4,7 @@ import type { Link, OutgoingDelivery, SenderHandler, SenderLink } from '@pointsm
 import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
 import type { Address } from './address.js';
 import type { IncomingLink } from './incoming-link.js';
+import { LinkRecord } from './link-record.js';
 import type { RouterConnection } from './router-connection.js';
 import { Copy } from './transit.js';
 import type { Transit } from './transit.js';
@@ -16,8 +17,7 @@ export interface LinkOwner {
 }
 
 /** A link that messages leave the router on: a consumer of its address. */
-export class OutgoingLink implements SenderHandler {
-  readonly connection: RouterConnection;
+export class OutgoingLink extends LinkRecord implements SenderHandler {
   readonly capacity: number;
   link!: SenderLink;
   owner: LinkOwner | undefined = undefined;
@@ -29,13 +29,9 @@ export class OutgoingLink implements SenderHandler {
   #queue: (Copy | undefined)[] = [];
   #head = 0;
   unsettled = 0;
-  /** Counters since the attach. */
-  deliveries = 0;
-  presettled = 0;
-  presettledDropped = 0;
 
   constructor(connection: RouterConnection) {
-    this.connection = connection;
+    super(connection);
     this.capacity = connection.linkCapacity;
     this.writesAnnotations = !connection.stripsOut;
   }
@@ -213,6 +209,8 @@ export class OutgoingLink implements SenderHandler {
     if (context instanceof IncomingDelivery) {
       if (settled) {
         this.unsettled--;
+        this.countOutcome(state);
+        this.countAge(context.arrivedAt);
         (context.link.context as IncomingLink).finish(context, this.#fromReceiver(state));
       } else {
         this.#unsettledState(link, outgoing, context, state);
@@ -222,6 +220,8 @@ export class OutgoingLink implements SenderHandler {
     const copy = context as Copy;
     if (settled) {
       this.unsettled--;
+      this.countOutcome(state);
+      this.countAge(copy.transit.arrivedAt);
       copy.done = true;
       copy.transit.outcome(copy, this.#fromReceiver(state));
       if (!outgoing.complete) this.#receiverDone(copy);
@@ -261,6 +261,7 @@ export class OutgoingLink implements SenderHandler {
       return;
     }
     this.unsettled--;
+    this.countOutcome(state);
     // Its sender has gone: the outcome reaches nobody, so it must not look like one that did.
     const isLate = copy === undefined ? inbound?.state !== 'attached' : isOrphan(copy.transit);
     link.settle(outgoing, isLate ? MODIFIED_FAILED : state);
@@ -290,8 +291,33 @@ export class OutgoingLink implements SenderHandler {
   }
 
   onLost(_link: Link, error: AmqpErrorFields | undefined): void {
+    this.isLost = true;
     this.#end();
     this.owner?.ended(error, true);
+    this.connection.linkGone(this);
+  }
+
+  /** Deliveries that came at tick `limit` or before and wait here, or for an outcome. */
+  olderThan(limit: number): number {
+    let count = 0;
+    for (let i = this.#head; i < this.#queue.length; i++) {
+      const copy = this.#queue[i]!;
+      if (copy.outgoing === undefined && copy.transit.complete && copy.transit.arrivedAt <= limit) count++;
+    }
+    if (this.unsettled === 0) return count;
+    for (const { context } of this.link.session.unsettledOf(this.link)) {
+      if (
+        context instanceof IncomingDelivery ? context.arrivedAt <= limit : (context as Copy).transit.arrivedAt <= limit
+      )
+        count++;
+    }
+    return count;
+  }
+
+  /** Detaches on our own account. */
+  leave(): void {
+    this.#end();
+    this.link.detach(undefined, true);
     this.connection.linkGone(this);
   }
 

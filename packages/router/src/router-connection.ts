@@ -10,6 +10,8 @@ import type { Router } from './router.js';
 import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
 
 const LINK_CAPACITY = 250;
+/** From so long without credit on a link counts as blocked. */
+const BLOCKED_SECONDS = 10;
 /** Links of autolinks that share a session: fewer than the 256 handles that some peers allow. */
 const LINKS_PER_SESSION = 250;
 
@@ -32,9 +34,17 @@ export class RouterConnection implements ConnectionHandler {
   containerId = '';
   /** How this peer has to be spoken to; undefined: as AMQP has it. */
   dialect: ContainerDialect | undefined = undefined;
+  /** Tick at which a delivery last came or went; taken once a second. */
+  lastDelivery: number | undefined = undefined;
+  #deliveries = 0;
+  /** Monotonic ms of the open. */
+  openedAt = 0;
   isOpen = false;
   isClosing = false;
   readonly links: Set<IncomingLink | OutgoingLink> = new Set();
+  /** Frames are to be logged. {@link onProtocolTrace} hears of a change. */
+  protocolTrace = false;
+  onProtocolTrace: ((enabled: boolean) => void) | undefined = undefined;
   readonly #autoLinkSessions: Session[] = [];
   readonly #routedSessions = new Map<Session, { readonly session: Session; links: number }>();
 
@@ -72,6 +82,36 @@ export class RouterConnection implements ConnectionHandler {
       (connection !== undefined && connection === this.settings.name) ||
       (containerId !== undefined && containerId === this.containerId)
     );
+  }
+
+  /** Once a second. @param scans - deliveries that are stuck are looked for, too */
+  sample(tick: number, scans: boolean): void {
+    const { stuckAgeSeconds } = this.router;
+    let deliveries = 0;
+    for (const link of this.links) deliveries += link.deliveries;
+    if (deliveries > this.#deliveries) this.lastDelivery = tick;
+    this.#deliveries = deliveries;
+    for (const link of this.links) {
+      link.sample(tick, link.link.credit);
+      if (!scans) continue;
+      const before = link.stuck;
+      link.stuck = link.olderThan(tick - stuckAgeSeconds);
+      if (link.stuck > 0 && before === 0) {
+        this.router.log(
+          'ROUTER_CORE',
+          'info',
+          `[C${this.id}][L${link.id}] Stuck delivery: At least one delivery on this link has been undelivered/unsettled for more than ${stuckAgeSeconds} seconds`,
+        );
+      }
+      if (!link.isBlocked && link.zeroCreditSeconds > BLOCKED_SECONDS) {
+        link.isBlocked = true;
+        this.router.log(
+          'ROUTER_CORE',
+          'info',
+          `[C${this.id}][L${link.id}] Link blocked with zero credit for ${link.zeroCreditSeconds} seconds`,
+        );
+      }
+    }
   }
 
   /** A session for one more autolink. */
@@ -121,6 +161,7 @@ export class RouterConnection implements ConnectionHandler {
     this.settings.hooks?.onOpened?.(connection);
     this.containerId = open.containerId;
     this.isOpen = true;
+    this.openedAt = this.router.clock.now();
     this.router.connectionOpened(this);
   }
 
@@ -177,7 +218,7 @@ export class RouterConnection implements ConnectionHandler {
     this.links.add(outgoing);
     link.accept(outgoing, { source: terminus, target: attach.target ?? { type: 'target' } });
     outgoing.start();
-    this.#logAttached('out', link, attach);
+    this.#logAttached('out', link, attach, outgoing.id);
   }
 
   #attachProducer(link: ReceiverLink, attach: Attach): void {
@@ -204,31 +245,32 @@ export class RouterConnection implements ConnectionHandler {
     this.links.add(incoming);
     link.accept(incoming, { source: attach.source ?? { type: 'source' }, target: terminus });
     this.router.startProducer(incoming, link);
-    this.#logAttached('in', link, attach);
+    this.#logAttached('in', link, attach, incoming.id);
   }
 
   #routeLink(route: LinkRoute, link: SenderLink | ReceiverLink, attach: Attach): void {
     const to = route.next();
     if (to === undefined) return link.refuse(NO_ROUTE, echoOf(attach));
     new RoutedLink(route, link).attach(to, attach, `${attach.name}@${this.containerId}`);
-    this.#logAttached(link instanceof SenderLink ? 'out' : 'in', link, attach);
+    this.#logAttached(link instanceof SenderLink ? 'out' : 'in', link, attach, this.router.nextId());
   }
 
-  #logAttached(direction: string, link: SenderLink | ReceiverLink, attach: Attach): void {
+  #logAttached(direction: string, link: SenderLink | ReceiverLink, attach: Attach, id: number): void {
     this.router.log(
       'ROUTER_CORE',
       'info',
-      `[C${this.id}] Link attached: dir=${direction} source={${addressOf(attach.source)}} target={${addressOf(attach.target)}} name=${link.name}`,
+      `[C${this.id}][L${id}] Link attached: dir=${direction} source={${addressOf(attach.source)}} target={${addressOf(attach.target)}} name=${link.name}`,
     );
   }
 
   /** @internal */
   linkGone(link: IncomingLink | OutgoingLink): void {
-    this.links.delete(link);
+    if (!this.links.delete(link)) return;
+    this.router.counters.keep(link);
     this.router.log(
       'ROUTER_CORE',
       'info',
-      `[C${this.id}] Link detached: name=${link.link.name} del=${link.deliveries}`,
+      `[C${this.id}][L${link.id}] ${link.isLost ? 'Link closed due to connection loss' : 'Link detached'}: ${link.summary}`,
     );
   }
 

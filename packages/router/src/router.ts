@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock, Connection, ConnectionEnd, ReceiverLink } from '@pointsman/engine';
+import type { EntityTable } from '@pointsman/management';
+import type { AmqpValue } from '@pointsman/wire';
 import { addressKey, plainAddress } from './address-text.js';
 import type { AddressContext } from './address-text.js';
 import { Address } from './address.js';
@@ -9,11 +11,15 @@ import { sendFromWithin } from './in-process.js';
 import { LinkRoute } from './link-route.js';
 import { PatternTree, normalisedPattern, prefixPattern } from './pattern-tree.js';
 import { RouterConnection } from './router-connection.js';
+import { RouterCounters } from './router-counters.js';
+import { routerTables } from './agent/router-tables.js';
 import type {
   AddressSettings,
+  AutoLinkSettings,
   Direction,
   Distribution,
   InProcessReceiver,
+  LinkRouteSettings,
   Log,
   RouterConnectionSettings,
   RouterOptions,
@@ -21,6 +27,10 @@ import type {
 
 /** Characters of made-up names. */
 const NAME_CHARACTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+_';
+
+/** How often links are looked at for deliveries that are stuck, and from which age on they are. */
+const STUCK_SCAN_SECONDS = 30;
+const STUCK_AGE_SECONDS = 10;
 
 /** Told of what happens, for whoever runs the router. */
 export interface RouterObserver {
@@ -54,24 +64,66 @@ export class Router {
     in: new PatternTree(),
     out: new PatternTree(),
   };
-  #nextId = 1;
+  /** Whole seconds since the start, counted while there are connections. */
+  tick = 0;
+  readonly counters: RouterCounters = new RouterCounters(this);
+  readonly stuckScanSeconds: number;
+  readonly stuckAgeSeconds: number;
+  readonly startedAt: number;
+  readonly #facts: () => Readonly<Record<string, AmqpValue>>;
+  #cancelTick: (() => void) | undefined;
+  /** Numbers that look like names, not like indexes: two digits from the first on. */
+  #nextId = 10;
 
   constructor(options: RouterOptions) {
     this.id = options.id;
     this.area = options.area ?? '0';
     this.clock = options.clock;
+    this.startedAt = this.clock.now();
+    this.stuckScanSeconds = options.stuckScanSeconds ?? STUCK_SCAN_SECONDS;
+    this.stuckAgeSeconds = options.stuckAgeSeconds ?? STUCK_AGE_SECONDS;
+    this.#facts = options.facts ?? ((): Record<string, AmqpValue> => ({}));
     this.#random = options.random;
     this.log = options.log ?? ((): void => undefined);
     this.defaultDistribution = options.defaultDistribution ?? 'balanced';
     this.#context = { routerId: this.id, area: this.area, isEdge: false };
-    for (const settings of options.addresses ?? []) this.#addSettings(settings);
+    for (const settings of options.addresses ?? []) this.addAddress(settings);
     for (const settings of options.linkRoutes ?? [])
-      this.#addLinkRoute(new LinkRoute(settings, settings.name ?? `linkRoute/${this.linkRoutes.length}`));
-    for (const settings of options.autoLinks ?? []) {
-      const autoLink = new AutoLink(settings, settings.name ?? `autoLink/${this.autoLinks.length}`);
-      autoLink.onChange = (changed): void => this.observer.onAutoLink?.(changed);
-      this.autoLinks.push(autoLink);
-    }
+      this.addLinkRoute({ ...settings, name: settings.name ?? `linkRoute/${this.linkRoutes.length}` });
+    for (const settings of options.autoLinks ?? [])
+      this.addAutoLink({ ...settings, name: settings.name ?? `autoLink/${this.autoLinks.length}` });
+  }
+
+  /** One counter gives numbers to connections, links and configured entities. */
+  nextId(): number {
+    return this.#nextId++;
+  }
+
+  get uptimeSeconds(): number {
+    return Math.floor((this.clock.now() - this.startedAt) / 1_000);
+  }
+
+  /** What management shows of the router that only its process knows. */
+  get facts(): Readonly<Record<string, AmqpValue>> {
+    return this.#facts();
+  }
+
+  /** The entities of the router core, for a management agent. */
+  tables(): EntityTable[] {
+    return routerTables(this);
+  }
+
+  #keepTicking(): void {
+    if (this.#cancelTick !== undefined) return;
+    this.tick = this.uptimeSeconds;
+    this.#cancelTick = this.clock.after(1_000, () => {
+      this.#cancelTick = undefined;
+      const before = this.tick;
+      this.tick = this.uptimeSeconds;
+      const scans = Math.floor(this.tick / this.stuckScanSeconds) > Math.floor(before / this.stuckScanSeconds);
+      for (const connection of this.connections) connection.sample(this.tick, scans);
+      if (this.connections.size > 0) this.#keepTicking();
+    });
   }
 
   /** Name under which this router appears in traces. */
@@ -90,8 +142,9 @@ export class Router {
 
   /** A new connection, to be made the handler of an engine. */
   connection(settings: RouterConnectionSettings): RouterConnection {
-    const connection = new RouterConnection(this, settings, this.#nextId++);
+    const connection = new RouterConnection(this, settings, this.nextId());
     this.connections.add(connection);
+    this.#keepTicking();
     return connection;
   }
 
@@ -117,16 +170,11 @@ export class Router {
     this.log(
       'ROUTER_CORE',
       'info',
-      `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} auth=${saslMechanism ?? 'no'} user=${user ?? ''} container_id=${connection.containerId}`,
+      `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} vhost= encrypted=${settings.security?.()?.protocol ?? 'no'} auth=${saslMechanism ?? 'no'} user=${user ?? '(null)'} container_id=${connection.containerId} props=`,
     );
     for (const route of this.linkRoutes) {
       if (!route.matches(connection)) continue;
-      route.connections.push(connection);
-      this.log(
-        'ROUTER_CORE',
-        'info',
-        `Link Route Activated '${route.name}' on ${whereOf(connection, route.settings.containerId)}`,
-      );
+      this.#activate(route, connection);
     }
     this.observer.onConnectionOpened?.(connection);
     for (const autoLink of this.autoLinks) if (autoLink.matches(connection)) autoLink.activate(connection);
@@ -135,6 +183,10 @@ export class Router {
   /** @internal */
   connectionClosed(connection: RouterConnection, end: ConnectionEnd): void {
     if (!this.connections.delete(connection)) return;
+    if (this.connections.size === 0) {
+      this.#cancelTick?.();
+      this.#cancelTick = undefined;
+    }
     for (const route of this.linkRoutes) {
       const at = route.connections.indexOf(connection);
       if (at < 0) continue;
@@ -157,9 +209,29 @@ export class Router {
 
   // ---- addresses ----
 
-  #addSettings(settings: AddressSettings): void {
+  /** Settings of addresses, in the order in which they came. */
+  readonly addressSettings: Map<number, AddressSettings> = new Map();
+
+  /** @returns its number, or undefined where the pattern is configured already */
+  addAddress(settings: AddressSettings): number | undefined {
+    if (!this.#addSettings(settings)) return undefined;
+    const id = this.nextId();
+    this.addressSettings.set(id, settings);
+    return id;
+  }
+
+  /** Addresses that exist keep their treatment; new ones find what is left. */
+  removeAddress(id: number): boolean {
+    const settings = this.addressSettings.get(id);
+    if (settings === undefined) return false;
+    this.addressSettings.delete(id);
+    this.#settings.remove(settings.prefix === undefined ? (settings.pattern ?? '') : prefixPattern(settings.prefix));
+    return true;
+  }
+
+  #addSettings(settings: AddressSettings): boolean {
     const pattern = settings.prefix === undefined ? settings.pattern : prefixPattern(settings.prefix);
-    if (pattern === undefined) return;
+    if (pattern === undefined) return false;
     const normal = normalisedPattern(pattern);
     if (settings.pattern !== undefined && normal !== settings.pattern.replaceAll('.', '/')) {
       this.log('ROUTER', 'notice', `configured pattern '${settings.pattern}' optimized and re-written to '${normal}'`);
@@ -170,7 +242,9 @@ export class Router {
         'error',
         `Error performing CREATE of org.apache.qpid.dispatch.router.config.address: '${settings.prefix ?? settings.pattern}' is configured twice; the first one counts`,
       );
+      return false;
     }
+    return true;
   }
 
   /** Configured treatment of an address, whatever its phase. */
@@ -271,6 +345,56 @@ export class Router {
   }
 
   // ---- link routes ----
+
+  /** A link route; open connections of its container count at once. */
+  addLinkRoute(settings: LinkRouteSettings): LinkRoute {
+    const id = this.nextId();
+    const route = new LinkRoute(settings, settings.name, id);
+    this.#addLinkRoute(route);
+    for (const connection of this.connections)
+      if (connection.isOpen && route.matches(connection)) this.#activate(route, connection);
+    return route;
+  }
+
+  /** Takes a link route away. Links that it routed stay. */
+  removeLinkRoute(route: LinkRoute): void {
+    const at = this.linkRoutes.indexOf(route);
+    if (at < 0) return;
+    this.linkRoutes.splice(at, 1);
+    route.connections.length = 0;
+    const { direction } = route.settings;
+    const pattern = patternOf(route);
+    this.#routes[direction].remove(pattern);
+    const heir = this.linkRoutes.find((o) => o.settings.direction === direction && patternOf(o) === pattern);
+    if (heir !== undefined) this.#routes[direction].add(pattern, heir);
+  }
+
+  #activate(route: LinkRoute, connection: RouterConnection): void {
+    route.connections.push(connection);
+    this.log(
+      'ROUTER_CORE',
+      'info',
+      `Link Route Activated '${route.name ?? ''}' on ${whereOf(connection, route.settings.containerId)}`,
+    );
+  }
+
+  /** An autolink; it attaches at once where its container is connected. */
+  addAutoLink(settings: AutoLinkSettings): AutoLink {
+    const autoLink = new AutoLink(settings, settings.name, this.nextId());
+    autoLink.onChange = (changed): void => this.observer.onAutoLink?.(changed);
+    this.autoLinks.push(autoLink);
+    for (const connection of this.connections)
+      if (connection.isOpen && autoLink.matches(connection)) autoLink.activate(connection);
+    return autoLink;
+  }
+
+  /** Takes an autolink away: its link is detached. */
+  removeAutoLink(autoLink: AutoLink): void {
+    const at = this.autoLinks.indexOf(autoLink);
+    if (at < 0) return;
+    this.autoLinks.splice(at, 1);
+    autoLink.remove();
+  }
 
   #addLinkRoute(route: LinkRoute): void {
     const { prefix, pattern, direction } = route.settings;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
+import type { AmqpErrorFields, AmqpValue, DeliveryState } from '@pointsman/wire';
 import type { Clock, Connection, ConnectionEnd } from '@pointsman/engine';
 import type { RouterConnection } from './router-connection.js';
 
@@ -64,6 +64,11 @@ export interface RouterOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly log?: Log;
+  /** How often links are looked at for deliveries that are stuck, and their age from which on they are. Whole seconds. */
+  readonly stuckScanSeconds?: number;
+  readonly stuckAgeSeconds?: number;
+  /** Attributes of the router's entity that only its process knows, such as version and metadata. */
+  readonly facts?: () => Readonly<Record<string, AmqpValue>>;
 }
 
 /** How a container of one kind has to be spoken to, where it differs from plain AMQP. */
@@ -122,4 +127,14 @@ export interface RouterConnectionSettings {
   readonly linkCapacity?: number | undefined;
   readonly stripAnnotations?: 'both' | 'in' | 'out' | 'no' | undefined;
   readonly hooks?: ConnectionHooks | undefined;
+  /** TLS of the connection; undefined without. */
+  readonly security?: (() => ConnectionSecurity | undefined) | undefined;
+}
+
+export interface ConnectionSecurity {
+  /** As `TLSv1.3`. */
+  readonly protocol: string;
+  readonly cipher: string;
+  /** Strength of the cipher in bits. */
+  readonly bits: number;
 }

@@ -22,6 +22,8 @@ export class Transit {
   readonly from: IncomingLink | undefined;
   readonly messageFormat: number;
   readonly settled: boolean;
+  /** Tick of the router at which it came. */
+  readonly arrivedAt: number;
   readonly copies: Copy[] = [];
   complete = false;
   aborted = false;
@@ -42,6 +44,7 @@ export class Transit {
     this.from = from;
     this.messageFormat = incoming?.messageFormat ?? 0;
     this.settled = incoming?.settled ?? true;
+    this.arrivedAt = incoming?.arrivedAt ?? 0;
   }
 
   /** Number of the part behind the last. */

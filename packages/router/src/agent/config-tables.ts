@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ManagementError } from '@pointsman/management';
+import type { EntityTable, EntityValue } from '@pointsman/management';
+import { AutoLink } from '../auto-link.js';
+import { LinkRoute } from '../link-route.js';
+import { plainAddress } from '../address-text.js';
+import type { Router } from '../router.js';
+import type { AddressSettings, Direction, Distribution } from '../settings.js';
+import { View, subjectOf, typeNamed } from './view.js';
+import type { Attributes } from './view.js';
+
+interface ConfiguredAddress {
+  readonly id: number;
+  readonly settings: AddressSettings;
+}
+
+const ADDRESS: Attributes<ConfiguredAddress> = {
+  prefix: ({ settings }) => settings.prefix ?? null,
+  pattern: ({ settings }) => settings.pattern ?? null,
+  distribution: ({ settings }) => settings.distribution,
+  waypoint: ({ settings }) => settings.waypoint === true || (settings.ingressPhase === 0 && settings.egressPhase === 1),
+  ingressPhase: ({ settings }) => settings.ingressPhase ?? 0,
+  egressPhase: ({ settings }) => settings.egressPhase ?? (settings.waypoint === true ? 1 : 0),
+  priority: () => -1,
+  fallback: () => false,
+  enableFallback: () => false,
+};
+
+export function configuredAddressTable(router: Router): EntityTable {
+  const view = (id: number, settings: AddressSettings): View<ConfiguredAddress> =>
+    new View(id, settings.name ?? null, { id, settings }, ADDRESS);
+  return {
+    type: typeNamed('router.config.address'),
+    entities: () => [...router.addressSettings].map(([id, settings]) => view(id, settings)),
+    create(attributes) {
+      const name = text(attributes, 'name');
+      requireFree(name, [...router.addressSettings.values()]);
+      const where = prefixOrPattern(attributes);
+      if (attributes['enableFallback'] === true || attributes['fallback'] === true)
+        throw new ManagementError(501, 'Fallback addresses are not built yet');
+      const settings: AddressSettings = {
+        name,
+        ...where,
+        distribution: (attributes['distribution'] ?? 'balanced') as Distribution,
+        waypoint: attributes['waypoint'] === true,
+        ingressPhase: phase(attributes, 'ingressPhase', 'Phase values must be between 0 and 9'),
+        egressPhase: phase(attributes, 'egressPhase', 'Phase values must be between 0 and 9'),
+      };
+      const id = router.addAddress(settings);
+      if (id === undefined) throw new ManagementError(400, 'Already exists');
+      return view(id, settings);
+    },
+    delete(entity) {
+      router.removeAddress((subjectOf(entity) as ConfiguredAddress).id);
+    },
+  };
+}
+
+const LINK_ROUTE: Attributes<LinkRoute> = {
+  prefix: ({ settings }) => settings.prefix ?? null,
+  pattern: ({ settings }) => settings.pattern ?? null,
+  distribution: () => 'linkBalanced',
+  connection: ({ settings }) => settings.connection ?? null,
+  containerId: ({ settings }) => settings.containerId ?? null,
+  direction: ({ settings }) => settings.direction,
+  dir: ({ settings }) => settings.direction,
+  operStatus: ({ status }) => status,
+  addExternalPrefix: ({ settings }) => settings.addExternalPrefix ?? null,
+  delExternalPrefix: ({ settings }) => settings.delExternalPrefix ?? null,
+};
+
+export function linkRouteTable(router: Router): EntityTable {
+  const view = (route: LinkRoute): View<LinkRoute> => new View(route.id, route.name ?? null, route, LINK_ROUTE);
+  return {
+    type: typeNamed('router.config.linkRoute'),
+    entities: () => router.linkRoutes.map(view),
+    create(attributes) {
+      const name = text(attributes, 'name');
+      requireFree(name, router.linkRoutes);
+      const where = prefixOrPattern(attributes);
+      const direction = directionOf(attributes, "No 'direction' attribute provided - it is mandatory");
+      return view(
+        router.addLinkRoute({
+          name,
+          ...where,
+          direction,
+          ...containerOf(attributes),
+          addExternalPrefix: text(attributes, 'addExternalPrefix'),
+          delExternalPrefix: text(attributes, 'delExternalPrefix'),
+        }),
+      );
+    },
+    delete: (entity) => router.removeLinkRoute(subjectOf(entity) as LinkRoute),
+  };
+}
+
+const AUTO_LINK: Attributes<AutoLink> = {
+  address: ({ settings }) => settings.address,
+  addr: ({ settings }) => settings.address,
+  direction: ({ direction }) => direction,
+  dir: ({ direction }) => direction,
+  phase: ({ phase: value }) => value,
+  connection: ({ settings }) => settings.connection ?? null,
+  containerId: ({ settings }) => settings.containerId ?? null,
+  externalAddress: ({ settings }) => settings.externalAddress ?? null,
+  externalAddr: ({ settings }) => settings.externalAddress ?? null,
+  linkRef: ({ link }) => (link === undefined ? null : String(link.id)),
+  operStatus: ({ status }) => status,
+  lastError: ({ lastError }) => lastError ?? null,
+  fallback: () => false,
+};
+
+export function autoLinkTable(router: Router): EntityTable {
+  const view = (autoLink: AutoLink): View<AutoLink> =>
+    new View(autoLink.id, autoLink.isNamed ? autoLink.name : null, autoLink, AUTO_LINK);
+  return {
+    type: typeNamed('router.config.autoLink'),
+    entities: () => router.autoLinks.map(view),
+    create(attributes) {
+      const name = text(attributes, 'name');
+      requireFree(name, router.autoLinks);
+      const address = text(attributes, 'address') ?? text(attributes, 'addr');
+      if (address === undefined) throw new ManagementError(400, 'address and direction fields are mandatory');
+      const direction = directionOf(attributes, 'address and direction fields are mandatory');
+      if (attributes['fallback'] === true) throw new ManagementError(501, 'Fallback autolinks are not built yet');
+      return view(
+        router.addAutoLink({
+          name,
+          address,
+          direction,
+          phase: phase(attributes, 'phase', 'autoLink phase must be between 0 and 9'),
+          ...containerOf(attributes),
+          externalAddress: text(attributes, 'externalAddress') ?? text(attributes, 'externalAddr'),
+        }),
+      );
+    },
+    delete: (entity) => router.removeAutoLink(subjectOf(entity) as AutoLink),
+  };
+}
+
+/** A type that the router knows and does not have yet. */
+export function emptyTable(name: string, what: string): EntityTable {
+  return {
+    type: typeNamed(name),
+    entities: () => [],
+    create: () => {
+      throw new ManagementError(501, `${what} are not built yet`);
+    },
+  };
+}
+
+function text(attributes: EntityValue, name: string): string | undefined {
+  const value = attributes[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function requireFree(name: string | undefined, others: readonly { readonly name?: string | undefined }[]): void {
+  if (name !== undefined && others.some((other) => other.name === name))
+    throw new ManagementError(400, 'Name conflicts with an existing entity');
+}
+
+function prefixOrPattern(attributes: EntityValue): { prefix?: string; pattern?: string } {
+  const prefix = attributes['prefix'] ?? null;
+  const pattern = attributes['pattern'] ?? null;
+  if (prefix !== null && pattern !== null)
+    throw new ManagementError(400, "Cannot specify both a 'prefix' and a 'pattern' attribute");
+  if (prefix === null && pattern === null)
+    throw new ManagementError(400, "Either a 'prefix' or 'pattern' attribute must be provided");
+  const label = prefix === null ? 'Pattern' : 'Prefix';
+  const value = prefix ?? pattern;
+  if (typeof value !== 'string' || value === '')
+    throw new ManagementError(400, `${label} must be a non-empty string type`);
+  if (plainAddress(value).replace(/[./]/g, '') === '') throw new ManagementError(400, `${label} invalid - no tokens`);
+  return prefix === null ? { pattern: value } : { prefix: value };
+}
+
+function directionOf(attributes: EntityValue, missing: string): Direction {
+  const value = attributes['direction'] ?? attributes['dir'];
+  if (value === undefined || value === null) throw new ManagementError(400, missing);
+  if (value !== 'in' && value !== 'out') throw new ManagementError(400, "Invalid value for 'direction'");
+  return value;
+}
+
+function containerOf(attributes: EntityValue): { connection: string | undefined; containerId: string | undefined } {
+  const connection = text(attributes, 'connection');
+  const containerId = text(attributes, 'containerId');
+  if (connection !== undefined && containerId !== undefined)
+    throw new ManagementError(400, 'Both connection and containerId cannot be specified. Specify only one');
+  return { connection, containerId };
+}
+
+function phase(attributes: EntityValue, name: string, range: string): number | undefined {
+  const value = attributes[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 9)
+    throw new ManagementError(400, range);
+  return value;
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ManagementError } from '@pointsman/management';
+import type { EntityTable } from '@pointsman/management';
+import type { AmqpValue } from '@pointsman/wire';
+import type { Address } from '../address.js';
+import { IncomingLink } from '../incoming-link.js';
+import type { OutgoingLink } from '../outgoing-link.js';
+import type { RouterConnection } from '../router-connection.js';
+import type { Router } from '../router.js';
+import { View, forbidden, subjectOf, typeNamed } from './view.js';
+import type { Attributes } from './view.js';
+
+const ROUTER: Attributes<Router> = {
+  id: (router) => router.id,
+  mode: () => 'standalone',
+  area: (router) => router.area,
+  uptimeSeconds: (router) => router.uptimeSeconds,
+  linksBlocked: ({ counters }) => counters.linksBlocked,
+  blockedLinkCount: ({ counters }) => counters.linksBlocked,
+};
+const COUNTS = ['addrCount', 'linkCount', 'nodeCount', 'linkRouteCount', 'autoLinkCount', 'connectionCount'] as const;
+
+export function routerTable(router: Router): EntityTable {
+  const attribute = (name: string): AmqpValue => {
+    if (Object.hasOwn(ROUTER, name)) return ROUTER[name]!(router);
+    const count = COUNTS.find((known) => known === name);
+    if (count !== undefined) return router.counters[count];
+    const sums = router.counters.sums();
+    if (Object.hasOwn(sums, name)) return sums[name as keyof typeof sums];
+    const { facts } = router;
+    return Object.hasOwn(facts, name) ? facts[name]! : null;
+  };
+  const entity = { identity: '1', name: router.id, attribute };
+  return { type: typeNamed('router'), entities: () => [entity], delete: forbidden };
+}
+
+const CONNECTION: Attributes<RouterConnection> = {
+  host: ({ settings }) => settings.peer,
+  role: ({ settings }) => settings.role,
+  protocol: () => 'amqp',
+  dir: ({ settings }) => settings.direction,
+  container: ({ containerId }) => containerId,
+  sasl: ({ connection }) => connection.saslMechanism ?? null,
+  isAuthenticated: ({ connection }) =>
+    connection.saslMechanism !== undefined && connection.saslMechanism !== 'ANONYMOUS',
+  user: ({ connection }) => connection.user ?? null,
+  isEncrypted: ({ settings }) => settings.security?.() !== undefined,
+  ssl: ({ settings }) => settings.security?.() !== undefined,
+  sslProto: ({ settings }) => settings.security?.()?.protocol ?? null,
+  sslCipher: ({ settings }) => settings.security?.()?.cipher ?? null,
+  sslSsf: ({ settings }) => settings.security?.()?.bits ?? 0,
+  properties: ({ connection }) => new Map(connection.remoteOpen?.properties ?? []),
+  opened: ({ isOpen }) => isOpen,
+  active: () => true,
+  adminStatus: ({ isClosing }) => (isClosing ? 'deleted' : 'enabled'),
+  operStatus: ({ isClosing }) => (isClosing ? 'closing' : 'up'),
+  uptimeSeconds: ({ router, openedAt }) => Math.floor((router.clock.now() - openedAt) / 1_000),
+  lastDlvSeconds: ({ router, lastDelivery }) => (lastDelivery === undefined ? null : router.tick - lastDelivery),
+  enableProtocolTrace: ({ protocolTrace }) => protocolTrace,
+};
+
+export function connectionTable(router: Router): EntityTable {
+  return {
+    type: typeNamed('connection'),
+    *entities() {
+      for (const connection of router.connections) {
+        if (!connection.isOpen) continue;
+        yield new View(connection.id, `connection/${connection.settings.peer}`, connection, CONNECTION);
+      }
+    },
+    update(entity, attributes, requester) {
+      const connection = subjectOf(entity) as RouterConnection;
+      const { adminStatus, enableProtocolTrace } = attributes;
+      if (adminStatus === undefined && enableProtocolTrace === undefined) throw new ManagementError(400, 'Bad Request');
+      if (adminStatus !== undefined && adminStatus !== 'deleted' && adminStatus !== 'enabled')
+        throw new ManagementError(400, 'Bad Request');
+      if (requester.connection !== undefined && !isThere(router, requester.connection))
+        throw new ManagementError(400, 'Parent connection no longer exists');
+      const { role } = connection.settings;
+      if (adminStatus === 'deleted' && (role === 'inter-router' || role === 'edge')) forbidden();
+      if (typeof enableProtocolTrace === 'boolean') {
+        connection.protocolTrace = enableProtocolTrace;
+        connection.onProtocolTrace?.(enableProtocolTrace);
+      }
+      if (adminStatus === 'deleted') {
+        connection.close({
+          condition: 'amqp:connection:forced',
+          description: 'Connection forced-closed by management request',
+        });
+      }
+    },
+    delete: forbidden,
+  };
+}
+
+function isThere(router: Router, identity: string): boolean {
+  for (const { id } of router.connections) if (String(id) === identity) return true;
+  return false;
+}
+
+type AnyLink = IncomingLink | OutgoingLink;
+
+const LINK: Attributes<AnyLink> = {
+  linkName: ({ link }) => link.name,
+  linkType: () => 'endpoint',
+  linkDir: (link) => (link instanceof IncomingLink ? 'in' : 'out'),
+  owningAddr: ({ address }) => address?.key ?? null,
+  capacity: ({ capacity }) => capacity,
+  peer: () => null,
+  undeliveredCount: (link) => (link instanceof IncomingLink ? 0 : link.queued),
+  unsettledCount: (link) => (link instanceof IncomingLink ? link.unsettledCount : link.unsettled),
+  deliveryCount: ({ deliveries }) => deliveries,
+  connectionId: ({ connection }) => String(connection.id),
+  adminStatus: () => 'enabled',
+  operStatus: ({ link }) => (link.state === 'attached' ? 'up' : 'down'),
+  presettledCount: ({ presettled }) => presettled,
+  droppedPresettledCount: ({ presettledDropped }) => presettledDropped,
+  acceptedCount: ({ accepted }) => accepted,
+  rejectedCount: ({ rejected }) => rejected,
+  releasedCount: ({ released }) => released,
+  modifiedCount: ({ modified }) => modified,
+  deliveriesDelayed1Sec: ({ delayed1 }) => delayed1,
+  deliveriesDelayed10Sec: ({ delayed10 }) => delayed10,
+  deliveriesStuck: ({ stuck }) => stuck,
+  priority: () => 0,
+  settleRate: ({ settleRate }) => settleRate,
+  creditAvailable: ({ link }) => link.credit,
+  zeroCreditSeconds: ({ zeroCreditSeconds, link }) => (link.credit > 0 ? 0 : zeroCreditSeconds),
+};
+
+export function linkTable(router: Router): EntityTable {
+  return {
+    type: typeNamed('router.link'),
+    *entities() {
+      for (const connection of router.connections)
+        for (const link of connection.links) yield new View(link.id, link.link.name, link, LINK);
+    },
+    // Read and taken for what it is, as tools expect: there is nothing that could be switched.
+    update: () => undefined,
+  };
+}
+
+const ADDRESS: Attributes<Address> = {
+  key: ({ key }) => key,
+  distribution: ({ distribution }) => distribution,
+  inProcess: ({ receivers }) => receivers.length,
+  subscriberCount: ({ consumers }) => consumers.length,
+  remoteCount: () => 0,
+  containerCount: () => 0,
+  remoteHostRouters: () => [],
+  deliveriesIngress: ({ deliveriesIngress }) => deliveriesIngress,
+  deliveriesEgress: ({ deliveriesEgress }) => deliveriesEgress,
+  deliveriesTransit: () => 0,
+  deliveriesToContainer: ({ deliveriesToContainer }) => deliveriesToContainer,
+  deliveriesFromContainer: ({ deliveriesFromContainer }) => deliveriesFromContainer,
+  deliveriesIngressRouteContainer: (address) => address.ingressRouteContainer,
+  deliveriesEgressRouteContainer: (address) => address.egressRouteContainer,
+  trackedDeliveries: ({ consumers }) => consumers.reduce((sum, { queued, unsettled }) => sum + queued + unsettled, 0),
+  priority: () => -1,
+  deliveriesRedirectedToFallback: () => 0,
+};
+
+export function addressTable(router: Router): EntityTable {
+  return {
+    type: typeNamed('router.address'),
+    *entities() {
+      for (const address of router.addresses) yield new View(address.key, address.key, address, ADDRESS);
+    },
+  };
+}

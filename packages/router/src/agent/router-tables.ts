@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { EntityTable } from '@pointsman/management';
+import type { Router } from '../router.js';
+import { autoLinkTable, configuredAddressTable, emptyTable, linkRouteTable } from './config-tables.js';
+import { addressTable, connectionTable, linkTable, routerTable } from './live-tables.js';
+import { typeNamed } from './view.js';
+
+/** What a management agent shows of a router, and what it can change there. */
+export function routerTables(router: Router): EntityTable[] {
+  return [
+    routerTable(router),
+    connectionTable(router),
+    linkTable(router),
+    addressTable(router),
+    // Alone, it has no network of which to show the nodes.
+    { type: typeNamed('router.node'), entities: () => [] },
+    configuredAddressTable(router),
+    linkRouteTable(router),
+    autoLinkTable(router),
+    emptyTable('router.config.exchange', 'Exchanges'),
+    emptyTable('router.config.binding', 'Bindings of exchanges'),
+    emptyTable('router.connection.linkRoute', 'Link routes of connections'),
+  ];
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { DeliveryState } from '@pointsman/wire';
+import type { RouterConnection } from './router-connection.js';
+
+/** Seconds over which the rate of settlements is taken. */
+const RATE_SECONDS = 5;
+
+/** What is counted of a link since its attach. Ages are in whole seconds, those of the router's {@link Router.tick}. */
+export class LinkRecord {
+  readonly connection: RouterConnection;
+  /** Number in logs and management. */
+  readonly id: number;
+  deliveries = 0;
+  presettled = 0;
+  presettledDropped = 0;
+  accepted = 0;
+  rejected = 0;
+  released = 0;
+  modified = 0;
+  /** Settled more than one second, and more than ten, after they came. */
+  delayed1 = 0;
+  delayed10 = 0;
+  /** Deliveries that were too old at the last scan. */
+  stuck = 0;
+  /** Tick since which there is no credit; undefined while there is some. */
+  zeroCreditSince: number | undefined;
+  isBlocked = false;
+  /** It ended with its session or connection. */
+  isLost = false;
+  /** Settlements that had been counted at each of the last ticks, oldest first; none for a link that is idle. */
+  #settledAt: number[] = [];
+
+  constructor(connection: RouterConnection) {
+    this.connection = connection;
+    this.id = connection.router.nextId();
+    this.zeroCreditSince = connection.router.tick;
+  }
+
+  get settled(): number {
+    return this.accepted + this.rejected + this.released + this.modified + this.presettled;
+  }
+
+  /** Settlements per second of late. */
+  get settleRate(): number {
+    const first = this.#settledAt[0];
+    return first === undefined ? 0 : Math.round((this.settled - first) / this.#settledAt.length);
+  }
+
+  get zeroCreditSeconds(): number {
+    return this.zeroCreditSince === undefined ? 0 : this.connection.router.tick - this.zeroCreditSince;
+  }
+
+  protected countOutcome(state: DeliveryState | undefined): void {
+    if (state === undefined || !('type' in state)) return;
+    switch (state.type) {
+      case 'accepted':
+        this.accepted++;
+        break;
+      case 'rejected':
+        this.rejected++;
+        break;
+      case 'released':
+        this.released++;
+        break;
+      case 'modified':
+        this.modified++;
+        break;
+      default:
+    }
+  }
+
+  /** A delivery that came at tick `since` is settled. */
+  protected countAge(since: number): void {
+    const age = this.connection.router.tick - since;
+    if (age <= 1) return;
+    if (age <= 10) this.delayed1++;
+    else this.delayed10++;
+  }
+
+  /** Once a second. */
+  sample(tick: number, credit: number): void {
+    if (credit > 0) {
+      this.zeroCreditSince = undefined;
+      this.isBlocked = false;
+    } else {
+      this.zeroCreditSince ??= tick;
+    }
+    const { settled } = this;
+    const at = this.#settledAt;
+    if (at.length === 0 && settled === 0) return;
+    at.push(settled);
+    if (at.length > RATE_SECONDS) at.shift();
+  }
+
+  /** The numbers at the end of its log line. */
+  get summary(): string {
+    return `del=${this.deliveries} presett=${this.presettled} psdrop=${this.presettledDropped} acc=${this.accepted} rej=${this.rejected} rel=${this.released} mod=${this.modified} delay1=${this.delayed1} delay10=${this.delayed10} blocked=${this.isBlocked ? 'yes' : 'no'}`;
+  }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ACCEPTED, RELEASED } from '@pointsman/engine';
+import { ManagementError } from '@pointsman/management';
+import type { EntityTable, EntityValue, ManagedEntity } from '@pointsman/management';
+import { World } from './world.js';
+
+const REQUESTER = { connection: undefined };
+const table = (world: World, name: string): EntityTable =>
+  world.router.tables().find(({ type }) => type.name === name) ?? assert.fail(`no table ${name}`);
+const entities = (world: World, name: string): ManagedEntity[] => [...table(world, name).entities(REQUESTER)];
+const create = (world: World, name: string, attributes: EntityValue): ManagedEntity =>
+  table(world, name).create!(attributes, new Set(Object.keys(attributes)), REQUESTER) as ManagedEntity;
+const values = (entity: ManagedEntity, ...names: string[]): unknown[] => names.map((name) => entity.attribute(name));
+const refused = (text: string) => (error: unknown) => error instanceof ManagementError && error.message === text;
+
+describe('links and the router in management', () => {
+  it('count deliveries and their outcomes on both sides, and keep the totals of links that have gone', () => {
+    const world = new World();
+    const inlet = world.peer().receive('q');
+    const outlet = world.peer().send('q');
+    for (const name of ['a', 'b', 'c']) outlet.text(name);
+    outlet.text('settled', true);
+    inlet.settle(0, ACCEPTED);
+    inlet.settle(1, RELEASED);
+    const [out, into] = entities(world, 'router.link') as [ManagedEntity, ManagedEntity];
+    const names = [
+      'linkDir',
+      'owningAddr',
+      'deliveryCount',
+      'acceptedCount',
+      'releasedCount',
+      'presettledCount',
+      'unsettledCount',
+    ];
+    assert.deepEqual(values(out, ...names), ['out', 'M0q', 4, 1, 1, 1, 1]);
+    assert.deepEqual(values(into, ...names), ['in', 'M0q', 4, 1, 1, 1, 1]);
+    assert.match(into.identity, /^\d{2,}$/);
+    outlet.link.detach();
+    world.run();
+    const [router] = entities(world, 'router') as [ManagedEntity];
+    const totals = ['linkCount', 'deliveriesIngress', 'deliveriesEgress', 'acceptedDeliveries', 'presettledDeliveries'];
+    assert.deepEqual(values(router, ...totals), [1, 4, 4, 1, 1]);
+    const line = world.logs.find((text) => text.includes('Link detached'));
+    assert.match(
+      line ?? '',
+      /\[C\d+\]\[L\d+\] Link detached: del=4 presett=1 psdrop=0 acc=1 rej=0 rel=1 mod=0 delay1=0 delay10=0 blocked=no$/,
+    );
+  });
+
+  it('tell deliveries that take seconds from those that take ten, and find the ones that are stuck', () => {
+    const world = new World();
+    const inlet = world.peer().receive('q');
+    const outlet = world.peer().send('q');
+    for (const name of ['quick', 'slow', 'slower']) outlet.text(name);
+    inlet.settle(0, ACCEPTED);
+    world.advance(5_000);
+    inlet.settle(1, ACCEPTED);
+    world.advance(30_000);
+    assert.equal(world.router.counters.deliveriesStuck, 2);
+    assert.ok(world.logs.some((line) => line.includes('Stuck delivery')));
+    inlet.settle(2, ACCEPTED);
+    world.advance(31_000);
+    const { deliveriesDelayed1Sec, deliveriesDelayed10Sec, deliveriesStuck } = world.router.counters;
+    assert.deepEqual([deliveriesDelayed1Sec, deliveriesDelayed10Sec, deliveriesStuck], [1, 1, 0]);
+  });
+
+  it('count a link as blocked that has been without credit for long, until it has some', () => {
+    const world = new World();
+    world.peer().send('nobody');
+    world.advance(31_000);
+    assert.equal(world.router.counters.linksBlocked, 1);
+    world.peer().receive('nobody');
+    world.advance(1_000);
+    assert.equal(world.router.counters.linksBlocked, 0);
+  });
+});
+
+describe('connections in management', () => {
+  it('are dropped by adminStatus and not by DELETE', () => {
+    const world = new World();
+    const peer = world.peer();
+    const connections = table(world, 'connection');
+    const [connection] = entities(world, 'connection') as [ManagedEntity];
+    assert.deepEqual(values(connection, 'container', 'dir', 'role', 'operStatus'), ['peer0', 'in', 'normal', 'up']);
+    assert.throws(
+      () => connections.delete!(connection, REQUESTER),
+      refused('You are not allowed to perform this operation.'),
+    );
+    void connections.update!(connection, { adminStatus: 'deleted' }, REQUESTER);
+    world.run();
+    assert.ok(peer.end !== undefined);
+    assert.deepEqual(entities(world, 'connection'), []);
+  });
+});
+
+describe('configuration at run time', () => {
+  it('attaches a new autolink at once and detaches it when it is deleted', () => {
+    const world = new World();
+    const broker = world.peer({ role: 'route-container', containerId: 'broker' });
+    const made = create(world, 'router.config.autoLink', { address: 'q', direction: 'in', containerId: 'broker' });
+    world.run();
+    assert.equal(made.attribute('operStatus'), 'active');
+    assert.equal(made.name, null);
+    assert.equal(made.attribute('linkRef'), entities(world, 'router.link')[0]!.identity);
+    void table(world, 'router.config.autoLink').delete!(made, REQUESTER);
+    world.run();
+    assert.ok(broker.outlets[0]!.detached !== undefined);
+    assert.deepEqual(entities(world, 'router.config.autoLink'), []);
+    assert.deepEqual(entities(world, 'router.link'), []);
+    assert.deepEqual(entities(world, 'router.address'), []);
+  });
+
+  it('routes links by a new link route, and no more by one that is deleted', () => {
+    const world = new World();
+    const broker = world.peer({ role: 'route-container', containerId: 'broker' });
+    const made = create(world, 'router.config.linkRoute', { prefix: 'b', direction: 'out', containerId: 'broker' });
+    assert.equal(made.attribute('operStatus'), 'active');
+    world.peer().receive('b.x');
+    assert.equal(broker.outlets.length, 1);
+    void table(world, 'router.config.linkRoute').delete!(made, REQUESTER);
+    world.peer().receive('b.y');
+    assert.equal(broker.outlets.length, 1);
+  });
+
+  it('treats new addresses as a new address entity says, until it is deleted', () => {
+    const world = new World();
+    const made = create(world, 'router.config.address', { prefix: 'news', distribution: 'multicast' });
+    world.peer().receive('news.a');
+    void table(world, 'router.config.address').delete!(made, REQUESTER);
+    world.peer().receive('news.b');
+    assert.deepEqual(
+      entities(world, 'router.address').map((address) => values(address, 'key', 'distribution', 'subscriberCount')),
+      [
+        ['M0news.a', 'multicast', 1],
+        ['M0news.b', 'balanced', 1],
+      ],
+    );
+  });
+
+  it('says what is wrong with what it does not take', () => {
+    const world = new World();
+    const both = 'Both connection and containerId cannot be specified. Specify only one';
+    const tries: [string, EntityValue, string][] = [
+      ['router.config.address', {}, "Either a 'prefix' or 'pattern' attribute must be provided"],
+      [
+        'router.config.address',
+        { prefix: 'a', pattern: 'b' },
+        "Cannot specify both a 'prefix' and a 'pattern' attribute",
+      ],
+      ['router.config.address', { pattern: './' }, 'Pattern invalid - no tokens'],
+      ['router.config.address', { prefix: 'a', ingressPhase: 10 }, 'Phase values must be between 0 and 9'],
+      ['router.config.linkRoute', { prefix: 'a' }, "No 'direction' attribute provided - it is mandatory"],
+      ['router.config.linkRoute', { prefix: 'a', direction: 'in', connection: 'c', containerId: 'd' }, both],
+      ['router.config.autoLink', { address: 'a' }, 'address and direction fields are mandatory'],
+      ['router.config.autoLink', { address: 'a', direction: 'up' }, "Invalid value for 'direction'"],
+      ['router.config.exchange', {}, 'Exchanges are not built yet'],
+    ];
+    for (const [type, attributes, text] of tries)
+      assert.throws(() => create(world, type, attributes), refused(text), text);
+    create(world, 'router.config.address', { prefix: 'a' });
+    assert.throws(() => create(world, 'router.config.address', { pattern: 'a/#' }), refused('Already exists'));
+  });
+});
