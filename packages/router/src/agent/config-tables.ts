@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ManagementError } from '@pointsman/management';
 import type { EntityTable, EntityValue } from '@pointsman/management';
-import { AutoLink } from '../auto-link.js';
-import { LinkRoute } from '../link-route.js';
+import type { AutoLink } from '../auto-link.js';
+import type { LinkRoute } from '../link-route.js';
 import { plainAddress } from '../address-text.js';
 import type { Router } from '../router.js';
 import type { AddressSettings, Direction, Distribution } from '../settings.js';
