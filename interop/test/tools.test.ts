@@ -196,4 +196,22 @@ describe('qdstat and qdmanage, run as commands', () => {
       /^ConnectionException: Connection amqps:.* SSL Failure: .* closed the connection during the TLS handshake/,
     );
   });
+
+  it('reads and changes a running router', async (t) => {
+    const router = await startRouter(
+      t,
+      'router {\n id: A\n}\nlistener {\n name: amqp\n host: 127.0.0.1\n port: 0\n}\n',
+    );
+    const bus = ['-b', `127.0.0.1:${router.port('amqp')}`, '--indent=-1'];
+    const query = ['query', 'name', '--type', 'listener', ...bus];
+    assert.equal((await run(t, 'qdmanage', query)).out, '[{"name": "amqp"}]\n');
+    const create = ['create', '--type', 'listener', '--name', 'second', 'host=127.0.0.1', 'port=0', ...bus];
+    assert.equal((await run(t, 'qdmanage', create)).status, 0);
+    assert.equal((await run(t, 'qdmanage', query)).out, '[{"name": "amqp"}, {"name": "second"}]\n');
+    const remove = ['delete', '--type', 'listener', '--name', 'second', ...bus];
+    assert.deepEqual(await run(t, 'qdmanage', remove), { status: 0, out: '', err: '' });
+    assert.match((await run(t, 'qdmanage', remove)).out, /^NotFoundStatus: /);
+    const policy = await run(t, 'qdstat', ['-p', '--csv', '-b', `127.0.0.1:${router.port('amqp')}`]);
+    assert.match(policy.out, /^"Maximum Concurrent Connections","65535"$/m);
+  });
 });
