@@ -84,12 +84,19 @@ describe('AMQP over WebSocket at an HTTP listener', () => {
     assert.equal(answer.status, 200);
   });
 
-  it('is counted as a connection by the metrics', async (t) => {
+  it('is counted by the metrics, with its links and deliveries', async (t) => {
     const router = await started(t);
     const port = router.port('web');
-    await browser(t, port, '/', 'amqp');
+    const client = await browser(t, port, '/', 'amqp');
+    await client.receiver('a');
+    const sender = await client.sender('a');
+    for (let sent = 0; sent < 3; sent++) assert.equal((await sender.send({ body: sent })).outcome, 'accepted');
     const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
     assert.match(metrics, /^qdr_connections_total 1$/mu);
+    assert.match(metrics, /^qdr_links_total 2$/mu);
+    assert.match(metrics, /^qdr_deliveries_ingress_total 3$/mu);
+    assert.match(metrics, /^qdr_deliveries_egress_total 3$/mu);
+    assert.match(metrics, /^qdr_accepted_deliveries_total 3$/mu);
   });
 
   it('ends with a close of AMQP and of the WebSocket when the router stops', async (t) => {

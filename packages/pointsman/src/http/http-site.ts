@@ -19,7 +19,7 @@ export interface Readiness {
 export interface HttpSiteOptions {
   readonly config: Pick<ListenerConfig, 'httpRootDir' | 'healthz' | 'metrics'>;
   readonly log: Logger;
-  readonly metrics: () => Partial<MetricsSource>;
+  readonly metrics: () => MetricsSource;
   readonly readiness: () => Readiness;
 }
 

@@ -72,16 +72,12 @@ const ROUTER_METRICS: readonly Row<keyof MetricsSource>[] = [
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** What a scrape gets: the router's numbers, then those of this process, in the text format of Prometheus. */
-export function renderMetrics(source: Partial<MetricsSource>, connectors: readonly ConnectorHealth[]): string {
+export function renderMetrics(source: MetricsSource, connectors: readonly ConnectorHealth[]): string {
   const lines: string[] = [];
   const add = (name: string, kind: MetricKind, help: string, value: number, labels = ''): void => {
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, `${name}${labels} ${value}`);
   };
-  for (const [name, kind, help, attribute] of ROUTER_METRICS) {
-    const value = source[attribute];
-    // What is not counted is left out: a zero would be a claim.
-    if (value !== undefined) add(name, kind, help, value);
-  }
+  for (const [name, kind, help, attribute] of ROUTER_METRICS) add(name, kind, help, source[attribute]);
   add('pointsman_info', 'gauge', 'Always 1: the version is in the label.', 1, `{version="${VERSION}"}`);
   for (const [name, kind, help, value] of processMetrics()) add(name, kind, help, value);
   const addAll = (name: string, help: string, label: string, values: readonly (readonly [string, number])[]): void => {
