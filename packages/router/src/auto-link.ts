@@ -168,6 +168,7 @@ export class AutoLink implements LinkOwner {
     this.#activeSince = connection.router.clock.now();
     if (link instanceof IncomingLink) connection.router.startProducer(link, link.link);
     else link?.start();
+    if (link !== undefined) connection.logAttached(this.direction, link.link, attach, link.id);
     this.#become('active');
     connection.router.log('ROUTER_CORE', 'info', `Auto Link Activated ${this.#where()}`);
   }

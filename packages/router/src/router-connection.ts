@@ -218,7 +218,7 @@ export class RouterConnection implements ConnectionHandler {
     this.links.add(outgoing);
     link.accept(outgoing, { source: terminus, target: attach.target ?? { type: 'target' } });
     outgoing.start();
-    this.#logAttached('out', link, attach, outgoing.id);
+    this.logAttached('out', link, attach, outgoing.id);
   }
 
   #attachProducer(link: ReceiverLink, attach: Attach): void {
@@ -236,8 +236,6 @@ export class RouterConnection implements ConnectionHandler {
       const route = this.router.linkRouteFor(address, 'in');
       if (route !== undefined) return this.#routeLink(route, link, attach);
       node = this.router.bindProducer(address, capabilitiesOf(target), false);
-    } else if (this.router.defaultDistribution === 'unavailable' && this.router.addressesAreEmpty) {
-      node = 'unavailable' as const;
     }
     if (node === 'unavailable') return link.refuse(NOT_FOUND, { source: attach.source });
     if (node === 'no-route') return link.refuse(NO_ROUTE, { source: attach.source });
@@ -245,17 +243,18 @@ export class RouterConnection implements ConnectionHandler {
     this.links.add(incoming);
     link.accept(incoming, { source: attach.source ?? { type: 'source' }, target: terminus });
     this.router.startProducer(incoming, link);
-    this.#logAttached('in', link, attach, incoming.id);
+    this.logAttached('in', link, attach, incoming.id);
   }
 
   #routeLink(route: LinkRoute, link: SenderLink | ReceiverLink, attach: Attach): void {
     const to = route.next();
     if (to === undefined) return link.refuse(NO_ROUTE, echoOf(attach));
     new RoutedLink(route, link).attach(to, attach, `${attach.name}@${this.containerId}`);
-    this.#logAttached(link instanceof SenderLink ? 'out' : 'in', link, attach, this.router.nextId());
+    this.logAttached(link instanceof SenderLink ? 'out' : 'in', link, attach, this.router.nextId());
   }
 
-  #logAttached(direction: string, link: SenderLink | ReceiverLink, attach: Attach, id: number): void {
+  /** @internal */
+  logAttached(direction: string, link: SenderLink | ReceiverLink, attach: Attach, id: number): void {
     this.router.log(
       'ROUTER_CORE',
       'info',

@@ -131,10 +131,6 @@ export class Router {
     return `${this.area}/${this.id}`;
   }
 
-  get addressesAreEmpty(): boolean {
-    return this.#settings.size === 0;
-  }
-
   /** Addresses that have links now. */
   get addresses(): Iterable<Address> {
     return this.#addresses.values();

@@ -163,3 +163,15 @@ describe('configuration at run time', () => {
     assert.throws(() => create(world, 'router.config.address', { pattern: 'a/#' }), refused('Already exists'));
   });
 });
+
+describe('anonymous senders', () => {
+  it('attach where every address is unavailable, and are told of each message', () => {
+    const world = new World({ defaultDistribution: 'unavailable' });
+    const outlet = world.peer().send(undefined);
+    assert.equal(outlet.link.credit, 250);
+    outlet.text('lost', false, { properties: { to: 'nowhere' } });
+    assert.deepEqual(outlet.told, { lost: 'rejected' });
+    assert.equal(outlet.detached, undefined);
+    assert.equal((outlet.outcomes[0]!.state as { error: { condition: string } }).error.condition, 'amqp:not-found');
+  });
+});
