@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createLogger } from './log.js';
 import { RouterProcess } from './run/router-process.js';
@@ -14,6 +15,7 @@ const HELP = `pointsman ${VERSION}: an AMQP 1.0 message router
 Usage:
   pointsman -c FILE            run the router of a configuration file
   pointsman check FILE         read a configuration file and report every mistake in it
+  pointsman reload PID         let a running router read its configuration file again
   pointsman demo [OPTIONS]     the main job, end to end, on this machine alone
   pointsman namespace [OPTIONS]
                                an embedded Service-Bus-compatible namespace
@@ -54,6 +56,8 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
     }
     case 'check':
       return check(rest, io);
+    case 'reload':
+      return reload(rest, io);
     default:
       return run(argv, io);
   }
@@ -97,6 +101,45 @@ function check(argv: readonly string[], io: CommandIo): number {
     `${path}: good. ${listeners.length} listeners, ${connectors.length} connectors, ${addresses.length} addresses, ${autoLinks.length} autolinks, ${linkRoutes.length} link routes\n`,
   );
   return 0;
+}
+
+const RELOAD_HELP = `Usage: pointsman reload PID
+       pointsman reload --pidfile FILE
+
+Lets a running router read its configuration file again, as the signal SIGHUP does. What has changed is applied, and
+connections that have not changed stay up; a file with a mistake changes nothing. The log of the router says what came of it.
+Exit status: 0 if the router was told, 1 if there is none, 2 for wrong arguments.
+`;
+
+function reload(argv: readonly string[], io: CommandIo): number {
+  let text: string | undefined;
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: { help: { type: 'boolean', short: 'h' }, pidfile: { type: 'string' } },
+    });
+    if (values.help === true) {
+      io.stdout.write(RELOAD_HELP);
+      return 0;
+    }
+    text = values.pidfile === undefined ? positionals[0] : readFileSync(values.pidfile, 'utf8').trim();
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) {
+      io.stderr.write(`pointsman: ${error.message}\n`);
+      return 1;
+    }
+    return usageError(io, messageOf(error));
+  }
+  if (text === undefined) return usageError(io, 'reload needs the process id of a router, or --pidfile FILE');
+  if (!/^[1-9]\d{0,9}$/u.test(text)) return usageError(io, `'${text.slice(0, 40)}' is no process id`);
+  try {
+    process.kill(Number(text), 'SIGHUP');
+    return 0;
+  } catch (error) {
+    io.stderr.write(`pointsman: process ${text} cannot be told: ${messageOf(error)}\n`);
+    return 1;
+  }
 }
 
 async function run(argv: readonly string[], io: CommandIo): Promise<number> {

@@ -94,6 +94,16 @@ export class ConfigSource {
     return { name: entity.name, config };
   }
 
+  /** Takes an entity over from another configuration, under `name`, in place of the one that has that name. */
+  adopt(section: string, name: string, from: ConfigSource, fromName: string): void {
+    const entity = from.#entities.find((other) => other.section === section && other.name === fromName);
+    if (entity === undefined) return;
+    entity.name = name;
+    const at = this.#entities.findIndex((other) => other.section === section && other.name === name);
+    if (at >= 0) this.#entities[at] = entity;
+    else this.#entities.push(entity);
+  }
+
   remove(section: string, name: string): void {
     const at = this.#entities.findIndex((entity) => entity.section === section && entity.name === name);
     if (at >= 0) this.#entities.splice(at, 1);

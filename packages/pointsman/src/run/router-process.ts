@@ -8,13 +8,19 @@ import { EntityRefused } from '../config/config-source.js';
 import type { ConfigSource } from '../config/config-source.js';
 import type { ConnectorConfig, ListenerConfig, RouterConfig, SslProfileConfig } from '../config/model.js';
 import type { Readiness } from '../http/http-site.js';
+import { loadConfig } from '../config/read-config.js';
 import type { Logger } from '../log.js';
 import { configuredTables } from '../manage/configured-tables.js';
 import { logTables } from '../manage/log-tables.js';
 import { ManagementService } from '../manage/management-service.js';
 import { processTables } from '../manage/process-tables.js';
+import { differenceOf, fileEntities } from './config-difference.js';
+import type { FileEntity } from './config-difference.js';
 import { ConnectorRuntime } from './connector.js';
+import { destinationOf } from './destination.js';
 import { ListenerRuntime } from './listener-runtime.js';
+import { applyLogs, reloadProblem, startOnlyChanges } from './reload.js';
+import type { ReloadResult } from './reload.js';
 import { TlsProfileRuntime } from './tls-profile.js';
 
 export interface RouterProcessObserver {
@@ -59,8 +65,6 @@ export const PROCESS_CLOCK: Clock = {
 /** A router with its listeners and connectors, as a configuration has it and as management changes it. */
 export class RouterProcess {
   readonly router: Router;
-  /** What the signal for reading the configuration again does. */
-  onReload: (() => void) | undefined;
   /** What it was started with. */
   readonly config: RouterConfig;
   /** The entities of sections that there are now. */
@@ -74,6 +78,10 @@ export class RouterProcess {
   readonly #profiles = new Map<string, TlsProfileRuntime>();
   #management: ManagementService | undefined;
   #certificateTimer: NodeJS.Timeout | undefined;
+  /** As it was last read, and its entities under the names that they run with. */
+  #fileConfig: RouterConfig;
+  #fileEntities: readonly FileEntity[];
+  #reloading: Promise<unknown> = Promise.resolve();
   readonly #counts = { processed: 0, denied: 0 };
   /** All listeners are open, and nobody has asked to stop. */
   #isRunning = false;
@@ -87,6 +95,8 @@ export class RouterProcess {
     const { log, observer = {} } = options;
     this.config = config;
     this.source = config.source.copy();
+    this.#fileConfig = config;
+    this.#fileEntities = fileEntities(config);
     this.#options = options;
     this.#log = log;
     this.router = new Router({
@@ -251,6 +261,116 @@ export class RouterProcess {
     this.#profiles.delete(name);
     this.source.remove('sslProfile', name);
     return true;
+  }
+
+  /**
+   * Reads the configuration file again and applies what has changed in it since it was last read. What has not changed
+   * stays as it is, its connections included, and so does what management has created. A file with a mistake changes
+   * nothing. What came of it is in the log, too.
+   */
+  reload(): Promise<ReloadResult> {
+    // One after the other: each starts from what the one before has left.
+    const turn = this.#reloading.then(() => this.#reloadNow());
+    this.#reloading = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #reloadNow(): Promise<ReloadResult> {
+    const result = await this.#reloaded();
+    if (result.ok) {
+      const { changes, restart } = result;
+      for (const change of changes) this.#log.log('AGENT', 'info', `Configuration reloaded: ${change}`);
+      for (const what of restart) {
+        this.#log.log('AGENT', 'warning', `Configuration reloaded: ${what} counts from the next start on`);
+      }
+      this.#log.log('AGENT', 'notice', `Configuration reloaded from ${this.config.file}, changes: ${changes.length}`);
+    } else {
+      for (const { file, line, message } of result.problems) {
+        const place = line === undefined ? file : `${file}:${line}`;
+        this.#log.log('AGENT', 'error', `Configuration not reloaded, nothing has changed: ${place}: ${message}`);
+      }
+    }
+    return result;
+  }
+
+  async #reloaded(): Promise<ReloadResult> {
+    const { file } = this.config;
+    const loaded = loadConfig(file);
+    if (!loaded.ok) return { ok: false, problems: loaded.problems.filter(({ severity }) => severity === 'error') };
+    const { config, warnings } = loaded;
+    const { removed, added, kept } = differenceOf(this.#fileEntities, fileEntities(config));
+    const isNew = (section: string, name: string): boolean =>
+      added.some((entity) => entity.section === section && entity.name === name);
+    const profiles: TlsProfileRuntime[] = [];
+    const listeners = config.listeners.filter(({ name }) => isNew('listener', name));
+    const connectors = config.connectors.filter(({ name }) => isNew('connector', name));
+    const before = this.#fileConfig;
+    let logModules: string[];
+    try {
+      for (const { section, name } of added) this.#refuseForeign(section, name, removed);
+      for (const profile of config.sslProfiles) {
+        if (isNew('sslProfile', profile.name)) profiles.push(new TlsProfileRuntime(profile, file));
+      }
+      for (const connector of connectors) destinationOf(connector, `connector ${connector.name}`, false);
+      logModules = applyLogs(this.#log, before.logs, config.logs);
+    } catch (error) {
+      return reloadProblem(file, undefined, error instanceof Error ? error.message : String(error));
+    }
+
+    const changes = logModules.map((module) => `log ${module} changed`);
+    for (const profile of profiles) {
+      const { name } = profile.config;
+      this.#profiles.set(name, profile);
+      for (const listener of this.#listeners.values()) {
+        if (listener.config.sslProfile === name) listener.renew(profile.credentials);
+      }
+    }
+    for (const { section, name } of removed) {
+      const wasThere =
+        section === 'listener' ? this.removeListener(name) : section === 'connector' && this.removeConnector(name);
+      if (wasThere) changes.push(`${section} ${name} removed`);
+    }
+    for (const [old, now] of kept) {
+      if (this.source.find(old.section, old.name) !== undefined) {
+        this.source.adopt(old.section, old.name, config.source, now.name);
+      }
+    }
+    for (const { section, name } of added) this.source.adopt(section, name, config.source, name);
+    await Promise.all(listeners.map((listener) => this.#makeListener(listener).openWhenPossible()));
+    for (const connector of connectors) this.#makeConnector(connector).start();
+    for (const { section, name } of removed) {
+      if (section === 'sslProfile' && !isNew(section, name)) this.#forgetProfile(name, changes);
+    }
+    const runs = ['sslProfile', 'listener', 'connector'];
+    const restart = startOnlyChanges(before, config);
+    for (const { section, name } of added) {
+      if (runs.includes(section)) changes.push(`${section} ${name} added or changed`);
+      else if (section !== 'log') restart.push(`${section} ${name}`);
+    }
+    for (const { section, name } of removed) {
+      if (!runs.includes(section) && section !== 'log' && !isNew(section, name))
+        restart.push(`${section} ${name} (removed)`);
+    }
+    this.#fileConfig = config;
+    this.#fileEntities = [...kept.map(([old]) => old), ...added];
+    this.checkCertificates(true);
+    return { ok: true, changes, restart, warnings };
+  }
+
+  /** @throws EntityRefused where something runs under that name that is not of the file, or stays */
+  #refuseForeign(section: string, name: string, removed: readonly FileEntity[]): void {
+    const isTaken = this.source.find(section, name) !== undefined && section !== 'log';
+    if (!isTaken || removed.some((entity) => entity.section === section && entity.name === name)) return;
+    throw new EntityRefused(`there is a ${section} '${name}' already; give the new one another name`);
+  }
+
+  #forgetProfile(name: string, changes: string[]): void {
+    try {
+      if (this.removeSslProfile(name)) changes.push(`sslProfile ${name} removed`);
+    } catch (error) {
+      if (!(error instanceof EntityRefused)) throw error;
+      this.#log.log('AGENT', 'warning', `Configuration reloaded: ${error.message}`);
+    }
   }
 
   /**

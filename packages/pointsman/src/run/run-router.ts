@@ -67,8 +67,7 @@ export async function runRouter({ path, program, io, onUp }: RunRouterOptions): 
   }
   const running = router;
   const reload = (): void => {
-    if (running.onReload === undefined) log.log('AGENT', 'notice', 'SIGHUP: nothing is read again');
-    else running.onReload();
+    running.reload().catch((error: unknown) => log.log('AGENT', 'error', `Reload failed: ${startFailure(error)}`));
   };
   io.on('SIGHUP', reload);
   onUp?.();

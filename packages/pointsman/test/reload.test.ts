@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { connect } from '../src/client/client.js';
+import { loadConfig } from '../src/config/read-config.js';
+import { createLogger } from '../src/log.js';
+import type { Logger } from '../src/log.js';
+import { RouterProcess } from '../src/run/router-process.js';
+import { TestIo, opening, until } from './client-fixture.js';
+import type { Opened } from './client-fixture.js';
+
+const ROUTER = 'router { id: QDR.A }\n';
+const listener = (name: string, rest = ''): string => `listener { name: ${name}  host: 127.0.0.1  port: 0 ${rest} }\n`;
+
+class Running {
+  readonly file: string;
+  readonly io: TestIo = new TestIo();
+  readonly process: RouterProcess;
+  readonly log: Logger;
+
+  private constructor(opened: Opened, conf: string) {
+    const folder = mkdtempSync(join(tmpdir(), 'pointsman-'));
+    opened.later(() => rmSync(folder, { recursive: true }));
+    this.file = join(folder, 'router.conf');
+    this.write(conf);
+    const loaded = loadConfig(this.file);
+    assert.ok(loaded.ok);
+    this.log = createLogger({ logs: loaded.config.logs, stderr: this.io.stderr, stdout: this.io.stdout });
+    this.process = new RouterProcess(loaded.config, { log: this.log });
+  }
+
+  static async start(opened: Opened, conf: string): Promise<Running> {
+    const running = new Running(opened, conf);
+    await running.process.start();
+    opened.later(() => running.process.stop());
+    return running;
+  }
+
+  write(conf: string): void {
+    writeFileSync(this.file, conf);
+  }
+
+  port(name: string): number | undefined {
+    return this.process.listeners.find((open) => open.name === name)?.port;
+  }
+}
+
+describe('reload', () => {
+  it(
+    'opens what is new, closes what is gone, and leaves alone what has not changed',
+    opening(async (opened) => {
+      const router = await Running.start(opened, ROUTER + listener('stays') + listener('goes'));
+      const port = router.port('stays')!;
+      let lost = false;
+      opened.add(await connect({ host: '127.0.0.1', port, onLost: () => (lost = true) }));
+      router.write(`# moved down\n${ROUTER}${listener('comes')}${listener('stays')}`);
+      const result = await router.process.reload();
+      assert.deepEqual(result.ok && [result.changes, result.restart], [
+        ['listener goes removed', 'listener comes added or changed'],
+        [],
+      ]);
+      assert.equal(router.port('stays'), port);
+      assert.equal(router.port('goes'), undefined);
+      opened.add(await connect({ host: '127.0.0.1', port: router.port('comes')! }));
+      assert.equal(lost, false);
+      const again = await router.process.reload();
+      assert.deepEqual(again.ok && again.changes, []);
+    }),
+  );
+
+  it(
+    'changes nothing where the file has a mistake, and says where it is',
+    opening(async (opened) => {
+      const router = await Running.start(opened, ROUTER + listener('stays'));
+      router.write(`${ROUTER}${listener('new')}${listener('bad', 'role: nothing')}`);
+      const result = await router.process.reload();
+      assert.equal(result.ok, false);
+      assert.deepEqual(
+        router.process.listeners.map(({ name }) => name),
+        ['stays'],
+      );
+      assert.match(
+        router.io.err,
+        /AGENT \(error\) Configuration not reloaded, nothing has changed: .*router.conf:3: 'role' of listener/,
+      );
+    }),
+  );
+
+  it(
+    'changes nothing where a certificate of the new file cannot be read',
+    opening(async (opened) => {
+      const router = await Running.start(opened, ROUTER + listener('stays'));
+      router.write(`${ROUTER}sslProfile { name: tls  certFile: /nowhere.pem }\nlog { module: SERVER  enable: none }\n`);
+      const result = await router.process.reload();
+      assert.match(result.ok ? '' : result.problems[0]!.message, /nowhere.pem.*there is no such file/);
+      assert.notEqual(router.port('stays'), undefined);
+      assert.equal(router.log.isEnabled('SERVER', 'error'), true);
+    }),
+  );
+
+  it(
+    'connects and disconnects connectors, and connects a changed one anew',
+    opening(async (opened) => {
+      const server = await Running.start(opened, `router { id: QDR.B }\n${listener('in')}`);
+      const connector = (name: string, rest = ''): string =>
+        `connector { name: ${name}  host: 127.0.0.1  port: ${server.port('in')}  ${rest} }\n`;
+      const router = await Running.start(opened, ROUTER + connector('same') + connector('other'));
+      const open = (name: string): boolean => router.process.connector(name)?.step === 'open';
+      await until('both', () => open('same') && open('other'));
+      const [same, other] = [router.process.connector('same'), router.process.connector('other')];
+      router.write(ROUTER + connector('same') + connector('other', 'linkCapacity: 7'));
+      assert.ok((await router.process.reload()).ok);
+      assert.equal(router.process.connector('same'), same);
+      assert.notEqual(router.process.connector('other'), other);
+      await until('the new one', () => open('other') && server.process.router.connections.size === 2);
+      assert.equal(same?.step, 'open');
+    }),
+  );
+
+  it(
+    'keeps what management has created, and changes the levels of the log',
+    opening(async (opened) => {
+      const router = await Running.start(opened, ROUTER);
+      await router.process.addListener({ name: 'made', host: '127.0.0.1', port: '0' });
+      router.write(`${ROUTER}log { module: SERVER  enable: debug+ }\n`);
+      const result = await router.process.reload();
+      assert.deepEqual(result.ok && result.changes, ['log SERVER changed']);
+      assert.equal(router.log.isEnabled('SERVER', 'debug'), true);
+      assert.notEqual(router.port('made'), undefined);
+      router.write(ROUTER + listener('made'));
+      const refused = await router.process.reload();
+      assert.match(refused.ok ? '' : refused.problems[0]!.message, /there is a listener 'made' already/);
+      router.write(ROUTER);
+      assert.ok((await router.process.reload()).ok);
+      assert.equal(router.log.isEnabled('SERVER', 'debug'), false);
+    }),
+  );
+
+  it(
+    'says what only a start can change',
+    opening(async (opened) => {
+      const router = await Running.start(opened, ROUTER);
+      router.write('router { id: QDR.C  defaultDistribution: closest }\n');
+      const result = await router.process.reload();
+      assert.deepEqual(result.ok && result.restart, ['router: id, defaultDistribution']);
+      assert.equal(router.process.router.id, 'QDR.A');
+      assert.match(router.io.err, /AGENT \(warning\) .*router: id, defaultDistribution counts from the next start on/);
+    }),
+  );
+});
