@@ -156,6 +156,25 @@ describe('a management tool', () => {
     assert.equal((await tool.rows(LISTENER, 'name')).length, 1);
   });
 
+  it('sees its own connection, and creates and deletes an address and an autolink', async (owner) => {
+    const tool = await Tool.open(owner, await startRouter(owner, CONF));
+    const connections = await tool.rows(`${PREFIX}.connection`, 'dir', 'role', 'operStatus');
+    assert.deepEqual(connections, [{ dir: 'in', role: 'normal', operStatus: 'up' }]);
+    const [router] = await tool.rows(`${PREFIX}.router`, 'id', 'connectionCount');
+    assert.deepEqual(router, { id: 'QDR.A', connectionCount: 1 });
+    const made: readonly (readonly [string, Readonly<Record<string, unknown>>])[] = [
+      ['address', { prefix: 'closest', distribution: 'closest' }],
+      ['autoLink', { address: 'queue', direction: 'in', containerId: 'broker' }],
+    ];
+    for (const [kind, body] of made) {
+      const type = `${PREFIX}.router.config.${kind}`;
+      await tool.get(201, 'CREATE', { type, name: 'mine' }, body);
+      assert.deepEqual(await tool.rows(type, 'name'), [{ name: 'mine' }]);
+      await tool.get(204, 'DELETE', { type, name: 'mine' });
+      assert.deepEqual(await tool.rows(type, 'name'), []);
+    }
+  });
+
   it('asks for the schema, the operations and the log', async (owner) => {
     const tool = await Tool.open(owner, await startRouter(owner, CONF));
     const schema = (await tool.get(200, 'GET-SCHEMA')) as { prefix: string; entityTypes: Record<string, unknown> };

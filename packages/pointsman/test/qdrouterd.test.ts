@@ -222,7 +222,7 @@ describe('the life of qdrouterd', () => {
     });
   }
 
-  it('goes on after SIGHUP', async (t) => {
+  it('reads its configuration again on SIGHUP, and goes on', async (t) => {
     const run = qdrouterd(t, ['-c', 'r.conf'], { conf: LISTENER });
     const port = await until(
       'its port',
@@ -232,7 +232,7 @@ describe('the life of qdrouterd', () => {
     process.kill(run.pid, 'SIGHUP');
     await until(
       'that it was heard',
-      () => run.stderr.includes('SIGHUP'),
+      () => run.stderr.includes('Configuration reloaded from r.conf, changes: 0'),
       () => run.stderr,
     );
     const client = connect(port, '127.0.0.1');

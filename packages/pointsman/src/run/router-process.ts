@@ -151,7 +151,7 @@ export class RouterProcess {
     this.#management = new ManagementService({
       router: this.router,
       log: this.#log,
-      tables: [...configuredTables(this), ...processTables(this), ...logTables(this.#log)],
+      tables: [...this.router.tables(), ...configuredTables(this), ...processTables(this), ...logTables(this.#log)],
       managementNodes: () => [],
     });
     try {
