@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { connect as connectClient } from '../src/client/client.js';
 import { parseFailoverUrls } from '../src/config/failover-urls.js';
 import { parseArguments } from '../src/qdrouterd/arguments.js';
 import { until } from './five-steps-fixture.js';
@@ -221,6 +222,31 @@ describe('the life of qdrouterd', () => {
       assert.match(run.stderr, /Shut Down/);
     });
   }
+
+  it('waits, when it stops, for the outcome of a message that its receiver has', async (t) => {
+    const run = qdrouterd(t, ['-c', 'r.conf'], { conf: LISTENER });
+    const port = await until(
+      'its port',
+      () => portIn(run.stderr),
+      () => run.stderr,
+    );
+    const client = await connectClient({ host: '127.0.0.1', port });
+    t.after(() => client.close());
+    const receiver = await client.receiver('q', { credit: 1 });
+    const sender = await client.sender('q');
+    const outcome = sender.send({ body: { kind: 'value', value: 'one' } });
+    const delivery = await receiver.next();
+    process.kill(run.pid, 'SIGTERM');
+    await until(
+      'that it waits',
+      () => run.stderr.includes('Stopping: 1 deliveries in flight'),
+      () => run.stderr,
+    );
+    await delivery!.accept();
+    assert.equal((await outcome).type, 'accepted');
+    assert.deepEqual(await run.ended, [0, null]);
+    assert.doesNotMatch(run.stderr, /not settled in time/);
+  });
 
   it('reads its configuration again on SIGHUP, and goes on', async (t) => {
     const run = qdrouterd(t, ['-c', 'r.conf'], { conf: LISTENER });

@@ -9,6 +9,7 @@ import { AutoLink } from './auto-link.js';
 import type { IncomingLink } from './incoming-link.js';
 import { sendFromWithin } from './in-process.js';
 import { LinkRoute } from './link-route.js';
+import { OutgoingLink } from './outgoing-link.js';
 import { PatternTree, normalisedPattern, prefixPattern } from './pattern-tree.js';
 import { RouterConnection } from './router-connection.js';
 import { RouterCounters } from './router-counters.js';
@@ -134,6 +135,14 @@ export class Router {
   /** Addresses that have links now. */
   get addresses(): Iterable<Address> {
     return this.#addresses.values();
+  }
+
+  /** Messages that were sent to a receiver which has not said yet what became of them. Those of link routes are not counted. */
+  get deliveriesInFlight(): number {
+    let count = 0;
+    for (const { links } of this.connections)
+      for (const link of links) if (link instanceof OutgoingLink) count += link.unsettled;
+    return count;
   }
 
   /** A new connection, to be made the handler of an engine. */

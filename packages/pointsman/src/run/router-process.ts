@@ -50,6 +50,9 @@ export interface OpenListener {
 
 /** Time that peers have to answer our close when the router stops. */
 const STOP_GRACE_MS = 2_000;
+/** Time that receivers have to settle what they hold when the router stops, and how often that is looked at. */
+const SETTLE_MS = 2_000;
+const SETTLE_LOOK_MS = 10;
 /** How often the files of sslProfiles are looked at for changes. */
 const CERTIFICATE_CHECK_MS = 5_000;
 
@@ -172,12 +175,33 @@ export class RouterProcess {
     this.#isRunning = false;
     this.#management?.close();
     clearInterval(this.#certificateTimer);
+    if (graceMs > 0) await this.#settle();
     this.router.close();
     await Promise.all([
       ...[...this.#listeners.values(), ...this.#leaving].map((listener) => listener.close(graceMs)),
       ...[...this.#connectors.values()].map((connector) => connector.stop(graceMs)),
     ]);
     this.#log.log('SERVER', 'notice', 'Shut Down');
+  }
+
+  /** Waits for what receivers make of the messages that they have, but not for long. */
+  async #settle(): Promise<void> {
+    const begun = this.router.deliveriesInFlight;
+    if (begun === 0) return;
+    this.#log.log('SERVER', 'info', `Stopping: ${begun} deliveries in flight have ${SETTLE_MS} ms to be settled`);
+    const end = performance.now() + SETTLE_MS;
+    while (this.router.deliveriesInFlight > 0 && performance.now() < end) {
+      await new Promise((resolve) => {
+        setTimeout(resolve, SETTLE_LOOK_MS);
+      });
+    }
+    const left = this.router.deliveriesInFlight;
+    if (left === 0) return;
+    this.#log.log(
+      'SERVER',
+      'warning',
+      `Stopping: ${left} deliveries were not settled in time; their senders are told so`,
+    );
   }
 
   /**

@@ -51,6 +51,15 @@ export async function runRouter({ path, program, io, onUp }: RunRouterOptions): 
     return { status: 1 };
   }
   for (const words of formerWords(warnings)) log.log('AGENT', 'warning', words);
+  // Heard from the beginning, since the default is to die of it; done once there is something to reload.
+  let isUp = false;
+  let isAsked = false;
+  const reload = (): void => {
+    isAsked = !isUp;
+    if (isUp)
+      router?.reload().catch((error: unknown) => log.log('AGENT', 'error', `Reload failed: ${startFailure(error)}`));
+  };
+  io.on('SIGHUP', reload);
   try {
     router = new RouterProcess(config, { log });
     await router.start();
@@ -66,10 +75,8 @@ export async function runRouter({ path, program, io, onUp }: RunRouterOptions): 
     return { status: 1 };
   }
   const running = router;
-  const reload = (): void => {
-    running.reload().catch((error: unknown) => log.log('AGENT', 'error', `Reload failed: ${startFailure(error)}`));
-  };
-  io.on('SIGHUP', reload);
+  isUp = true;
+  if (isAsked) reload();
   onUp?.();
   // A router without a port and without a connection runs all the same.
   const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
