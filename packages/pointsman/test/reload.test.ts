@@ -140,6 +140,40 @@ describe('reload', () => {
   );
 
   it(
+    'adds, changes and removes addresses, link routes and autolinks, also where made-up names move on',
+    opening(async (opened) => {
+      const conf = (...sections: string[]): string => `${ROUTER}${listener('a')}${sections.join('\n')}\n`;
+      const auto = (address: string): string => `autoLink { address: ${address}  direction: in  containerId: bus }`;
+      const route = 'linkRoute { prefix: far  direction: in  containerId: bus }';
+      const running = await Running.start(
+        opened,
+        conf('address { prefix: one }', 'address { prefix: two  distribution: closest }', auto('x'), auto('y'), route),
+      );
+      const { router } = running.process;
+      const y = router.autoLinks[1];
+      running.write(
+        conf('address { prefix: zero }', 'address { prefix: one }', 'address { prefix: two }', auto('w'), auto('y')),
+      );
+      const result = await running.process.reload();
+      assert.deepEqual(result.ok && result.restart, []);
+      assert.deepEqual(
+        [...router.addressSettings.values()].map(({ prefix, distribution }) => `${prefix} ${distribution}`),
+        ['one balanced', 'zero balanced', 'two balanced'],
+      );
+      assert.deepEqual(
+        router.autoLinks.map(({ settings }) => settings.address),
+        ['y', 'w'],
+      );
+      assert.equal(router.autoLinks[0], y);
+      assert.deepEqual(router.linkRoutes, []);
+      const names = [...router.addressSettings.values(), ...router.autoLinks].map(({ name }) => name);
+      assert.equal(new Set(names).size, 5);
+      const again = await running.process.reload();
+      assert.deepEqual(again.ok && again.changes, []);
+    }),
+  );
+
+  it(
     'says what only a start can change',
     opening(async (opened) => {
       const router = await Running.start(opened, ROUTER);

@@ -37,6 +37,14 @@ let nextLine = 0;
  * The entities of a running configuration. New ones have to keep the same rules as those of a file, against all that are
  * there. Its contents are private, because there are secrets among them.
  */
+/** An entity that one configuration takes over from another. */
+export interface AdoptedEntity {
+  readonly section: string;
+  readonly name: string;
+  /** Under which the other one has it. */
+  readonly fromName: string;
+}
+
 export class ConfigSource {
   readonly #entities: ConfigEntity[];
   readonly #options: ConfigSourceOptions;
@@ -94,14 +102,20 @@ export class ConfigSource {
     return { name: entity.name, config };
   }
 
-  /** Takes an entity over from another configuration, under `name`, in place of the one that has that name. */
-  adopt(section: string, name: string, from: ConfigSource, fromName: string): void {
-    const entity = from.#entities.find((other) => other.section === section && other.name === fromName);
-    if (entity === undefined) return;
-    entity.name = name;
-    const at = this.#entities.findIndex((other) => other.section === section && other.name === name);
-    if (at >= 0) this.#entities[at] = entity;
-    else this.#entities.push(entity);
+  /** Takes entities over from another configuration, each in place of the one that has its new name here. */
+  adopt(from: ConfigSource, taken: readonly AdoptedEntity[]): void {
+    // All are looked up before the first is renamed: made-up names move on when a section is put before another.
+    const found = taken.map(({ section, fromName }) =>
+      from.#entities.find((other) => other.section === section && other.name === fromName),
+    );
+    taken.forEach(({ section, name }, index) => {
+      const entity = found[index];
+      if (entity === undefined) return;
+      entity.name = name;
+      const at = this.#entities.findIndex((other) => other.section === section && other.name === name);
+      if (at >= 0) this.#entities[at] = entity;
+      else this.#entities.push(entity);
+    });
   }
 
   remove(section: string, name: string): void {

@@ -22,7 +22,7 @@ import type { Logger } from '../log.js';
 import { isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
-import { commonOptions } from './endpoints.js';
+import { commonOptions, securityOf } from './endpoints.js';
 import { serviceBusDialect } from './service-bus-dialect.js';
 
 /** How far a connector has come. */
@@ -188,6 +188,7 @@ export class ConnectorRuntime {
       peer: this.target,
       linkCapacity: this.config.linkCapacity,
       stripAnnotations: this.config.stripAnnotations,
+      security: () => securityOf(info),
       hooks: {
         onAuthenticated: (connection) => {
           if (this.#isServiceBus(connection)) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ConnectionOptions } from '@pointsman/engine';
+import type { ConnectionSecurity } from '@pointsman/router';
+import type { StreamInfo } from '@pointsman/transport';
 import { symbol } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 import type { FailoverUrl } from '../config/failover-urls.js';
@@ -49,4 +51,11 @@ function valueOf(value: unknown): AmqpValue {
   if (typeof value === 'object')
     return new Map(Object.entries(value).map(([key, item]) => [symbol(key), valueOf(item)] as const));
   return String(value);
+}
+
+/** TLS of a connection, for management; undefined without. */
+export function securityOf({ encrypted, tlsProtocol, tlsCipher }: StreamInfo): ConnectionSecurity | undefined {
+  if (!encrypted) return undefined;
+  const cipher = tlsCipher ?? '';
+  return { protocol: tlsProtocol ?? '', cipher, bits: /128/.test(cipher) ? 128 : 256 };
 }

@@ -10,7 +10,7 @@ import { HttpSite } from '../http/http-site.js';
 import type { Readiness } from '../http/http-site.js';
 import { metricsOf } from '../http/router-metrics.js';
 import type { Logger } from '../log.js';
-import { commonOptions } from './endpoints.js';
+import { commonOptions, securityOf } from './endpoints.js';
 
 /** `failed`: the port could not be opened, and is tried again. */
 export type ListenerStatus = 'opening' | 'open' | 'failed' | 'closed';
@@ -195,6 +195,7 @@ export class ListenerRuntime {
       peer,
       linkCapacity: config.linkCapacity,
       stripAnnotations: config.stripAnnotations,
+      security: () => securityOf(info),
       hooks: {
         onClosed: (_connection, end) => {
           if (end.by === 'local' || (end.by === 'remote' && end.error === undefined)) return;

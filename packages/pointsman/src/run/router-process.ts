@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { hostname } from 'node:os';
 import type { Clock } from '@pointsman/engine';
 import type { EntityValue } from '@pointsman/management';
 import { Router } from '@pointsman/router';
@@ -19,9 +20,12 @@ import type { FileEntity } from './config-difference.js';
 import { ConnectorRuntime } from './connector.js';
 import { destinationOf } from './destination.js';
 import { ListenerRuntime } from './listener-runtime.js';
+import { addRouting, isRoutingSection, removeRouting, runsRouting } from './routing-sections.js';
 import { applyLogs, reloadProblem, startOnlyChanges } from './reload.js';
 import type { ReloadResult } from './reload.js';
 import { TlsProfileRuntime } from './tls-profile.js';
+import { VERSION } from '../version.js';
+import type { AmqpValue } from '@pointsman/wire';
 
 export interface RouterProcessObserver {
   /** State of a connector's connection changed. */
@@ -111,6 +115,7 @@ export class RouterProcess {
       clock: PROCESS_CLOCK,
       random: Math.random,
       log: (module, level, text) => log.log(module, level, text),
+      facts: () => routerFacts(config.router),
     });
     this.router.observer = { onAutoLink: (autoLink) => observer.onAutoLink?.(autoLink) };
     for (const profile of config.sslProfiles) this.#makeProfile(profile);
@@ -322,7 +327,16 @@ export class RouterProcess {
     const loaded = loadConfig(file);
     if (!loaded.ok) return { ok: false, problems: loaded.problems.filter(({ severity }) => severity === 'error') };
     const { config, warnings } = loaded;
-    const { removed, added, kept } = differenceOf(this.#fileEntities, fileEntities(config));
+    const { removed, added: found, kept } = differenceOf(this.#fileEntities, fileEntities(config));
+    const stays = new Set(kept.map(([old]) => `${old.section} ${old.name}`));
+    const added = found.map((entity) => ({ ...entity, fromName: entity.name }));
+    for (const entity of added) {
+      const { section, isNamed } = entity;
+      // A made-up name may have moved on to another section, while the one that had it stays.
+      for (let n = 0; !isNamed && isRoutingSection(section) && stays.has(`${section} ${entity.name}`); n++)
+        entity.name = `${section}/${n}`;
+      stays.add(`${section} ${entity.name}`);
+    }
     const isNew = (section: string, name: string): boolean =>
       added.some((entity) => entity.section === section && entity.name === name);
     const profiles: TlsProfileRuntime[] = [];
@@ -350,30 +364,30 @@ export class RouterProcess {
       }
     }
     for (const { section, name } of removed) {
-      const wasThere =
-        section === 'listener' ? this.removeListener(name) : section === 'connector' && this.removeConnector(name);
+      const wasThere = isRoutingSection(section)
+        ? removeRouting(this.router, section, name)
+        : section === 'listener'
+          ? this.removeListener(name)
+          : section === 'connector' && this.removeConnector(name);
       if (wasThere) changes.push(`${section} ${name} removed`);
+      if (isRoutingSection(section)) this.source.remove(section, name);
     }
-    for (const [old, now] of kept) {
-      if (this.source.find(old.section, old.name) !== undefined) {
-        this.source.adopt(old.section, old.name, config.source, now.name);
-      }
-    }
-    for (const { section, name } of added) this.source.adopt(section, name, config.source, name);
+    this.source.adopt(config.source, [
+      ...kept
+        .filter(([old]) => this.source.find(old.section, old.name) !== undefined)
+        .map(([old, now]) => ({ section: old.section, name: old.name, fromName: now.name })),
+      ...added,
+    ]);
+    for (const { section, name, fromName } of added)
+      if (isRoutingSection(section)) addRouting(this.router, config, section, fromName, name);
     await Promise.all(listeners.map((listener) => this.#makeListener(listener).openWhenPossible()));
     for (const connector of connectors) this.#makeConnector(connector).start();
     for (const { section, name } of removed) {
       if (section === 'sslProfile' && !isNew(section, name)) this.#forgetProfile(name, changes);
     }
-    const runs = ['sslProfile', 'listener', 'connector'];
     const restart = startOnlyChanges(before, config);
     for (const { section, name } of added) {
-      if (runs.includes(section)) changes.push(`${section} ${name} added or changed`);
-      else if (section !== 'log') restart.push(`${section} ${name}`);
-    }
-    for (const { section, name } of removed) {
-      if (!runs.includes(section) && section !== 'log' && !isNew(section, name))
-        restart.push(`${section} ${name} (removed)`);
+      if (section !== 'log') changes.push(`${section} ${name} added or changed`);
     }
     this.#fileConfig = config;
     this.#fileEntities = [...kept.map(([old]) => old), ...added];
@@ -383,7 +397,9 @@ export class RouterProcess {
 
   /** @throws EntityRefused where something runs under that name that is not of the file, or stays */
   #refuseForeign(section: string, name: string, removed: readonly FileEntity[]): void {
-    const isTaken = this.source.find(section, name) !== undefined && section !== 'log';
+    const isTaken = isRoutingSection(section)
+      ? runsRouting(this.router, section, name)
+      : this.source.find(section, name) !== undefined && section !== 'log';
     if (!isTaken || removed.some((entity) => entity.section === section && entity.name === name)) return;
     throw new EntityRefused(`there is a ${section} '${name}' already; give the new one another name`);
   }
@@ -484,4 +500,28 @@ export class RouterProcess {
     const tls = sslProfile === undefined ? '' : `, sslProfile=${sslProfile}`;
     this.#log.log('CONN_MGR', 'info', `Configured ${what}: ${place} proto=any, role=${role}${http}${tls}`);
   }
+}
+
+/** What management shows of the router that only its process knows. */
+function routerFacts(settings: RouterConfig['router']): Record<string, AmqpValue> {
+  return {
+    version: VERSION,
+    hostName: hostname(),
+    memoryUsage: process.memoryUsage.rss(),
+    workerThreads: settings.workerThreads,
+    metadata: settings.metadata ?? null,
+    helloIntervalSeconds: settings.helloIntervalSeconds,
+    helloMaxAgeSeconds: settings.helloMaxAgeSeconds,
+    raIntervalSeconds: settings.raIntervalSeconds,
+    raIntervalFluxSeconds: settings.raIntervalFluxSeconds,
+    remoteLsMaxAgeSeconds: settings.remoteLsMaxAgeSeconds,
+    debugDumpFile: settings.debugDumpFile ?? null,
+    saslConfigDir: settings.saslConfigDir ?? null,
+    saslConfigName: settings.saslConfigName,
+    allowResumableLinkRoute: settings.allowResumableLinkRoute,
+    allowUnsettledMulticast: settings.allowUnsettledMulticast,
+    timestampsInUTC: settings.timestampsInUTC,
+    timestampFormat: settings.timestampFormat ?? null,
+    defaultDistribution: settings.defaultDistribution,
+  };
 }
