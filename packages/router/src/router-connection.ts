@@ -12,6 +12,8 @@ import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
 const LINK_CAPACITY = 250;
 /** From so long without credit on a link counts as blocked. */
 const BLOCKED_SECONDS = 10;
+/** Links that a peer may have on one session: tools and tests of the field have ten thousand. */
+const HANDLE_MAX = 65_535;
 /** Links of autolinks that share a session: fewer than the 256 handles that some peers allow. */
 const LINKS_PER_SESSION = 250;
 
@@ -166,7 +168,7 @@ export class RouterConnection implements ConnectionHandler {
   }
 
   onBegin(session: Session): void {
-    session.begin();
+    session.begin({ handleMax: HANDLE_MAX });
   }
 
   onEnd(session: Session): void {
