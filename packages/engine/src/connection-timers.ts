@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { RemoteProtocolError } from '@pointsman/wire';
 
+/** Defaults of what a peer has time for, in ms. */
+const HANDSHAKE_TIMEOUT_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 5_000;
+
+/** A frame without a body. 2.4.5 */
+export const HEARTBEAT: Uint8Array = Uint8Array.of(0, 0, 0, 8, 2, 0, 0, 0);
+
 /** Shortest idle-time-out of a peer that we keep up with: below, heartbeats would be all that we do. */
 const IDLE_TIME_OUT_MIN = 100;
 
@@ -28,7 +35,7 @@ export class ConnectionTimers {
   /** Silence of ours that the peer does not bear, halved, and Infinity before our open. */
   #heartbeatMs = Infinity;
 
-  constructor(now: number, handshakeMs: number) {
+  constructor(now: number, handshakeMs: number = HANDSHAKE_TIMEOUT_MS) {
     this.now = this.#received = this.#sent = now;
     this.#handshakeAt = handshakeMs > 0 ? now + handshakeMs : Infinity;
   }
@@ -54,7 +61,7 @@ export class ConnectionTimers {
   }
 
   /** Our close is out. Nothing else counts from here on. */
-  closing(timeoutMs: number): void {
+  closing(timeoutMs: number = CLOSE_TIMEOUT_MS): void {
     this.#closeAt = this.now + timeoutMs;
   }
 

@@ -43,9 +43,10 @@ import type {
 import type { ConnectionEnd, ConnectionHandler, ConnectionOptions, ConnectionPhase } from './connection-options.js';
 import { nextConnectionState } from './connection-state.js';
 import type { ConnectionEvent, ConnectionState } from './connection-state.js';
-import { ConnectionTimers, checkIdleTimeOut } from './connection-timers.js';
+import { ConnectionTimers, HEARTBEAT, checkIdleTimeOut } from './connection-timers.js';
 import type { ProtocolEndpoint } from './endpoint.js';
 import { FRAME_REST, fitError } from './fit.js';
+import type { FrameTracer } from './frame-tracer.js';
 import {
   DispositionFrame,
   FlowFrame,
@@ -69,10 +70,7 @@ const TRANSFER = new TransferFrame();
 const DISPOSITION = new DispositionFrame();
 const FLOW = new FlowFrame();
 const WRITER = new Writer(2048);
-
 const OUTPUT_MAX = 1 << 18;
-const HANDSHAKE_TIMEOUT_MS = 30_000;
-const CLOSE_TIMEOUT_MS = 5_000;
 
 /** An AMQP 1.0 connection endpoint: both roles, without I/O. @see OASIS AMQP 1.0, 2.4 */
 export class Connection implements ProtocolEndpoint, FrameTaker {
@@ -89,6 +87,8 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   offeredMechanisms: readonly string[] = [];
   /** For whoever owns the connection. */
   context: unknown = undefined;
+  /** Is shown all that comes and goes. May be set at any time. */
+  tracer: FrameTracer | undefined = undefined;
   /** @internal */
   readonly output: Output = new Output();
   /** @internal */
@@ -117,7 +117,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     this.handler = handler;
     ({ maxFrameSize: this.#maxFrameSize, channelMax: this.#channelMax } = openFieldsOf(options));
     this.#outputMax = options.outputMax ?? OUTPUT_MAX;
-    this.#timers = new ConnectionTimers(options.now, options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS);
+    this.#timers = new ConnectionTimers(options.now, options.handshakeTimeoutMs);
     if (options.role === 'client') {
       this.#layer = options.saslClient === undefined ? 'amqp-header' : 'sasl-header';
       this.#sendHeader(options.saslClient === undefined ? PROTOCOL_AMQP : PROTOCOL_SASL);
@@ -159,6 +159,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     this.#wakeScheduled = false;
     const buffers = this.output.take();
     if (buffers !== undefined) this.#timers.sent(now);
+    if (buffers !== undefined && this.tracer !== undefined) this.tracer.outgoing(buffers);
     return buffers;
   }
 
@@ -296,6 +297,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   /** @internal */
   takeFrame(b: Uint8Array, start: number, end: number): void {
+    if (this.tracer !== undefined) this.tracer.incomingFrame(b, start, end);
     const doff = b[start + 4]!;
     const body = start + (doff << 2);
     if (doff < 2 || body > end) {
@@ -472,6 +474,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   /** @internal */
   takeHeader(bytes: Uint8Array, at: number): void {
+    if (this.tracer !== undefined) this.tracer.incomingHeader(bytes, at);
     const id = protocolIdOf(bytes, at);
     if (this.options.role === 'server') return this.#clientHeader(id);
     const wanted = this.#layer === 'sasl-header' ? PROTOCOL_SASL : PROTOCOL_AMQP;
@@ -656,7 +659,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     this.open();
     for (const session of this.sessions) session.flush();
     this.#closing = end;
-    this.#timers.closing(this.options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS);
+    this.#timers.closing(this.options.closeTimeoutMs);
     this.#sayClose(error);
     this.#loseSessions(error);
   }
@@ -694,5 +697,3 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     this.wakeUp();
   }
 }
-
-const HEARTBEAT = Uint8Array.of(0, 0, 0, 8, 2, 0, 0, 0);

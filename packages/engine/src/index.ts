@@ -5,6 +5,8 @@ export * from './connection-options.js';
 export * from './connection-state.js';
 export * from './delivery.js';
 export * from './endpoint.js';
+export * from './frame-trace.js';
+export * from './frame-tracer.js';
 export {
   DispositionFrame,
   FlowFrame,

@@ -28,6 +28,8 @@ export interface LogChanges {
 /** Writes what happens, line by line, in the modules and levels of the old router. */
 export interface Logger {
   log(module: string, level: LogLevel, text: string): void;
+  /** Writes a line that was asked for by itself, whatever the levels of its module are. */
+  logAlways(module: string, level: LogLevel, text: string): void;
   isEnabled(module: string, level: LogLevel): boolean;
   /** Resolves when everything is written. */
   close(): Promise<void>;
@@ -83,6 +85,7 @@ const NO_LINES: LogCounts = { trace: 0, debug: 0, info: 0, notice: 0, warning: 0
 
 export const silentLogger: Logger = {
   log: () => undefined,
+  logAlways: () => undefined,
   isEnabled: () => false,
   close: () => Promise.resolve(),
   modules: LOG_MODULES,
@@ -153,8 +156,11 @@ class ModuleLogger implements Logger {
   }
 
   log(module: string, level: LogLevel, text: string): void {
-    const { levels, timestamp, source, sink } = this.#effective.get(module) ?? this.#default;
-    if (!levels.has(level)) return;
+    if (this.isEnabled(module, level)) this.logAlways(module, level, text);
+  }
+
+  logAlways(module: string, level: LogLevel, text: string): void {
+    const { timestamp, source, sink } = this.#effective.get(module) ?? this.#default;
     const now = this.#now();
     // What a peer wrote must not forge lines or drive the terminal.
     // eslint-disable-next-line no-control-regex

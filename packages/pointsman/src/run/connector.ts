@@ -23,6 +23,7 @@ import { isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
 import { commonOptions, securityOf } from './endpoints.js';
+import type { ProtocolTrace } from './protocol-trace.js';
 import { serviceBusDialect } from './service-bus-dialect.js';
 
 /** How far a connector has come. */
@@ -34,6 +35,7 @@ export interface ConnectorContext {
   /** Name of the configuration file, for messages. */
   readonly file: string;
   readonly log: Logger;
+  readonly protocolTrace: ProtocolTrace;
   /** Those of its sslProfile now. */
   readonly credentials: () => TlsCredentials | undefined;
   /** Default: that of the operating system. */
@@ -233,6 +235,7 @@ export class ConnectorRuntime {
       routed,
     );
     Router.join(routed, engine);
+    this.#context.protocolTrace.follow(routed, engine);
     this.connection = engine;
     this.info = info;
     return engine;

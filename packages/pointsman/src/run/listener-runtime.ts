@@ -11,6 +11,7 @@ import type { Readiness } from '../http/http-site.js';
 import { metricsOf } from '../http/router-metrics.js';
 import type { Logger } from '../log.js';
 import { commonOptions, securityOf } from './endpoints.js';
+import type { ProtocolTrace } from './protocol-trace.js';
 
 /** `failed`: the port could not be opened, and is tried again. */
 export type ListenerStatus = 'opening' | 'open' | 'failed' | 'closed';
@@ -18,6 +19,7 @@ export type ListenerStatus = 'opening' | 'open' | 'failed' | 'closed';
 export interface ListenerContext {
   readonly router: Router;
   readonly log: Logger;
+  readonly protocolTrace: ProtocolTrace;
   /** Those of its sslProfile now. */
   readonly credentials: () => TlsCredentials | undefined;
   /** Of the whole process, for who asks over HTTP. */
@@ -228,6 +230,7 @@ export class ListenerRuntime {
       routed,
     );
     Router.join(routed, engine);
+    this.#context.protocolTrace.follow(routed, engine);
     return engine;
   }
 }

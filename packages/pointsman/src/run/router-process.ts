@@ -20,6 +20,7 @@ import type { FileEntity } from './config-difference.js';
 import { ConnectorRuntime } from './connector.js';
 import { destinationOf } from './destination.js';
 import { ListenerRuntime } from './listener-runtime.js';
+import { ProtocolTrace } from './protocol-trace.js';
 import { addRouting, isRoutingSection, removeRouting, runsRouting } from './routing-sections.js';
 import { applyLogs, reloadProblem, startOnlyChanges } from './reload.js';
 import type { ReloadResult } from './reload.js';
@@ -77,6 +78,7 @@ export class RouterProcess {
   /** The entities of sections that there are now. */
   readonly source: ConfigSource;
   readonly #log: Logger;
+  readonly #protocolTrace: ProtocolTrace;
   readonly #options: RouterProcessOptions;
   readonly #listeners = new Map<string, ListenerRuntime>();
   /** Removed, with somebody still connected. */
@@ -106,6 +108,7 @@ export class RouterProcess {
     this.#fileEntities = fileEntities(config);
     this.#options = options;
     this.#log = log;
+    this.#protocolTrace = new ProtocolTrace(log);
     this.router = new Router({
       id: config.router.id,
       defaultDistribution: config.router.defaultDistribution,
@@ -114,7 +117,7 @@ export class RouterProcess {
       autoLinks: config.autoLinks,
       clock: PROCESS_CLOCK,
       random: Math.random,
-      log: (module, level, text) => log.log(module, level, text),
+      log: log.log.bind(log),
       facts: () => routerFacts(config.router),
     });
     this.router.observer = { onAutoLink: (autoLink) => observer.onAutoLink?.(autoLink) };
@@ -186,6 +189,7 @@ export class RouterProcess {
       ...[...this.#listeners.values(), ...this.#leaving].map((listener) => listener.close(graceMs)),
       ...[...this.#connectors.values()].map((connector) => connector.stop(graceMs)),
     ]);
+    this.#protocolTrace.close();
     this.#log.log('SERVER', 'notice', 'Shut Down');
   }
 
@@ -460,6 +464,7 @@ export class RouterProcess {
     const listener = new ListenerRuntime(config, {
       router,
       log: this.#log,
+      protocolTrace: this.#protocolTrace,
       credentials: () => this.#credentialsOf(config.sslProfile),
       readiness: () => this.#readiness,
       counts: this.#counts,
@@ -475,6 +480,7 @@ export class RouterProcess {
       router: this.router,
       file: this.config.file,
       log,
+      protocolTrace: this.#protocolTrace,
       credentials: () => this.#credentialsOf(config.sslProfile),
       lookup,
       openTimeoutMs,
