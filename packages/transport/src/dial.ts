@@ -2,7 +2,6 @@
 import { connect, isIP } from 'node:net';
 import type { LookupFunction, Socket } from 'node:net';
 import * as tls from 'node:tls';
-import { WebSocket } from 'ws';
 import { PROTOCOL_HEADER_BYTES, TLS_PROTOCOL_HEADER, isTlsProtocolHeader, recognizeFirstBytes } from './first-bytes.js';
 import { SocketStream, streamInfoOf } from './socket-stream.js';
 import type { ByteStream, StreamInfo } from './stream.js';
@@ -18,6 +17,7 @@ import {
   readable,
   timedOut,
 } from './transport-error.js';
+import { webSockets } from './websocket-library.js';
 import type { ErrorPlace } from './transport-error.js';
 import { SERVICE_BUS_WEBSOCKET_PATH, WEBSOCKET_MESSAGE_BYTES_MAX, WebSocketStream } from './websocket-stream.js';
 
@@ -292,12 +292,16 @@ class Attempt {
     const authority = isIP(name) === 6 ? `[${name}]` : name;
     const info = streamInfoOf(socket);
     return this.#step('websocket', socket, (resolve, reject) => {
-      const websocket = new WebSocket(`${scheme}://${authority}:${port}${websocketPath}`, [...protocols], {
-        createConnection: () => socket,
-        perMessageDeflate: false,
-        followRedirects: false,
-        maxPayload: WEBSOCKET_MESSAGE_BYTES_MAX,
-      });
+      const websocket = new (webSockets().WebSocket)(
+        `${scheme}://${authority}:${port}${websocketPath}`,
+        [...protocols],
+        {
+          createConnection: () => socket,
+          perMessageDeflate: false,
+          followRedirects: false,
+          maxPayload: WEBSOCKET_MESSAGE_BYTES_MAX,
+        },
+      );
       websocket.once('open', () => {
         const full: StreamInfo = { ...info, websocket: true, websocketProtocol: websocket.protocol, websocketPath };
         resolve(new WebSocketStream(websocket, full));

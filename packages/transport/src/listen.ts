@@ -4,7 +4,7 @@ import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Server as TlsServer, TLSSocket } from 'node:tls';
-import { WebSocketServer } from 'ws';
+import type { WebSocketServer } from 'ws';
 import type { WheelEntry } from './deadline-wheel.js';
 import { sharedDriver } from './drive.js';
 import type { DrivenConnection, Driver } from './drive.js';
@@ -14,6 +14,7 @@ import { SocketStream, streamInfoOf } from './socket-stream.js';
 import type { ByteStream, StreamInfo } from './stream.js';
 import type { TlsCredentials } from './tls-credentials.js';
 import { TransportError, codeOf, describeTransportError, readable } from './transport-error.js';
+import { webSockets } from './websocket-library.js';
 import { WEBSOCKET_MESSAGE_BYTES_MAX, WEBSOCKET_PROTOCOLS, WebSocketStream } from './websocket-stream.js';
 
 export type ListenMode = 'tcp' | 'tls' | 'websocket' | 'websocket-tls';
@@ -171,7 +172,7 @@ class Port implements Listener {
     }
     if (mode === 'websocket' || mode === 'websocket-tls') {
       this.#http = this.#makeHttpServer();
-      this.#webSockets = new WebSocketServer({
+      this.#webSockets = new (webSockets().WebSocketServer)({
         noServer: true,
         clientTracking: false,
         perMessageDeflate: false,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { camelCase, entityTypeOf } from '@pointsman/management';
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
 import type { Alias, Document, Pair, ParsedNode, Scalar, YAMLMap } from 'yaml';
+import { yaml } from './yaml-library.js';
 import type { ProblemList } from './problems.js';
 import { safeText } from './problems.js';
 import { NESTING_MAX, VALUES_MAX } from './raw-config.js';
@@ -32,7 +32,7 @@ class TreeReader {
   readonly #text: string;
   readonly #format: TreeFormat;
   readonly #problems: ProblemList;
-  readonly #lines = new LineCounter();
+  readonly #lines = new (yaml().LineCounter)();
   readonly #sections: RawSection[] = [];
   #document: Document | undefined;
   #values = 0;
@@ -48,8 +48,8 @@ class TreeReader {
   read(): RawSection[] {
     const contents = this.#parse();
     if (contents === undefined) return [];
-    if (isMap(contents)) this.#sectionsByName(contents);
-    else if (isSeq(contents)) for (const item of contents.items) this.#sectionPair(item as ParsedNode);
+    if (yaml().isMap(contents)) this.#sectionsByName(contents);
+    else if (yaml().isSeq(contents)) for (const item of contents.items) this.#sectionPair(item as ParsedNode);
     else this.#problems.error(this.#lineOf(contents), 'this is no configuration', { allowed: SHAPE });
     return this.#sections;
   }
@@ -83,7 +83,7 @@ class TreeReader {
       schema: 'core',
     } as const;
     try {
-      const documents = parseAllDocuments(this.#text, options);
+      const documents = yaml().parseAllDocuments(this.#text, options);
       return 'empty' in documents ? [] : documents;
     } catch {
       // The parser recurses: what is nested deeply enough exhausts its stack.
@@ -106,7 +106,7 @@ class TreeReader {
     const target = this.#resolved(node);
     // `listener:` with nothing below it is a list of none.
     if (target === undefined || isEmptyScalar(target)) return;
-    if (isSeq(target)) {
+    if (yaml().isSeq(target)) {
       for (const item of target.items)
         this.#section(name, this.#lineOf(item as ParsedNode) ?? line, item as ParsedNode);
       return;
@@ -117,12 +117,12 @@ class TreeReader {
   /** An element of a list of sections: `["listener", { … }]`, or `listener: { … }`. */
   #sectionPair(node: ParsedNode): void {
     const target = this.#resolved(node);
-    if (isMap(target)) {
+    if (yaml().isMap(target)) {
       this.#sectionsByName(target);
       return;
     }
-    const [name, attributes, more] = isSeq(target) ? (target.items as ParsedNode[]) : [];
-    const text = isScalar(name) && typeof name.value === 'string' ? name.value : undefined;
+    const [name, attributes, more] = yaml().isSeq(target) ? (target.items as ParsedNode[]) : [];
+    const text = yaml().isScalar(name) && typeof name.value === 'string' ? name.value : undefined;
     if (text === undefined || attributes === undefined || more !== undefined) {
       this.#problems.error(this.#lineOf(node), 'this is no section', { allowed: '[ "section", { attributes } ]' });
       return;
@@ -132,7 +132,7 @@ class TreeReader {
 
   #section(name: string, line: number, node: ParsedNode): void {
     const target = this.#resolved(node);
-    if (!isMap(target)) {
+    if (!yaml().isMap(target)) {
       // That there is no such section at all is said later, and says more.
       if (entityTypeOf(camelCase(name)) === undefined) {
         this.#sections.push({ name, line, attributes: [] });
@@ -157,8 +157,8 @@ class TreeReader {
       attributes.push({
         key: key.text,
         line: key.line,
-        value: isScalar(value) ? textOf(value) : this.#valueOf(value, 1),
-        comment: isScalar(value) && commentCuts(value) ? { mark: '#', glued: false } : undefined,
+        value: yaml().isScalar(value) ? textOf(value) : this.#valueOf(value, 1),
+        comment: yaml().isScalar(value) && commentCuts(value) ? { mark: '#', glued: false } : undefined,
       });
     }
     this.#sections.push({ name, line, attributes });
@@ -166,7 +166,8 @@ class TreeReader {
 
   #keyOf(pair: Pair): { text: string; line: number } | undefined {
     const key = pair.key as ParsedNode | null;
-    if (isPair(pair) && isScalar(key) && key.value !== null) return { text: textOf(key), line: this.#lineOf(key) ?? 1 };
+    if (yaml().isPair(pair) && yaml().isScalar(key) && key.value !== null)
+      return { text: textOf(key), line: this.#lineOf(key) ?? 1 };
     this.#problems.error(this.#lineOf(key), 'this is no name', { allowed: 'name: value' });
     return undefined;
   }
@@ -182,7 +183,7 @@ class TreeReader {
       }
       return null;
     }
-    if (isMap(target)) {
+    if (yaml().isMap(target)) {
       const entries: [string, RawValue][] = [];
       for (const pair of target.items) {
         if (this.#values > VALUES_MAX) break;
@@ -191,7 +192,7 @@ class TreeReader {
       }
       return Object.fromEntries(entries);
     }
-    if (isSeq(target)) {
+    if (yaml().isSeq(target)) {
       const items: RawValue[] = [];
       for (const item of target.items) {
         if (this.#values > VALUES_MAX) break;
@@ -205,7 +206,7 @@ class TreeReader {
 
   /** The node, or the one that an alias stands for. */
   #resolved(node: ParsedNode | null | undefined): Exclude<ParsedNode, Alias.Parsed> | undefined {
-    if (!isAlias(node)) return node ?? undefined;
+    if (!yaml().isAlias(node)) return node ?? undefined;
     // Each one is looked for in the whole document.
     this.#aliases += 1;
     if (this.#aliases > ALIASES_MAX) {
@@ -236,7 +237,7 @@ function textOf(scalar: Scalar): string {
 }
 
 function isEmptyScalar(node: ParsedNode): boolean {
-  return isScalar(node) && node.value === null;
+  return yaml().isScalar(node) && node.value === null;
 }
 
 function commentCuts(scalar: Scalar): boolean {
