@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequire } from 'node:module';
+import type * as WebSocketLibrary from 'ws';
 
-type WebSockets = typeof import('ws');
+type WebSockets = typeof WebSocketLibrary;
 
 let library: WebSockets | undefined;
 

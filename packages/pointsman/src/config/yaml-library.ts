@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRequire } from 'node:module';
+import type * as YamlLibrary from 'yaml';
 
-type Yaml = typeof import('yaml');
+type Yaml = typeof YamlLibrary;
 
 let library: Yaml | undefined;
 
