@@ -590,7 +590,7 @@ describe('what is not there yet', () => {
     accepted(
       'policy { maxConnections: 65535 enableVhostPolicy: no maxMessageSize: 0 }\nlistener { http: no multiTenant: no healthz: yes }',
     );
-    assert.equal(only('listener { messageLoggingComponents: all }').severity, 'warning');
+    assert.equal(only('policy { policyDir: /tmp }').severity, 'warning');
   });
 
   it('is refused once for each place where it stands', () => {

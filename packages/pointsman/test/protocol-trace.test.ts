@@ -10,8 +10,12 @@ import { RouterProcess } from '../src/run/router-process.js';
 import { opening, text } from './client-fixture.js';
 import type { Opened } from './client-fixture.js';
 
-async function routerWith(opened: Opened, config: string): Promise<{ router: RouterProcess; log: Logger }> {
-  const listener = 'listener { host: 127.0.0.1  port: 0  authenticatePeer: no }';
+async function routerWith(
+  opened: Opened,
+  config: string,
+  settings = '',
+): Promise<{ router: RouterProcess; log: Logger }> {
+  const listener = `listener {\nhost: 127.0.0.1\nport: 0\nauthenticatePeer: no\n${settings}\n}`;
   const result = readConfig(`router { mode: standalone  id: t }\n${listener}\n${config}\n`, { path: 't.conf' });
   assert.ok(result.ok);
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
@@ -91,6 +95,38 @@ describe('frames in the log', () => {
       await other.sender('four');
       assert.equal(attaches(log, 'three'), 0);
       assert.equal(attaches(log, 'four'), 2);
+    }),
+  );
+});
+
+describe('messages in the log', () => {
+  it(
+    'are there with the parts that the listener names, while module MESSAGE has trace',
+    opening(async (opened) => {
+      const { router, log } = await routerWith(
+        opened,
+        'log { module: MESSAGE  enable: trace+ }',
+        'logMessage: subject,reply-to',
+      );
+      const client = opened.add(await connect({ host: '127.0.0.1', port: router.listeners[0]!.port }));
+      const receiver = await client.receiver('a');
+      const sender = await client.sender('a');
+      const send = async (subject: string): Promise<void> => {
+        const sent = sender.send({ ...text('body'), properties: { subject, replyTo: 'b', to: 'a' } });
+        await (await receiver.next())!.accept();
+        await sent;
+      };
+      await send('one');
+      log.update('MESSAGE', { enable: 'info+' });
+      await send('two');
+      const lines = log.recent(0).filter(([module]) => module === 'MESSAGE');
+      assert.equal(lines.length, 2);
+      for (const [index, what] of ['Received', 'Sent'].entries()) {
+        const shown = new RegExp(
+          `^\\[C\\d+\\]: ${what} Message\\{subject="one", reply-to="b"\\} on link '.*' \\(.* -> .*\\)$`,
+        );
+        assert.match(lines[index]![2], shown);
+      }
     }),
   );
 });

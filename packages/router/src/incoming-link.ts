@@ -76,15 +76,18 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   onTransfer(_link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
     if (this.#arriving === undefined && delivery.complete && this.#discarding === undefined) {
       if (delivery.aborted) return this.#replace();
-      this.#begin(delivery);
+      this.#begin(delivery, frame);
       this.#whole(delivery, frame.bytes, frame.payloadStart, frame.payloadEnd);
       return;
     }
     this.#part(delivery, frame);
   }
 
-  #begin(delivery: IncomingDelivery): void {
+  #begin(delivery: IncomingDelivery, frame: TransferFrame): void {
     this.deliveries++;
+    const { messageLog } = this.connection;
+    if (messageLog !== undefined)
+      messageLog.tell('Received', this.link, frame.bytes, frame.payloadStart, frame.payloadEnd);
     delivery.arrivedAt = this.connection.router.tick;
     if (delivery.settled) this.presettled++;
   }
@@ -118,7 +121,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     let transit = this.#arriving;
     if (transit === undefined) {
       transit = this.#arriving = new Transit(delivery, this);
-      this.#begin(delivery);
+      this.#begin(delivery, frame);
     } else if (transit.isOver) {
       // Its receiver settled before it was whole: the rest is read and dropped.
       if (delivery.complete) {

@@ -74,6 +74,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     const link = this.link;
     const settled = incoming.settled || link.sndSettleMode === 1;
     const outgoing = link.send(undefined, incoming.messageFormat, settled, incoming, bytes, start, end, true);
+    this.connection.messageLog?.tell('Sent', link, bytes, start, end);
     this.deliveries++;
     if (!settled) {
       this.unsettled++;
@@ -141,6 +142,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       if (copy.outgoing === undefined) {
         if (!link.sendable) return false;
         copy.outgoing = link.send(undefined, transit.messageFormat, settled, copy, part, 0, part.length, last);
+        this.connection.messageLog?.tell('Sent', link, part, 0, part.length);
         this.deliveries++;
         if (settled) this.presettled++;
         else this.unsettled++;

@@ -5,6 +5,7 @@ import type { AmqpErrorFields, Attach, Open, ProtocolError, SourceTerminus, Targ
 import { IncomingLink } from './incoming-link.js';
 import { RoutedLink } from './link-route.js';
 import type { LinkRoute } from './link-route.js';
+import { MessageLog } from './message-log.js';
 import { OutgoingLink } from './outgoing-link.js';
 import type { Router } from './router.js';
 import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
@@ -32,6 +33,7 @@ export class RouterConnection implements ConnectionHandler {
   readonly settings: RouterConnectionSettings;
   /** Number in logs and management. */
   readonly id: number;
+  readonly messageLog: MessageLog | undefined;
   connection!: Connection;
   containerId = '';
   /** How this peer has to be spoken to; undefined: as AMQP has it. */
@@ -54,6 +56,7 @@ export class RouterConnection implements ConnectionHandler {
     this.router = router;
     this.settings = settings;
     this.id = id;
+    this.messageLog = MessageLog.of(id, settings.messageLogging, router.log);
   }
 
   get linkCapacity(): number {

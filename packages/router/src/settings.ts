@@ -127,6 +127,7 @@ export interface RouterConnectionSettings {
   readonly linkCapacity?: number | undefined;
   readonly stripAnnotations?: 'both' | 'in' | 'out' | 'no' | undefined;
   readonly hooks?: ConnectionHooks | undefined;
+  readonly messageLogging?: MessageLogging | undefined;
   /** TLS of the connection; undefined without. */
   readonly security?: (() => ConnectionSecurity | undefined) | undefined;
 }
@@ -137,4 +138,12 @@ export interface ConnectionSecurity {
   readonly cipher: string;
   /** Strength of the cipher in bits. */
   readonly bits: number;
+}
+
+/** Which parts of messages are logged. */
+export interface MessageLogging {
+  /** As messageLoggingComponents has it: `none`, `all`, or names separated by commas. */
+  readonly components: string;
+  /** Module MESSAGE has level trace now. */
+  readonly isOn: () => boolean;
 }

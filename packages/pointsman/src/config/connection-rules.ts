@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { MESSAGE_COMPONENTS } from '@pointsman/router';
 import { checkIdleTimeOut, IDLE_MINIMUM_MS, IDLE_TIME_OUT_MS, isServiceBusHost } from '@pointsman/azure';
 import type { TlsMode } from '@pointsman/azure';
 import { nearestName } from '@pointsman/management';
@@ -17,22 +18,7 @@ const FRAME_SIZE_MIN = 512;
 const IDLE_SECONDS_ADVISED = 120;
 const TLS_PROTOCOLS: readonly TlsProtocol[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
 const UID_LETTERS = 'cslou125n';
-const MESSAGE_COMPONENTS: readonly string[] = [
-  'message-id',
-  'user-id',
-  'to',
-  'subject',
-  'reply-to',
-  'correlation-id',
-  'content-type',
-  'content-encoding',
-  'absolute-expiry-time',
-  'creation-time',
-  'group-id',
-  'group-sequence',
-  'reply-to-group-id',
-  'app-properties',
-];
+const COMPONENTS: readonly string[] = MESSAGE_COMPONENTS;
 
 /** What listener, connector and sslProfile sections say. Needs the references checked. */
 export function checkConnections(context: RuleContext): void {
@@ -219,14 +205,14 @@ function checkMessageLogging(entity: ConfigEntity, problems: ProblemList): void 
   const text = entity.text('messageLoggingComponents') ?? 'none';
   const names = text.trim() === 'none' || text.trim() === 'all' ? [] : text.split(',').map((name) => name.trim());
   for (const name of names) {
-    if (MESSAGE_COMPONENTS.includes(name)) continue;
+    if (COMPONENTS.includes(name)) continue;
     problems.error(
       entity.lineOf('messageLoggingComponents'),
       `'messageLoggingComponents' of ${entity.label} is not understood`,
       {
         found: safeText(name),
-        allowed: `none, all, or some of ${MESSAGE_COMPONENTS.join(', ')}`,
-        nearest: nearestName(name, MESSAGE_COMPONENTS),
+        allowed: `none, all, or some of ${COMPONENTS.join(', ')}`,
+        nearest: nearestName(name, COMPONENTS),
       },
     );
   }

@@ -31,8 +31,6 @@ export const NOT_SUPPORTED: readonly NotSupported[] = [
   { section: 'listener', attribute: 'saslPlugin', what: 'authentication by another service' },
   { section: 'listener', attribute: 'policyVhost', what: 'policies' },
   { section: 'connector', attribute: 'policyVhost', what: 'policies' },
-  { section: 'listener', attribute: 'messageLoggingComponents', what: 'logging of messages', harmless: true },
-  { section: 'connector', attribute: 'messageLoggingComponents', what: 'logging of messages', harmless: true },
   { section: 'sslProfile', attribute: 'uidNameMappingFile', what: 'mapping of user ids to names', harmless: true },
   { section: 'address', attribute: 'enableFallback', what: 'fallback destinations' },
   { section: 'autoLink', attribute: 'fallback', what: 'fallback destinations' },

@@ -22,7 +22,7 @@ import type { Logger } from '../log.js';
 import { isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
-import { commonOptions, securityOf } from './endpoints.js';
+import { commonOptions, messageLoggingOf, securityOf } from './endpoints.js';
 import type { ProtocolTrace } from './protocol-trace.js';
 import { serviceBusDialect } from './service-bus-dialect.js';
 
@@ -189,6 +189,7 @@ export class ConnectorRuntime {
       name: this.config.name,
       peer: this.target,
       linkCapacity: this.config.linkCapacity,
+      messageLogging: messageLoggingOf(this.config, this.#context.log),
       stripAnnotations: this.config.stripAnnotations,
       security: () => securityOf(info),
       hooks: {

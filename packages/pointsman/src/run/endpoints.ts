@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ConnectionOptions } from '@pointsman/engine';
-import type { ConnectionSecurity } from '@pointsman/router';
+import type { ConnectionSecurity, MessageLogging } from '@pointsman/router';
 import type { StreamInfo } from '@pointsman/transport';
 import { symbol } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 import type { FailoverUrl } from '../config/failover-urls.js';
 import type { ConnectorConfig, ListenerConfig } from '../config/model.js';
+import type { Logger } from '../log.js';
 import { PRODUCT, VERSION } from '../version.js';
 
 /** What every open of ours says, whoever connected to whom. */
@@ -23,6 +24,10 @@ export function commonOptions(
     desiredCapabilities: ['ANONYMOUS-RELAY'],
     properties: openProperties(config, connectionId),
   };
+}
+
+export function messageLoggingOf(config: ListenerConfig | ConnectorConfig, log: Logger): MessageLogging {
+  return { components: config.messageLoggingComponents, isOn: () => log.isEnabled('MESSAGE', 'trace') };
 }
 
 function openProperties(config: ListenerConfig | ConnectorConfig, connectionId: number): Map<string, AmqpValue> {

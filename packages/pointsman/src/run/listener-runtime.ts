@@ -10,7 +10,7 @@ import { HttpSite } from '../http/http-site.js';
 import type { Readiness } from '../http/http-site.js';
 import { metricsOf } from '../http/router-metrics.js';
 import type { Logger } from '../log.js';
-import { commonOptions, securityOf } from './endpoints.js';
+import { commonOptions, messageLoggingOf, securityOf } from './endpoints.js';
 import type { ProtocolTrace } from './protocol-trace.js';
 
 /** `failed`: the port could not be opened, and is tried again. */
@@ -196,6 +196,7 @@ export class ListenerRuntime {
       name: config.name,
       peer,
       linkCapacity: config.linkCapacity,
+      messageLogging: messageLoggingOf(config, this.#context.log),
       stripAnnotations: config.stripAnnotations,
       security: () => securityOf(info),
       hooks: {
