@@ -166,6 +166,7 @@ describe('a busy router', () => {
       pings++;
     }
     const result = await over;
+    await until('the last ping', () => sender.unsettled === 0);
 
     assert.equal(receiver.received, sender.sent);
     assert.ok(pings >= 20, `${pings} pings`);
