@@ -32,7 +32,7 @@ const FLAGS: readonly Flag[] = [
   { long: 'daemon', short: 'd', doc: 'run in the background; returns once the router is up' },
   { long: 'pidfile', short: 'P', value: 'FILE', doc: 'with --daemon: write the process id of the daemon there' },
   { long: 'user', short: 'U', value: 'USER', doc: 'with --daemon: run as that user' },
-  { long: 'test-hooks', short: 'T', doc: 'shorter intervals of what looks after links, for tests' },
+  { long: 'test-hooks', short: 'T', doc: 'read for compatibility: without effect' },
   { long: 'version', short: 'v', doc: 'the version, alone on a line' },
   { long: 'help', short: 'h', doc: 'this text' },
 ];

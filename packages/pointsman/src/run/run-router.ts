@@ -101,6 +101,8 @@ export function configOf(
     return result;
   }
   io.stderr.write(formatProblems(result.problems, { color }));
+  // For scripts that look for the old router's line: they call the old name.
+  if (program !== 'qdrouterd') return undefined;
   const words = [...formerWords(result.problems)];
   if (!words.some((text) => text.startsWith('Python: '))) {
     const first = result.problems.find(({ severity }) => severity === 'error');
