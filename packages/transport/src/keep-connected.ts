@@ -45,6 +45,8 @@ export interface KeepConnectedOptions {
   readonly dialOptions: () => DialOptions | Promise<DialOptions>;
   readonly makeEndpoint: (info: StreamInfo, control: ConnectionControl) => ProtocolEndpoint;
   readonly backoff?: Partial<Backoff> | undefined;
+  /** Longest wait between attempts now, in ms, where the back-off says more: asked before each. */
+  readonly longestWaitMs?: (() => number) | undefined;
   /** Gives numbers from 0 (inclusive) to 1 (exclusive). Default: `Math.random`. */
   readonly random?: (() => number) | undefined;
   /** Time that an established connection has to stay up so that its loss counts as the first. Default: 5000. */
@@ -136,7 +138,8 @@ class Connector implements KeptConnection {
   /** Sits out the back-off. */
   #wait(): Promise<void> {
     const backoff = backoffDelay(this.state.failures, this.#backoff, this.#options.random ?? Math.random);
-    const waitMs = Math.max(backoff, this.#notBefore - performance.now(), 0);
+    const longest = this.#options.longestWaitMs?.() ?? Infinity;
+    const waitMs = Math.max(Math.min(backoff, longest), this.#notBefore - performance.now(), 0);
     const { signal } = this.#stop;
     if (waitMs === 0) return Promise.resolve();
     this.#enter({ status: 'waiting', waitMs, info: undefined });

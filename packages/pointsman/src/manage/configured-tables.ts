@@ -148,7 +148,7 @@ function connectorAttribute(connector: ConnectorRuntime, attribute: string): Amq
     case 'connectionMsg':
       return connector.lastMessage ?? null;
     case 'failoverUrls':
-      return `amqp://${connector.target}`;
+      return connector.failoverUrls;
     case 'host':
     case 'port': {
       // A connection string says them, and the defaults do not hold.

@@ -23,6 +23,7 @@ import { isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
 import { commonOptions, messageLoggingOf, securityOf } from './endpoints.js';
+import { FAILOVER_PROPERTY, FailoverList, placeText } from './failover-list.js';
 import type { ProtocolTrace } from './protocol-trace.js';
 import { serviceBusDialect } from './service-bus-dialect.js';
 
@@ -50,11 +51,14 @@ export interface ConnectorContext {
 /** An open that Service Bus refused for a setting is not tried again at once. */
 const MISUSE_DELAY_MS = 60_000;
 
+/** Wait between attempts, at most, where there are other places to try. */
+const FAILOVER_WAIT_MS = 1_000;
+
 /** A connector of the configuration at work: it connects, and connects again. */
 export class ConnectorRuntime {
   readonly config: ConnectorConfig;
   readonly name: string;
-  /** `host:port`. */
+  /** `host:port` of the configuration. */
   readonly target: string;
   step: ConnectorStep = 'waiting';
   /** It has had an open connection since it was made. */
@@ -68,6 +72,7 @@ export class ConnectorRuntime {
   /** Ms until the next attempt, from the last change on; while waiting. */
   waitMs: number | undefined = undefined;
   readonly #to: Destination;
+  readonly #places: FailoverList;
   readonly #context: ConnectorContext;
   #kept: KeptConnection | undefined;
   #reportedAttempt = 0;
@@ -83,20 +88,48 @@ export class ConnectorRuntime {
     this.#to = destinationOf(config, where, context.credentials()?.hasCertificate === true);
     this.target = `${this.#to.host}:${this.#to.port}`;
     this.#mode = DIAL_MODES[this.#to.tls];
+    this.#places = new FailoverList({ host: this.#to.host, port: this.#to.port });
+  }
+
+  /** The places that are tried in turn, as management shows them. */
+  get failoverUrls(): string {
+    return this.#places.text;
+  }
+
+  /** `host:port` of the latest attempt. */
+  get place(): string {
+    return placeText(this.#places.current);
   }
 
   start(): void {
     this.#kept = keepConnected({
       dialOptions: () => {
-        const { host, port, verifyHostname } = this.#to;
+        const { host, port } = this.#nextPlace();
+        const { verifyHostname } = this.#to;
         const { lookup } = this.#context;
         const credentials = this.#context.credentials();
         return { host, port, mode: this.#mode, servername: host, verifyHostname, credentials, lookup };
       },
       makeEndpoint: (info, control) => this.#endpoint(info, control),
       backoff: this.#context.backoff,
+      longestWaitMs: () => (this.#places.hasOthers ? FAILOVER_WAIT_MS : Infinity),
       onState: (state) => this.#follow(state),
     });
+  }
+
+  #nextPlace(): { readonly host: string; readonly port: number } {
+    const before = this.#places.current;
+    const next = this.#places.next();
+    if (next === before) return next;
+    // How TLS begins has to be found out anew.
+    this.#mode = DIAL_MODES[this.#to.tls];
+    const { name } = this;
+    this.#context.log.log(
+      'SERVER',
+      'info',
+      `Connector ${name}: ${placeText(before)} does not do, ${placeText(next)} is next`,
+    );
+    return next;
   }
 
   async stop(graceMs: number): Promise<void> {
@@ -136,8 +169,8 @@ export class ConnectorRuntime {
 
   #report(text: string): void {
     this.lastFailure = text;
-    this.lastMessage = `Connection to ${this.target} failed: ${text}`;
-    this.#context.log.log('SERVER', 'error', `Connection to ${this.target} failed (connector ${this.name}): ${text}`);
+    this.lastMessage = `Connection to ${this.place} failed: ${text}`;
+    this.#context.log.log('SERVER', 'error', `Connection to ${this.place} failed (connector ${this.name}): ${text}`);
     this.#become('failed');
   }
 
@@ -165,7 +198,8 @@ export class ConnectorRuntime {
    * nothing open.
    */
   #otherWayOfTls(error: TransportError): string {
-    const { host, port, tls } = this.#to;
+    const { tls } = this.#to;
+    const { host, port } = this.#places.current;
     const usual = DIAL_MODES[tls];
     if (this.#mode !== usual) {
       this.#mode = usual;
@@ -181,13 +215,14 @@ export class ConnectorRuntime {
   }
 
   #endpoint(info: StreamInfo, control: ConnectionControl): Connection {
-    const { host, port, username, password, mechanisms } = this.#to;
+    const { username, password, mechanisms } = this.#to;
+    const { host, port } = this.#places.current;
     const { router, openTimeoutMs } = this.#context;
     const routed = router.connection({
       role: this.config.role,
       direction: 'out',
       name: this.config.name,
-      peer: this.target,
+      peer: this.place,
       linkCapacity: this.config.linkCapacity,
       messageLogging: messageLoggingOf(this.config, this.#context.log),
       stripAnnotations: this.config.stripAnnotations,
@@ -209,6 +244,9 @@ export class ConnectorRuntime {
         },
         onOpened: (connection) => {
           control.markEstablished();
+          // A connection string names its namespace for good.
+          if (this.config.connectionString === undefined)
+            this.#places.opened(connection.remoteOpen?.properties?.get(FAILOVER_PROPERTY));
           this.lastFailure = undefined;
           this.lastMessage = this.#openedText(routed.id, connection.remoteOpen?.containerId ?? '');
           this.#become('open');
@@ -245,7 +283,7 @@ export class ConnectorRuntime {
   #openedText(id: number, container: string): string {
     const encrypted = this.info?.encrypted === true ? 'TLS' : 'no';
     const { saslMechanism } = this.connection ?? {};
-    return `[C${id}] Connection Opened: dir=out host=${this.target} vhost= encrypted=${encrypted} auth=${saslMechanism ?? 'no'} user=${this.#to.username ?? ''} container_id=${container}`;
+    return `[C${id}] Connection Opened: dir=out host=${this.place} vhost= encrypted=${encrypted} auth=${saslMechanism ?? 'no'} user=${this.#to.username ?? ''} container_id=${container}`;
   }
 
   /** Only Service Bus and its doubles offer this mechanism: a name may be an alias, this is the thing itself. */
@@ -261,7 +299,7 @@ export class ConnectorRuntime {
     const { password } = this.#to;
     const meaning = meaningOf(connection, end, {
       connector: this.name,
-      to: this.#to,
+      to: { ...this.#to, host: this.#places.current.host, port: this.#places.current.port },
       byConnectionString: this.config.connectionString !== undefined,
       isServiceBus,
       encrypted: this.info?.encrypted === true,
@@ -272,7 +310,7 @@ export class ConnectorRuntime {
     control.fail(new ConnectorError(text));
     if (isIdleRefusal(connection, end, isServiceBus)) control.delayNextAttempt(MISUSE_DELAY_MS);
     if (isServiceBus && isNormalClose(end)) {
-      const where = `Connection to ${this.target} ended in the normal course of things (connector ${this.name})`;
+      const where = `Connection to ${this.place} ended in the normal course of things (connector ${this.name})`;
       this.#context.log.log('SERVER', 'info', `${where}, connecting again. ${text}`);
     } else {
       this.#report(text);
