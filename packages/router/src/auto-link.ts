@@ -43,6 +43,8 @@ export class AutoLink implements LinkOwner {
   #pinned: Address | undefined;
   #activeSince = 0;
   #cancelRetry: (() => void) | undefined;
+  /** Gives back what {@link ContainerDialect.authorize} gave. */
+  #release: ((error?: AmqpErrorFields) => void) | undefined;
 
   constructor(settings: AutoLinkSettings, name: string | undefined, id: number) {
     this.settings = settings;
@@ -89,6 +91,7 @@ export class AutoLink implements LinkOwner {
   deactivate(): void {
     if (this.status === 'active' && this.#attachedMs() >= STEADY_MS) this.failures = 0;
     this.#pin(undefined);
+    this.#forsake(undefined);
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     this.nextAttempt = undefined;
@@ -115,9 +118,24 @@ export class AutoLink implements LinkOwner {
     this.nextAttempt = undefined;
     this.#refused = false;
     this.#become('attaching');
-    const dialect = connection.dialect;
     const address = router.bind(this.settings.address, this.phase, true);
     this.#pin(address);
+    this.#release = connection.dialect?.authorize?.(this.externalAddress, this.direction, (error) => {
+      if (error === undefined) this.#attachTo(address);
+      else this.ended(error, false);
+    });
+    if (connection.dialect?.authorize === undefined) this.#attachTo(address);
+  }
+
+  #forsake(error: AmqpErrorFields | undefined): void {
+    const release = this.#release;
+    this.#release = undefined;
+    release?.(error);
+  }
+
+  #attachTo(address: Address | undefined): void {
+    const connection = this.connection!;
+    const { dialect, router } = connection;
     const session = connection.autoLinkSession();
     const name = `qdlink.${router.randomText(15)}`;
     const terminus = this.externalAddress;
@@ -178,6 +196,7 @@ export class AutoLink implements LinkOwner {
     if (connection === undefined) return;
     const wasActive = this.status === 'active';
     this.link = undefined;
+    this.#forsake(error);
     const { dialect } = connection;
     const description =
       error?.description ??

@@ -103,6 +103,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   #queued = 0;
   #holds = false;
   #ended = false;
+  /** Gives back what the dialect's `authorize` gave. */
+  #release: ((error?: AmqpErrorFields) => void) | undefined;
   /** Messages that the near receiver allowed since the attach, and those that came on the far link. */
   #granted = 0;
   #received = 0;
@@ -121,8 +123,24 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     return this.#client instanceof SenderLink ? this.#client : (this.#container as SenderLink);
   }
 
-  /** Attaches at the container what the client attached here. */
+  /** Attaches at the container what the client attached here, as soon as it may. */
   attach(connection: RouterConnection, attach: Attach, name: string): void {
+    const client = this.#client;
+    const terminus = client instanceof SenderLink ? attach.source : attach.target;
+    const address = terminus !== undefined && 'address' in terminus ? terminus.address : undefined;
+    const { dialect } = connection;
+    if (dialect?.authorize === undefined || address === undefined) return this.#attachTo(connection, attach, name);
+    this.#release = dialect.authorize(
+      this.#route.toExternal(address),
+      client instanceof SenderLink ? 'in' : 'out',
+      (error) => {
+        if (error === undefined) this.#attachTo(connection, attach, name);
+        else this.#end(client, error, true);
+      },
+    );
+  }
+
+  #attachTo(connection: RouterConnection, attach: Attach, name: string): void {
     const session = connection.routedSession(this.#client.session);
     this.#at = connection;
     const parameters: AttachParameters = {
@@ -148,6 +166,12 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     // Brokers of some kinds send more than they may: it waits here until the client has credit for it.
     if (this.#container instanceof ReceiverLink && connection.dialect === undefined) {
       this.#container.tolerance = TOLERANCE;
+    }
+    // Credit that the client gave without waiting for our answer.
+    const client = this.#client;
+    if (client instanceof SenderLink && client.credit > 0) {
+      this.#granted = client.deliveryCount + client.credit;
+      this.#receiver.setCredit(this.#granted, client.draining);
     }
   }
 
@@ -307,6 +331,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   #end(other: Link | undefined, error: AmqpErrorFields | undefined, closed: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#release?.(error);
     if (this.#holds) {
       this.#holds = false;
       this.#receiver.session.releaseWindow();

@@ -180,6 +180,7 @@ export class RouterConnection implements ConnectionHandler {
   }
 
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {
+    if (this.settings.takeLink?.(link, attach) === true) return;
     const terminus = attach.role ? attach.source : attach.target;
     if (
       !attach.role &&

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { AmqpErrorFields, AmqpValue, DeliveryState } from '@pointsman/wire';
-import type { Clock, Connection, ConnectionEnd } from '@pointsman/engine';
+import type { AmqpErrorFields, AmqpValue, Attach, DeliveryState } from '@pointsman/wire';
+import type { Clock, Connection, ConnectionEnd, ReceiverLink, SenderLink } from '@pointsman/engine';
 import type { RouterConnection } from './router-connection.js';
 
 /** How messages for an address are spread over its consumers. */
@@ -73,6 +73,20 @@ export interface RouterOptions {
 
 /** How a container of one kind has to be spoken to, where it differs from plain AMQP. */
 export interface ContainerDialect {
+  /**
+   * Gets the right to attach a link at the node `address` of the container. `done` is called once, with an error where there
+   * is none, or the connection ends: then the link fails as if the container had refused it. At once it is called only
+   * without an error.
+   *
+   * @param direction - as of an autolink: `in` for what comes from the container
+   * @returns to be called when the link has ended, or is not wanted any more, with the error that ended it; `done` is not
+   *   called from then on
+   */
+  authorize?(
+    address: string,
+    direction: Direction,
+    done: (error: AmqpErrorFields | undefined) => void,
+  ): (error?: AmqpErrorFields) => void;
   /** What a consumer's outcome becomes towards the container. */
   outcomeToContainer?(state: DeliveryState | undefined): DeliveryState;
   /** What the container's outcome becomes towards the producer. */
@@ -127,6 +141,11 @@ export interface RouterConnectionSettings {
   readonly linkCapacity?: number | undefined;
   readonly stripAnnotations?: 'both' | 'in' | 'out' | 'no' | undefined;
   readonly hooks?: ConnectionHooks | undefined;
+  /**
+   * Hears of every attach of the peer first. True where it has taken or refused the link: it is then no affair of the
+   * router's.
+   */
+  readonly takeLink?: ((link: SenderLink | ReceiverLink, attach: Attach) => boolean) | undefined;
   readonly messageLogging?: MessageLogging | undefined;
   /** TLS of the connection; undefined without. */
   readonly security?: (() => ConnectionSecurity | undefined) | undefined;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ACCEPTED, MODIFIED_FAILED } from '@pointsman/engine';
 import type { AttachParameters } from '@pointsman/engine';
+import type { AmqpErrorFields } from '@pointsman/wire';
 import { World } from './world.js';
 
 const broker = { role: 'route-container', direction: 'out', name: 'broker' } as const;
@@ -136,5 +137,44 @@ describe('autolinks', () => {
     const world = new World({ autoLinks: [{ address: 'q', direction: 'in', connection: 'broker' }] });
     world.peer({ ...broker, role: 'normal' });
     assert.equal(world.router.autoLinks[0]!.status, 'inactive');
+  });
+
+  it('attaches once it has the right to, and gives it back when the link has ended', () => {
+    const world = new World({
+      autoLinks: [{ address: 'q', externalAddress: 'far', direction: 'in', connection: 'b' }],
+    });
+    const [autoLink] = world.router.autoLinks;
+    const asked: string[] = [];
+    const given: (string | undefined)[] = [];
+    let done: ((error?: AmqpErrorFields) => void) | undefined;
+    const container = world.peer({ role: 'route-container', direction: 'out', name: 'b' }, {}, {}, (at) => {
+      at.dialect = {
+        retryDelay: () => 100,
+        authorize(address, direction, whenDone) {
+          asked.push(`${direction} ${address}`);
+          done = whenDone;
+          return (error) => given.push(error?.condition);
+        },
+      };
+    });
+    assert.deepEqual(asked, ['in far']);
+    assert.equal(autoLink!.status, 'attaching');
+    assert.equal(container.outlets.length, 0);
+    done!({ condition: 'amqp:unauthorized-access', description: 'no token' });
+    assert.equal(autoLink!.status, 'failed');
+    assert.equal(autoLink!.lastError, 'no token');
+    assert.deepEqual(given, ['amqp:unauthorized-access']);
+    world.advance(100);
+    assert.equal(asked.length, 2);
+    done!();
+    world.run();
+    assert.equal(autoLink!.status, 'active');
+    container.outlets.at(-1)!.link.detach({ condition: 'amqp:link:detach-forced', description: 'RenewToken' });
+    world.run();
+    assert.deepEqual(given, ['amqp:unauthorized-access', 'amqp:link:detach-forced']);
+    world.advance(100);
+    assert.equal(asked.length, 3);
+    autoLink!.remove();
+    assert.equal(given.length, 3, 'nobody waits for the third');
   });
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ACCEPTED } from '@pointsman/engine';
-import type { AmqpValue } from '@pointsman/wire';
+import type { AmqpErrorFields, AmqpValue } from '@pointsman/wire';
 import { Described, symbol } from '@pointsman/wire';
 import { World } from './world.js';
 
@@ -144,5 +144,56 @@ describe('link routes', () => {
     assert.equal((container.attached[0]!.link.remoteAttach!.target as { type: string }).type, 'coordinator');
     const other = new World().peer().send(undefined, { target: { type: 'coordinator' } });
     assert.equal(other.detached?.error?.condition, 'amqp:precondition-failed');
+  });
+
+  it('attaches at the container once it has the right to, with the credit that the client gave meanwhile', () => {
+    const world = new World({ linkRoutes: both });
+    const asked: string[] = [];
+    const waiting: ((error: AmqpErrorFields | undefined) => void)[] = [];
+    let released = 0;
+    const container = world.peer(broker, {}, {}, (at) => {
+      at.dialect = {
+        authorize(address, direction, done) {
+          asked.push(`${direction} ${address}`);
+          waiting.push(done);
+          return () => released++;
+        },
+      };
+    });
+    const client = world.peer();
+    const inlet = client.receive('org.a', 3);
+    const outlet = client.send('org.b');
+    assert.deepEqual(asked, ['in org.a', 'out org.b']);
+    assert.equal(container.outlets.length + container.attached.length, 0);
+    waiting[0]!(undefined);
+    world.run();
+    assert.equal(container.outlets[0]!.link.credit, 3);
+    assert.equal(inlet.link.state, 'attached');
+    waiting[1]!({ condition: 'amqp:unauthorized-access', description: 'no token' });
+    world.run();
+    assert.equal(outlet.detached?.error?.description, 'no token');
+    assert.equal(released, 1);
+    client.receive('org.c', 0);
+    client.cut();
+    world.run();
+    assert.equal(released, 3, 'nobody waits any more');
+  });
+
+  it('leaves alone what the owner of a connection takes itself', () => {
+    const world = new World();
+    const taken: string[] = [];
+    const client = world.peer({
+      takeLink(link, { target }) {
+        if (target === undefined || !('address' in target) || target.address !== 'own') return false;
+        taken.push(target.address);
+        link.refuse({ condition: 'amqp:not-allowed', description: 'not here' });
+        return true;
+      },
+    });
+    const ours = client.send('own');
+    const theirs = client.send('a');
+    assert.deepEqual(taken, ['own']);
+    assert.equal(ours.detached?.error?.description, 'not here');
+    assert.equal(theirs.link.state, 'attached');
   });
 });

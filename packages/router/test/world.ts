@@ -70,14 +70,16 @@ export class World {
     return this.#seed / 2 ** 32;
   }
 
-  /** A peer that connects; for `direction: 'out'` the router connects to it. */
+  /** A peer that connects; for `direction: 'out'` the router connects to it. @param prepare - before it does */
   peer(
     settings: Partial<RouterConnectionSettings> & { containerId?: string } = {},
     engine: Partial<ConnectionOptions> = {},
     routerEngine: Partial<ConnectionOptions> = {},
+    prepare: (at: RouterConnection) => void = () => undefined,
   ): Peer {
     const { containerId = `peer${this.peers.length}`, ...rest } = settings;
     const at = this.router.connection({ role: 'normal', direction: 'in', peer: containerId, ...rest });
+    prepare(at);
     const routerDials = rest.direction === 'out';
     const inside = new Connection(
       { role: routerDials ? 'client' : 'server', containerId: this.router.id, now: this.clock.time, ...routerEngine },
