@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { LOG_LEVELS, parseLogLevels } from './config/log-levels.js';
 import { createLogger } from './log.js';
 import { RouterProcess } from './run/router-process.js';
 import { configOf, runRouter, startFailure } from './run/run-router.js';
-import type { RouterIo } from './run/run-router.js';
+import type { LogChoice, RouterIo } from './run/run-router.js';
 import { VERSION } from './version.js';
 
 /** What a command needs of the process that it runs in. */
@@ -25,6 +26,9 @@ Usage:
 
 Options:
   -c, --config FILE            qdrouterd.conf, or the same as .yaml or .json
+      --log-level LEVELS       what module DEFAULT of the log writes, instead of what the file says: debug+
+      --log-format FORMAT      text, or json: one object a line (POINTSMAN_LOG_FORMAT)
+      --stop-wait SECONDS      time that receivers have to settle what they hold when the router stops (2)
   -h, --help                   this text
   -v, --version                the version
 
@@ -62,6 +66,8 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
       return run(argv, io);
   }
 }
+
+const STOP_WAIT_SECONDS_MAX = 3_600;
 
 function usageError(io: CommandIo, message: string): number {
   io.stderr.write(`pointsman: ${message}\nTry 'pointsman --help'.\n`);
@@ -144,6 +150,8 @@ function reload(argv: readonly string[], io: CommandIo): number {
 
 async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   let path: string | undefined;
+  let log: LogChoice;
+  let settleMs: number | undefined;
   try {
     const { values, positionals } = parseArgs({
       args: [...argv],
@@ -152,6 +160,9 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
         config: { type: 'string', short: 'c' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'v' },
+        'log-format': { type: 'string' },
+        'log-level': { type: 'string' },
+        'stop-wait': { type: 'string' },
       },
     });
     if (values.help === true) {
@@ -164,6 +175,8 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
     }
     if (positionals.length > 0) return usageError(io, `there is no command '${positionals[0]}'`);
     path = values.config;
+    log = logChoice(values['log-format'], values['log-level']);
+    settleMs = stopWaitMs(values['stop-wait']);
   } catch (error) {
     return usageError(io, messageOf(error));
   }
@@ -171,7 +184,28 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
     io.stderr.write(HELP);
     return 2;
   }
-  return (await runRouter({ path, program: 'pointsman', io })).status;
+  return (await runRouter({ path, program: 'pointsman', io, log, settleMs })).status;
+}
+
+/** @throws Error for what is no number from 0 to 3600 */
+function stopWaitMs(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const seconds = /^\d{1,4}(?:\.\d{1,3})?$/u.test(text) ? Number(text) : Number.NaN;
+  if (!(seconds <= STOP_WAIT_SECONDS_MAX))
+    throw new Error(`--stop-wait: '${text}' is no number of seconds from 0 to ${STOP_WAIT_SECONDS_MAX}`);
+  return seconds * 1_000;
+}
+
+/** @throws Error for a word that means nothing */
+function logChoice(format: string | undefined, level: string | undefined): LogChoice {
+  if (format !== undefined && format !== 'text' && format !== 'json')
+    throw new Error(`--log-format: there is no format '${format}': choose text or json`);
+  const parsed = level === undefined ? undefined : parseLogLevels(level);
+  if (parsed !== undefined && !('levels' in parsed))
+    throw new Error(
+      `--log-level: '${level}' is no level: ${LOG_LEVELS.join(', ')}, each with a + for all above, or none`,
+    );
+  return { format, levels: parsed?.levels };
 }
 
 function messageOf(error: unknown): string {

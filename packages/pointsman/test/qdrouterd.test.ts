@@ -248,6 +248,23 @@ describe('the life of qdrouterd', () => {
     assert.doesNotMatch(run.stderr, /not settled in time/);
   });
 
+  for (const [args, scan, age] of [
+    [[], 30, 10],
+    [['-T'], 5, 3],
+  ] as const) {
+    it(`looks for stuck deliveries every ${scan} s with ${args.join(' ') || 'no flag'}`, async (t) => {
+      const run = qdrouterd(t, ['-c', 'r.conf', ...args], { conf: LISTENER });
+      const line = `Stuck delivery detection: Scan interval: ${scan} seconds, Delivery age threshold: ${age} seconds`;
+      await until(
+        'that line',
+        () => run.stderr.includes(line),
+        () => run.stderr,
+      );
+      process.kill(run.pid, 'SIGTERM');
+      assert.deepEqual(await run.ended, [0, null]);
+    });
+  }
+
   it('reads its configuration again on SIGHUP, and goes on', async (t) => {
     const run = qdrouterd(t, ['-c', 'r.conf'], { conf: LISTENER });
     const port = await until(

@@ -1,52 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { connect } from '../src/client/client.js';
-import { loadConfig } from '../src/config/read-config.js';
-import { createLogger } from '../src/log.js';
-import type { Logger } from '../src/log.js';
-import { RouterProcess } from '../src/run/router-process.js';
-import { TestIo, opening, until } from './client-fixture.js';
-import type { Opened } from './client-fixture.js';
+import { opening, until } from './client-fixture.js';
+import { Running } from './running-router.js';
 
 const ROUTER = 'router { id: QDR.A }\n';
 const listener = (name: string, rest = ''): string => `listener { name: ${name}  host: 127.0.0.1  port: 0 ${rest} }\n`;
-
-class Running {
-  readonly file: string;
-  readonly io: TestIo = new TestIo();
-  readonly process: RouterProcess;
-  readonly log: Logger;
-
-  private constructor(opened: Opened, conf: string) {
-    const folder = mkdtempSync(join(tmpdir(), 'pointsman-'));
-    opened.later(() => rmSync(folder, { recursive: true }));
-    this.file = join(folder, 'router.conf');
-    this.write(conf);
-    const loaded = loadConfig(this.file);
-    assert.ok(loaded.ok);
-    this.log = createLogger({ logs: loaded.config.logs, stderr: this.io.stderr, stdout: this.io.stdout });
-    this.process = new RouterProcess(loaded.config, { log: this.log });
-  }
-
-  static async start(opened: Opened, conf: string): Promise<Running> {
-    const running = new Running(opened, conf);
-    await running.process.start();
-    opened.later(() => running.process.stop());
-    return running;
-  }
-
-  write(conf: string): void {
-    writeFileSync(this.file, conf);
-  }
-
-  port(name: string): number | undefined {
-    return this.process.listeners.find((open) => open.name === name)?.port;
-  }
-}
 
 describe('reload', () => {
   it(

@@ -25,6 +25,8 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   #withheld = 0;
   /** The sender's node knows the outcome modified. RabbitMQ 3 does not, and ends the session where it hears it. */
   #takesModified = true;
+  /** The router stops: no more credit. */
+  #quiet = false;
   /** The sender is asked to use its credit up, since messages have nowhere to go. */
   #draining = false;
   /** Message whose frames are arriving and that was not sent on yet, or is being sent on. */
@@ -58,13 +60,19 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
 
   /** A first consumer came. */
   pathsOpened(): void {
-    if (this.link.state !== 'attached') return;
+    if (this.link.state !== 'attached' || this.#quiet) return;
     const count = this.#withheld;
     this.#withheld = 0;
     this.#draining = false;
     // A drain that was not answered yet is off: the new credit is there to be used.
     this.link.draining = false;
     if (count > 0) this.link.addCredit(count);
+  }
+
+  /** The router stops: what the sender has sent by now is dealt with, and nothing is to follow. */
+  quiesce(): void {
+    this.#quiet = true;
+    if (this.link.state === 'attached') this.link.withdrawCredit();
   }
 
   // ---- ReceiverHandler ----
@@ -245,7 +253,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     }
     if (address === undefined) return this.#replace();
     this.#withheld++;
-    if (!this.#draining) {
+    if (!this.#draining && !this.#quiet) {
       this.#draining = true;
       link.drain();
     }
@@ -356,7 +364,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
 
   /** One message less in hand: one more may come. */
   #replace(): void {
-    if (this.link.state !== 'attached') return;
+    if (this.link.state !== 'attached' || this.#quiet) return;
     if (this.address === undefined || this.address.hasPaths) this.link.addCredit(1);
     else this.#withheld++;
   }

@@ -25,6 +25,7 @@ const NO_COORDINATOR: AmqpErrorFields = {
   description:
     "The router can't coordinate transactions by itself, a linkRoute to a coordinator must be configured to use transactions.",
 };
+const STOPPING: AmqpErrorFields = { condition: 'amqp:link:detach-forced', description: 'The router is stopping' };
 const FORBIDDEN: AmqpErrorFields = { condition: 'qd:forbidden', description: 'Connectivity to the node is forbidden' };
 
 /** What the router holds of one connection. */
@@ -181,6 +182,7 @@ export class RouterConnection implements ConnectionHandler {
 
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {
     if (this.settings.takeLink?.(link, attach) === true) return;
+    if (this.router.isStopping) return link.refuse(STOPPING, echoOf(attach));
     const terminus = attach.role ? attach.source : attach.target;
     if (
       !attach.role &&

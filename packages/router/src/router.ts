@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock, Connection, ConnectionEnd, ReceiverLink } from '@pointsman/engine';
 import type { EntityTable } from '@pointsman/management';
-import type { AmqpValue } from '@pointsman/wire';
+import type { AmqpErrorFields, AmqpValue } from '@pointsman/wire';
 import { addressKey, plainAddress } from './address-text.js';
 import type { AddressContext } from './address-text.js';
 import { Address } from './address.js';
 import { AutoLink } from './auto-link.js';
-import type { IncomingLink } from './incoming-link.js';
+import { IncomingLink } from './incoming-link.js';
 import { sendFromWithin } from './in-process.js';
 import { LinkRoute } from './link-route.js';
 import { OutgoingLink } from './outgoing-link.js';
@@ -153,14 +153,36 @@ export class Router {
     return connection;
   }
 
+  /** It takes no more messages and links: it is about to close. */
+  isStopping = false;
+
+  /** Takes the credit of every sender back, and no new link. What has come by now goes on to its receivers. */
+  quiesce(): void {
+    this.isStopping = true;
+    for (const { links } of this.connections)
+      for (const link of links) if (link instanceof IncomingLink) link.quiesce();
+  }
+
+  /** Links to receivers that have not settled all they have, for who waits for that. Those of link routes are left out. */
+  get busyLinks(): OutgoingLink[] {
+    return [...this.connections].flatMap(({ links }) =>
+      [...links].filter((link): link is OutgoingLink => link instanceof OutgoingLink && link.unsettled > 0),
+    );
+  }
+
   /**
    * Closes every connection: peers are told that the router goes away. Clients first: what they have not settled goes back
    * to the containers before those are left, so that nothing stays locked there.
    */
   close(): void {
+    this.quiesce();
     const open = [...this.connections].filter((connection) => connection.isOpen);
-    for (const connection of open) if (connection.settings.role !== 'route-container') connection.close();
-    for (const connection of open) if (connection.settings.role === 'route-container') connection.close();
+    // Receivers are left while their senders can still be told what that means for their messages.
+    for (const { links } of open) for (const link of links) if (link instanceof OutgoingLink) link.leave();
+    for (const connection of open)
+      if (connection.settings.role !== 'route-container') connection.close(goodbye(connection));
+    for (const connection of open)
+      if (connection.settings.role === 'route-container') connection.close(goodbye(connection));
     // Who has not got as far as its open has nothing to finish, and might never answer.
     for (const { settings, connection } of this.connections)
       if (settings.direction === 'in' && connection.phase !== 'opened') connection.abort();
@@ -182,6 +204,7 @@ export class Router {
       this.#activate(route, connection);
     }
     this.observer.onConnectionOpened?.(connection);
+    if (this.isStopping) return;
     for (const autoLink of this.autoLinks) if (autoLink.matches(connection)) autoLink.activate(connection);
   }
 
@@ -342,6 +365,7 @@ export class Router {
   startProducer(incoming: IncomingLink, link: ReceiverLink): void {
     incoming.address?.producers.add(incoming);
     incoming.start(link);
+    if (this.isStopping) incoming.quiesce();
   }
 
   /** @internal a link left: a node that nobody uses is forgotten. */
@@ -436,6 +460,12 @@ export class Router {
   static join(connection: RouterConnection, engine: Connection): void {
     connection.connection = engine;
   }
+}
+
+/** Who connected to us is asked to come again, as clients do after this condition; whom we connected to is simply left. */
+function goodbye({ settings }: RouterConnection): AmqpErrorFields | undefined {
+  if (settings.direction === 'out') return undefined;
+  return { condition: 'amqp:connection:forced', description: 'The router is stopping' };
 }
 
 function patternOf(route: LinkRoute): string {

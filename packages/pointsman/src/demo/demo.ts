@@ -12,6 +12,7 @@ import { formatProblems } from '../config/problems.js';
 import { loadConfig } from '../config/read-config.js';
 import type { RouterConfig } from '../config/model.js';
 import { silentLogger } from '../log.js';
+import { wantsColor } from '../log/color.js';
 import { UsageError } from '../namespace-server/arguments.js';
 import { startNamespaceServer } from '../namespace-server/namespace-server.js';
 import type { NamespaceServer } from '../namespace-server/namespace-server.js';
@@ -140,7 +141,7 @@ class Demo {
     });
     if (!read.ok) {
       this.#io.stderr.write(
-        formatProblems(read.problems, { color: this.#arguments.color && this.#io.stderr.isTTY === true }),
+        formatProblems(read.problems, { color: this.#arguments.color && wantsColor(this.#io.stderr) }),
       );
       return DEMO_STATUS.usage;
     }

@@ -4,6 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import type { LogLevel } from '../config/log-levels.js';
+import { wantsColor } from './color.js';
 
 /** Where lines of the log go. */
 export interface Sink {
@@ -37,7 +38,7 @@ export class StreamSink implements Sink {
 
   constructor(stream: Writable & { isTTY?: boolean }) {
     this.#stream = stream;
-    this.color = stream.isTTY === true;
+    this.color = wantsColor(stream);
   }
 
   write(line: string): void {

@@ -6,6 +6,7 @@ export interface QdrouterdArguments {
   readonly daemon: boolean;
   readonly pidFile: string | undefined;
   readonly user: string | undefined;
+  /** Deliveries that are stuck are found sooner. */
   readonly testHooks: boolean;
 }
 
@@ -32,7 +33,7 @@ const FLAGS: readonly Flag[] = [
   { long: 'daemon', short: 'd', doc: 'run in the background; returns once the router is up' },
   { long: 'pidfile', short: 'P', value: 'FILE', doc: 'with --daemon: write the process id of the daemon there' },
   { long: 'user', short: 'U', value: 'USER', doc: 'with --daemon: run as that user' },
-  { long: 'test-hooks', short: 'T', doc: 'read for compatibility: without effect' },
+  { long: 'test-hooks', short: 'T', doc: 'for tests: look for stuck deliveries every 5 s, from an age of 3 s on (30 and 10)' },
   { long: 'version', short: 'v', doc: 'the version, alone on a line' },
   { long: 'help', short: 'h', doc: 'this text' },
 ];

@@ -28,9 +28,9 @@ export async function runQdrouterd(argv: readonly string[], io: RouterIo): Promi
       return { status: 1 };
     case 'run':
   }
-  const { config, daemon, pidFile, user } = parsed.arguments;
-  if (daemon) return { status: await startDaemon({ config, pidFile, user }, io) };
-  const end = await runRouter({ path: config, program: 'qdrouterd', io });
+  const { config, daemon, pidFile, user, testHooks } = parsed.arguments;
+  if (daemon) return { status: await startDaemon({ config, pidFile, user, testHooks }, io) };
+  const end = await runRouter({ path: config, program: 'qdrouterd', io, testHooks });
   // An interrupt is told as one: a shell stops the script that it came from only then.
   if (end.status === 0 && end.signal === 'SIGINT') return end;
   return { status: end.status };

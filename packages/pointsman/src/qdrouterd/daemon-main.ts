@@ -8,7 +8,7 @@ import type { DaemonOrder, DaemonReport } from './daemon.js';
 
 const TEXT_MAX = 65_536;
 
-const { config, pidFile, user } = JSON.parse(process.argv[2] ?? '{}') as DaemonOrder;
+const { config, pidFile, user, testHooks } = JSON.parse(process.argv[2] ?? '{}') as DaemonOrder;
 
 // There is no terminal: what would go there is kept until the process that waits can be told.
 let said = '';
@@ -66,6 +66,7 @@ if (refusal === undefined) {
     path: config,
     program: 'qdrouterd',
     io,
+    testHooks,
     // Nothing of the log: who started the router waits only for whether it is up.
     onUp: () => void report(true, ''),
   });

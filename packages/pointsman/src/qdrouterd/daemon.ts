@@ -10,6 +10,7 @@ export interface DaemonOrder {
   readonly config: string;
   readonly pidFile: string | undefined;
   readonly user: string | undefined;
+  readonly testHooks: boolean;
 }
 
 /** What a daemon tells the process that started it: once, and then the channel closes. */

@@ -42,6 +42,10 @@ export interface RouterProcessOptions {
   readonly lookup?: DialOptions['lookup'];
   /** Time that the peer of a connector has to come as far as its open. Default: 30,000. */
   readonly openTimeoutMs?: number;
+  /** When deliveries are looked for that are stuck, where it differs from the default of the router. Whole seconds. */
+  readonly stuckDeliveries?: { readonly scanSeconds: number; readonly ageSeconds: number };
+  /** Time that receivers have to settle what they hold when the router stops. Default: 2,000. */
+  readonly settleMs?: number | undefined;
   /** Waits between attempts of a connector to connect, where they differ from the default (1 s, doubled up to 30 s). */
   readonly backoff?: Partial<Backoff>;
 }
@@ -55,9 +59,12 @@ export interface OpenListener {
 
 /** Time that peers have to answer our close when the router stops. */
 const STOP_GRACE_MS = 2_000;
-/** Time that receivers have to settle what they hold when the router stops, and how often that is looked at. */
+/** Where nothing is said of it. */
 const SETTLE_MS = 2_000;
+/** How often it is looked whether all is settled. */
 const SETTLE_LOOK_MS = 10;
+/** Links named in the log that keep the router from stopping. */
+const BUSY_LINKS_SHOWN = 20;
 /** How often the files of sslProfiles are looked at for changes. */
 const CERTIFICATE_CHECK_MS = 5_000;
 
@@ -109,6 +116,7 @@ export class RouterProcess {
     this.#options = options;
     this.#log = log;
     this.#protocolTrace = new ProtocolTrace(log);
+    const { stuckDeliveries } = options;
     this.router = new Router({
       id: config.router.id,
       defaultDistribution: config.router.defaultDistribution,
@@ -119,6 +127,9 @@ export class RouterProcess {
       random: Math.random,
       log: log.log.bind(log),
       facts: () => routerFacts(config.router),
+      ...(stuckDeliveries === undefined
+        ? {}
+        : { stuckScanSeconds: stuckDeliveries.scanSeconds, stuckAgeSeconds: stuckDeliveries.ageSeconds }),
     });
     this.router.observer = { onAutoLink: (autoLink) => observer.onAutoLink?.(autoLink) };
     for (const profile of config.sslProfiles) this.#makeProfile(profile);
@@ -159,6 +170,12 @@ export class RouterProcess {
   async start(): Promise<void> {
     this.#log.log('SERVER', 'info', `Container Name: ${this.config.router.id}`);
     this.#log.log('ROUTER', 'info', 'Router started in Standalone mode');
+    const { stuckScanSeconds, stuckAgeSeconds } = this.router;
+    this.#log.log(
+      'ROUTER_CORE',
+      'info',
+      `Stuck delivery detection: Scan interval: ${stuckScanSeconds} seconds, Delivery age threshold: ${stuckAgeSeconds} seconds`,
+    );
     this.#management = new ManagementService({
       router: this.router,
       log: this.#log,
@@ -183,7 +200,11 @@ export class RouterProcess {
     this.#isRunning = false;
     this.#management?.close();
     clearInterval(this.#certificateTimer);
-    if (graceMs > 0) await this.#settle();
+    if (graceMs > 0) {
+      for (const listener of this.#listeners.values()) void listener.stopListening();
+      this.router.quiesce();
+      await this.#settle();
+    }
     this.router.close();
     await Promise.all([
       ...[...this.#listeners.values(), ...this.#leaving].map((listener) => listener.close(graceMs)),
@@ -195,22 +216,27 @@ export class RouterProcess {
 
   /** Waits for what receivers make of the messages that they have, but not for long. */
   async #settle(): Promise<void> {
-    const begun = this.router.deliveriesInFlight;
-    if (begun === 0) return;
-    this.#log.log('SERVER', 'info', `Stopping: ${begun} deliveries in flight have ${SETTLE_MS} ms to be settled`);
-    const end = performance.now() + SETTLE_MS;
-    while (this.router.deliveriesInFlight > 0 && performance.now() < end) {
+    const { router } = this;
+    const { settleMs = SETTLE_MS } = this.#options;
+    const say = (level: 'info' | 'warning', text: string): void => this.#log.log('SERVER', level, `Stopping: ${text}`);
+    const begun = router.deliveriesInFlight;
+    if (begun === 0 || settleMs === 0) return;
+    say('info', `${begun} deliveries in flight have ${settleMs} ms to be settled`);
+    const start = performance.now();
+    while (router.deliveriesInFlight > 0 && performance.now() < start + settleMs) {
       await new Promise((resolve) => {
         setTimeout(resolve, SETTLE_LOOK_MS);
       });
     }
-    const left = this.router.deliveriesInFlight;
-    if (left === 0) return;
-    this.#log.log(
-      'SERVER',
-      'warning',
-      `Stopping: ${left} deliveries were not settled in time; their senders are told so`,
-    );
+    const left = router.deliveriesInFlight;
+    if (left === 0) return say('info', `all were settled after ${Math.ceil(performance.now() - start)} ms`);
+    for (const { connection, id, unsettled, address } of router.busyLinks.slice(0, BUSY_LINKS_SHOWN)) {
+      say(
+        'warning',
+        `[C${connection.id}][L${id}] ${unsettled} not settled by a receiver of ${address?.key ?? 'nothing'}`,
+      );
+    }
+    say('warning', `${left} deliveries were not settled in time; their senders are told so`);
   }
 
   /**

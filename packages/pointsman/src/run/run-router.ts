@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Writable } from 'node:stream';
-import type { RouterConfig } from '../config/model.js';
+import type { LogLevel } from '../config/log-levels.js';
+import type { LogConfig, RouterConfig } from '../config/model.js';
 import { formerWords, formatProblems } from '../config/problems.js';
 import type { ConfigProblem } from '../config/problems.js';
 import { loadConfig } from '../config/read-config.js';
 import { LogError, createLogger } from '../log.js';
+import { wantsColor } from '../log/color.js';
 import { RouterProcess } from './router-process.js';
 
 /** Signals that ask a router to stop, and the one that asks it to read its configuration again. */
@@ -25,10 +27,24 @@ export interface RunRouterOptions {
   /** Name of the command, for what it says of itself. */
   readonly program: string;
   readonly io: RouterIo;
+  /** Deliveries that are stuck are found sooner: every 5 s, from an age of 3 s on. */
+  readonly testHooks?: boolean;
+  readonly log?: LogChoice;
+  /** Time that receivers have to settle what they hold when the router stops. Default: 2,000. */
+  readonly settleMs?: number | undefined;
   /** The whole configuration is applied, and every listener listens. */
   readonly onUp?: () => void;
 }
 
+/** What a command line says about the log; what it leaves out, the configuration says. */
+export interface LogChoice {
+  readonly format?: 'text' | 'json' | undefined;
+  /** Of module DEFAULT, as `enable` has it. */
+  readonly levels?: ReadonlySet<LogLevel> | undefined;
+}
+
+/** What the flag for tests of the old router sets, in seconds. */
+const TEST_HOOKS = { scanSeconds: 5, ageSeconds: 3 };
 const KEEP_ALIVE_MS = 3_600_000;
 
 /** How it ended: by which signal, or not even started. */
@@ -38,14 +54,15 @@ export type RunEnd = { readonly status: 0; readonly signal: StopSignal } | { rea
  * Reads a configuration, runs its router, and stops it at the first signal that asks for that. What keeps it from starting
  * is told on stderr wherever the log goes.
  */
-export async function runRouter({ path, program, io, onUp }: RunRouterOptions): Promise<RunEnd> {
+export async function runRouter(options: RunRouterOptions): Promise<RunEnd> {
+  const { path, program, io, onUp, testHooks = false } = options;
   const loaded = configOf(path, program, io);
   if (loaded === undefined) return { status: 1 };
   const { config, warnings } = loaded;
   const stopped = stopSignal(io);
   let failure: unknown;
   let router: RouterProcess | undefined;
-  const log = loggerOf(config, program, io);
+  const log = loggerOf(config, program, io, options.log);
   if (log === undefined) {
     stopped.forget();
     return { status: 1 };
@@ -61,7 +78,11 @@ export async function runRouter({ path, program, io, onUp }: RunRouterOptions): 
   };
   io.on('SIGHUP', reload);
   try {
-    router = new RouterProcess(config, { log });
+    router = new RouterProcess(config, {
+      log,
+      settleMs: options.settleMs,
+      ...(testHooks ? { stuckDeliveries: TEST_HOOKS } : {}),
+    });
     await router.start();
   } catch (error) {
     failure = error;
@@ -94,7 +115,7 @@ export function configOf(
   program: string,
   io: Pick<RouterIo, 'stderr'>,
 ): { readonly config: RouterConfig; readonly warnings: readonly ConfigProblem[] } | undefined {
-  const color = io.stderr.isTTY === true;
+  const color = wantsColor(io.stderr);
   const result = loadConfig(path);
   if (result.ok) {
     io.stderr.write(formatProblems(result.warnings, { color }));
@@ -112,10 +133,16 @@ export function configOf(
   return undefined;
 }
 
-function loggerOf(config: RouterConfig, program: string, io: RouterIo): ReturnType<typeof createLogger> | undefined {
+function loggerOf(
+  config: RouterConfig,
+  program: string,
+  io: RouterIo,
+  { format, levels }: LogChoice = {},
+): ReturnType<typeof createLogger> | undefined {
   try {
     return createLogger({
-      logs: config.logs,
+      logs: levels === undefined ? config.logs : withLevels(config.logs, levels),
+      ...(format === undefined ? {} : { format }),
       stderr: io.stderr,
       stdout: io.stdout,
       utc: config.router.timestampsInUTC,
@@ -125,6 +152,21 @@ function loggerOf(config: RouterConfig, program: string, io: RouterIo): ReturnTy
     io.stderr.write(`${program}: ${startFailure(error)}\n`);
     return undefined;
   }
+}
+
+/** The same with other levels for DEFAULT. */
+function withLevels(logs: readonly LogConfig[], levels: ReadonlySet<LogLevel>): LogConfig[] {
+  const before = logs.find(({ module }) => module === 'DEFAULT');
+  const common: LogConfig = before ?? {
+    name: 'log/DEFAULT',
+    line: 0,
+    module: 'DEFAULT',
+    levels,
+    includeTimestamp: undefined,
+    includeSource: undefined,
+    outputFile: undefined,
+  };
+  return [...logs.filter((entry) => entry !== before), { ...common, levels }];
 }
 
 /**

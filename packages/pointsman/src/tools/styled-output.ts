@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { wantsColor as wantsColorOn } from '../log/color.js';
 import type { OptionSpec, ParsedArguments } from './arguments.js';
 import { shownText } from './cells.js';
 import type { Plain, Row } from './plain-value.js';
@@ -24,9 +25,8 @@ export function outputForm(args: ParsedArguments, otherwise: OutputForm): Output
   throw new UsageError(`argument -o/--output: there is no form '${form}': choose table, json or csv`);
 }
 
-/** Colours are for terminals whose user did not forbid them. @see https://no-color.org */
 export function wantsColor({ stdout, env }: ToolIo): boolean {
-  return stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+  return wantsColorOn(stdout, env);
 }
 
 const BOLD = '1';

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { runCommand } from '../src/command.js';
+import { TestIo, opening, until } from './client-fixture.js';
+import type { Opened } from './client-fixture.js';
+
+const POINTSMAN = fileURLToPath(new URL('../../bin/pointsman.js', import.meta.url));
+const CONF = 'router { id: QDR.A }\nlistener { host: 127.0.0.1  port: 0 }\n';
+
+function fileOf(opened: Opened, conf: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'pointsman-'));
+  opened.later(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'router.conf');
+  writeFileSync(file, conf);
+  return file;
+}
+
+/** Runs a router until it is up, and stops it. @returns what it wrote to stderr */
+async function logOf(opened: Opened, conf: string, ...flags: string[]): Promise<string[]> {
+  const io = new TestIo();
+  const ended = runCommand(['-c', fileOf(opened, conf), ...flags], io);
+  await until('the port', () => io.err.includes('Listening'));
+  io.emit('SIGTERM');
+  assert.equal(await ended, 0);
+  return io.err.trimEnd().split('\n');
+}
+
+describe('pointsman -c FILE', () => {
+  it(
+    'logs one JSON object a line with --log-format json',
+    opening(async (opened) => {
+      const lines = (await logOf(opened, CONF, '--log-format', 'json')).map(
+        (line) => JSON.parse(line) as Record<string, unknown>,
+      );
+      const last = lines.at(-1)!;
+      assert.deepEqual([last['module'], last['level'], last['text']], ['SERVER', 'notice', 'Shut Down']);
+      assert.match(String(last['time']), /^\d{4}-\d\d-\d\d /);
+    }),
+  );
+
+  it(
+    'logs what --log-level says, whatever the file says of DEFAULT, and modules of the file as they are there',
+    opening(async (opened) => {
+      const logs = 'log { module: DEFAULT  enable: trace+ }\nlog { module: ROUTER  enable: info+ }\n';
+      const text = (await logOf(opened, CONF + logs, '--log-level', 'notice+')).join('\n');
+      assert.match(text, /ROUTER \(info\) Router started/);
+      assert.doesNotMatch(text, /SERVER \((?:info|debug|trace)\)/);
+      assert.match(text, /SERVER \(notice\) Listening/);
+    }),
+  );
+
+  it('refuses what it does not understand, with status 2 and what there is', async () => {
+    for (const [flags, why] of [
+      [['--log-format', 'xml'], /--log-format: there is no format 'xml': choose text or json/],
+      [['--log-level', 'loud'], /--log-level: 'loud' is no level: trace, debug/],
+      [['--stop-wait', 'long'], /--stop-wait: 'long' is no number of seconds from 0 to 3600/],
+      [['--stop-wait', '3601'], /--stop-wait: '3601'/],
+    ] as const) {
+      const io = new TestIo();
+      assert.equal(await runCommand(['-c', 'none.conf', ...flags], io), 2);
+      assert.match(io.err, why);
+    }
+  });
+});
+
+describe('pointsman reload', () => {
+  it(
+    'lets a router that runs read its file again, and changes nothing where that is bad',
+    opening(async (opened) => {
+      const file = fileOf(opened, CONF);
+      const child = spawn(process.execPath, [POINTSMAN, '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+      opened.later(() => child.kill('SIGKILL'));
+      let log = '';
+      child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+      await until('the port', () => log.includes('Listening on'));
+      const pid = join(file, '..', 'pid');
+      writeFileSync(pid, `${child.pid}\n`);
+      writeFileSync(file, `${CONF}listener { name: new  host: 127.0.0.1  port: 0 }\n`);
+      assert.equal(await runCommand(['reload', String(child.pid)], new TestIo()), 0);
+      await until('the new listener', () => /Listening on 127\.0\.0\.1:\d+ \(new\)/.test(log));
+      writeFileSync(file, `${CONF}listener { name: newer  port: none }\n`);
+      assert.equal(await runCommand(['reload', '--pidfile', pid], new TestIo()), 0);
+      await until('the refusal', () => /Configuration not reloaded, nothing has changed: .*router\.conf:3/.test(log));
+      assert.doesNotMatch(log, /Stopped listening|newer\)/);
+      child.kill('SIGTERM');
+      assert.deepEqual(await once(child, 'close'), [0, null]);
+    }),
+  );
+
+  it('says what is wrong: no process id, no such file, no such process', async () => {
+    const child = spawn(process.execPath, ['-e', '0']);
+    await once(child, 'close');
+    for (const [args, status, why] of [
+      [[], 2, /reload needs the process id/],
+      [['x'], 2, /'x' is no process id/],
+      [['--pidfile', '/nowhere/pid'], 1, /\/nowhere\/pid/],
+      [[String(child.pid)], 1, /cannot be told: .*ESRCH/],
+    ] as const) {
+      const io = new TestIo();
+      assert.equal(await runCommand(['reload', ...args], io), status);
+      assert.match(io.err, why);
+    }
+  });
+});
