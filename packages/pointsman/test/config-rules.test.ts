@@ -292,9 +292,11 @@ describe('rules: addresses and links', () => {
     );
   });
 
-  it('want exactly one of connection and containerId', () => {
+  it('want one of connection and containerId, and no more than one', () => {
     for (const link of ['autoLink { address: a direction: out', 'linkRoute { prefix: a direction: in']) {
-      assert.match(only(`${BROKER}${link} }`).message, /does not say which connection it uses/u);
+      const idle = only(`${BROKER}${link} }`);
+      assert.match(idle.message, /does not say which connection it uses/u);
+      assert.equal(idle.severity, 'warning');
       assert.match(
         only(`${BROKER}${link} connection: broker containerId: c }`).message,
         /both 'connection' and 'containerId'/u,

@@ -25,6 +25,9 @@ export class Address {
   /** Messages that came in here from clients, and that went out to consumers. */
   deliveriesIngress = 0;
   deliveriesEgress = 0;
+  /** Of these, those that came from route containers, and that went to them. */
+  deliveriesIngressRouteContainer = 0;
+  deliveriesEgressRouteContainer = 0;
   /** Messages to and from nodes within the router. */
   deliveriesToContainer = 0;
   deliveriesFromContainer = 0;
@@ -38,21 +41,6 @@ export class Address {
   /** There is somewhere for a message to go. */
   get hasPaths(): boolean {
     return this.consumers.length > 0 || this.receivers.length > 0;
-  }
-
-  /** Of the messages that came in and went out here, those over the links that are attached at containers now. */
-  get ingressRouteContainer(): number {
-    let sum = 0;
-    for (const { connection, deliveries } of this.producers)
-      if (connection.settings.role === 'route-container') sum += deliveries;
-    return sum;
-  }
-
-  get egressRouteContainer(): number {
-    let sum = 0;
-    for (const { connection, deliveries } of this.consumers)
-      if (connection.settings.role === 'route-container') sum += deliveries;
-    return sum;
   }
 
   get isUnused(): boolean {

@@ -36,13 +36,12 @@ export function sendFromWithin(address: Address, to: string, message: Uint8Array
     receive({ bytes: copyOf(message, 0, message.length), from: undefined });
   }
   if (consumers.length === 0) return true;
-  const transit = new Transit(undefined, undefined);
+  const transit = new Transit(undefined, undefined, consumers[0]!.connection.router.tick);
   transit.append(message);
   transit.complete = true;
-  const copies = consumers.map((consumer) => {
-    address.deliveriesEgress++;
-    return transit.addCopy(consumer, firstPart(consumer, transit, undefined, false, to));
-  });
+  const copies = consumers.map((consumer) =>
+    transit.addCopy(consumer, firstPart(consumer, transit, undefined, false, to)),
+  );
   for (const copy of copies) copy.link.enqueue(copy);
   return true;
 }

@@ -107,12 +107,12 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       const consumer = address.choose();
       if (consumer !== undefined && !consumer.writesAnnotations && consumer.canPass(end - start)) {
         address.deliveriesIngress++;
-        address.deliveriesEgress++;
+        if (this.atContainer) address.deliveriesIngressRouteContainer++;
         consumer.pass(delivery, bytes, start, end);
         return;
       }
     }
-    const transit = new Transit(delivery, this);
+    const transit = new Transit(delivery, this, delivery.arrivedAt);
     transit.append(bytes.subarray(start, end));
     transit.complete = true;
     this.#route(transit);
@@ -128,8 +128,8 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     }
     let transit = this.#arriving;
     if (transit === undefined) {
-      transit = this.#arriving = new Transit(delivery, this);
       this.#begin(delivery, frame);
+      transit = this.#arriving = new Transit(delivery, this, delivery.arrivedAt);
     } else if (transit.isOver) {
       // Its receiver settled before it was whole: the rest is read and dropped.
       if (delivery.complete) {
@@ -203,6 +203,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       return this.#collected(transit);
     }
     address.deliveriesIngress++;
+    if (this.atContainer) address.deliveriesIngressRouteContainer++;
     if (inProcess) {
       this.#handOver(address, transit);
       if (address.distribution !== 'multicast' || address.consumers.length === 0) {
@@ -214,10 +215,9 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     this.#transits.add(transit);
     delivery.context = transit;
     const rewritten = head?.hasRouterAnnotations === true;
-    const copies = receivers.map((consumer) => {
-      address.deliveriesEgress++;
-      return transit.addCopy(consumer, firstPart(consumer, transit, head, rewritten, to ?? this.addressText));
-    });
+    const copies = receivers.map((consumer) =>
+      transit.addCopy(consumer, firstPart(consumer, transit, head, rewritten, to ?? this.addressText)),
+    );
     for (const copy of copies) copy.link.enqueue(copy);
   }
 

@@ -10,6 +10,8 @@ export class LinkRecord {
   readonly connection: RouterConnection;
   /** Number in logs and management. */
   readonly id: number;
+  /** The peer is a container that messages are fetched from and left at. */
+  readonly atContainer: boolean;
   deliveries = 0;
   presettled = 0;
   presettledDropped = 0;
@@ -33,6 +35,7 @@ export class LinkRecord {
   constructor(connection: RouterConnection) {
     this.connection = connection;
     this.id = connection.router.nextId();
+    this.atContainer = connection.settings.role === 'route-container';
     this.zeroCreditSince = connection.router.tick;
   }
 

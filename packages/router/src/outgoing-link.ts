@@ -75,7 +75,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     const settled = incoming.settled || link.sndSettleMode === 1;
     const outgoing = link.send(undefined, incoming.messageFormat, settled, incoming, bytes, start, end, true);
     this.connection.messageLog?.tell('Sent', link, bytes, start, end);
-    this.deliveries++;
+    this.#count();
     if (!settled) {
       this.unsettled++;
       incoming.context = outgoing;
@@ -84,6 +84,15 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     this.presettled++;
     // The receiver wants no settlement: reaching it is the best that can be known.
     (incoming.link.context as IncomingLink).finish(incoming, ACCEPTED);
+  }
+
+  /** A message leaves. */
+  #count(): void {
+    this.deliveries++;
+    const { address } = this;
+    if (address === undefined) return;
+    address.deliveriesEgress++;
+    if (this.atContainer) address.deliveriesEgressRouteContainer++;
   }
 
   enqueue(copy: Copy): void {
@@ -143,7 +152,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
         if (!link.sendable) return false;
         copy.outgoing = link.send(undefined, transit.messageFormat, settled, copy, part, 0, part.length, last);
         this.connection.messageLog?.tell('Sent', link, part, 0, part.length);
-        this.deliveries++;
+        this.#count();
         if (settled) this.presettled++;
         else this.unsettled++;
         copy.offset = link.sentBytes;

@@ -128,16 +128,15 @@ function zeros(): CounterSums {
 }
 
 function add(sums: CounterSums, link: IncomingLink | OutgoingLink, alive: boolean): void {
-  const isContainer = link.connection.settings.role === 'route-container';
   sums.droppedPresettledDeliveries += link.presettledDropped;
   if (!(link instanceof IncomingLink)) {
     sums.deliveriesEgress += link.deliveries;
-    if (isContainer) sums.deliveriesEgressRouteContainer += link.deliveries;
+    if (link.atContainer) sums.deliveriesEgressRouteContainer += link.deliveries;
     if (alive) sums.deliveriesStuck += link.stuck;
     return;
   }
   sums.deliveriesIngress += link.deliveries;
-  if (isContainer) sums.deliveriesIngressRouteContainer += link.deliveries;
+  if (link.atContainer) sums.deliveriesIngressRouteContainer += link.deliveries;
   sums.presettledDeliveries += link.presettled;
   sums.acceptedDeliveries += link.accepted;
   sums.rejectedDeliveries += link.rejected;

@@ -39,12 +39,12 @@ export class Transit {
   #outcome: DeliveryState | undefined;
   #pending = 0;
 
-  constructor(incoming: IncomingDelivery | undefined, from: IncomingLink | undefined) {
+  constructor(incoming: IncomingDelivery | undefined, from: IncomingLink | undefined, arrivedAt: number) {
     this.incoming = incoming;
     this.from = from;
     this.messageFormat = incoming?.messageFormat ?? 0;
     this.settled = incoming?.settled ?? true;
-    this.arrivedAt = incoming?.arrivedAt ?? 0;
+    this.arrivedAt = arrivedAt;
   }
 
   /** Number of the part behind the last. */

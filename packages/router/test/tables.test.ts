@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
 import { ManagementError } from '@pointsman/management';
 import type { EntityTable, EntityValue, ManagedEntity } from '@pointsman/management';
+import { encodeMessage } from '@pointsman/wire';
 import { World } from './world.js';
 
 const REQUESTER = { connection: undefined };
@@ -74,6 +75,78 @@ describe('links and the router in management', () => {
     world.peer().receive('nobody');
     world.advance(1_000);
     assert.equal(world.router.counters.linksBlocked, 0);
+  });
+});
+
+describe('addresses in management', () => {
+  it('count what leaves when it leaves, and keep the counts of links that have gone', () => {
+    const world = new World();
+    const broker = world.peer({ role: 'route-container' });
+    const inlet = broker.receive('q', 1);
+    const outlet = broker.send('q');
+    const client = world.peer();
+    const stays = client.send('q');
+    for (const name of ['a', 'b']) outlet.text(name);
+    stays.text('c');
+    const row = (): unknown[] =>
+      values(
+        entities(world, 'router.address')[0]!,
+        'deliveriesIngress',
+        'deliveriesIngressRouteContainer',
+        'deliveriesEgress',
+        'deliveriesEgressRouteContainer',
+      );
+    assert.deepEqual(row(), [3, 2, 1, 1]);
+    inlet.credit(1);
+    assert.deepEqual(row(), [3, 2, 2, 2]);
+    outlet.link.detach();
+    inlet.link.detach();
+    world.run();
+    assert.deepEqual(row(), [3, 2, 2, 2]);
+    client.receive('q', 10).link.detach();
+    world.run();
+    assert.deepEqual(row(), [3, 2, 2, 2]);
+  });
+
+  it('count a message from an anonymous sender at the address that it names', () => {
+    const world = new World();
+    world.peer().receive('q');
+    const outlet = world.peer({ role: 'route-container' }).send(undefined);
+    outlet.text('a', false, { properties: { to: 'q' } });
+    outlet.text('b', true, { properties: { to: 'q' } });
+    const [address] = entities(world, 'router.address') as [ManagedEntity];
+    const names = ['deliveriesIngress', 'deliveriesIngressRouteContainer', 'deliveriesEgress', 'trackedDeliveries'];
+    assert.deepEqual(values(address, ...names), [2, 2, 2, 0]);
+  });
+
+  it('show how many take part, and what goes in and out of the router itself', () => {
+    const world = new World();
+    const peer = world.peer();
+    const inlet = peer.receive('answers', 0);
+    world.router.serve('node', () => void world.router.send('answers', encodeMessage({})));
+    peer.send('node').text('ask');
+    inlet.credit(1);
+    const row = (key: string, ...names: string[]): unknown[] =>
+      values(
+        entities(world, 'router.address').find(({ identity }) => identity === key)!,
+        ...names,
+      );
+    const counts = ['inProcess', 'subscriberCount', 'deliveriesToContainer', 'deliveriesFromContainer'];
+    assert.deepEqual(row('M0node', ...counts, 'deliveriesIngress', 'deliveriesEgress'), [1, 0, 1, 0, 1, 0]);
+    assert.deepEqual(row('M0answers', ...counts, 'deliveriesIngress', 'deliveriesEgress'), [0, 1, 0, 1, 0, 1]);
+    assert.equal(world.router.counters.deliveriesDelayed10Sec, 0);
+  });
+
+  it('do not take an answer that waits for credit for an old one', () => {
+    const world = new World();
+    const peer = world.peer();
+    peer.receive('answers', 0);
+    world.advance(29_000);
+    world.router.send('answers', encodeMessage({}));
+    world.advance(2_000);
+    assert.equal(world.router.counters.deliveriesStuck, 0);
+    world.advance(30_000);
+    assert.equal(world.router.counters.deliveriesStuck, 1);
   });
 });
 

@@ -17,7 +17,7 @@ export const connection: EntityType = entityType('connection', {
   reported('host', 'string', 'Address of the peer, or host and port of the connector.'),
   reported('dir', ['in', 'out'], 'in: the peer has connected to us; out: we have connected to it.'),
   reported('role', 'string', 'Role of the connection, as its listener or connector has it.'),
-  reported('isAuthenticated', 'boolean', 'The peer has proved who it is.'),
+  reported('isAuthenticated', 'boolean', 'The peer has gone through SASL, if only as anonymous.'),
   reported('isEncrypted', 'boolean', 'The connection is encrypted.'),
   reported('enableProtocolTrace', 'boolean', 'Frames of the connection are logged.', { default: false, update: true }),
   reported('sasl', 'string', 'SASL mechanism that was used.'),

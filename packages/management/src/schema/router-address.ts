@@ -25,6 +25,6 @@ export const routerAddress: EntityType = entityType('router.address', {
   reported('key', 'string', 'The address behind letters for its class and phase.'),
   reported('remoteHostRouters', 'list', 'Ids of the other routers with receivers.'),
   reported('transitOutstanding', 'list', 'Unsettled deliveries by connection to another router. For the distribution balanced only.'),
-  reported('trackedDeliveries', 'integer', 'Deliveries under way whose outcome is awaited.'),
+  reported('trackedDeliveries', 'integer', 'Unsettled deliveries on their way to other routers.'),
   reported('priority', 'integer', 'Priority that the address gives to messages, -1 where it gives none.'),
 ]);

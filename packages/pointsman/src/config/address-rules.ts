@@ -97,7 +97,7 @@ function checkContainer(context: RuleContext, entity: ConfigEntity): void {
       hint: 'take one of them out',
     });
   } else if (!entity.given.has('connection') && !entity.given.has('containerId') && !entity.isUnsound('connection')) {
-    problems.error(entity.line, `${entity.label} does not say which connection it uses: it would never be active`, {
+    problems.warn(entity.line, `${entity.label} does not say which connection it uses: it would never be active`, {
       allowed: "'connection' with the name of a connector or listener, or 'containerId'",
     });
   }

@@ -253,7 +253,7 @@ function autoLink(entity: ConfigEntity): AutoLinkConfig {
 }
 
 function logConfig(entity: ConfigEntity, problems: ProblemList): LogConfig {
-  const parsed = parseLogLevels(entity.text('enable') ?? '');
+  const parsed = parseLogLevels(entity.text('enable') ?? 'default');
   if ('word' in parsed) {
     problems.error(entity.lineOf('enable'), "'enable' of log names no level", {
       found: safeText(parsed.word),

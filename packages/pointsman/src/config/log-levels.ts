@@ -17,22 +17,26 @@ export type ParsedLogLevels =
  * Reads the `enable` attribute of a log section: `info+`, `debug, error+`, `none`, `default`.
  *
  * Words are separated by commas, blanks, `;` or `:`; upper and lower case are the same, any beginning of a level's name
- * will do, and a trailing `+` adds all levels above.
+ * will do, and a trailing `+` adds all levels above. A text without words enables nothing.
  */
 export function parseLogLevels(text: string): ParsedLogLevels {
   const levels = new Set<LogLevel>();
-  let inherited = true;
+  let inherits = false;
+  let says = false;
   for (const token of text.split(/[\s,;:]+/u)) {
     if (token === '') continue;
     const plus = token.endsWith('+');
     const word = (plus ? token.slice(0, -1) : token).toLowerCase();
     const match = word === '' ? undefined : WORDS.find((candidate) => candidate.startsWith(word));
     if (match === undefined) return { word: token, nearest: nearestName(word, WORDS) };
-    if (match === 'default') continue;
-    inherited = false;
+    if (match === 'default') {
+      inherits = true;
+      continue;
+    }
+    says = true;
     if (match === 'none') continue;
     const at = LOG_LEVELS.indexOf(match);
     for (const level of LOG_LEVELS.slice(at, plus ? undefined : at + 1)) levels.add(level);
   }
-  return { levels: inherited ? undefined : levels };
+  return { levels: inherits && !says ? undefined : levels };
 }

@@ -41,8 +41,8 @@ const CONNECTION: Attributes<RouterConnection> = {
   dir: ({ settings }) => settings.direction,
   container: ({ containerId }) => containerId,
   sasl: ({ connection }) => connection.saslMechanism ?? null,
-  isAuthenticated: ({ connection }) =>
-    connection.saslMechanism !== undefined && connection.saslMechanism !== 'ANONYMOUS',
+  // By SASL, whatever the mechanism: tools show ANONYMOUS as a way of its own.
+  isAuthenticated: ({ connection }) => connection.saslMechanism !== undefined,
   user: ({ connection }) => connection.user ?? null,
   isEncrypted: ({ settings }) => settings.security?.() !== undefined,
   ssl: ({ settings }) => settings.security?.() !== undefined,
@@ -153,9 +153,10 @@ const ADDRESS: Attributes<Address> = {
   deliveriesTransit: () => 0,
   deliveriesToContainer: ({ deliveriesToContainer }) => deliveriesToContainer,
   deliveriesFromContainer: ({ deliveriesFromContainer }) => deliveriesFromContainer,
-  deliveriesIngressRouteContainer: (address) => address.ingressRouteContainer,
-  deliveriesEgressRouteContainer: (address) => address.egressRouteContainer,
-  trackedDeliveries: ({ consumers }) => consumers.reduce((sum, { queued, unsettled }) => sum + queued + unsettled, 0),
+  deliveriesIngressRouteContainer: (address) => address.deliveriesIngressRouteContainer,
+  deliveriesEgressRouteContainer: (address) => address.deliveriesEgressRouteContainer,
+  // Those on their way to other routers.
+  trackedDeliveries: () => 0,
   priority: () => -1,
   deliveriesRedirectedToFallback: () => 0,
 };
