@@ -9,7 +9,6 @@ import {
   OpenCode,
   PROTOCOL_AMQP,
   PROTOCOL_SASL,
-  PROTOCOL_TLS,
   ProtocolError,
   Reader,
   RemoteProtocolError,
@@ -60,7 +59,7 @@ import { IncomingFrames } from './incoming-frames.js';
 import type { FrameTaker } from './incoming-frames.js';
 import { advertisedIdleTimeOutOf, openFieldsOf } from './open-fields.js';
 import { Output } from './output.js';
-import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch } from './sasl-exchange.js';
+import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch, unwantedHeader } from './sasl-exchange.js';
 import type { SaslExchange } from './sasl-exchange.js';
 import { Session } from './session.js';
 import { WaitingLinks } from './waiting-links.js';
@@ -240,6 +239,11 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   get sessions(): Session[] {
     return this.#sessions.filter((session) => session !== undefined);
+  }
+
+  /** Sessions that there can be at a time: both sides limit them. */
+  get channels(): number {
+    return Math.min(this.#channelMax, this.remoteOpen?.channelMax ?? 65_535) + 1;
   }
 
   /** What is advertised as idle-time-out: half of what is enforced, or undefined for none. */
@@ -507,13 +511,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     }
     // 2.2: say what would have been right, then close.
     this.#sendHeader(authenticated || sasl.optional ? PROTOCOL_AMQP : PROTOCOL_SASL);
-    const what =
-      typeof id === 'string'
-        ? id
-        : id === PROTOCOL_TLS
-          ? 'the TLS header of AMQP, but this port has no TLS'
-          : `the AMQP header without SASL, which is required here`;
-    const error = new RemoteProtocolError('amqp:connection:framing-error', `the peer sent ${what}`, {
+    const error = new RemoteProtocolError('amqp:connection:framing-error', `the peer sent ${unwantedHeader(id)}`, {
       scope: 'connection',
       section: '2.2',
     });
@@ -636,7 +634,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   // ---- ending ----
 
   #freeChannel(): number {
-    const max = Math.min(this.#channelMax, this.remoteOpen?.channelMax ?? 65_535);
+    const max = this.channels - 1;
     for (let i = 0; i <= max; i++) if (this.#sessions[i] === undefined) return i;
     throw new LocalProtocolError('amqp:resource-limit-exceeded', `all ${max + 1} channels are in use`, {
       scope: 'connection',

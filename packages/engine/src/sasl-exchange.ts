@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   PROTOCOL_SASL,
+  PROTOCOL_TLS,
   RemoteProtocolError,
   decodeError,
   writeSaslChallenge,
@@ -132,4 +133,12 @@ export function headerMismatch(wanted: number, got: number | string): string {
   };
   if (typeof got === 'string') return `the peer sent ${got}`;
   return `we asked for ${wanted === PROTOCOL_SASL ? 'SASL' : 'AMQP'}, the peer insists on ${names[got] ?? `protocol id ${got}`}`;
+}
+
+/** What a client began with, where that is not what its server takes. 2.2 */
+export function unwantedHeader(id: number | string): string {
+  if (typeof id === 'string') return id;
+  return id === PROTOCOL_TLS
+    ? 'the TLS header of AMQP, but this port has no TLS'
+    : `the AMQP header without SASL, which is required here`;
 }

@@ -13,10 +13,10 @@ import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
 const LINK_CAPACITY = 250;
 /** From so long without credit on a link counts as blocked. */
 const BLOCKED_SECONDS = 10;
+/** Links of autolinks on a session whose begin the peer has not answered yet. */
+const UNANSWERED_LINKS_MAX = 250;
 /** Links that a peer may have on one session: tools and tests of the field have ten thousand. */
 const HANDLE_MAX = 65_535;
-/** Links of autolinks that share a session: fewer than the 256 handles that some peers allow. */
-const LINKS_PER_SESSION = 250;
 
 const NO_ROUTE: AmqpErrorFields = { condition: 'qd:no-route-to-dest', description: 'No route to the destination node' };
 const NOT_FOUND: AmqpErrorFields = { condition: 'amqp:not-found', description: 'Node not found' };
@@ -50,7 +50,8 @@ export class RouterConnection implements ConnectionHandler {
   /** Frames are to be logged. {@link onProtocolTrace} hears of a change. */
   protocolTrace = false;
   onProtocolTrace: ((enabled: boolean) => void) | undefined = undefined;
-  readonly #autoLinkSessions: Session[] = [];
+  /** Sessions of autolinks, and how many use each. */
+  readonly #autoLinkSessions = new Map<Session, number>();
   readonly #routedSessions = new Map<Session, { readonly session: Session; links: number }>();
 
   constructor(router: Router, settings: RouterConnectionSettings, id: number) {
@@ -120,19 +121,41 @@ export class RouterConnection implements ConnectionHandler {
     }
   }
 
-  /** A session for one more autolink. */
+  /** Links of ours can be attached. */
+  get takesLinks(): boolean {
+    return this.isOpen && !this.isClosing && this.connection.isOpen && !this.router.isStopping;
+  }
+
+  /**
+   * A session for one more autolink: one of its own, since links that share one cost more, but no more than half of the
+   * sessions that the peer allows. Beyond that they share.
+   *
+   * @throws LocalProtocolError where the peer takes no further link
+   */
   autoLinkSession(): Session {
-    const free = this.#autoLinkSessions.find(
-      (session) =>
-        session.state !== 'ended' &&
-        session.state !== 'ending' &&
-        session.links.length < LINKS_PER_SESSION &&
-        session.hasFreeHandle,
-    );
-    if (free !== undefined) return free;
-    const session = this.connection.session();
-    this.#autoLinkSessions.push(session);
-    return session;
+    const sessions = this.#autoLinkSessions;
+    for (const session of sessions.keys())
+      if (session.state === 'ended' || session.state === 'ending') sessions.delete(session);
+    const max = Math.ceil(this.connection.channels / 2);
+    let best: Session | undefined;
+    if (sessions.size >= max)
+      for (const [session, links] of sessions)
+        if (isRoomy(session, links) && (best === undefined || links < sessions.get(best)!)) best = session;
+    best ??= this.connection.session();
+    sessions.set(best, (sessions.get(best) ?? 0) + 1);
+    return best;
+  }
+
+  /** An autolink needs its session no more; with the last one it ends. */
+  leaveAutoLinkSession(session: Session): void {
+    const links = this.#autoLinkSessions.get(session);
+    if (links === undefined) return;
+    if (links > 1) {
+      this.#autoLinkSessions.set(session, links - 1);
+      return;
+    }
+    this.#autoLinkSessions.delete(session);
+    if (this.connection.isOpen) session.end();
   }
 
   /** The session here that stands for a client's session there: what is together there stays together. */
@@ -176,8 +199,7 @@ export class RouterConnection implements ConnectionHandler {
   }
 
   onEnd(session: Session): void {
-    const at = this.#autoLinkSessions.indexOf(session);
-    if (at >= 0) this.#autoLinkSessions.splice(at, 1);
+    this.#autoLinkSessions.delete(session);
   }
 
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {
@@ -300,6 +322,11 @@ export class RouterConnection implements ConnectionHandler {
     this.isClosing = true;
     this.connection.close(error);
   }
+}
+
+/** There is a handle for one more link. What the peer allows is not known before its begin: some allow 256. */
+function isRoomy(session: Session, links: number): boolean {
+  return session.remoteBegin === undefined ? links < UNANSWERED_LINKS_MAX : session.hasFreeHandle;
 }
 
 function capabilitiesOf(terminus: {

@@ -225,12 +225,7 @@ export class Router {
         `Link Route Deactivated '${route.name}' on ${whereOf(connection, route.settings.containerId)}`,
       );
     }
-    for (const autoLink of this.autoLinks) {
-      if (autoLink.connection !== connection) continue;
-      autoLink.deactivate();
-      const other = [...this.connections].find((candidate) => candidate.isOpen && autoLink.matches(candidate));
-      if (other !== undefined) autoLink.activate(other);
-    }
+    for (const autoLink of this.autoLinks) autoLink.deactivate(connection);
     this.log('ROUTER_CORE', 'info', `[C${connection.id}] Connection Closed`);
     this.observer.onConnectionClosed?.(connection, end);
   }

@@ -133,6 +133,109 @@ describe('autolinks', () => {
     assert.equal(world.router.autoLinks[0]!.status, 'active');
   });
 
+  it('attaches at every connection of its container, and shows the furthest of them', () => {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'out', connection: 'broker' }] });
+    const [autoLink] = world.router.autoLinks;
+    const first = world.peer(broker);
+    const second = world.peer(broker);
+    assert.equal(autoLink!.links.length, 2);
+    assert.equal(autoLink!.connection, second.at);
+    first.attached[0]!.credit(10);
+    second.attached[0]!.credit(10);
+    const outlet = world.peer().send('q');
+    for (let i = 0; i < 4; i++) outlet.text(`m${i}`);
+    assert.deepEqual([first.attached[0]!.texts.length, second.attached[0]!.texts.length], [2, 2]);
+    second.decide = (): { condition: string } => ({ condition: 'amqp:not-found' });
+    second.attached[0]!.link.detach();
+    world.run();
+    assert.equal(autoLink!.status, 'active', 'by the first');
+    assert.equal(autoLink!.lastError, 'detached without a reason');
+    first.cut();
+    assert.equal(autoLink!.status, 'failed');
+    second.cut();
+    assert.equal(autoLink!.status, 'inactive');
+    assert.equal(autoLink!.links.length, 0);
+  });
+
+  it('leaves alone a connection that is closing, while another one ends', () => {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'in', connection: 'broker' }] });
+    const first = world.peer(broker);
+    const second = world.peer(broker);
+    second.isCut = true;
+    second.at.close();
+    first.connection.close();
+    world.run();
+    assert.equal(world.router.connections.size, 1, 'nobody has answered the close of the second');
+    assert.equal(world.router.autoLinks[0]!.status, 'inactive');
+    const added = world.router.addAutoLink({ address: 'r', direction: 'in', connection: 'broker' });
+    assert.equal(added.status, 'inactive');
+  });
+
+  it('has a session for each link, as far as the container allows, and ends it with the autolink', () => {
+    const autoLinks = ['a', 'b', 'c', 'd', 'e'].map((address) => ({
+      name: address,
+      address,
+      direction: 'out' as const,
+      connection: 'broker',
+    }));
+    const world = new World({ autoLinks });
+    const roomy = world.peer(broker);
+    assert.equal(roomy.inside.sessions.length, 5);
+    world.router.removeAutoLink(world.router.autoLinks[0]!);
+    world.run();
+    assert.equal(roomy.inside.sessions.length, 4);
+    assert.equal(roomy.connection.sessions.length, 4);
+    roomy.cut();
+    const tight = world.peer(broker, { channelMax: 3 });
+    assert.equal(tight.inside.sessions.length, 2, 'half of the four are left for others');
+    assert.ok(world.router.autoLinks.every(({ status }) => status === 'active'));
+    for (const autoLink of [...world.router.autoLinks]) world.router.removeAutoLink(autoLink);
+    world.run();
+    assert.equal(tight.inside.sessions.length, 0);
+    assert.equal(tight.attached.filter(({ detached }) => detached === undefined).length, 0);
+  });
+
+  it('keeps its session from one attempt to the next, and takes another when that has ended', () => {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'out', connection: 'broker' }] });
+    const container = world.peer(broker);
+    const session = container.inside.sessions[0]!;
+    container.attached[0]!.link.detach();
+    world.run();
+    world.advance(2_000);
+    assert.equal(container.attached[1]!.link.session.channel, container.attached[0]!.link.session.channel);
+    assert.deepEqual(container.inside.sessions, [session]);
+    container.attached[1]!.link.session.end();
+    world.run();
+    assert.equal(world.router.autoLinks[0]!.status, 'failed');
+    world.advance(5_000);
+    assert.equal(world.router.autoLinks[0]!.status, 'active');
+    assert.equal(container.inside.sessions.length, 1);
+  });
+
+  it('fails with a reason where the container takes no further link, or no name of that length, and tries again', () => {
+    const world = new World({
+      autoLinks: [
+        { address: 'one', direction: 'out', connection: 'broker' },
+        { address: 'x'.repeat(600), direction: 'in', connection: 'broker' },
+      ],
+    });
+    const container = world.peer(broker, { channelMax: 0, maxFrameSize: 512 });
+    container.beginOptions = { handleMax: 0 };
+    container.attached[0]!.link.session.end();
+    world.run();
+    world.advance(2_000);
+    const [one, long] = world.router.autoLinks;
+    assert.deepEqual([one!.status, long!.status], ['active', 'failed']);
+    assert.match(long!.lastError ?? '', /frame of \d+ bytes for a peer that takes 512/);
+    const two = world.router.addAutoLink({ address: 'two', direction: 'out', connection: 'broker' });
+    assert.equal(two.status, 'failed');
+    assert.equal(two.lastError, 'all 1 channels are in use');
+    world.router.removeAutoLink(one!);
+    world.run();
+    world.advance(5_000);
+    assert.equal(two.status, 'active');
+  });
+
   it('does not attach on a connection of another role', () => {
     const world = new World({ autoLinks: [{ address: 'q', direction: 'in', connection: 'broker' }] });
     world.peer({ ...broker, role: 'normal' });

@@ -131,6 +131,8 @@ export class Peer implements ConnectionHandler {
   isCut = false;
   /** What the peer says in its answers to attaches. */
   answer: ((attach: Attach) => AttachParameters) | undefined;
+  /** What the peer says in its answers to begins. */
+  beginOptions: Parameters<Session['begin']>[0] = {};
   #session: Session | undefined;
 
   constructor(world: World, at: RouterConnection, inside: Connection) {
@@ -200,7 +202,7 @@ export class Peer implements ConnectionHandler {
     connection.open();
   }
   onBegin(session: Session): void {
-    session.begin();
+    session.begin(this.beginOptions);
   }
   onEnd(): void {
     /* its links were told */

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+import { LocalProtocolError } from '@pointsman/wire';
+import type { AmqpErrorFields, Attach } from '@pointsman/wire';
+import type { Session } from '@pointsman/engine';
+import type { Address } from './address.js';
+import type { AutoLink, AutoLinkStatus } from './auto-link.js';
+import { IncomingLink } from './incoming-link.js';
+import { OutgoingLink } from './outgoing-link.js';
+import type { LinkOwner } from './outgoing-link.js';
+import type { RouterConnection } from './router-connection.js';
+
+/** Messages beyond its credit that a container may send, as a multiple of the link's capacity. */
+const TOLERANCE = 4;
+/** First retry of a refused attach, and those after it, in ms; a dialect may know better. */
+const FIRST_RETRY_MS = 2_000;
+const RETRY_MS = 5_000;
+
+/** A link that was up for so long has recovered: what ends it is a first failure again. */
+const STEADY_MS = 10_000;
+/** What ends a link in the normal course of things does so now and then. Oftener than this in a row, something is wrong. */
+const NORMAL_ENDS_MAX = 5;
+
+/** The link of an {@link AutoLink} at one connection: attached, and attached again. */
+export class AutoLinkAttachment implements LinkOwner {
+  readonly connection: RouterConnection;
+  status: AutoLinkStatus = 'inactive';
+  failures: number;
+  nextAttempt: number | undefined = undefined;
+  link: IncomingLink | OutgoingLink | undefined = undefined;
+  readonly #autoLink: AutoLink;
+  #session: Session | undefined;
+  #refused = false;
+  #pinned: Address | undefined;
+  #activeSince = 0;
+  #cancelRetry: (() => void) | undefined;
+  /** Gives back what {@link ContainerDialect.authorize} gave. */
+  #release: ((error?: AmqpErrorFields) => void) | undefined;
+
+  /** @param failures - in a row, so far */
+  constructor(autoLink: AutoLink, connection: RouterConnection, failures: number) {
+    this.#autoLink = autoLink;
+    this.connection = connection;
+    this.failures = failures;
+  }
+
+  attach(): void {
+    const { connection } = this;
+    const { externalAddress, direction, settings, phase } = this.#autoLink;
+    this.nextAttempt = undefined;
+    this.#refused = false;
+    this.#become('attaching');
+    const address = connection.router.bind(settings.address, phase, true);
+    this.#pin(address);
+    this.#release = connection.dialect?.authorize?.(externalAddress, direction, (error) => {
+      if (error === undefined) this.#attachTo(address);
+      else this.ended(error, false);
+    });
+    if (connection.dialect?.authorize === undefined) this.#attachTo(address);
+  }
+
+  /** The connection is gone, and the link with it. */
+  stop(): void {
+    this.#rest();
+    this.#pin(undefined);
+    this.#forsake(undefined);
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.nextAttempt = undefined;
+    this.#session = undefined;
+    this.link = undefined;
+    this.#log('info', 'Auto Link Deactivated');
+  }
+
+  #rest(): void {
+    if (this.status === 'active' && this.#attachedMs() >= STEADY_MS) this.failures = 0;
+    this.status = 'inactive';
+  }
+
+  /** It is no longer wanted. */
+  leave(): void {
+    const { link, connection } = this;
+    const session = this.#session;
+    if (link !== undefined) {
+      link.owner = undefined;
+      link.leave();
+    }
+    this.stop();
+    if (session !== undefined) connection.leaveAutoLinkSession(session);
+  }
+
+  /** Keeps the node while the link is on its way. */
+  #pin(address: Address | undefined): void {
+    if (address !== undefined) address.pins++;
+    const former = this.#pinned;
+    this.#pinned = address;
+    if (former === undefined) return;
+    former.pins--;
+    this.connection.router.addressLeft(former);
+  }
+
+  #forsake(error: AmqpErrorFields | undefined): void {
+    const release = this.#release;
+    this.#release = undefined;
+    release?.(error);
+  }
+
+  #attachTo(address: Address): void {
+    try {
+      this.#makeLink(address);
+    } catch (error) {
+      // Nothing is free at the peer, or a name is longer than its frames: it may be different later.
+      if (!(error instanceof LocalProtocolError)) throw error;
+      this.link = undefined;
+      this.ended({ condition: error.condition, description: error.description }, false);
+    }
+  }
+
+  #makeLink(address: Address): void {
+    const { connection } = this;
+    const { dialect, router } = connection;
+    const { direction, externalAddress, settings } = this.#autoLink;
+    const session = this.#ownSession();
+    const name = `qdlink.${router.randomText(15)}`;
+    // The near terminus is empty, not null: to many peers a null one means a refusal.
+    if (direction === 'in') {
+      const capacity = Math.min(connection.linkCapacity, dialect?.inboundCredit ?? Infinity);
+      const link = new IncomingLink(connection, address, settings.address, capacity);
+      link.owner = this;
+      this.link = link;
+      link.link = session.attachReceiver(name, link, {
+        source: { type: 'source', address: externalAddress },
+        target: { type: 'target' },
+        sndSettleMode: dialect === undefined ? 2 : 0,
+        rcvSettleMode: dialect?.settleSecond === true ? 1 : 0,
+      });
+      // Brokers of some kinds send more than they may.
+      if (dialect === undefined) link.link.tolerance = TOLERANCE * capacity;
+      link.link.context = link;
+      connection.links.add(link);
+    } else {
+      const link = new OutgoingLink(connection);
+      link.owner = this;
+      this.link = link;
+      link.link = session.attachSender(name, link, {
+        source: { type: 'source' },
+        target: { type: 'target', address: externalAddress },
+        sndSettleMode: dialect === undefined ? 2 : 0,
+        rcvSettleMode: 0,
+      });
+      link.link.context = link;
+      connection.links.add(link);
+      link.pendingAddress = address;
+    }
+  }
+
+  /** The session is kept from one attempt to the next. */
+  #ownSession(): Session {
+    const known = this.#session;
+    if (known !== undefined && known.state !== 'ended' && known.state !== 'ending' && known.hasFreeHandle) return known;
+    if (known !== undefined) this.connection.leaveAutoLinkSession(known);
+    this.#session = undefined;
+    return (this.#session = this.connection.autoLinkSession());
+  }
+
+  // ---- LinkOwner ----
+
+  attached(attach: Attach): void {
+    const { direction } = this.#autoLink;
+    const terminus = direction === 'in' ? attach.source : attach.target;
+    if (terminus === undefined) {
+      // Refused: the detach that follows says why.
+      this.#refused = true;
+      return;
+    }
+    const { link, connection } = this;
+    this.#autoLink.activations++;
+    this.#activeSince = connection.router.clock.now();
+    if (link instanceof IncomingLink) connection.router.startProducer(link, link.link);
+    else link?.start();
+    if (link !== undefined) connection.logAttached(direction, link.link, attach, link.id);
+    this.#become('active');
+    this.#log('info', 'Auto Link Activated');
+  }
+
+  ended(error: AmqpErrorFields | undefined, lost: boolean): void {
+    const { connection } = this;
+    const wasActive = this.status === 'active';
+    this.link = undefined;
+    this.#forsake(error);
+    const { dialect, router } = connection;
+    const description =
+      error?.description ??
+      error?.condition ??
+      (this.#refused ? 'refused without a reason' : 'detached without a reason');
+    // Gone with its connection: that is no failure of its own, and its end follows.
+    if (lost && !connection.connection.isOpen) return this.#rest();
+    const attachedMs = wasActive ? this.#attachedMs() : 0;
+    this.#autoLink.lastError = description;
+    this.failures = attachedMs >= STEADY_MS ? 1 : this.failures + 1;
+    const normal = wasActive && this.failures <= NORMAL_ENDS_MAX && dialect?.isNormalEnd?.(error) === true;
+    if (normal) {
+      this.#log('info', `Auto Link Detached by its container, attaching again. ${description}`);
+    } else {
+      this.#log('warning', `Auto Link Activation Failed. ${description}`);
+      const { direction, externalAddress, name, settings } = this.#autoLink;
+      const explained = dialect?.explain?.(error, { address: settings.address, externalAddress, direction, name });
+      if (explained !== undefined) router.log('ROUTER_CORE', 'warning', explained);
+    }
+    const delay =
+      dialect?.retryDelay?.(error, this.failures, attachedMs) ?? (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
+    this.nextAttempt = router.clock.now() + delay;
+    this.#autoLink.lastFailure = { error, normal };
+    this.#become(normal ? 'idle' : 'failed');
+    this.#cancelRetry = router.clock.after(delay, () => {
+      this.#cancelRetry = undefined;
+      if (this.link === undefined && connection.takesLinks) this.attach();
+    });
+  }
+
+  #attachedMs(): number {
+    return this.connection.router.clock.now() - this.#activeSince;
+  }
+
+  #log(level: 'info' | 'warning', what: string): void {
+    const { settings, name } = this.#autoLink;
+    const { containerId } = settings;
+    const where =
+      containerId === undefined ? `connection ${this.connection.settings.name ?? ''}` : `container ${containerId}`;
+    this.connection.router.log('ROUTER_CORE', level, `${what} '${name}' on ${where}`);
+  }
+
+  #become(status: AutoLinkStatus): void {
+    this.status = status;
+    this.#autoLink.onChange?.(this.#autoLink);
+  }
+}
