@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+export { CbsClient, type CbsClientOptions, type CbsEvent, type TokenFailure, type TokenState } from './cbs-client.js';
+export { CbsLinks, type CbsAnswer, type CbsLinksOptions, type CbsResult } from './cbs-links.js';
 export {
   ConnectionStringError,
   IDLE_TIME_OUT_MS,
@@ -59,3 +61,13 @@ export {
   type SasVerdict,
 } from './sas-token.js';
 export { Secret, withoutSecrets } from './secret.js';
+export {
+  jwtExpiryMs,
+  sasKeyProvider,
+  sasTokenProvider,
+  sharedTokenProvider,
+  TokenError,
+  type AzureToken,
+  type TokenProvider,
+  type TokenRequest,
+} from './token.js';

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ACCEPTED, copyOf } from '@pointsman/engine';
+import type {
+  Clock,
+  Connection,
+  IncomingDelivery,
+  Link,
+  OutgoingDelivery,
+  ReceiverHandler,
+  ReceiverLink,
+  SenderHandler,
+  SenderLink,
+  Session,
+  TransferFrame,
+} from '@pointsman/engine';
+import { RemoteProtocolError, decodeMessage, encodeMessage } from '@pointsman/wire';
+import type { AmqpErrorFields, AmqpValue, DeliveryState, Message } from '@pointsman/wire';
+import { plainOf } from '@pointsman/wire';
+import type { AzureToken } from './token.js';
+
+/** What `$cbs` answered to a token. */
+export interface CbsAnswer {
+  /** As of HTTP: 200 or 202 is a yes. */
+  readonly status: number;
+  readonly description: string;
+}
+
+/** What became of a put-token: an answer, or why there is none. */
+export type CbsResult = CbsAnswer | { readonly error: AmqpErrorFields };
+
+export interface CbsLinksOptions {
+  readonly connection: Connection;
+  readonly clock: Clock;
+  /** Name of the receiving link, and the address that answers come to: unique for the container. */
+  readonly name: string;
+  /** Time for an answer. */
+  readonly timeoutMs: number;
+}
+
+interface Request {
+  readonly id: string;
+  readonly bytes: Uint8Array;
+  readonly done: (result: CbsResult) => void;
+  delivery: OutgoingDelivery | undefined;
+  cancel: () => void;
+}
+
+const TOKEN_TYPES: Readonly<Record<AzureToken['kind'], string>> = {
+  sas: 'servicebus.windows.net:sastoken',
+  jwt: 'jwt',
+};
+
+/** Answers that may be under way: as many requests as the service takes at once. */
+const CREDIT = 100;
+/** Bytes of an answer; real ones have a few hundred. */
+const ANSWER_SIZE_MAX = 65_536;
+/** What an answer says is repeated up to this length. */
+const DESCRIPTION_MAX = 400;
+
+/**
+ * The one pair of links that a connection has to `$cbs`, on a session of its own. Attached when it is first needed, and again
+ * when it was lost since.
+ */
+export class CbsLinks implements SenderHandler, ReceiverHandler {
+  readonly #options: CbsLinksOptions;
+  #session: Session | undefined;
+  #sender: SenderLink | undefined;
+  #receiver: ReceiverLink | undefined;
+  /** Both halves of the pair count: a service that refuses one refuses the pair. */
+  #round = 0;
+  #ids = 0;
+  #parts: Uint8Array[] = [];
+  #size = 0;
+  /** A request of which only a part is written yet. */
+  #rest: { readonly bytes: Uint8Array; position: number } | undefined;
+  readonly #waiting: Request[] = [];
+  readonly #asked = new Map<string, Request>();
+
+  constructor(options: CbsLinksOptions) {
+    this.#options = options;
+  }
+
+  /** Puts a token. `done` is called once, and not at once. */
+  putToken(audience: string, token: AzureToken, done: (result: CbsResult) => void): void {
+    const { clock, timeoutMs } = this.#options;
+    const id = `${this.#options.name}-${++this.#ids}`;
+    const request: Request = {
+      id,
+      bytes: requestOf(id, this.#replyTo, audience, token),
+      done,
+      delivery: undefined,
+      cancel: clock.after(timeoutMs, () =>
+        this.#finish(request, {
+          error: { condition: 'com.microsoft:timeout', description: `$cbs did not answer within ${timeoutMs} ms` },
+        }),
+      ),
+    };
+    this.#waiting.push(request);
+    try {
+      if (this.#session === undefined) this.#attach();
+      else this.onSendable();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const failure = { condition: 'amqp:internal-error', description: `$cbs cannot be attached: ${error.message}` };
+      clock.after(0, () => this.#fail(failure));
+    }
+  }
+
+  /** Nothing more is sent; whoever waits is told `error`. */
+  close(error: AmqpErrorFields): void {
+    this.#drop();
+    this.#fail(error);
+  }
+
+  get #replyTo(): string {
+    return `${this.#options.name}-${this.#round}`;
+  }
+
+  #attach(): void {
+    const session = this.#options.connection.session();
+    this.#session = session;
+    const name = this.#replyTo;
+    // Answers first: none may be lost for want of a link.
+    this.#receiver = session.attachReceiver(name, this, {
+      source: { type: 'source', address: '$cbs' },
+      target: { type: 'target', address: name },
+      sndSettleMode: 2,
+      rcvSettleMode: 0,
+    });
+    this.#receiver.addCredit(CREDIT);
+    this.#sender = session.attachSender(`${name}-requests`, this, {
+      source: { type: 'source', address: name },
+      target: { type: 'target', address: '$cbs' },
+      sndSettleMode: 0,
+      rcvSettleMode: 0,
+    });
+  }
+
+  #drop(): void {
+    const session = this.#session;
+    this.#session = this.#sender = this.#receiver = undefined;
+    this.#rest = undefined;
+    this.#parts = [];
+    this.#size = 0;
+    this.#round += 1;
+    if (session !== undefined && this.#options.connection.isOpen) session.end();
+  }
+
+  #fail(error: AmqpErrorFields): void {
+    for (const request of [...this.#asked.values(), ...this.#waiting]) this.#finish(request, { error });
+  }
+
+  #finish(request: Request, result: CbsResult): void {
+    request.cancel();
+    const at = this.#waiting.indexOf(request);
+    if (at >= 0) this.#waiting.splice(at, 1);
+    else if (!this.#asked.delete(request.id)) return;
+    request.done(result);
+  }
+
+  // ---- the links ----
+
+  onSendable(): void {
+    const link = this.#sender;
+    if (link === undefined) return;
+    const rest = this.#rest;
+    if (rest !== undefined) {
+      rest.position += link.resume(rest.bytes, rest.position, rest.bytes.length, true);
+      if (rest.position < rest.bytes.length) return;
+      this.#rest = undefined;
+    }
+    while (link.sendable) {
+      const request = this.#waiting.shift();
+      if (request === undefined) return;
+      const { bytes } = request;
+      this.#asked.set(request.id, request);
+      request.delivery = link.send(undefined, 0, false, request, bytes, 0, bytes.length, true);
+      if (link.sentBytes < bytes.length) {
+        this.#rest = { bytes, position: link.sentBytes };
+        return;
+      }
+    }
+  }
+
+  onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined): void {
+    link.settle(delivery);
+    if (state === undefined || !('type' in state) || state.type === 'accepted') return;
+    const error = (state.type === 'rejected' ? state.error : undefined) ?? {
+      condition: 'amqp:internal-error',
+      description: `$cbs did not take the request: ${state.type}`,
+    };
+    this.#finish(delivery.context as Request, { error });
+  }
+
+  onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
+    this.#size += frame.payloadEnd - frame.payloadStart;
+    if (this.#size <= ANSWER_SIZE_MAX) this.#parts.push(copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd));
+    if (!delivery.complete) return;
+    const bytes = this.#size <= ANSWER_SIZE_MAX && !delivery.aborted ? joined(this.#parts, this.#size) : undefined;
+    this.#parts = [];
+    this.#size = 0;
+    link.settle(delivery, ACCEPTED);
+    link.addCredit(1);
+    if (bytes !== undefined) this.#take(bytes);
+  }
+
+  #take(bytes: Uint8Array): void {
+    let message: Message;
+    try {
+      message = decodeMessage(bytes);
+    } catch (error) {
+      // The request that it belongs to runs out of time.
+      if (error instanceof RemoteProtocolError) return;
+      throw error;
+    }
+    const request = this.#asked.get(String(plainOf(message.properties?.correlationId ?? null)));
+    if (request !== undefined) this.#finish(request, answerOf(message));
+  }
+
+  onDetach(link: Link, error: AmqpErrorFields | undefined): void {
+    link.detach();
+    this.#gone(link, error);
+  }
+
+  onLost(link: Link, error: AmqpErrorFields | undefined): void {
+    this.#gone(link, error);
+  }
+
+  #gone(link: Link, error: AmqpErrorFields | undefined): void {
+    if (link !== this.#sender && link !== this.#receiver) return;
+    this.#drop();
+    this.#fail(error ?? { condition: 'amqp:link:detach-forced', description: 'the link to $cbs was lost' });
+  }
+}
+
+function requestOf(id: string, replyTo: string, audience: string, token: AzureToken): Uint8Array {
+  return encodeMessage({
+    properties: { messageId: id, to: '$cbs', replyTo },
+    applicationProperties: new Map<string, AmqpValue>([
+      ['operation', 'put-token'],
+      ['type', TOKEN_TYPES[token.kind]],
+      ['name', audience],
+    ]),
+    body: { kind: 'value', value: token.text.reveal() },
+  });
+}
+
+/** The service writes `status-code`; doubles of it also `statusCode`. */
+function answerOf({ applicationProperties }: Message): CbsResult {
+  const property = (...names: string[]): AmqpValue =>
+    names.map((name) => applicationProperties?.get(name)).find((value) => value !== undefined) ?? null;
+  const status = Number(plainOf(property('status-code', 'statusCode')));
+  const description = plainOf(property('status-description', 'statusDescription'));
+  if (!Number.isInteger(status) || status < 100 || status > 999)
+    return { error: { condition: 'amqp:decode-error', description: 'an answer of $cbs has no status-code' } };
+  return { status, description: typeof description === 'string' ? description.slice(0, DESCRIPTION_MAX) : '' };
+}
+
+function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
