@@ -169,6 +169,8 @@ export class ReceiverLink extends Link {
   current: IncomingDelivery | undefined = undefined;
   /** We want the sender to use its credit up. */
   draining = false;
+  /** Credit that the sender gave up with its last flow: the answer to a drain. */
+  forgone = 0;
   /** @internal in the session's list of links that owe a flow. */
   flowPending = false;
   /** Bytes of the largest message that we said we take; 0 for any. */
@@ -261,6 +263,7 @@ export class ReceiverLink extends Link {
 
   /** @internal what a flow of the sender leaves of the credit. @see OASIS AMQP 1.0, 2.6.7 */
   takeFlow(frame: FlowFrame): void {
+    const before = this.credit;
     if (frame.deliveryCount >= 0) {
       // A drained sender moves its count on: the credit that it used up so is gone.
       const skipped = serialDistance(this.deliveryCount, serial(frame.deliveryCount));
@@ -271,6 +274,7 @@ export class ReceiverLink extends Link {
         this.credit = Math.max(0, this.credit - skipped);
       }
     }
+    this.forgone = before - this.credit;
     if (this.draining && this.announced === 0) this.draining = false;
   }
 

@@ -286,7 +286,11 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     delivery.context = undefined;
     if (this.link.state !== 'attached') return;
     this.countAge(delivery.arrivedAt);
-    if (!delivery.settled) {
+    if (!delivery.settled && delivery.localState !== undefined) {
+      // The sender was told and has not settled yet: what the receiver said stands, though it has gone since.
+      this.countOutcome(delivery.localState);
+      this.link.settle(delivery, delivery.localState);
+    } else if (!delivery.settled) {
       this.countOutcome(state);
       this.#tell(delivery, this.#toSender(state));
     }
@@ -370,7 +374,10 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   }
 
   onFlow(link: ReceiverLink): void {
-    if (this.#draining && link.announced === 0) this.#withheld = this.capacity;
+    if (link.forgone === 0) return;
+    // The answer to a drain may come when there is somewhere to go again: then the credit is given anew at once.
+    if (this.address === undefined || this.address.hasPaths) link.addCredit(link.forgone);
+    else this.#withheld += link.forgone;
   }
 
   onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {

@@ -37,6 +37,11 @@ export class VirtualClock implements Clock {
     };
   }
 
+  /** Orders that wait for their time. */
+  get pending(): number {
+    return this.#orders.length;
+  }
+
   /** The next order not later than `until`, taken out. */
   next(until: number): (() => void) | undefined {
     const due = this.#orders.filter((order) => order.at <= until).sort((a, b) => a.at - b.at)[0];

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Client } from './client.js';
+import type { Consumer } from './consumer.js';
+import type { Field } from './field.js';
+import { ADDRESSES } from './plan.js';
+import type { Producer } from './producer.js';
+import type { Random } from './random.js';
+import { OUTCOMES } from './step.js';
+import type { Step } from './step.js';
+
+const CLIENTS_MAX = 6;
+const LINKS_MAX = 9;
+/** Frame sizes that clients take: many frames to a message, or one. */
+const FRAMES = [512, 4_096, 65_536];
+const OUTCOME_NAMES = ['accepted', 'accepted', ...Object.keys(OUTCOMES)];
+
+/** Chooses what happens next on a field, by chance. */
+export class Chooser {
+  readonly #random: Random;
+  readonly #field: Field;
+  /** How often nothing is on its way after a step: always, or once in so many. */
+  readonly #calm: number;
+  #client = 0;
+  #link = 0;
+  #message = 0;
+  #wasSilent = true;
+
+  constructor(random: Random, field: Field) {
+    this.#random = random;
+    this.#field = field;
+    this.#calm = [1, 1, 3, 8][random.below(4)]!;
+  }
+
+  next(): Step {
+    if (!this.#wasSilent && this.#random.once(this.#calm)) {
+      this.#wasSilent = true;
+      return { op: 'silence' };
+    }
+    for (;;) {
+      const step = this.#some();
+      if (step === undefined) continue;
+      this.#wasSilent = step.op === 'wait';
+      return step;
+    }
+  }
+
+  get #clients(): Client[] {
+    return [...this.#field.clients.values()].filter((client) => client.isUp);
+  }
+
+  get #producers(): Producer[] {
+    return [...this.#field.producers.values()].filter(({ ended }) => !ended);
+  }
+
+  get #consumers(): Consumer[] {
+    return [...this.#field.consumers.values()].filter(({ ended }) => !ended);
+  }
+
+  #some(): Step | undefined {
+    const random = this.#random;
+    const at = random.below(100);
+    if (at < 5) return this.#connect();
+    if (at < 13) return this.#consumer();
+    if (at < 20) return this.#producer();
+    if (at < 54) return this.#send();
+    if (at < 66) return this.#credit();
+    if (at < 86) return this.#say();
+    if (at < 93) {
+      const client = random.pick(this.#clients);
+      return client === undefined ? undefined : { op: 'carry', client: client.id, toRouter: random.once(2) };
+    }
+    return this.#rare();
+  }
+
+  #connect(): Step | undefined {
+    if (this.#clients.length >= CLIENTS_MAX) return undefined;
+    const random = this.#random;
+    return {
+      op: 'connect',
+      client: this.#client++,
+      broker: random.once(3),
+      frame: random.pick(FRAMES)!,
+      keeps: random.once(3),
+    };
+  }
+
+  #consumer(): Step | undefined {
+    const random = this.#random;
+    const client = random.pick(this.#clients);
+    if (client === undefined || this.#consumers.length >= LINKS_MAX) return undefined;
+    return {
+      op: 'consumer',
+      client: client.id,
+      session: random.below(2),
+      link: this.#link++,
+      address: random.once(10) ? undefined : random.pick(ADDRESSES)!,
+      credit: random.once(3) ? 0 : random.below(8),
+      settled: random.once(8),
+    };
+  }
+
+  #producer(): Step | undefined {
+    const random = this.#random;
+    const client = random.pick(this.#clients);
+    if (client === undefined || this.#producers.length >= LINKS_MAX) return undefined;
+    return {
+      op: 'producer',
+      client: client.id,
+      session: random.below(2),
+      link: this.#link++,
+      address: random.once(4) ? undefined : this.#someAddress(),
+      confirms: random.once(6),
+    };
+  }
+
+  /** One of those that all know, or a dynamic one of somebody. */
+  #someAddress(): string {
+    const random = this.#random;
+    const dynamic = this.#consumers.flatMap(({ node, address }) =>
+      node?.startsWith('Ltemp') === true && address !== undefined ? [address] : [],
+    );
+    return (random.once(6) ? random.pick(dynamic) : undefined) ?? random.pick(ADDRESSES)!;
+  }
+
+  #send(): Step | undefined {
+    const random = this.#random;
+    const producer = random.pick(this.#producers);
+    if (producer === undefined) return undefined;
+    if (producer.open !== undefined) {
+      if (random.once(6)) return { op: 'abort', link: producer.id };
+      return { op: 'more', link: producer.id, count: random.once(2) ? 1e9 : random.below(100_000) };
+    }
+    if (!producer.mayBegin) return undefined;
+    const sizes = [random.below(200), random.below(200), random.below(5_000), random.below(40_000)];
+    const size = random.once(40) ? random.below(700_000) : random.pick(sizes)!;
+    return {
+      op: 'send',
+      link: producer.id,
+      message: this.#message++,
+      to: producer.address !== undefined || random.once(30) ? undefined : this.#someAddress(),
+      size,
+      settled: random.once(7),
+      whole: size < 1_000 || !random.once(4),
+    };
+  }
+
+  #credit(): Step | undefined {
+    const random = this.#random;
+    const consumer = random.pick(this.#consumers);
+    if (consumer === undefined) return undefined;
+    if (random.once(12)) return { op: 'drain', link: consumer.id };
+    return { op: 'credit', link: consumer.id, count: 1 + random.below(9) };
+  }
+
+  #say(): Step | undefined {
+    const random = this.#random;
+    const confirming = random.pick(this.#producers.filter(({ unconfirmed }) => unconfirmed.length > 0));
+    if (confirming !== undefined && random.once(3)) return { op: 'confirm', link: confirming.id };
+    const consumer = random.pick(this.#consumers.filter(({ receipts }) => receipts.length > 0));
+    if (consumer === undefined) return undefined;
+    const outcome = random.pick(OUTCOME_NAMES)!;
+    if (random.once(5)) return { op: 'say all', link: consumer.id, outcome };
+    const open = consumer.receipts.filter(({ said, delivery }) => said === undefined && !delivery.settled);
+    // Now and then before it is whole.
+    const receipt = random.pick(random.once(5) ? open : open.filter(({ complete }) => complete));
+    if (receipt === undefined) return undefined;
+    return { op: 'say', link: consumer.id, message: receipt.message.id, outcome, settles: !random.once(5) };
+  }
+
+  #rare(): Step | undefined {
+    const random = this.#random;
+    const client = random.pick(this.#clients);
+    if (client === undefined) return undefined;
+    switch (random.below(12)) {
+      case 0:
+        return { op: 'cut', client: client.id };
+      case 1:
+        return random.once(2) ? { op: 'close', client: client.id } : undefined;
+      case 2:
+        return random.once(2) ? { op: 'end', client: client.id, session: random.below(2) } : undefined;
+      case 3:
+        return { op: 'refuse', client: client.id, refuses: random.once(3) };
+      case 4:
+      case 5:
+        return { op: 'wait', ms: random.below(7_000) };
+      default: {
+        const link = random.once(2) ? random.pick(this.#consumers) : random.pick(this.#producers);
+        return link === undefined ? undefined : { op: 'detach', link: link.id };
+      }
+    }
+  }
+}

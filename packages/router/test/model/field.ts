@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { isHeldOnce, letGo } from '@pointsman/engine';
+import { Router } from '../../src/index.js';
+import { VirtualClock } from '../world.js';
+import { Client } from './client.js';
+import { Consumer } from './consumer.js';
+import { Ledger } from './ledger.js';
+import { Message } from './message.js';
+import { LINK_CAPACITY, PLAN, isRouted, nodeOf } from './plan.js';
+import { Producer } from './producer.js';
+import { Random } from './random.js';
+import { OUTCOMES } from './step.js';
+import type { Step } from './step.js';
+
+/** Longer than any retry of the router. */
+const RETRIES_MS = 6_000;
+
+/** A router with its clients, on which steps are carried out one after the other. */
+export class Field {
+  readonly clock: VirtualClock = new VirtualClock();
+  readonly router: Router;
+  readonly ledger: Ledger = new Ledger(this);
+  readonly clients: Map<number, Client> = new Map();
+  readonly producers: Map<number, Producer> = new Map();
+  readonly consumers: Map<number, Consumer> = new Map();
+  /** Chunks that the router keeps something of. */
+  readonly held: Set<Uint8Array> = new Set();
+  /** Number of the step under way. */
+  step = 0;
+  /** Consumers that were attached when last nothing was on its way, by node. */
+  readonly settledIn: Map<string, Consumer[]> = new Map();
+  #autoIds = 2_000_000;
+
+  constructor() {
+    const random = new Random(1);
+    this.router = new Router({ id: 'R', clock: this.clock, random: () => random.fraction(), ...PLAN });
+  }
+
+  nextAutoId(): number {
+    return this.#autoIds++;
+  }
+
+  message(id: number): Message | undefined {
+    return this.ledger.messages.get(id);
+  }
+
+  add(link: Producer | Consumer): void {
+    if (link instanceof Producer) this.producers.set(link.id, link);
+    else this.consumers.set(link.id, link);
+  }
+
+  /** Carries out a step and checks what has to hold at any time. */
+  run(step: Step): void {
+    this.step++;
+    this.#do(step);
+    for (const client of this.clients.values())
+      if (client.end?.by === 'protocol') assert.fail(`client ${client.id}: ${client.end.error?.description}`);
+  }
+
+  #do(step: Step): void {
+    switch (step.op) {
+      case 'connect':
+        if (!this.clients.has(step.client))
+          this.clients.set(
+            step.client,
+            new Client(step.client, this, {
+              isBroker: step.broker,
+              maxFrameSize: step.frame,
+              keepsAnnotations: step.keeps,
+            }),
+          );
+        break;
+      case 'consumer':
+        this.#attachConsumer(step);
+        break;
+      case 'producer':
+        this.#attachProducer(step);
+        break;
+      case 'credit':
+        if (this.#consumer(step.link)?.attached === true) this.#consumer(step.link)!.credit(step.count);
+        break;
+      case 'drain':
+        if (this.#consumer(step.link)?.attached === true) this.#consumer(step.link)!.link.drain();
+        break;
+      case 'send':
+        this.#send(step);
+        break;
+      case 'more':
+        this.producers.get(step.link)?.more(step.count);
+        break;
+      case 'abort':
+        this.producers.get(step.link)?.abort();
+        break;
+      case 'say': {
+        const consumer = this.#consumer(step.link);
+        const receipt = consumer?.byMessage.get(step.message);
+        if (receipt !== undefined) consumer!.say(receipt, OUTCOMES[step.outcome]!, step.settles);
+        break;
+      }
+      case 'say all': {
+        const consumer = this.#consumer(step.link);
+        for (const receipt of consumer?.receipts ?? [])
+          if (receipt.complete) consumer!.say(receipt, OUTCOMES[step.outcome]!, true);
+        break;
+      }
+      case 'confirm': {
+        const producer = this.producers.get(step.link);
+        if (producer?.attached === true) producer.confirm();
+        break;
+      }
+      case 'detach': {
+        const link = this.producers.get(step.link) ?? this.#consumer(step.link);
+        if (link === undefined || link.ended || link.link.state !== 'attached') break;
+        if (link instanceof Producer) link.end();
+        else link.ended = true;
+        link.link.detach();
+        break;
+      }
+      case 'end':
+        this.clients.get(step.client)?.endSession(step.session);
+        break;
+      case 'close':
+        if (this.clients.get(step.client)?.isUp === true) this.clients.get(step.client)!.close();
+        break;
+      case 'cut':
+        this.#cut(step.client);
+        break;
+      case 'refuse': {
+        const client = this.clients.get(step.client);
+        if (client !== undefined) client.refuses = step.refuses;
+        break;
+      }
+      case 'carry':
+        this.clients.get(step.client)?.carry(step.toRouter);
+        break;
+      case 'wait':
+        this.#wait(step.ms);
+        break;
+      case 'silence':
+        this.silence();
+        break;
+    }
+  }
+
+  #consumer(id: number): Consumer | undefined {
+    return this.consumers.get(id);
+  }
+
+  #attachConsumer(step: Step & { op: 'consumer' }): void {
+    const client = this.clients.get(step.client);
+    if (client?.isUp !== true || this.consumers.has(step.link)) return;
+    const { address } = step;
+    const node = address === undefined ? undefined : isRouted(address) ? `routed ${step.link}` : nodeOf(address, true);
+    const consumer = new Consumer(step.link, client, node, step.settled);
+    consumer.link = client.session(step.session).attachReceiver(`L${step.link}`, consumer, {
+      source: address === undefined ? { type: 'source', dynamic: true } : { type: 'source', address },
+      target: { type: 'target' },
+      sndSettleMode: step.settled ? 1 : 2,
+    });
+    this.add(consumer);
+    if (step.credit > 0) consumer.credit(step.credit);
+  }
+
+  #attachProducer(step: Step & { op: 'producer' }): void {
+    const client = this.clients.get(step.client);
+    if (client?.isUp !== true || this.producers.has(step.link)) return;
+    const { address } = step;
+    const node = address === undefined ? undefined : isRouted(address) ? `routed ${step.link}` : nodeOf(address, false);
+    const producer = new Producer(step.link, client, address, node, step.confirms);
+    producer.link = client.session(step.session).attachSender(`L${step.link}`, producer, {
+      source: { type: 'source' },
+      target: { type: 'target', address },
+      rcvSettleMode: step.confirms ? 1 : 0,
+    });
+    this.add(producer);
+  }
+
+  #send({ link, message: id, to, size, settled, whole }: Step & { op: 'send' }): void {
+    const producer = this.producers.get(link);
+    if (producer?.mayBegin !== true || this.ledger.messages.has(id)) return;
+    const node = producer.node ?? (to === undefined ? 'nowhere' : nodeOf(to, false));
+    const audience = (this.settledIn.get(node) ?? []).filter(({ ended }) => !ended);
+    const message = new Message(id, producer, node, producer.address ?? to, size, settled, this.step, audience);
+    this.ledger.messages.set(id, message);
+    producer.begin(message, whole);
+  }
+
+  #cut(id: number): void {
+    const client = this.clients.get(id);
+    if (client?.isUp !== true) return;
+    client.cut();
+    for (const consumer of this.consumers.values()) if (consumer.client === client) consumer.goneAt = this.step;
+  }
+
+  #carryAll(): void {
+    for (let moved = true; moved;) {
+      moved = false;
+      for (const client of this.clients.values())
+        for (const toRouter of [true, false]) moved = client.carry(toRouter) || moved;
+    }
+  }
+
+  #wait(ms: number): void {
+    const until = this.clock.time + ms;
+    for (let action = this.clock.next(until); action !== undefined; action = this.clock.next(until)) {
+      action();
+      this.#carryAll();
+    }
+    this.clock.time = until;
+    this.silence();
+  }
+
+  /** Carries bytes until everybody is silent, and checks what has to hold then. */
+  silence(): void {
+    this.#carryAll();
+    for (const chunk of this.held) {
+      if (!isHeldOnce(chunk)) continue;
+      chunk.fill(0xdd);
+      letGo(chunk);
+      this.held.delete(chunk);
+    }
+    this.settledIn.clear();
+    for (const consumer of this.consumers.values()) {
+      if (consumer.ended) consumer.goneAt = Math.min(consumer.goneAt, this.step);
+      else if (consumer.attached && consumer.node !== undefined) {
+        const here = this.settledIn.get(consumer.node);
+        if (here === undefined) this.settledIn.set(consumer.node, [consumer]);
+        else here.push(consumer);
+      }
+    }
+    this.ledger.check();
+  }
+
+  /** Everybody goes on until all that can be delivered is; then all leave, and nothing may be left of it. */
+  finish(): void {
+    for (const client of this.clients.values()) client.refuses = false;
+    this.#do({ op: 'wait', ms: RETRIES_MS });
+    for (let round = 0; round < 40; round++) {
+      this.step++;
+      for (const producer of this.producers.values()) {
+        producer.more(Infinity);
+        if (producer.attached) producer.confirm();
+      }
+      for (const consumer of this.consumers.values()) {
+        if (!consumer.attached) continue;
+        if (consumer.link.credit < LINK_CAPACITY) consumer.credit(LINK_CAPACITY);
+        for (const receipt of consumer.receipts)
+          if (receipt.complete) consumer.say(receipt, OUTCOMES['accepted']!, true);
+      }
+      this.silence();
+    }
+    this.ledger.checkFinished();
+    for (const client of this.clients.values()) if (client.isUp) this.#cut(client.id);
+    this.silence();
+    this.ledger.checkForgotten();
+  }
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import type { Consumer } from './consumer.js';
+import type { Field } from './field.js';
+import { kindOf } from './message.js';
+import type { Message, Receipt } from './message.js';
+import { isMulticast } from './plan.js';
+import type { Producer } from './producer.js';
+import { checkRows } from './rows.js';
+
+/** How strong an outcome is where several receivers told one. */
+const STRENGTH = ['none', 'released', 'modified', 'accepted', 'rejected'];
+
+/**
+ * What became of every message, as its producer and its consumers saw it, held against what a router may do: slow, and
+ * without any notion of how the router does it.
+ */
+export class Ledger {
+  readonly messages: Map<number, Message> = new Map();
+  readonly #field: Field;
+
+  constructor(field: Field) {
+    this.#field = field;
+  }
+
+  /** A consumer has got the beginning of a message. */
+  begun(receipt: Receipt): void {
+    const { message, consumer } = receipt;
+    assert.equal(
+      consumer.node,
+      message.node,
+      `${message.name} comes to ${consumer.name}, which receives from ${consumer.node}`,
+    );
+    assert.ok(!consumer.byMessage.has(message.id), `${message.name} comes to ${consumer.name} twice`);
+    if (!isMulticast(message.node)) {
+      assert.equal(
+        message.receipts.length,
+        0,
+        `${message.name} comes to ${consumer.name} and went to ${message.receipts[0]?.consumer.name}`,
+      );
+      assert.ok(!message.told || consumer.settled, `${message.name} comes after its outcome`);
+    }
+    const before = consumer.receipts.findLast((other) => other.message.producer === message.producer);
+    assert.ok(
+      before === undefined || before.message.id < message.id,
+      `${message.name} comes to ${consumer.name} behind message ${before?.message.id}`,
+    );
+    if (message.settled) assert.ok(receipt.delivery.settled, `${message.name} was sent settled and comes unsettled`);
+    else if (!consumer.settled) assert.ok(!receipt.delivery.settled, `${message.name} comes settled`);
+    message.receipts.push(receipt);
+    consumer.receipts.push(receipt);
+    consumer.byMessage.set(message.id, receipt);
+  }
+
+  /** A producer was told an outcome. */
+  told(message: Message): void {
+    const kind = kindOf(message.outcome);
+    assert.ok(kind !== 'none', `${message.name} is settled without an outcome`);
+    if (kind !== 'accepted') return;
+    const accepted = message.receipts.some(({ said }) => kindOf(said) === 'accepted');
+    assert.ok(
+      accepted || this.#consumersOf(message.node).some(({ settled }) => settled),
+      `${message.name} is accepted, but no receiver has accepted it`,
+    );
+  }
+
+  #consumersOf(node: string): Consumer[] {
+    return [...this.#field.consumers.values()].filter((consumer) => consumer.node === node);
+  }
+
+  /** Whether a consumer of its node has left since it was sent. */
+  #lostOne(message: Message): boolean {
+    return this.#consumersOf(message.node).some(({ goneAt }) => goneAt !== Infinity && goneAt >= message.sentAt);
+  }
+
+  /** Nothing is on its way: everything has to be where it belongs. */
+  check(): void {
+    for (const message of this.messages.values()) {
+      for (const receipt of message.receipts) this.#checkReceipt(receipt);
+      if (message.producer.ended || message.stage !== 'whole') continue;
+      if (message.settled) continue;
+      if (isMulticast(message.node)) this.#checkMulticast(message);
+      else this.#checkOne(message);
+    }
+    for (const producer of this.#field.producers.values()) this.#checkProducer(producer);
+    for (const consumer of this.#field.consumers.values()) this.#checkConsumer(consumer);
+    checkRows(this.#field);
+  }
+
+  /** What has begun comes to its end, whole or aborted. */
+  #checkReceipt({ message, consumer, delivery, complete, aborted, said }: Receipt): void {
+    if (consumer.ended) return;
+    const where = `${message.name} at ${consumer.name}`;
+    if (message.stage === 'whole') assert.ok(complete || said !== undefined, `${where} is not whole`);
+    else if (message.stage === 'aborted')
+      assert.ok(aborted || said !== undefined, `${where} goes on, though its sender has aborted it or is gone`);
+    if (said === undefined || delivery.settled || message.producer.confirms) return;
+    assert.fail(`${where}: the router has not settled what the receiver said`);
+  }
+
+  #checkOne(message: Message): void {
+    const receipt = message.receipts[0];
+    const kind = kindOf(message.outcome);
+    if (receipt === undefined) {
+      if (message.told) this.#checkUnseen(message, kind);
+      else this.#checkWaits(message);
+      return;
+    }
+    const { consumer, said } = receipt;
+    if (consumer.ended) {
+      assert.ok(message.told, `${message.name} has no outcome, though ${consumer.name} that had it is gone`);
+      assert.ok(
+        kind === 'modified' || kind === kindOf(said) || (consumer.settled && kind === 'accepted'),
+        `${message.name} is ${kind}; ${consumer.name} that had it is gone`,
+      );
+    } else if (consumer.settled) {
+      assert.equal(kind, 'accepted', `${message.name} reached ${consumer.name}, which wants no settlement`);
+    } else if (said === undefined) {
+      assert.ok(!message.told, `${message.name} is ${kind}, but ${consumer.name} has said nothing`);
+    } else {
+      assert.equal(kind, kindOf(said), `${message.name}: what ${consumer.name} said`);
+      const { outcome } = message;
+      if (outcome === undefined || !('type' in outcome) || !('type' in said)) return;
+      if (said.type === 'rejected' && outcome.type === 'rejected')
+        assert.deepEqual(outcome.error?.condition, said.error?.condition, `${message.name}: why it was rejected`);
+      if (said.type === 'modified' && outcome.type === 'modified')
+        assert.equal(outcome.undeliverableHere === true, said.undeliverableHere === true, `${message.name}: for whom`);
+    }
+  }
+
+  /** An outcome of a message that no consumer has seen is the router's own, and has its reason. */
+  #checkUnseen(message: Message, kind: string): void {
+    const lost = this.#lostOne(message);
+    switch (kind) {
+      case 'released':
+        assert.ok(
+          lost || message.audience.length === 0,
+          `${message.name} is released, though ${message.audience[0]?.name} was there for it all the time`,
+        );
+        break;
+      case 'modified':
+        assert.ok(lost, `${message.name} is modified, though no consumer was lost`);
+        break;
+      case 'rejected':
+        assert.ok(/^M0void\/|^nowhere$/.test(message.node), `${message.name} is rejected by nobody`);
+        break;
+      default:
+        assert.ok(
+          this.#consumersOf(message.node).some(({ settled, ended }) => settled && ended),
+          `${message.name} is ${kind}, and nobody has seen it`,
+        );
+    }
+  }
+
+  /** A message without an outcome that nobody has seen waits for somebody's credit. */
+  #checkWaits(message: Message): void {
+    assert.ok(this.#mayWait(message), `${message.name} is nowhere: it has no outcome, and no consumer lets it wait`);
+  }
+
+  /** Whether some consumer may be the reason that a message is not through. */
+  #mayWait(message: Message): boolean {
+    if (!isMulticast(message.node) && message.receipts.length > 0) return false;
+    return this.#consumersOf(message.node).some(
+      (consumer) => consumer.attached && isBusy(consumer) && !consumer.byMessage.has(message.id),
+    );
+  }
+
+  #checkMulticast(message: Message): void {
+    const kind = kindOf(message.outcome);
+    for (const consumer of message.audience) {
+      if (!consumer.attached || isBusy(consumer)) continue;
+      assert.ok(consumer.byMessage.has(message.id), `${message.name} has not come to ${consumer.name}`);
+    }
+    const live = message.receipts.filter(({ consumer }) => !consumer.ended);
+    if (message.told) {
+      for (const { consumer, said } of live)
+        assert.ok(
+          said !== undefined || consumer.settled,
+          `${message.name} is ${kind} before ${consumer.name} has spoken`,
+        );
+      const strength = STRENGTH.indexOf(kind);
+      for (const { consumer, said } of live) {
+        const other = consumer.settled ? 'accepted' : kindOf(said);
+        assert.ok(
+          strength >= STRENGTH.indexOf(other),
+          `${message.name} is ${kind}, and ${consumer.name} said ${other}`,
+        );
+      }
+      const some = message.receipts.some(({ said }) => kindOf(said) === kind);
+      const lost = this.#lostOne(message);
+      const reason =
+        kind === 'released' ? lost || message.audience.length === 0 : kind === 'modified' ? lost : kind === 'accepted';
+      assert.ok(some || reason, `${message.name} is ${kind}, which nobody said`);
+      return;
+    }
+    const open = live.some(({ said, consumer }) => said === undefined && !consumer.settled);
+    if (!open) this.#checkWaits(message);
+  }
+
+  #checkProducer(producer: Producer): void {
+    if (!producer.attached || producer.node?.startsWith('routed') === true) return;
+    const { capacity, link } = [...producer.client.at.links].find((row) => row.link.name === producer.link.name)!;
+    const granted = link.credit;
+    // What is decided before it is whole gives its credit back before the producer hears of it.
+    if (producer.open !== undefined) return;
+    let inHand = 0;
+    let mayBeInHand = 0;
+    for (const message of producer.messages) {
+      if (message.stage === 'aborted') continue;
+      if (message.settled) {
+        if (this.#mayWait(message)) mayBeInHand++;
+      } else if (!message.told || producer.unconfirmed.some(({ delivery }) => delivery.context === message)) inHand++;
+    }
+    assert.ok(
+      granted + inHand <= capacity,
+      `${producer.name} has credit for ${granted} more than the ${inHand} it has on the way`,
+    );
+    assert.ok(producer.link.credit <= granted, `${producer.name} has more credit than the router gave`);
+    if (granted > 0) assert.ok(producer.link.credit > 0, `${producer.name} is not told of its credit`);
+    if (producer.node !== undefined && !this.#field.settledIn.has(producer.node)) return;
+    assert.ok(
+      granted + inHand + mayBeInHand >= capacity,
+      `${producer.name} has lost credit: ${granted} left and ${inHand} on the way, of ${capacity}`,
+    );
+  }
+
+  #checkConsumer(consumer: Consumer): void {
+    if (consumer.ended && consumer.error?.condition === 'amqp:link:transfer-limit-exceeded')
+      assert.fail(`${consumer.name} gets more than it allowed`);
+    if (!consumer.attached) return;
+    const { link } = consumer;
+    assert.ok(!link.draining || link.current !== undefined, `${consumer.name} waits for its drain`);
+  }
+
+  /** Everybody has taken and settled all there was. */
+  checkFinished(): void {
+    for (const message of this.messages.values()) {
+      if (message.producer.ended || message.settled || message.stage !== 'whole') continue;
+      assert.ok(message.told, `${message.name} never gets an outcome`);
+    }
+    for (const producer of this.#field.producers.values()) {
+      if (!producer.attached || producer.node?.startsWith('routed') === true) continue;
+      if (producer.node !== undefined && !this.#field.settledIn.has(producer.node)) continue;
+      const { capacity, link } = [...producer.client.at.links].find((row) => row.link.name === producer.link.name)!;
+      assert.equal(link.credit, capacity, `${producer.name} has all its credit again`);
+    }
+  }
+
+  /** Everybody has left. */
+  checkForgotten(): void {
+    const { router, clock, held } = this.#field;
+    assert.deepEqual(
+      [...router.addresses].map(({ key }) => key),
+      [],
+      'no address is left',
+    );
+    assert.equal(router.connections.size, 0, 'no connection is left');
+    assert.equal(router.deliveriesInFlight, 0, 'no delivery is left');
+    assert.equal(clock.pending, 0, 'no timer is left');
+    assert.equal(held.size, 0, 'no bytes of messages are held');
+  }
+}
+
+/** Whether something may wait for a consumer: it has no credit, or takes a message that is still coming. */
+function isBusy({ link }: Consumer): boolean {
+  return link.credit === 0 || link.current !== undefined;
+}
