@@ -3,6 +3,8 @@ import { connect, isIP } from 'node:net';
 import type { LookupFunction, Socket } from 'node:net';
 import * as tls from 'node:tls';
 import { PROTOCOL_HEADER_BYTES, TLS_PROTOCOL_HEADER, isTlsProtocolHeader, recognizeFirstBytes } from './first-bytes.js';
+import { openTunnel } from './proxy.js';
+import type { HttpProxy } from './proxy.js';
 import { SocketStream, streamInfoOf } from './socket-stream.js';
 import type { ByteStream, StreamInfo } from './stream.js';
 import { loadTlsCredentials } from './tls-credentials.js';
@@ -34,6 +36,8 @@ export interface DialOptions {
   readonly servername?: string | undefined;
   /** False: any name in the certificate will do. Its chain is checked all the same. Default: true. */
   readonly verifyHostname?: boolean | undefined;
+  /** Asked for a tunnel to `host` and `port`; it looks the name up, then. */
+  readonly proxy?: HttpProxy | undefined;
   /** Default: the authorities of this machine, no client certificate. */
   readonly credentials?: TlsCredentials | undefined;
   /** For everything together, from the name to the last handshake. Default: 10,000. */
@@ -107,7 +111,7 @@ class Attempt {
 
   async run(): Promise<ByteStream> {
     const { mode } = this.#options;
-    const plain = await this.#connect();
+    const plain = this.#options.proxy === undefined ? await this.#connect() : await this.#connectByProxy();
     if (mode === 'tcp') return this.#streamOf(plain);
     if (mode === 'websocket') return this.#upgradeToWebSocket(plain);
     if (mode === 'tls-in-band') await this.#agreeOnTls(plain);
@@ -129,8 +133,10 @@ class Attempt {
   }
 
   #place(stage: ErrorPlace['stage'] = this.#stage): ErrorPlace {
-    const { host, port } = this.#options;
-    return { host, port, stage, hasCertificate: this.#credentials?.hasCertificate === true };
+    const { proxy } = this.#options;
+    const byProxy = proxy !== undefined && (stage === 'connect' || stage === 'proxy');
+    const { host, port } = byProxy ? proxy : this.#options;
+    return { host, port, stage, byProxy, hasCertificate: this.#credentials?.hasCertificate === true };
   }
 
   #fail(error: TransportError): void {
@@ -154,8 +160,9 @@ class Attempt {
         socket.off('close', onClose);
         socket.off('end', onClose);
       };
-      // `ws` reports the end and the errors of its socket itself; and who refuses in HTTP answers first, then hangs up.
-      if (stage !== 'websocket') {
+      // `ws` and HTTP report the end and the errors of their sockets themselves; and who refuses in HTTP answers first, then
+      // hangs up.
+      if (stage !== 'websocket' && stage !== 'proxy') {
         // This one stays: an error after a failed attempt is nobody's business, but must find a listener.
         socket.on('error', onError);
         socket.once('close', onClose);
@@ -176,8 +183,18 @@ class Attempt {
     });
   }
 
-  #connect(): Promise<Socket> {
-    const { host, port, lookup } = this.#options;
+  /** @see RFC 9110, 9.3.6 */
+  async #connectByProxy(): Promise<Socket> {
+    const { proxy, host, port } = this.#options as DialOptions & { readonly proxy: HttpProxy };
+    const socket = await this.#connect(proxy);
+    await this.#step<void>('proxy', socket, (resolve, reject) =>
+      openTunnel(socket, proxy, { host, port }, resolve, reject),
+    );
+    return socket;
+  }
+
+  #connect({ host, port }: { readonly host: string; readonly port: number } = this.#options): Promise<Socket> {
+    const { lookup } = this.#options;
     if (!Number.isInteger(port) || port < 1 || port > 65_535) {
       throw new TransportError(
         'other',

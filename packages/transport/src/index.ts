@@ -13,6 +13,7 @@ export type {
 } from './development-certificate.js';
 export { dial } from './dial.js';
 export type { DialMode, DialOptions } from './dial.js';
+export type { HttpProxy } from './proxy.js';
 export { Driver, processClock, sharedDriver } from './drive.js';
 export type { DrivenConnection, Flushable } from './drive.js';
 export { keepConnected } from './keep-connected.js';

@@ -24,6 +24,10 @@ export type TransportErrorKind =
   | 'tls-other'
   | 'websocket-refused'
   | 'websocket-subprotocol'
+  /** A proxy on the way wants to know who asks, or does not take what it was told. */
+  | 'proxy-authentication'
+  /** A proxy on the way makes no tunnel. */
+  | 'proxy-refused'
   | 'address-in-use'
   | 'address-not-available'
   | 'not-permitted'
@@ -51,11 +55,16 @@ export interface ErrorPlace {
   readonly host: string;
   readonly port: number;
   /** What was going on. */
-  readonly stage: 'connect' | 'in-band' | 'tls' | 'websocket' | 'established';
+  readonly stage: 'connect' | 'proxy' | 'in-band' | 'tls' | 'websocket' | 'established';
+  /** It is the proxy that was to be reached, and `host` and `port` are the proxy's. */
+  readonly byProxy?: boolean;
   /** A client certificate was at hand. */
   readonly hasCertificate?: boolean;
 }
 
+/** What to look at where a proxy is in the way. */
+export const PROXY_HINT: string =
+  "Check the connector's proxy; where it has none, HTTPS_PROXY of the environment counts.";
 const HOST_HINT = "Check the connector's host.";
 const PORT_HINT =
   "Check the connector's port: AMQP over TLS is usually on 5671, AMQP without or with in-band TLS on 5672.";
@@ -67,6 +76,10 @@ const PORT_MIX_HINT =
 /** Makes of an error of the runtime one that says what to do. Errors that already do are passed through. */
 export function describeTransportError(error: Error, place: ErrorPlace): TransportError {
   if (error instanceof TransportError) return error;
+  if (place.byProxy === true) {
+    const { kind, message } = describeTransportError(error, { ...place, byProxy: false });
+    return new TransportError(kind, `The proxy is out of reach. ${message}`, PROXY_HINT, error);
+  }
   const where = `${place.host}:${place.port}`;
   const code = codeOf(error);
   const make = (kind: TransportErrorKind, message: string, hint: string): TransportError =>
@@ -135,6 +148,7 @@ export function closedEarly(place: ErrorPlace, cause?: Error): TransportError {
         cause,
       );
     case 'connect':
+    case 'proxy':
     case 'websocket':
       return new TransportError('closed-early', `${where} closed the connection at once.`, PORT_HINT, cause);
   }
@@ -144,6 +158,7 @@ const WAITED_FOR = {
   connect: 'no answer from the host at all: a firewall may drop the packets',
   'in-band': 'the peer did not answer the AMQP TLS header',
   tls: 'the peer did not go on with the TLS handshake: it may not speak TLS on this port',
+  proxy: 'the proxy did not answer',
   websocket: 'the peer did not answer the WebSocket request',
   established: 'the connection broke',
 } as const;
@@ -154,7 +169,7 @@ export function timedOut(place: ErrorPlace, timeoutMs: number | undefined, cause
   return new TransportError(
     'timed-out',
     `${place.host}:${place.port} could not be connected${after}: ${WAITED_FOR[place.stage]}.`,
-    place.stage === 'connect' ? `${HOST_HINT} ${PORT_HINT}` : PORT_MIX_HINT,
+    place.byProxy === true ? PROXY_HINT : place.stage === 'connect' ? `${HOST_HINT} ${PORT_HINT}` : PORT_MIX_HINT,
     cause,
   );
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import { request } from 'node:http';
+import type { Socket } from 'node:net';
+import { PROXY_HINT, TransportError, codeOf, readable } from './transport-error.js';
+
+/** An HTTP proxy that is asked for a tunnel. */
+export interface HttpProxy {
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+  /** User and password for Basic authentication; the password is read when it is sent. */
+  readonly credentials?: { readonly username: string; readonly password: () => string } | undefined;
+}
+
+/** Bytes of a refusal that are shown. */
+const REFUSAL_BYTES = 200;
+
+/**
+ * Asks the proxy at the other end of `socket` for a tunnel to `host:port`, and calls one of the others once. What the proxy
+ * says is bounded by the HTTP parser of Node.js (16 KiB of head).
+ *
+ * @see RFC 9110, 9.3.6
+ */
+export function openTunnel(
+  socket: Socket,
+  proxy: HttpProxy,
+  target: { readonly host: string; readonly port: number },
+  opened: () => void,
+  refused: (error: TransportError) => void,
+): void {
+  const authority = `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`;
+  const where = `The proxy ${proxy.host}:${proxy.port}`;
+  const { credentials } = proxy;
+  const asking = request({
+    method: 'CONNECT',
+    path: authority,
+    createConnection: () => socket,
+    headers: {
+      host: authority,
+      ...(credentials === undefined ? {} : { 'proxy-authorization': basic(credentials) }),
+    },
+  });
+  asking.once('connect', (response, _, head: Buffer) => {
+    const status = response.statusCode ?? 0;
+    if (status >= 200 && status < 300) {
+      if (head.length > 0) socket.unshift(head);
+      opened();
+    } else {
+      const said = readable(head.toString('latin1').replaceAll(/<[^>]*>/g, ' '), REFUSAL_BYTES);
+      const text = readable(`${status} ${response.statusMessage ?? ''}`, REFUSAL_BYTES).trim();
+      const reason = status === 407 ? authentication(response.headers['proxy-authenticate']) : `: ${text} ${said}`;
+      refused(
+        new TransportError(
+          status === 407 ? 'proxy-authentication' : 'proxy-refused',
+          `${where} refuses a tunnel to ${authority}${reason}`.trimEnd(),
+          status === 407
+            ? cureOf407(credentials !== undefined, response.headers['proxy-authenticate'])
+            : `Allow CONNECT to ${authority} in the proxy. ${PROXY_HINT}`,
+        ),
+      );
+    }
+  });
+  asking.once('error', (error) => {
+    const notHttp = codeOf(error).startsWith('HPE_');
+    refused(
+      new TransportError(
+        notHttp ? 'proxy-refused' : 'closed-early',
+        notHttp
+          ? `${where} did not answer in HTTP.`
+          : `${where} closed the connection instead of answering (${codeOf(error) || readable(error.message)}).`,
+        PROXY_HINT,
+        error,
+      ),
+    );
+  });
+  asking.end();
+}
+
+function basic({ username, password }: NonNullable<HttpProxy['credentials']>): string {
+  return `Basic ${Buffer.from(`${username}:${password()}`, 'utf8').toString('base64')}`;
+}
+
+function authentication(schemes: unknown): string {
+  const offered = typeof schemes === 'string' && schemes !== '' ? `, it offers ${readable(schemes, 80)}` : '';
+  return ` without proof of who asks (407${offered})`;
+}
+
+function cureOf407(hadCredentials: boolean, schemes: unknown): string {
+  if (typeof schemes === 'string' && schemes !== '' && !/\bbasic\b/i.test(schemes))
+    return 'Only Basic authentication is there: let the proxy take it, or let it pass this machine without.';
+  return hadCredentials
+    ? "It does not take these: check the connector's proxyUsername and proxyPassword, or HTTPS_PROXY of the environment."
+    : 'Give the connector proxyUsername and proxyPassword.';
+}
