@@ -21,6 +21,8 @@ export interface ConnectionString {
   readonly entityPath?: string;
   /** `UseDevelopmentEmulator=true`: plain TCP. */
   readonly emulator: boolean;
+  /** `TransportType=AmqpWebSockets`. */
+  readonly webSockets: boolean;
 }
 
 /** What a connection string means for a connector that leaves all of it open. */
@@ -34,6 +36,8 @@ export interface ImpliedConnector {
   /** `idle-time-out` as it should stand in our `open`, in milliseconds. */
   readonly idleTimeOutMs: number;
   readonly authentication: ImpliedAuthentication;
+  /** AMQP is to travel in a WebSocket. */
+  readonly webSockets: boolean;
 }
 
 export type ImpliedAuthentication =
@@ -106,6 +110,7 @@ export function parseConnectionString(text: string): ConnectionString {
     ...(signature === undefined ? {} : { signature: new Secret(signature) }),
     ...(entityPath === undefined ? {} : { entityPath }),
     emulator,
+    webSockets: settings.get('TransportType')?.toLowerCase() === 'amqpwebsockets',
   };
 }
 
@@ -128,6 +133,7 @@ export function impliedConnector(parsed: ConnectionString): ImpliedConnector {
     verifyHostname: tls !== 'none',
     idleTimeOutMs: IDLE_TIME_OUT_MS,
     authentication,
+    webSockets: parsed.webSockets,
   };
 }
 

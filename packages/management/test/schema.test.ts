@@ -87,7 +87,12 @@ describe('schema', () => {
 
   it('keeps every password and key secret', () => {
     const secret = rows.filter(([, attribute]) => attribute.secret).map(([type, { name }]) => `${type.name}.${name}`);
-    assert.deepEqual(secret, ['sslProfile.password', 'connector.connectionString', 'connector.saslPassword']);
+    assert.deepEqual(secret, [
+      'sslProfile.password',
+      'connector.connectionString',
+      'connector.proxyPassword',
+      'connector.saslPassword',
+    ]);
   });
 
   it('lets a file configure the modules of the log, though none is ever created', () => {

@@ -72,7 +72,7 @@ export async function until<T>(
 
 export interface DoubleOptions extends NamespaceOptions {
   /** Default: TLS from the first byte. `in-band`: by the AMQP header, and no other way; `plain`: none, as the emulator. */
-  readonly port?: 'tls' | 'in-band' | 'in-band-refusing' | 'plain';
+  readonly port?: 'tls' | 'in-band' | 'in-band-refusing' | 'plain' | 'websocket';
   /** Number of the port. Default: any free one. */
   readonly onPort?: number;
   readonly certificate?: CertificateIssuer;
@@ -144,7 +144,7 @@ export class RunningRouter {
   readonly retries: { readonly link: AutoLink; readonly ms: number }[] = [];
   #log = '';
 
-  constructor(text: string, { openTimeoutMs, backoff, env, lookup }: RouterOptions) {
+  constructor(text: string, { openTimeoutMs, backoff, env, lookup, environment = {} }: RouterOptions) {
     const result = read(text, env);
     assert.ok(result.ok, result.ok ? '' : formatProblems(result.problems, { color: false }));
     this.warnings = result.warnings;
@@ -164,6 +164,7 @@ export class RunningRouter {
             this.retries.push({ link, ms: link.nextAttempt - this.process.router.clock.now() });
         },
       },
+      environment: (name) => environment[name],
       ...(lookup === 'system' ? {} : { lookup: lookUpHere }),
       ...(openTimeoutMs === undefined ? {} : { openTimeoutMs }),
       ...(backoff === undefined ? {} : { backoff }),
@@ -239,6 +240,8 @@ export interface RouterOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How hosts are found. Default: each is this machine. */
   readonly lookup?: 'system';
+  /** Where proxies may be named. Default: nothing is set. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** One test: temporary files, namespaces, routers, and the end of them all. */
@@ -302,7 +305,7 @@ export class Scene {
     await double.open({
       host: '127.0.0.1',
       port: onPort,
-      mode: port === 'tls' ? 'tls' : 'tcp',
+      mode: port === 'tls' ? 'tls' : port === 'websocket' ? 'websocket-tls' : 'tcp',
       ...(port === 'plain' ? {} : { tls }),
       ...(port === 'in-band'
         ? { inBandTls: { use: 'required', plain: 'pass' } }

@@ -18,6 +18,7 @@ const SOURCES = [
   'packages/pointsman/src/run/connector.ts',
   'packages/pointsman/src/run/destination.ts',
   'packages/transport/src/dial.ts',
+  'packages/transport/src/proxy.ts',
   'packages/transport/src/tls-credentials.ts',
   'packages/transport/src/transport-error.ts',
 ];

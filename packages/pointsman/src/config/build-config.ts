@@ -30,8 +30,10 @@ import type {
   RouterSettings,
   SslProfileConfig,
   StripAnnotations,
+  Transport,
 } from './model.js';
 import type { ProblemList } from './problems.js';
+import { parseProxy } from './proxy-address.js';
 import { safeText } from './problems.js';
 import { all } from './rules.js';
 import { resolveSecret } from './secret.js';
@@ -198,12 +200,24 @@ function connector(entity: ConfigEntity, secretOf: SecretOf): ConnectorConfig {
     port: named ? undefined : portOf(entity),
     tls: named ? undefined : tlsModeOf(entity),
     connectionString,
+    hostname: entity.text('hostname')?.trim(),
+    transport: entity.text('transport') as Transport | undefined,
+    webSocketPort: entity.number('webSocketPort'),
+    proxy: proxyOf(entity, secretOf),
     serviceBus: isServiceBus(entity),
     verifyHostname: entity.flag('verifyHostname'),
     allowRedirect: entity.flag('allowRedirect'),
     saslUsername: entity.text('saslUsername'),
     saslPassword: secretOf(entity, 'saslPassword'),
   };
+}
+
+function proxyOf(entity: ConfigEntity, secretOf: SecretOf): ConnectorConfig['proxy'] {
+  const text = entity.text('proxy')?.trim();
+  if (text === undefined || text === 'none') return text;
+  const parsed = parseProxy(text);
+  if ('wrong' in parsed) return undefined;
+  return { ...parsed, username: entity.text('proxyUsername'), password: secretOf(entity, 'proxyPassword') };
 }
 
 function address(entity: ConfigEntity): AddressConfig {

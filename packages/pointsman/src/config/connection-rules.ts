@@ -9,10 +9,12 @@ import type { IdleTimeOut, SaslMechanism, TlsProtocol } from './model.js';
 import { SASL_MECHANISMS, SASL_SUPPORTED } from './not-supported.js';
 import type { ProblemList } from './problems.js';
 import { safeText } from './problems.js';
+import { parseProxy } from './proxy-address.js';
 import { all } from './rules.js';
 import type { RuleContext } from './rules.js';
 
 const PORT_NAMES: Readonly<Record<string, number>> = { amqp: 5672, amqps: 5671 };
+const HTTPS_PORT = 443;
 const FRAME_SIZE_MIN = 512;
 // Half of it is a minute: what every official client of Service Bus advertises.
 const IDLE_SECONDS_ADVISED = 120;
@@ -38,6 +40,8 @@ export function checkConnections(context: RuleContext): void {
   for (const connector of all(context, 'connector')) {
     checkConnectionString(connector, problems);
     checkCredentials(connector, problems);
+    checkTransport(connector, problems);
+    checkProxy(connector, problems);
     checkServiceBus(connector, problems);
   }
   for (const profile of all(context, 'sslProfile')) checkProfile(profile, problems);
@@ -46,7 +50,12 @@ export function checkConnections(context: RuleContext): void {
 /** The connector leads to Azure Service Bus, as far as its section can tell. */
 export function isServiceBus(entity: ConfigEntity): boolean {
   if (entity.section !== 'connector') return false;
-  return entity.given.has('connectionString') || isServiceBusHost(hostOf(entity));
+  return entity.given.has('connectionString') || isServiceBusHost(peerNameOf(entity));
+}
+
+/** Name that the peer goes by: a private endpoint is reached at another host. */
+function peerNameOf(connector: ConfigEntity): string {
+  return connector.text('hostname')?.trim() ?? hostOf(connector);
 }
 
 /** Host without the brackets of an IPv6 address. */
@@ -68,7 +77,7 @@ export function portOf(entity: ConfigEntity): number | undefined {
  * 5672 it begins in-band, with the AMQP protocol header for it.
  */
 export function tlsModeOf(connector: ConfigEntity): TlsMode {
-  if (isServiceBusHost(hostOf(connector)) && portOf(connector) === PORT_NAMES['amqp']) return 'in-band';
+  if (isServiceBusHost(peerNameOf(connector)) && portOf(connector) === PORT_NAMES['amqp']) return 'in-band';
   return connector.given.has('sslProfile') || isServiceBus(connector) ? 'first' : 'none';
 }
 
@@ -290,6 +299,47 @@ function checkCredentials(connector: ConfigEntity, problems: ProblemList): void 
   }
 }
 
+function checkTransport(connector: ConfigEntity, problems: ProblemList): void {
+  const transport = connector.text('transport') ?? 'tcp';
+  const inCloud = !connector.given.has('connectionString') && isServiceBus(connector);
+  if (inCloud && transport === 'tcp' && portOf(connector) === HTTPS_PORT) {
+    problems.error(connector.lineOf('port'), `on port ${HTTPS_PORT} Service Bus takes AMQP in a WebSocket alone`, {
+      hint: "write transport: websocket and take 'port' out",
+    });
+  } else if (transport === 'websocket' && connector.given.has('port')) {
+    problems.warn(connector.lineOf('port'), `'port' of ${connector.label} has no effect with transport: websocket`, {
+      hint: 'webSocketPort, where it is not 443',
+    });
+  }
+}
+
+function checkProxy(connector: ConfigEntity, problems: ProblemList): void {
+  const text = connector.text('proxy')?.trim();
+  const needs = (attribute: string, other: string): void => {
+    if (!connector.given.has(attribute) || connector.given.has(other)) return;
+    problems.error(connector.lineOf(attribute), `${connector.label} has '${attribute}', but no '${other}'`, {
+      hint: other === 'proxy' ? 'proxy: http://HOST:PORT' : 'a proxy wants to know both',
+    });
+  };
+  needs('proxyUsername', 'proxy');
+  needs('proxyUsername', 'proxyPassword');
+  needs('proxyPassword', 'proxyUsername');
+  if (text === undefined || text === 'none') return;
+  const parsed = parseProxy(text);
+  const hasCredentials = !('wrong' in parsed) && (parsed.username !== undefined || parsed.password !== undefined);
+  if (!('wrong' in parsed) && !hasCredentials) return;
+  connector.markUnsound('proxy');
+  // What was written is not quoted: it may hold a password.
+  problems.error(
+    connector.lineOf('proxy'),
+    `'proxy' of ${connector.label} ${'wrong' in parsed ? parsed.wrong : 'has a user or password in it'}`,
+    {
+      allowed: 'http://HOST:PORT, or none',
+      hint: hasCredentials ? 'write them as proxyUsername: NAME and proxyPassword: env:VARIABLE' : undefined,
+    },
+  );
+}
+
 function checkServiceBus(connector: ConfigEntity, problems: ProblemList): void {
   if (!isServiceBus(connector)) return;
   const { advertisedMs } = idleTimeOutOf(connector);
@@ -302,15 +352,6 @@ function checkServiceBus(connector: ConfigEntity, problems: ProblemList): void {
     );
   }
   if (connector.given.has('connectionString')) return;
-  if (portOf(connector) === 443) {
-    problems.error(
-      connector.lineOf('port'),
-      'connectors over WebSocket (port 443) are not supported yet in this version',
-      {
-        hint: 'port: amqps (5671)',
-      },
-    );
-  }
   const external = mechanismsOf(connector)?.includes('EXTERNAL') === true;
   if (connector.given.has('saslUsername') || connector.given.has('saslPassword') || external) return;
   if (connector.isUnsound('saslUsername') || connector.isUnsound('saslPassword')) return;

@@ -3,6 +3,7 @@ import type { Secret, TlsMode } from '@pointsman/azure';
 import type { ConfigSource } from './config-source.js';
 import type { FailoverUrl } from './failover-urls.js';
 import type { LogLevel } from './log-levels.js';
+import type { ProxyAddress } from './proxy-address.js';
 import type { RawValue } from './raw-config.js';
 
 // The configuration after everything has been checked, with defaults filled in. Attribute names are those of the
@@ -109,6 +110,9 @@ export interface ListenerConfig extends ConnectionSettings {
   readonly websockets: boolean;
 }
 
+/** What AMQP travels in; `auto` tries TCP first. */
+export type Transport = 'tcp' | 'websocket' | 'auto';
+
 export interface ConnectorConfig extends ConnectionSettings {
   /** Undefined exactly where there is a `connectionString`, which names it. */
   readonly host: string | undefined;
@@ -116,6 +120,13 @@ export interface ConnectorConfig extends ConnectionSettings {
   /** How TLS begins. Undefined where there is a `connectionString`, from which it follows. */
   readonly tls: TlsMode | undefined;
   readonly connectionString: Secret | undefined;
+  /** Name for SNI, certificate and open, where it is not the host's. */
+  readonly hostname: string | undefined;
+  /** Undefined: TCP, unless a connection string says otherwise. */
+  readonly transport: Transport | undefined;
+  readonly webSocketPort: number | undefined;
+  /** Undefined: that of the environment, towards Service Bus. */
+  readonly proxy: ProxyAddress | 'none' | undefined;
   /** The peer is Azure Service Bus, by its host name or because there is a `connectionString`. */
   readonly serviceBus: boolean;
   readonly verifyHostname: boolean;

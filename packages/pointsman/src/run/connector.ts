@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isServiceBusHost, withoutSecrets } from '@pointsman/azure';
-import type { TlsMode } from '@pointsman/azure';
 import { Connection } from '@pointsman/engine';
 import type { ConnectionEnd } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
@@ -10,22 +9,24 @@ import type {
   ConnectionControl,
   ConnectorState,
   ConnectorStatus,
-  DialMode,
   DialOptions,
+  HttpProxy,
   KeptConnection,
   StreamInfo,
   TlsCredentials,
-  TransportErrorKind,
 } from '@pointsman/transport';
 import type { ConnectorConfig } from '../config/model.js';
+import type { ProxyAddress } from '../config/proxy-address.js';
 import type { Logger } from '../log.js';
 import { isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
+import type { Environment } from './environment-proxy.js';
 import { commonOptions, messageLoggingOf, securityOf } from './endpoints.js';
 import { FAILOVER_PROPERTY, FailoverList, placeText } from './failover-list.js';
 import type { ProtocolTrace } from './protocol-trace.js';
 import { serviceBusDialect } from './service-bus-dialect.js';
+import { NO_TLS_THERE, WayFinder } from './way-finder.js';
 
 /** How far a connector has come. */
 export type ConnectorStep = 'waiting' | 'connecting' | 'connected' | 'authenticated' | 'open' | 'failed';
@@ -41,6 +42,8 @@ export interface ConnectorContext {
   readonly credentials: () => TlsCredentials | undefined;
   /** Default: that of the operating system. */
   readonly lookup?: DialOptions['lookup'];
+  /** Variables of the environment that name proxies. Default: those of the process. */
+  readonly environment?: Environment;
   /** Time that a peer has to come as far as its open. Default: 30,000. */
   readonly openTimeoutMs?: number | undefined;
   /** Of the waits between attempts, where they differ from the default. */
@@ -73,10 +76,10 @@ export class ConnectorRuntime {
   waitMs: number | undefined = undefined;
   readonly #to: Destination;
   readonly #places: FailoverList;
+  readonly #ways: WayFinder;
   readonly #context: ConnectorContext;
   #kept: KeptConnection | undefined;
   #reportedAttempt = 0;
-  #mode: DialMode;
   #status: ConnectorStatus = 'stopped';
 
   /** @throws ConnectorError where its connection string cannot be used */
@@ -85,9 +88,9 @@ export class ConnectorRuntime {
     this.name = config.name;
     this.#context = context;
     const where = `${config.line > 0 ? `${context.file}:${config.line}: ` : ''}connector ${config.name}`;
-    this.#to = destinationOf(config, where, context.credentials()?.hasCertificate === true);
+    this.#to = destinationOf(config, where, context.credentials()?.hasCertificate === true, context.environment);
     this.target = `${this.#to.host}:${this.#to.port}`;
-    this.#mode = DIAL_MODES[this.#to.tls];
+    this.#ways = new WayFinder(this.#to);
     this.#places = new FailoverList({ host: this.#to.host, port: this.#to.port });
   }
 
@@ -98,17 +101,31 @@ export class ConnectorRuntime {
 
   /** `host:port` of the latest attempt. */
   get place(): string {
-    return placeText(this.#places.current);
+    const { host, port } = this.#places.current;
+    return placeText({ host, port: this.#ways.portOf(port) });
+  }
+
+  /** What the peer at `host` is called: a private endpoint has another name than its namespace. */
+  #hostnameOf(host: string): string {
+    return host === this.#to.host ? this.#to.hostname : host;
   }
 
   start(): void {
     this.#kept = keepConnected({
       dialOptions: () => {
         const { host, port } = this.#nextPlace();
-        const { verifyHostname } = this.#to;
+        const { verifyHostname, proxy } = this.#to;
         const { lookup } = this.#context;
-        const credentials = this.#context.credentials();
-        return { host, port, mode: this.#mode, servername: host, verifyHostname, credentials, lookup };
+        return {
+          host,
+          port: this.#ways.portOf(port),
+          mode: this.#ways.mode,
+          servername: this.#hostnameOf(host),
+          verifyHostname,
+          credentials: this.#context.credentials(),
+          lookup,
+          proxy: proxy === undefined ? undefined : httpProxy(proxy),
+        };
       },
       makeEndpoint: (info, control) => this.#endpoint(info, control),
       backoff: this.#context.backoff,
@@ -121,8 +138,7 @@ export class ConnectorRuntime {
     const before = this.#places.current;
     const next = this.#places.next();
     if (next === before) return next;
-    // How TLS begins has to be found out anew.
-    this.#mode = DIAL_MODES[this.#to.tls];
+    this.#ways.startAnew();
     const { name } = this;
     this.#context.log.log(
       'SERVER',
@@ -163,7 +179,9 @@ export class ConnectorRuntime {
 
   #failed(error: Error): void {
     if (error instanceof TransportError)
-      this.#report(`${error.message} ${this.#cureOf(error)}${this.#otherWayOfTls(error)}`);
+      this.#report(
+        `${error.message} ${this.#cureOf(error)}${this.#ways.failed(error, this.#places.current.host, this.#places.current.port)}`,
+      );
     else if (this.lastFailure === undefined || this.step !== 'failed') this.#report(error.message);
   }
 
@@ -176,7 +194,7 @@ export class ConnectorRuntime {
 
   #cureOf(error: TransportError): string {
     const hasProfile = this.config.sslProfile !== undefined;
-    if (error.kind === 'tls-unknown-issuer' && isServiceBusHost(this.#to.host)) {
+    if (error.kind === 'tls-unknown-issuer' && isServiceBusHost(this.#to.hostname)) {
       return `Service Bus itself is trusted by the authorities of the system: a proxy here may look into TLS. To trust it, write its CA certificate (PEM) as caCertFile of ${hasProfile ? 'the sslProfile' : `an sslProfile, and name that in connector ${this.name}`}.`;
     }
     if (error.kind === 'tls-unknown-issuer' && !hasProfile)
@@ -184,7 +202,7 @@ export class ConnectorRuntime {
     if (
       this.config.connectionString !== undefined &&
       !isServiceBusHost(this.#to.host) &&
-      this.#mode !== 'tcp' &&
+      this.#to.tls !== 'none' &&
       NO_TLS_THERE.includes(error.kind)
     ) {
       return 'A development emulator has no TLS: for one, add UseDevelopmentEmulator=true to the connectionString.';
@@ -192,31 +210,10 @@ export class ConnectorRuntime {
     return error.hint;
   }
 
-  /**
-   * TLS begins with the first byte or by the AMQP header, and no port number but those of Service Bus says which: where one
-   * does not do, the next attempt tries the other. Either way there is TLS or no connection. A connection string leaves
-   * nothing open.
-   */
-  #otherWayOfTls(error: TransportError): string {
-    const { tls } = this.#to;
-    const { host, port } = this.#places.current;
-    const usual = DIAL_MODES[tls];
-    if (this.#mode !== usual) {
-      this.#mode = usual;
-      return error.kind === 'not-tls'
-        ? ' TLS from the first byte did not do either: if the peer has no TLS at all, leave out the sslProfile.'
-        : '';
-    }
-    const isOpenQuestion =
-      tls === 'first' && this.config.connectionString === undefined && port !== AMQPS_PORT && !isServiceBusHost(host);
-    if (!isOpenQuestion || !NO_TLS_THERE.includes(error.kind)) return '';
-    this.#mode = 'tls-in-band';
-    return ' The in-band upgrade is tried next.';
-  }
-
   #endpoint(info: StreamInfo, control: ConnectionControl): Connection {
     const { username, password, mechanisms } = this.#to;
-    const { host, port } = this.#places.current;
+    const { port } = this.#places.current;
+    const host = this.#hostnameOf(this.#places.current.host);
     const { router, openTimeoutMs } = this.#context;
     const routed = router.connection({
       role: this.config.role,
@@ -289,7 +286,7 @@ export class ConnectorRuntime {
   /** Only Service Bus and its doubles offer this mechanism: a name may be an alias, this is the thing itself. */
   #isServiceBus(connection: Connection): boolean {
     return (
-      isServiceBusHost(this.#to.host) || this.config.serviceBus || connection.offeredMechanisms.includes('MSSBCBS')
+      isServiceBusHost(this.#to.hostname) || this.config.serviceBus || connection.offeredMechanisms.includes('MSSBCBS')
     );
   }
 
@@ -319,9 +316,8 @@ export class ConnectorRuntime {
   }
 }
 
-const AMQPS_PORT = 5671;
-
-/** How a port answers to TLS from the first byte that it does not take. */
-const NO_TLS_THERE: readonly TransportErrorKind[] = ['not-tls', 'closed-early'];
-
-const DIAL_MODES: Readonly<Record<TlsMode, DialMode>> = { first: 'tls', 'in-band': 'tls-in-band', none: 'tcp' };
+function httpProxy({ host, port, username, password }: ProxyAddress): HttpProxy {
+  const credentials =
+    username === undefined ? undefined : { username, password: (): string => password?.reveal() ?? '' };
+  return { host, port, credentials };
+}

@@ -17,6 +17,7 @@ import { ManagementService } from '../manage/management-service.js';
 import { processTables } from '../manage/process-tables.js';
 import { differenceOf, fileEntities } from './config-difference.js';
 import type { FileEntity } from './config-difference.js';
+import type { Environment } from './environment-proxy.js';
 import { ConnectorRuntime } from './connector.js';
 import { destinationOf } from './destination.js';
 import { ListenerRuntime } from './listener-runtime.js';
@@ -46,6 +47,8 @@ export interface RouterProcessOptions {
   readonly stuckDeliveries?: { readonly scanSeconds: number; readonly ageSeconds: number };
   /** Time that receivers have to settle what they hold when the router stops. Default: 2,000. */
   readonly settleMs?: number | undefined;
+  /** Variables of the environment that name proxies. Default: those of the process. */
+  readonly environment?: Environment;
   /** Waits between attempts of a connector to connect, where they differ from the default (1 s, doubled up to 30 s). */
   readonly backoff?: Partial<Backoff>;
 }
@@ -501,7 +504,7 @@ export class RouterProcess {
   }
 
   #makeConnector(config: ConnectorConfig): ConnectorRuntime {
-    const { log, observer = {}, lookup, openTimeoutMs, backoff } = this.#options;
+    const { log, observer = {}, lookup, openTimeoutMs, backoff, environment } = this.#options;
     const connector = new ConnectorRuntime(config, {
       router: this.router,
       file: this.config.file,
@@ -510,6 +513,7 @@ export class RouterProcess {
       credentials: () => this.#credentialsOf(config.sslProfile),
       lookup,
       openTimeoutMs,
+      ...(environment === undefined ? {} : { environment }),
       backoff,
       onChange: (changed) => observer.onConnector?.(changed),
     });
