@@ -173,6 +173,8 @@ export class ReceiverLink extends Link {
   forgone = 0;
   /** @internal in the session's list of links that owe a flow. */
   flowPending = false;
+  /** Longest delivery-tag that is borne, in bytes: beyond it the peer's connection ends. @see OASIS AMQP 1.0, 2.8.7 */
+  tagMax = 32;
   /** Bytes of the largest message that we said we take; 0 for any. */
   maxMessageSize = 0;
 

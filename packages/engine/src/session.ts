@@ -412,7 +412,7 @@ export class Session {
   #beginIncoming(link: ReceiverLink, f: TransferFrame): IncomingDelivery | undefined {
     if (f.deliveryId < 0 || f.tagLength < 0)
       throw decodeError('the first transfer of a delivery without delivery-id or delivery-tag', '2.7.5');
-    if (f.tagLength > 32) throw decodeError(`a delivery-tag of ${f.tagLength} bytes`, '2.8.7');
+    if (f.tagLength > link.tagMax) throw decodeError(`a delivery-tag of ${f.tagLength} bytes`, '2.8.7');
     if (this.#expectedDeliveryId < 0) this.#expectedDeliveryId = f.deliveryId;
     if (f.deliveryId !== this.#expectedDeliveryId) {
       this.fail(

@@ -16,6 +16,7 @@ import { Copy, STREAM_FROM, Transit } from './transit.js';
 /** A link that messages enter the router on: a producer of its address, or an anonymous one. */
 export class IncomingLink extends LinkRecord implements ReceiverHandler {
   link!: ReceiverLink;
+  readonly direction = 'in';
   owner: LinkOwner | undefined = undefined;
   /** Node that messages go to; undefined for an anonymous link, whose messages name theirs. */
   readonly address: Address | undefined;
@@ -69,8 +70,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (count > 0) this.link.addCredit(count);
   }
 
-  /** The router stops: what the sender has sent by now is dealt with, and nothing is to follow. */
-  quiesce(): void {
+  override quiesce(): void {
     this.#quiet = true;
     if (this.link.state === 'attached') this.link.withdrawCredit();
   }
@@ -392,6 +392,14 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     this.#end();
     this.owner?.ended(error, true);
     this.connection.linkGone(this);
+  }
+
+  get owningKey(): string | undefined {
+    return this.address?.key;
+  }
+
+  get undeliveredCount(): number {
+    return 0;
   }
 
   get unsettledCount(): number {

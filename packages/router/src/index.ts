@@ -5,6 +5,7 @@ export { AutoLink } from './auto-link.js';
 export type { AutoLinkStatus } from './auto-link.js';
 export { IncomingLink } from './incoming-link.js';
 export { LinkRoute } from './link-route.js';
+export type { LinkRouteStatus } from './link-route.js';
 export { MESSAGE_COMPONENTS, messageText } from './message-text.js';
 export type { MessageComponent } from './message-text.js';
 export { OutgoingLink } from './outgoing-link.js';

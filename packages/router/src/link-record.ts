@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ReceiverLink, SenderLink } from '@pointsman/engine';
 import type { DeliveryState } from '@pointsman/wire';
 import type { RouterConnection } from './router-connection.js';
+import type { Direction } from './settings.js';
 
 /** Seconds over which the rate of settlements is taken. */
 const RATE_SECONDS = 5;
 
 /** What is counted of a link since its attach. Ages are in whole seconds, those of the router's {@link Router.tick}. */
-export class LinkRecord {
+export abstract class LinkRecord {
+  abstract readonly link: SenderLink | ReceiverLink;
+  /** `in`: messages enter the router on it. */
+  abstract readonly direction: Direction;
+  abstract readonly capacity: number;
+  /** Key of the address that it belongs to; undefined for an anonymous one. */
+  abstract get owningKey(): string | undefined;
+  /** Deliveries that wait to be sent on it, and those that came or went on it and have no outcome yet. */
+  abstract get undeliveredCount(): number;
+  abstract get unsettledCount(): number;
   readonly connection: RouterConnection;
   /** Number in logs and management. */
   readonly id: number;
@@ -38,6 +49,19 @@ export class LinkRecord {
     this.atContainer = connection.settings.role === 'route-container';
     this.zeroCreditSince = connection.router.tick;
   }
+
+  /** Number of the other half of a routed link. */
+  get peerId(): number | undefined {
+    return undefined;
+  }
+
+  /** The router stops: what the peer has sent by now is dealt with, and nothing is to follow. */
+  quiesce(): void {
+    // What leaves the router goes on leaving it.
+  }
+
+  /** Deliveries that came at tick `limit` or before and have no outcome yet. */
+  abstract olderThan(limit: number): number;
 
   get settled(): number {
     return this.accepted + this.rejected + this.released + this.modified + this.presettled;

@@ -20,6 +20,7 @@ export interface LinkOwner {
 export class OutgoingLink extends LinkRecord implements SenderHandler {
   readonly capacity: number;
   link!: SenderLink;
+  readonly direction = 'out';
   owner: LinkOwner | undefined = undefined;
   address: Address | undefined = undefined;
   /** Node whose consumer it becomes with {@link start}. */
@@ -42,6 +43,18 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     if (address === undefined || this.address !== undefined) return;
     this.address = address;
     address.addConsumer(this);
+  }
+
+  get owningKey(): string | undefined {
+    return this.address?.key;
+  }
+
+  get undeliveredCount(): number {
+    return this.queued;
+  }
+
+  get unsettledCount(): number {
+    return this.unsettled;
   }
 
   get queued(): number {

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 import { SenderLink } from '@pointsman/engine';
 import type { Connection, ConnectionEnd, ConnectionHandler, Session, ReceiverLink } from '@pointsman/engine';
-import type { AmqpErrorFields, Attach, Open, ProtocolError, SourceTerminus, TargetTerminus } from '@pointsman/wire';
+import type {
+  AmqpErrorFields,
+  Attach,
+  Open,
+  ProtocolError,
+  Source,
+  SourceTerminus,
+  Target,
+  TargetTerminus,
+} from '@pointsman/wire';
 import { IncomingLink } from './incoming-link.js';
-import { RoutedLink } from './link-route.js';
-import type { LinkRoute } from './link-route.js';
+import type { LinkRecord } from './link-record.js';
+import type { LinkRouteNode } from './link-route-table.js';
 import { MessageLog } from './message-log.js';
 import { OutgoingLink } from './outgoing-link.js';
+import { RoutedLink, survives } from './routed-link.js';
 import type { Router } from './router.js';
 import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
 
@@ -26,6 +36,10 @@ const NO_COORDINATOR: AmqpErrorFields = {
     "The router can't coordinate transactions by itself, a linkRoute to a coordinator must be configured to use transactions.",
 };
 const STOPPING: AmqpErrorFields = { condition: 'amqp:link:detach-forced', description: 'The router is stopping' };
+const NOT_RESUMABLE: AmqpErrorFields = {
+  condition: 'qd:link-expiration',
+  description: 'Requested link expiration not allowed',
+};
 const FORBIDDEN: AmqpErrorFields = { condition: 'qd:forbidden', description: 'Connectivity to the node is forbidden' };
 
 /** What the router holds of one connection. */
@@ -46,13 +60,14 @@ export class RouterConnection implements ConnectionHandler {
   openedAt = 0;
   isOpen = false;
   isClosing = false;
-  readonly links: Set<IncomingLink | OutgoingLink> = new Set();
+  readonly links: Set<LinkRecord> = new Set();
   /** Frames are to be logged. {@link onProtocolTrace} hears of a change. */
   protocolTrace = false;
   onProtocolTrace: ((enabled: boolean) => void) | undefined = undefined;
   /** Sessions of autolinks, and how many use each. */
   readonly #autoLinkSessions = new Map<Session, number>();
-  readonly #routedSessions = new Map<Session, { readonly session: Session; links: number }>();
+  /** By the client's session: those that stand for it here. */
+  readonly #routedSessions = new Map<Session, { readonly session: Session; links: number }[]>();
 
   constructor(router: Router, settings: RouterConnectionSettings, id: number) {
     this.router = router;
@@ -158,24 +173,35 @@ export class RouterConnection implements ConnectionHandler {
     if (this.connection.isOpen) session.end();
   }
 
-  /** The session here that stands for a client's session there: what is together there stays together. */
+  /**
+   * The session here that stands for a client's session there: what is together there stays together, unless the peer takes
+   * fewer links on a session than the client has.
+   *
+   * @throws LocalProtocolError where the peer takes no further session
+   */
   routedSession(client: Session): Session {
-    const known = this.#routedSessions.get(client);
-    if (known !== undefined && known.session.state !== 'ended' && known.session.state !== 'ending') {
-      known.links++;
-      return known.session;
+    const known = this.#routedSessions.get(client) ?? [];
+    const usable = known.find(
+      ({ session }) => session.state !== 'ended' && session.state !== 'ending' && session.hasFreeHandle,
+    );
+    if (usable !== undefined) {
+      usable.links++;
+      return usable.session;
     }
     const session = this.connection.session();
-    this.#routedSessions.set(client, { session, links: 1 });
+    this.#routedSessions.set(client, [...known, { session, links: 1 }]);
     return session;
   }
 
   /** A link of {@link routedSession} is gone; with the last one the session ends. */
-  leaveRoutedSession(client: Session): void {
+  leaveRoutedSession(client: Session, session: Session): void {
     const known = this.#routedSessions.get(client);
-    if (known === undefined || --known.links > 0) return;
-    this.#routedSessions.delete(client);
-    if (this.connection.isOpen) known.session.end();
+    const entry = known?.find((candidate) => candidate.session === session);
+    if (known === undefined || entry === undefined || --entry.links > 0) return;
+    const others = known.filter((candidate) => candidate !== entry);
+    if (others.length > 0) this.#routedSessions.set(client, others);
+    else this.#routedSessions.delete(client);
+    if (this.connection.isOpen) session.end();
   }
 
   // ---- ConnectionHandler ----
@@ -212,8 +238,8 @@ export class RouterConnection implements ConnectionHandler {
       'type' in attach.target &&
       attach.target.type === 'coordinator'
     ) {
-      const route = this.router.linkRouteFor('$coordinator', 'in');
-      if (route !== undefined) return this.#routeLink(route, link, attach);
+      const node = this.router.linkRouteTable.find('$coordinator', 'in');
+      if (node !== undefined) return this.#routeLink(node, link, attach, undefined);
       // Once as asked for, with a null target: then the reason.
       return link.refuse(NO_COORDINATOR, { source: attach.source });
     }
@@ -230,13 +256,18 @@ export class RouterConnection implements ConnectionHandler {
     if (source === undefined || !('type' in source)) return link.refuse(NO_ROUTE, { target: attach.target });
     let { address } = source;
     let terminus: SourceTerminus = source;
+    const wanted = source.dynamic === true ? nodeWanted(source) : undefined;
+    if (wanted !== undefined) {
+      const node = this.router.linkRouteTable.find(wanted, 'out');
+      return node === undefined ? link.refuse(NO_ROUTE, echoOf(attach)) : this.#routeLink(node, link, attach, address);
+    }
     if (source.dynamic === true) {
       address = `amqp:/_topo/${this.router.area}/${this.router.id}/temp.${this.router.randomText(15)}`;
       terminus = { ...source, address };
     } else {
       if (address === undefined || address === '') return link.refuse(NO_ROUTE, { target: attach.target });
-      const route = this.router.linkRouteFor(address, 'out');
-      if (route !== undefined) return this.#routeLink(route, link, attach);
+      const routes = this.router.linkRouteTable.find(address, 'out');
+      if (routes !== undefined) return this.#routeLink(routes, link, attach, address);
     }
     const node = this.router.bindConsumer(address, capabilitiesOf(source), source.dynamic === true);
     if (node === 'unavailable') return link.refuse(NOT_FOUND, { target: attach.target });
@@ -257,14 +288,21 @@ export class RouterConnection implements ConnectionHandler {
       return link.refuse(NO_ROUTE, { source: attach.source });
     let { address } = target;
     let terminus: TargetTerminus = target;
+    const wanted = target.dynamic === true ? nodeWanted(target) : undefined;
+    if (wanted !== undefined) {
+      const routes = this.router.linkRouteTable.find(wanted, 'in');
+      return routes === undefined
+        ? link.refuse(NO_ROUTE, echoOf(attach))
+        : this.#routeLink(routes, link, attach, address);
+    }
     let node;
     if (target.dynamic === true) {
       address = `amqp:/_$temp.${this.router.randomText(15)}`;
       terminus = { ...target, address };
       node = this.router.bindProducer(address, undefined, true);
     } else if (address !== undefined && address !== '') {
-      const route = this.router.linkRouteFor(address, 'in');
-      if (route !== undefined) return this.#routeLink(route, link, attach);
+      const routes = this.router.linkRouteTable.find(address, 'in');
+      if (routes !== undefined) return this.#routeLink(routes, link, attach, address);
       node = this.router.bindProducer(address, capabilitiesOf(target), false);
     }
     if (node === 'unavailable') return link.refuse(NOT_FOUND, { source: attach.source });
@@ -276,11 +314,15 @@ export class RouterConnection implements ConnectionHandler {
     this.logAttached('in', link, attach, incoming.id);
   }
 
-  #routeLink(route: LinkRoute, link: SenderLink | ReceiverLink, attach: Attach): void {
-    const to = route.next();
+  /** @param address - the text that the client named the node by */
+  #routeLink(node: LinkRouteNode, link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): void {
+    const to = node.next();
     if (to === undefined) return link.refuse(NO_ROUTE, echoOf(attach));
-    new RoutedLink(route, link).attach(to, attach, `${attach.name}@${this.containerId}`);
-    this.logAttached(link instanceof SenderLink ? 'out' : 'in', link, attach, this.router.nextId());
+    const lasts = survives(attach.role ? attach.source : attach.target);
+    if (lasts && !this.router.allowResumableLinkRoute) return link.refuse(NOT_RESUMABLE, echoOf(attach));
+    const owningKey = address === undefined ? undefined : `M0${address}`;
+    const routed = new RoutedLink(node.first, this, link, attach, to, owningKey);
+    routed.start();
   }
 
   /** @internal */
@@ -293,7 +335,7 @@ export class RouterConnection implements ConnectionHandler {
   }
 
   /** @internal */
-  linkGone(link: IncomingLink | OutgoingLink): void {
+  linkGone(link: LinkRecord): void {
     if (!this.links.delete(link)) return;
     this.router.counters.keep(link);
     this.router.log(
@@ -333,6 +375,16 @@ function capabilitiesOf(terminus: {
   readonly capabilities?: readonly string[] | undefined;
 }): readonly string[] | undefined {
   return terminus.capabilities;
+}
+
+/** Node property by which a dynamic terminus says where it is to be made. */
+const NODE_WANTED = 'x-opt-qd.address';
+
+/** The address whose container is to make a dynamic node: the first of the node's properties. */
+function nodeWanted({ dynamicNodeProperties }: Source | Target): string | undefined {
+  for (const [name, value] of dynamicNodeProperties ?? [])
+    return name === NODE_WANTED && typeof value === 'string' && value !== '' ? value : undefined;
+  return undefined;
 }
 
 /** What a refused attach is answered with: the near terminus as it came, the far one null. */

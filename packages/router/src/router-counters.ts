@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { IncomingLink } from './incoming-link.js';
-import type { OutgoingLink } from './outgoing-link.js';
+import type { LinkRecord } from './link-record.js';
+import { RoutedEnd } from './routed-end.js';
 import type { Router } from './router.js';
 
 const SUMS = [
@@ -37,7 +37,7 @@ export class RouterCounters {
   }
 
   /** @internal a link has gone: its numbers stay. */
-  keep(link: IncomingLink | OutgoingLink): void {
+  keep(link: LinkRecord): void {
     add(this.#gone, link, false);
   }
 
@@ -95,7 +95,7 @@ export class RouterCounters {
     return this.sums().deliveriesRedirectedToFallback;
   }
   get addrCount(): number {
-    return [...this.#router.addresses].length;
+    return [...this.#router.addresses].length + this.#router.linkRouteTable.nodeCount;
   }
   get linkCount(): number {
     let count = 0;
@@ -127,16 +127,18 @@ function zeros(): CounterSums {
   return Object.fromEntries(SUMS.map((name) => [name, 0])) as CounterSums;
 }
 
-function add(sums: CounterSums, link: IncomingLink | OutgoingLink, alive: boolean): void {
+function add(sums: CounterSums, link: LinkRecord, alive: boolean): void {
+  // What passes between a client and its container is not counted as the container's.
+  const isContainer = link.atContainer && !(link instanceof RoutedEnd);
   sums.droppedPresettledDeliveries += link.presettledDropped;
-  if (!(link instanceof IncomingLink)) {
+  if (link.direction === 'out') {
     sums.deliveriesEgress += link.deliveries;
-    if (link.atContainer) sums.deliveriesEgressRouteContainer += link.deliveries;
+    if (isContainer) sums.deliveriesEgressRouteContainer += link.deliveries;
     if (alive) sums.deliveriesStuck += link.stuck;
     return;
   }
   sums.deliveriesIngress += link.deliveries;
-  if (link.atContainer) sums.deliveriesIngressRouteContainer += link.deliveries;
+  if (isContainer) sums.deliveriesIngressRouteContainer += link.deliveries;
   sums.presettledDeliveries += link.presettled;
   sums.acceptedDeliveries += link.accepted;
   sums.rejectedDeliveries += link.rejected;

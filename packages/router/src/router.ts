@@ -6,9 +6,11 @@ import { addressKey, plainAddress } from './address-text.js';
 import type { AddressContext } from './address-text.js';
 import { Address } from './address.js';
 import { AutoLink } from './auto-link.js';
-import { IncomingLink } from './incoming-link.js';
+import type { IncomingLink } from './incoming-link.js';
 import { sendFromWithin } from './in-process.js';
+import type { LinkRecord } from './link-record.js';
 import { LinkRoute } from './link-route.js';
+import { LinkRouteTable } from './link-route-table.js';
 import { OutgoingLink } from './outgoing-link.js';
 import { PatternTree, normalisedPattern, prefixPattern } from './pattern-tree.js';
 import { RouterConnection } from './router-connection.js';
@@ -17,7 +19,6 @@ import { routerTables } from './agent/router-tables.js';
 import type {
   AddressSettings,
   AutoLinkSettings,
-  Direction,
   Distribution,
   InProcessReceiver,
   LinkRouteSettings,
@@ -54,17 +55,16 @@ export class Router {
   readonly log: Log;
   readonly defaultDistribution: Distribution;
   readonly autoLinks: AutoLink[] = [];
-  readonly linkRoutes: LinkRoute[] = [];
+  /** @internal */
+  readonly linkRouteTable: LinkRouteTable;
+  /** Routed links may have a terminus that outlives its connection. */
+  readonly allowResumableLinkRoute: boolean;
   readonly connections: Set<RouterConnection> = new Set();
   observer: RouterObserver = {};
   readonly #random: () => number;
   readonly #context: AddressContext;
   readonly #addresses = new Map<string, Address>();
   readonly #settings = new PatternTree<AddressSettings>();
-  readonly #routes: Readonly<Record<Direction, PatternTree<LinkRoute>>> = {
-    in: new PatternTree(),
-    out: new PatternTree(),
-  };
   /** Whole seconds since the start, counted while there are connections. */
   tick = 0;
   readonly counters: RouterCounters = new RouterCounters(this);
@@ -86,6 +86,8 @@ export class Router {
     this.#facts = options.facts ?? ((): Record<string, AmqpValue> => ({}));
     this.#random = options.random;
     this.log = options.log ?? ((): void => undefined);
+    this.linkRouteTable = new LinkRouteTable(this.log);
+    this.allowResumableLinkRoute = options.allowResumableLinkRoute ?? true;
     this.defaultDistribution = options.defaultDistribution ?? 'balanced';
     this.#context = { routerId: this.id, area: this.area, isEdge: false };
     for (const settings of options.addresses ?? []) this.addAddress(settings);
@@ -137,11 +139,11 @@ export class Router {
     return this.#addresses.values();
   }
 
-  /** Messages that were sent to a receiver which has not said yet what became of them. Those of link routes are not counted. */
+  /** Messages that were sent to a receiver which has not said yet what became of them. */
   get deliveriesInFlight(): number {
     let count = 0;
     for (const { links } of this.connections)
-      for (const link of links) if (link instanceof OutgoingLink) count += link.unsettled;
+      for (const link of links) if (link.direction === 'out') count += link.unsettledCount;
     return count;
   }
 
@@ -159,14 +161,13 @@ export class Router {
   /** Takes the credit of every sender back, and no new link. What has come by now goes on to its receivers. */
   quiesce(): void {
     this.isStopping = true;
-    for (const { links } of this.connections)
-      for (const link of links) if (link instanceof IncomingLink) link.quiesce();
+    for (const { links } of this.connections) for (const link of links) link.quiesce();
   }
 
-  /** Links to receivers that have not settled all they have, for who waits for that. Those of link routes are left out. */
-  get busyLinks(): OutgoingLink[] {
+  /** Links to receivers that have not settled all they have, for who waits for that. */
+  get busyLinks(): LinkRecord[] {
     return [...this.connections].flatMap(({ links }) =>
-      [...links].filter((link): link is OutgoingLink => link instanceof OutgoingLink && link.unsettled > 0),
+      [...links].filter((link) => link.direction === 'out' && link.unsettledCount > 0),
     );
   }
 
@@ -199,10 +200,7 @@ export class Router {
       'info',
       `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} vhost= encrypted=${settings.security?.()?.protocol ?? 'no'} auth=${saslMechanism ?? 'no'} user=${user ?? '(null)'} container_id=${connection.containerId} props=`,
     );
-    for (const route of this.linkRoutes) {
-      if (!route.matches(connection)) continue;
-      this.#activate(route, connection);
-    }
+    this.linkRouteTable.connectionOpened(connection);
     this.observer.onConnectionOpened?.(connection);
     if (this.isStopping) return;
     for (const autoLink of this.autoLinks) if (autoLink.matches(connection)) autoLink.activate(connection);
@@ -215,16 +213,7 @@ export class Router {
       this.#cancelTick?.();
       this.#cancelTick = undefined;
     }
-    for (const route of this.linkRoutes) {
-      const at = route.connections.indexOf(connection);
-      if (at < 0) continue;
-      route.connections.splice(at, 1);
-      this.log(
-        'ROUTER_CORE',
-        'info',
-        `Link Route Deactivated '${route.name}' on ${whereOf(connection, route.settings.containerId)}`,
-      );
-    }
+    this.linkRouteTable.connectionClosed(connection);
     for (const autoLink of this.autoLinks) autoLink.deactivate(connection);
     this.log('ROUTER_CORE', 'info', `[C${connection.id}] Connection Closed`);
     this.observer.onConnectionClosed?.(connection, end);
@@ -370,36 +359,25 @@ export class Router {
 
   // ---- link routes ----
 
-  /** A link route; open connections of its container count at once. */
-  addLinkRoute(settings: LinkRouteSettings): LinkRoute {
-    const id = this.nextId();
-    const route = new LinkRoute(settings, settings.name, id);
-    this.#addLinkRoute(route);
-    for (const connection of this.connections)
-      if (connection.isOpen && route.matches(connection)) this.#activate(route, connection);
+  /** Those that were configured, in the order in which they came. */
+  get linkRoutes(): readonly LinkRoute[] {
+    return this.linkRouteTable.configured;
+  }
+
+  /**
+   * A link route; open connections of its container count at once.
+   *
+   * @param owner - the one connection that it leads to, and whose life it shares
+   */
+  addLinkRoute(settings: LinkRouteSettings, owner?: RouterConnection): LinkRoute {
+    const route = new LinkRoute(settings, settings.name, this.nextId(), owner);
+    this.linkRouteTable.add(route, this.connections);
     return route;
   }
 
   /** Takes a link route away. Links that it routed stay. */
   removeLinkRoute(route: LinkRoute): void {
-    const at = this.linkRoutes.indexOf(route);
-    if (at < 0) return;
-    this.linkRoutes.splice(at, 1);
-    route.connections.length = 0;
-    const { direction } = route.settings;
-    const pattern = patternOf(route);
-    this.#routes[direction].remove(pattern);
-    const heir = this.linkRoutes.find((o) => o.settings.direction === direction && patternOf(o) === pattern);
-    if (heir !== undefined) this.#routes[direction].add(pattern, heir);
-  }
-
-  #activate(route: LinkRoute, connection: RouterConnection): void {
-    route.connections.push(connection);
-    this.log(
-      'ROUTER_CORE',
-      'info',
-      `Link Route Activated '${route.name ?? ''}' on ${whereOf(connection, route.settings.containerId)}`,
-    );
+    this.linkRouteTable.remove(route);
   }
 
   /** An autolink; it attaches at once where its container is connected. */
@@ -418,28 +396,6 @@ export class Router {
     if (at < 0) return;
     this.autoLinks.splice(at, 1);
     autoLink.remove();
-  }
-
-  #addLinkRoute(route: LinkRoute): void {
-    const { prefix, pattern, direction } = route.settings;
-    this.linkRoutes.push(route);
-    const text = prefix === undefined ? pattern : prefixPattern(prefix);
-    if (text === undefined) return;
-    // Two with one pattern share the record: the first one's prefixes count, the connections of both.
-    const first = this.#routes[direction].get(text);
-    if (first === undefined) this.#routes[direction].add(text, route);
-  }
-
-  /** @internal the active link route for an address. */
-  linkRouteFor(address: string, direction: Direction): LinkRoute | undefined {
-    const route = this.#routes[direction].match(plainAddress(address));
-    if (route === undefined || route.status === 'active') return route;
-    const pattern = patternOf(route);
-    return (
-      this.linkRoutes.find(
-        (other) => other.settings.direction === direction && other.status === 'active' && patternOf(other) === pattern,
-      ) ?? route
-    );
   }
 
   // ---- names ----
@@ -461,16 +417,6 @@ export class Router {
 function goodbye({ settings }: RouterConnection): AmqpErrorFields | undefined {
   if (settings.direction === 'out') return undefined;
   return { condition: 'amqp:connection:forced', description: 'The router is stopping' };
-}
-
-function patternOf(route: LinkRoute): string {
-  return normalisedPattern(
-    route.settings.prefix === undefined ? (route.settings.pattern ?? '') : prefixPattern(route.settings.prefix),
-  );
-}
-
-function whereOf(connection: RouterConnection, containerId: string | undefined): string {
-  return containerId === undefined ? `connection ${connection.settings.name ?? ''}` : `container ${containerId}`;
 }
 
 function phasesOf(settings: AddressSettings | undefined): { ingress: number; egress: number } {

@@ -60,6 +60,8 @@ export interface RouterOptions {
   readonly addresses?: readonly AddressSettings[];
   readonly linkRoutes?: readonly LinkRouteSettings[];
   readonly autoLinks?: readonly AutoLinkSettings[];
+  /** Routed links may have a terminus that outlives its connection. Default: true. */
+  readonly allowResumableLinkRoute?: boolean;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;

@@ -123,6 +123,7 @@ export class RouterProcess {
     this.router = new Router({
       id: config.router.id,
       defaultDistribution: config.router.defaultDistribution,
+      allowResumableLinkRoute: config.router.allowResumableLinkRoute,
       addresses: config.addresses,
       linkRoutes: config.linkRoutes,
       autoLinks: config.autoLinks,
@@ -233,10 +234,10 @@ export class RouterProcess {
     }
     const left = router.deliveriesInFlight;
     if (left === 0) return say('info', `all were settled after ${Math.ceil(performance.now() - start)} ms`);
-    for (const { connection, id, unsettled, address } of router.busyLinks.slice(0, BUSY_LINKS_SHOWN)) {
+    for (const { connection, id, unsettledCount, owningKey } of router.busyLinks.slice(0, BUSY_LINKS_SHOWN)) {
       say(
         'warning',
-        `[C${connection.id}][L${id}] ${unsettled} not settled by a receiver of ${address?.key ?? 'nothing'}`,
+        `[C${connection.id}][L${id}] ${unsettledCount} not settled by a receiver of ${owningKey ?? 'nothing'}`,
       );
     }
     say('warning', `${left} deliveries were not settled in time; their senders are told so`);

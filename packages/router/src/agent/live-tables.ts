@@ -2,9 +2,9 @@
 import { ManagementError } from '@pointsman/management';
 import type { EntityTable } from '@pointsman/management';
 import type { AmqpValue } from '@pointsman/wire';
-import type { Address } from '../address.js';
-import { IncomingLink } from '../incoming-link.js';
-import type { OutgoingLink } from '../outgoing-link.js';
+import { Address } from '../address.js';
+import type { LinkRecord } from '../link-record.js';
+import type { LinkRouteNode } from '../link-route-table.js';
 import type { RouterConnection } from '../router-connection.js';
 import type { Router } from '../router.js';
 import { View, forbidden, subjectOf, typeNamed } from './view.js';
@@ -98,17 +98,15 @@ function isThere(router: Router, identity: string): boolean {
   return false;
 }
 
-type AnyLink = IncomingLink | OutgoingLink;
-
-const LINK: Attributes<AnyLink> = {
+const LINK: Attributes<LinkRecord> = {
   linkName: ({ link }) => link.name,
   linkType: () => 'endpoint',
-  linkDir: (link) => (link instanceof IncomingLink ? 'in' : 'out'),
-  owningAddr: ({ address }) => address?.key ?? null,
+  linkDir: ({ direction }) => direction,
+  owningAddr: ({ owningKey }) => owningKey ?? null,
   capacity: ({ capacity }) => capacity,
-  peer: () => null,
-  undeliveredCount: (link) => (link instanceof IncomingLink ? 0 : link.queued),
-  unsettledCount: (link) => (link instanceof IncomingLink ? link.unsettledCount : link.unsettled),
+  peer: ({ peerId }) => (peerId === undefined ? null : String(peerId)),
+  undeliveredCount: ({ undeliveredCount }) => undeliveredCount,
+  unsettledCount: ({ unsettledCount }) => unsettledCount,
   deliveryCount: ({ deliveries }) => deliveries,
   connectionId: ({ connection }) => String(connection.id),
   adminStatus: () => 'enabled',
@@ -161,11 +159,25 @@ const ADDRESS: Attributes<Address> = {
   deliveriesRedirectedToFallback: () => 0,
 };
 
+/** What has no links of its own counts nothing. */
+const NO_ADDRESS = new Address('', 'balanced');
+
+/** Addresses of link routes: all that can be said of them is which containers serve them. */
+const LINK_ROUTE_ADDRESS: Attributes<LinkRouteNode> = {
+  ...Object.fromEntries(
+    Object.entries(ADDRESS).map(([name, read]) => [name, (): AmqpValue => read(NO_ADDRESS)] as const),
+  ),
+  key: ({ key }) => key,
+  distribution: () => 'linkBalanced',
+  containerCount: ({ connections }) => connections.length,
+};
+
 export function addressTable(router: Router): EntityTable {
   return {
     type: typeNamed('router.address'),
     *entities() {
       for (const address of router.addresses) yield new View(address.key, address.key, address, ADDRESS);
+      for (const node of router.linkRouteTable.nodes) yield new View(node.key, node.key, node, LINK_ROUTE_ADDRESS);
     },
   };
 }

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+import { plainAddress } from './address-text.js';
+import type { AddressKey } from './address-text.js';
+import type { LinkRoute } from './link-route.js';
+import { PatternTree, normalisedPattern, prefixPattern } from './pattern-tree.js';
+import type { RouterConnection } from './router-connection.js';
+import type { Direction, Log } from './settings.js';
+
+/** All link routes for one pattern and direction: they share their containers, and the first one's prefixes count. */
+export class LinkRouteNode {
+  /** As management shows it: `C` or `D` and a prefix, `E` or `F` and a pattern; the first of each pair for senders. */
+  readonly key: AddressKey;
+  readonly pattern: string;
+  readonly direction: Direction;
+  /** In the order in which they came; never empty. */
+  readonly routes: LinkRoute[] = [];
+  #connections: RouterConnection[] = [];
+  #turn = 0;
+
+  constructor(first: LinkRoute) {
+    this.pattern = patternOf(first);
+    this.direction = first.settings.direction;
+    this.key = keyOf(first);
+  }
+
+  /** The one whose prefixes count. */
+  get first(): LinkRoute {
+    return this.routes[0]!;
+  }
+
+  /** Connections that serve it, each once. */
+  get connections(): readonly RouterConnection[] {
+    return this.#connections;
+  }
+
+  /** @internal a route came or left, or one of its connections did. */
+  changed(): void {
+    this.#connections = [...new Set(this.routes.flatMap(({ connections }) => connections))];
+  }
+
+  /** The connection that takes the next link: each in turn. */
+  next(): RouterConnection | undefined {
+    const count = this.#connections.length;
+    if (count === 0) return undefined;
+    if (this.#turn >= count) this.#turn = 0;
+    return this.#connections[this.#turn++];
+  }
+}
+
+/** The link routes of a router, and the connections that they lead to. */
+export class LinkRouteTable {
+  /** Those that the router was configured with, in the order in which they came. */
+  readonly configured: LinkRoute[] = [];
+  /** Those that clients have made for their own connections. */
+  readonly ofConnections: LinkRoute[] = [];
+  readonly #trees: Readonly<Record<Direction, PatternTree<LinkRouteNode>>> = {
+    in: new PatternTree(),
+    out: new PatternTree(),
+  };
+  readonly #nodes = new Set<LinkRouteNode>();
+  readonly #log: Log;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  get nodes(): Iterable<LinkRouteNode> {
+    return this.#nodes;
+  }
+
+  get nodeCount(): number {
+    return this.#nodes.size;
+  }
+
+  /** @param open - connections there are; those of its container count at once */
+  add(route: LinkRoute, open: Iterable<RouterConnection>): void {
+    (route.owner === undefined ? this.configured : this.ofConnections).push(route);
+    const pattern = patternOf(route);
+    const tree = this.#trees[route.settings.direction];
+    let node = tree.get(pattern);
+    if (node === undefined) {
+      node = new LinkRouteNode(route);
+      tree.add(pattern, node);
+      this.#nodes.add(node);
+    }
+    node.routes.push(route);
+    for (const connection of open) if (connection.isOpen) this.#activate(route, connection);
+  }
+
+  /** Links that it has routed stay. */
+  remove(route: LinkRoute): void {
+    const list = route.owner === undefined ? this.configured : this.ofConnections;
+    const at = list.indexOf(route);
+    if (at < 0) return;
+    list.splice(at, 1);
+    for (const connection of route.connections) this.#tell('Deactivated', route, connection);
+    route.connections.length = 0;
+    const node = this.#nodeOf(route);
+    node.routes.splice(node.routes.indexOf(route), 1);
+    node.changed();
+    if (node.routes.length > 0) return;
+    this.#trees[node.direction].remove(node.pattern);
+    this.#nodes.delete(node);
+  }
+
+  connectionOpened(connection: RouterConnection): void {
+    for (const route of this.configured) this.#activate(route, connection);
+  }
+
+  connectionClosed(connection: RouterConnection): void {
+    for (const route of this.ofConnections.filter(({ owner }) => owner === connection)) this.remove(route);
+    for (const route of this.configured) {
+      const at = route.connections.indexOf(connection);
+      if (at < 0) continue;
+      route.connections.splice(at, 1);
+      this.#nodeOf(route).changed();
+      this.#tell('Deactivated', route, connection);
+    }
+  }
+
+  /** What is configured for links to an address, whether a container is there or not. */
+  find(address: string, direction: Direction): LinkRouteNode | undefined {
+    return this.#trees[direction].match(plainAddress(address));
+  }
+
+  #activate(route: LinkRoute, connection: RouterConnection): void {
+    if (!route.matches(connection) || route.connections.includes(connection)) return;
+    route.connections.push(connection);
+    this.#nodeOf(route).changed();
+    this.#tell('Activated', route, connection);
+  }
+
+  #nodeOf(route: LinkRoute): LinkRouteNode {
+    return this.#trees[route.settings.direction].get(patternOf(route))!;
+  }
+
+  #tell(what: 'Activated' | 'Deactivated', route: LinkRoute, connection: RouterConnection): void {
+    const { containerId } = route.settings;
+    const where =
+      containerId === undefined
+        ? `connection ${connection.settings.name ?? connection.id}`
+        : `container ${containerId}`;
+    this.#log('ROUTER_CORE', 'info', `Link Route ${what} '${route.name ?? ''}' on ${where}`);
+  }
+}
+
+function patternOf({ settings: { prefix, pattern = '' } }: LinkRoute): string {
+  return normalisedPattern(prefix === undefined ? pattern : prefixPattern(prefix));
+}
+
+/** A pattern with nothing but a final `#` is a prefix. */
+function keyOf({ settings: { prefix, pattern = '', direction } }: LinkRoute): AddressKey {
+  const text = (prefix ?? pattern).replace(/^[./]+/, '').replace(/[./]$/, '');
+  const plain = prefix === undefined ? text.replace(/[./]#$/, '') : text;
+  if (prefix !== undefined || (plain !== text && !plain.split(/[./]/).some((token) => token === '*' || token === '#')))
+    return `${direction === 'in' ? 'C' : 'D'}${plain}`;
+  return `${direction === 'in' ? 'E' : 'F'}${text}`;
+}

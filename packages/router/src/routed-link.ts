@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: Apache-2.0
+import { OutgoingDelivery, ReceiverLink, SenderLink, keep, letGo } from '@pointsman/engine';
+import type {
+  AttachParameters,
+  FlowFrame,
+  IncomingDelivery,
+  Link,
+  ReceiverHandler,
+  SenderHandler,
+  Session,
+  TransferFrame,
+} from '@pointsman/engine';
+import { LocalProtocolError } from '@pointsman/wire';
+import type { AmqpErrorFields, Attach, DeliveryState, SourceTerminus, TargetTerminus } from '@pointsman/wire';
+import type { LinkRoute } from './link-route.js';
+import { RoutedEnd } from './routed-end.js';
+import type { RouterConnection } from './router-connection.js';
+
+const LINK_LOST: AmqpErrorFields = {
+  condition: 'qd:routed-link-lost',
+  description: 'Connectivity to the peer container was lost',
+};
+const TAG_TOO_LONG: DeliveryState = {
+  type: 'rejected',
+  error: { condition: 'amqp:invalid-field', description: 'delivery tag length exceeded' },
+};
+/** Longest delivery-tag that can be passed on. @see OASIS AMQP 1.0, 2.8.7 */
+const TAG_MAX = 32;
+/** Bytes of transfers that wait for room at the far end before the near end's session is held back. */
+const HOLD_AT = 1 << 18;
+/** What a transfer that waits counts beside its payload, so that empty ones do not wait without number. */
+const ITEM_BYTES = 64;
+/** Messages beyond the client's credit that a container may send; the session's window bounds how many wait here. */
+const TOLERANCE = 1 << 16;
+/** Bytes of a frame that its head may need beside a payload. */
+const HEAD_BYTES = 512;
+
+/** A transfer that waits for room. */
+interface Waiting {
+  readonly incoming: IncomingDelivery;
+  readonly bytes: Uint8Array;
+  /** Undefined on all but the first of a delivery. */
+  readonly tag: Uint8Array | undefined;
+  readonly state: DeliveryState | undefined;
+  readonly more: boolean;
+  readonly aborted: boolean;
+  offset: number;
+}
+
+/**
+ * Joins a link of a client with a link at a container: attaches, flows, transfers, dispositions and detaches pass through,
+ * delivery tags and states untouched. One of the two ends receives, the other sends.
+ */
+export class RoutedLink implements ReceiverHandler, SenderHandler {
+  readonly #route: LinkRoute;
+  readonly #at: RouterConnection;
+  readonly #attach: Attach;
+  readonly #client: RoutedEnd;
+  /** It comes once the router may attach at the container. */
+  #container: RoutedEnd | undefined;
+  #session: Session | undefined;
+  /** The end that messages come in on, and the one that they go out on. */
+  #from!: RoutedEnd;
+  #to!: RoutedEnd;
+  #receiver!: ReceiverLink;
+  #sender!: SenderLink;
+  /** Gives back what the dialect's `authorize` gave. */
+  #release: ((error?: AmqpErrorFields) => void) | undefined;
+  /** Frames that wait for room, oldest first. */
+  #queue: Waiting[] = [];
+  #queued = 0;
+  #holds = false;
+  #ended = false;
+  /** Delivery that cannot be passed on: what comes of it is dropped. */
+  #discarding: IncomingDelivery | undefined;
+  /** Messages that have come and of which nothing was sent yet. */
+  waiting = 0;
+
+  /**
+   * @param client - its attach is not answered yet
+   * @param connection - the client's
+   * @param at - that of the container
+   * @param owningKey - key of the address that the client named
+   */
+  constructor(
+    route: LinkRoute,
+    connection: RouterConnection,
+    client: SenderLink | ReceiverLink,
+    attach: Attach,
+    at: RouterConnection,
+    owningKey: string | undefined,
+  ) {
+    this.#route = route;
+    this.#at = at;
+    this.#attach = attach;
+    client.handler = this;
+    this.#client = new RoutedEnd(connection, this, client, owningKey, connection.linkCapacity);
+    connection.links.add(this.#client);
+    connection.logAttached(this.#client.direction, client, attach, this.#client.id);
+  }
+
+  /** Attaches at the container what the client attached here, as soon as it may. */
+  start(): void {
+    const attach = this.#attach;
+    const address = addressOf(attach.role ? attach.source : attach.target);
+    const { dialect } = this.#at;
+    if (dialect?.authorize === undefined || address === undefined) {
+      this.#attachThere();
+      return;
+    }
+    this.#release = dialect.authorize(this.#route.toExternal(address), attach.role ? 'in' : 'out', (error) => {
+      if (error === undefined) this.#attachThere();
+      else this.#end(undefined, error, true);
+    });
+    if (this.#ended) this.#release();
+  }
+
+  #attachThere(): void {
+    const route = this.#route;
+    const at = this.#at;
+    const attach = this.#attach;
+    const client = this.#client;
+    const parameters: AttachParameters = {
+      ...passedOn(attach),
+      source: attach.role ? renamed(attach.source, (address) => route.toExternal(address)) : attach.source,
+      target: attach.role ? attach.target : renamed(attach.target, (address) => route.toExternal(address)),
+    };
+    const name = `${attach.name}@${client.connection.containerId}`;
+    let link: SenderLink | ReceiverLink;
+    try {
+      this.#session = at.routedSession(client.link.session);
+      link = attach.role
+        ? this.#session.attachReceiver(name, this, parameters)
+        : this.#session.attachSender(name, this, parameters);
+    } catch (error) {
+      // The container takes no more sessions or links, or no frame as large as the attach.
+      if (!(error instanceof LocalProtocolError)) throw error;
+      return this.#end(undefined, { condition: error.condition, description: error.description }, true);
+    }
+    const container = new RoutedEnd(at, this, link, client.owningKey, 0);
+    this.#container = container;
+    client.peer = container;
+    container.peer = client;
+    this.#from = attach.role ? container : client;
+    this.#to = attach.role ? client : container;
+    this.#receiver = this.#from.link as ReceiverLink;
+    this.#sender = this.#to.link as SenderLink;
+    this.#receiver.tagMax = Infinity;
+    // What is too large is for the ends themselves to say.
+    this.#receiver.maxMessageSize = 0;
+    // Brokers of some kinds send more than they may: it waits here until the client has credit for it.
+    if (link instanceof ReceiverLink && at.dialect === undefined) link.tolerance = TOLERANCE;
+    at.links.add(container);
+    at.logAttached(container.direction, link, { ...attach, ...parameters }, container.id);
+    // Credit that the client gave without waiting for our answer.
+    if (attach.role && this.#sender.credit > 0) this.#receiver.setCredit(this.#sender.credit, this.#sender.draining);
+  }
+
+  // ---- the container's answer ----
+
+  onAttached(_link: Link, attach: Attach): void {
+    const client = this.#client.link;
+    const parameters: AttachParameters = {
+      ...passedOn(attach),
+      source: this.#attach.role ? this.#known(attach.source, this.#attach.source) : attach.source,
+      target: this.#attach.role ? attach.target : this.#known(attach.target, this.#attach.target),
+    };
+    client.accept(this, parameters);
+    this.#receiver.maxMessageSize = 0;
+  }
+
+  /** The container's terminus by the name under which the client knows it. */
+  #known<T extends SourceTerminus | TargetTerminus>(terminus: T | undefined, asked: T | undefined): T | undefined {
+    const wanted = addressOf(asked);
+    return renamed(terminus, (address) =>
+      wanted !== undefined && this.#route.toExternal(wanted) === address ? wanted : this.#route.toInternal(address),
+    );
+  }
+
+  // ---- transfers ----
+
+  onTransfer(link: ReceiverLink, incoming: IncomingDelivery, frame: TransferFrame): void {
+    if (incoming === this.#discarding) {
+      if (incoming.complete) this.#dropped(incoming);
+      return;
+    }
+    const first = incoming.context === undefined;
+    if (first) {
+      if (frame.tagLength > TAG_MAX || incoming.aborted) {
+        if (incoming.complete) this.#dropped(incoming);
+        else this.#discarding = incoming;
+        return;
+      }
+      incoming.arrivedAt = this.#from.connection.router.tick;
+      this.#from.began(incoming.settled);
+      this.#from.connection.messageLog?.tell('Received', link, frame.bytes, frame.payloadStart, frame.payloadEnd);
+      if (incoming.complete && this.#queue.length === 0 && this.#passes(frame.payloadEnd - frame.payloadStart)) {
+        this.#send(incoming, frame.tag(), frame.state, frame.bytes, frame.payloadStart, frame.payloadEnd, true);
+        if (this.#sender.draining) this.#used();
+        return;
+      }
+      incoming.context = this;
+      this.waiting++;
+    }
+    const bytes = keep(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
+    this.#queue.push({
+      incoming,
+      bytes,
+      tag: first ? frame.tag() : undefined,
+      state: frame.state,
+      more: frame.more && !frame.aborted,
+      aborted: frame.aborted,
+      offset: 0,
+    });
+    this.#queued += bytes.length + ITEM_BYTES;
+    this.#pump();
+    if (this.#queued >= HOLD_AT && !this.#holds) {
+      this.#holds = true;
+      link.session.holdWindow();
+    }
+  }
+
+  /** A message that is not passed on has come to its end: its sender may send another. */
+  #dropped(incoming: IncomingDelivery): void {
+    this.#discarding = undefined;
+    if (!incoming.settled) {
+      this.#receiver.settle(incoming, TAG_TOO_LONG);
+      this.#from.began(false);
+      this.#from.ended(TAG_TOO_LONG, this.#from.connection.router.tick);
+    }
+    this.#receiver.setCredit(this.#receiver.credit + 1, this.#receiver.draining);
+  }
+
+  /** A message of `bytes` can go out in this very turn, in one frame. */
+  #passes(bytes: number): boolean {
+    const sender = this.#sender;
+    return sender.sendable && bytes <= sender.session.connection.remoteMaxFrameSize - HEAD_BYTES;
+  }
+
+  #send(
+    incoming: IncomingDelivery,
+    tag: Uint8Array,
+    state: DeliveryState | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    last: boolean,
+  ): OutgoingDelivery {
+    const { settled, messageFormat } = incoming;
+    const outgoing = this.#sender.send(tag, messageFormat, settled, incoming, bytes, start, end, last, state);
+    incoming.context = outgoing;
+    this.#to.began(settled);
+    this.#to.connection.messageLog?.tell('Sent', this.#sender, bytes, start, end);
+    return outgoing;
+  }
+
+  #pump(): void {
+    const sender = this.#sender;
+    while (this.#queue.length > 0) {
+      const item = this.#queue[0]!;
+      const { incoming, bytes, more } = item;
+      if (item.aborted) {
+        if (sender.current !== undefined) sender.abort();
+      } else if (incoming.context === this) {
+        if (!sender.sendable) return;
+        this.waiting--;
+        const outgoing = this.#send(incoming, item.tag!, item.state, bytes, 0, bytes.length, !more);
+        item.offset = sender.sentBytes;
+        if (item.offset < bytes.length || (!more && !outgoing.complete)) return;
+      } else {
+        if (!sender.resumable) return;
+        item.offset += sender.resume(bytes, item.offset, bytes.length, !more);
+        if (item.offset < bytes.length || (!more && sender.current !== undefined)) return;
+      }
+      this.#queue.shift();
+      letGo(bytes);
+      this.#queued -= bytes.length + ITEM_BYTES;
+      if (this.#holds && this.#queued < HOLD_AT / 2) {
+        this.#holds = false;
+        this.#receiver.session.releaseWindow();
+      }
+    }
+    if (sender.draining) this.#used();
+  }
+
+  onSendable(): void {
+    if (this.#queue.length > 0) this.#pump();
+  }
+
+  // ---- dispositions, both ways ----
+
+  onDisposition(
+    _link: SenderLink,
+    outgoing: OutgoingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
+    const incoming = outgoing.context as IncomingDelivery;
+    if (settled) {
+      this.#settled(incoming, state);
+      this.#receiver.settle(incoming, state);
+    } else if (state !== undefined) this.#receiver.update(incoming, state);
+  }
+
+  onRemoteState(
+    _link: ReceiverLink,
+    incoming: IncomingDelivery,
+    state: DeliveryState | undefined,
+    settled: boolean,
+  ): void {
+    const outgoing = incoming.context;
+    // What was not sent yet goes out as it stands now.
+    if (!(outgoing instanceof OutgoingDelivery)) return;
+    if (settled) {
+      this.#settled(incoming, state ?? incoming.localState);
+      this.#sender.settle(outgoing, state);
+    } else if (state !== undefined) this.#sender.update(outgoing, state);
+  }
+
+  #settled(incoming: IncomingDelivery, state: DeliveryState | undefined): void {
+    this.#from.ended(state, incoming.arrivedAt);
+    this.#to.ended(state, incoming.arrivedAt);
+  }
+
+  /** Messages that came at tick `limit` or before and of which nothing was sent yet. */
+  waitingSince(limit: number): number {
+    return this.#queue.filter(
+      ({ incoming, tag }) =>
+        tag !== undefined && incoming.context === this && incoming.complete && incoming.arrivedAt <= limit,
+    ).length;
+  }
+
+  // ---- credit ----
+
+  onFlow(link: SenderLink | ReceiverLink, frame: FlowFrame): void {
+    if (this.#container === undefined) return;
+    if (link instanceof SenderLink) {
+      // What the receiver at the near end allows is what the far end is allowed, less what has come for it already.
+      const credit = Math.max(0, link.credit - this.waiting);
+      if (credit > 0 && this.#at.router.isStopping) return;
+      // A sender that is beyond its credit already is told nothing new: RabbitMQ 3 would take that for more.
+      if (credit === 0 && this.#receiver.credit === 0 && !frame.drain) return;
+      this.#receiver.setCredit(credit, frame.drain);
+    } else if (this.#sender.draining) {
+      this.#used();
+    }
+  }
+
+  /** Answered by {@link onFlow} once the far end has used its credit up. */
+  onDrain(): void {
+    if (this.#container !== undefined && this.#sender.credit === 0) this.#used();
+  }
+
+  /** Tells the near end that its credit is used up, once that is so: nothing waits, and the far end has none. */
+  #used(): void {
+    const sender = this.#sender;
+    if (this.#queue.length > 0 || sender.current !== undefined) return;
+    if (sender.credit === 0 || this.#receiver.credit === 0) sender.drained();
+  }
+
+  // ---- the end ----
+
+  onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
+    link.detach(undefined, closed);
+    this.#end(link, error, closed);
+  }
+
+  onLost(link: Link): void {
+    const end = link === this.#client.link ? this.#client : this.#container;
+    if (end !== undefined) end.isLost = true;
+    this.#end(link, LINK_LOST, !survives(this.#attach.source) && !survives(this.#attach.target));
+  }
+
+  /** One end is gone: so is the other. @param gone - undefined where there will be no link at the container */
+  #end(gone: Link | undefined, error: AmqpErrorFields | undefined, closed: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#release?.(error);
+    if (this.#holds) {
+      this.#holds = false;
+      this.#receiver.session.releaseWindow();
+    }
+    for (const { bytes } of this.#queue) letGo(bytes);
+    this.#queue = [];
+    this.waiting = 0;
+    const client = this.#client;
+    if (gone === client.link) this.#container?.link.detach(error, closed);
+    else if (!client.link.localAttached && error !== undefined) client.link.refuse(error, near(this.#attach));
+    else client.link.detach(error, closed);
+    client.connection.linkGone(client);
+    if (this.#container !== undefined) this.#at.linkGone(this.#container);
+    if (this.#session !== undefined) this.#at.leaveRoutedSession(client.link.session, this.#session);
+  }
+}
+
+/** The client's own terminus, which an attach that is refused is answered with. */
+function near({ role, source, target }: Attach): AttachParameters {
+  return role ? { target } : { source };
+}
+
+/** A terminus that outlives the connection of its link. @see OASIS AMQP 1.0, 3.5.6 */
+export function survives(terminus: SourceTerminus | TargetTerminus | undefined): boolean {
+  if (terminus === undefined || !('type' in terminus) || terminus.type === 'coordinator') return false;
+  return (terminus.timeout ?? 0) > 0 || terminus.expiryPolicy === 'never';
+}
+
+/** What an attach says beside its termini. */
+function passedOn(attach: Attach): AttachParameters {
+  const { sndSettleMode, rcvSettleMode, maxMessageSize, offeredCapabilities, desiredCapabilities, properties } = attach;
+  return { sndSettleMode, rcvSettleMode, maxMessageSize, offeredCapabilities, desiredCapabilities, properties };
+}
+
+function addressOf(terminus: SourceTerminus | TargetTerminus | undefined): string | undefined {
+  return terminus !== undefined && 'address' in terminus && typeof terminus.address === 'string'
+    ? terminus.address
+    : undefined;
+}
+
+function renamed<T extends SourceTerminus | TargetTerminus>(
+  terminus: T | undefined,
+  rename: (address: string) => string,
+): T | undefined {
+  const address = addressOf(terminus);
+  return address === undefined ? terminus : { ...terminus!, address: rename(address) };
+}
