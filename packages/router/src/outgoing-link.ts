@@ -134,7 +134,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
   pump(): void {
     while (this.#head < this.#queue.length) {
       const copy = this.#queue[this.#head]!;
-      if (!this.#send(copy)) return;
+      if (!this.#send(copy)) return this.#answerDrain();
       this.#queue[this.#head++] = undefined;
       if (this.#head > 64 && this.#head * 2 > this.#queue.length) {
         this.#queue = this.#queue.slice(this.#head);
@@ -145,6 +145,14 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       this.#queue.length = 0;
       this.#head = 0;
     }
+    this.#answerDrain();
+  }
+
+  /** What waited here has gone out as far as the credit went: the rest of it is used up. Nothing is fetched from elsewhere. */
+  #answerDrain(): void {
+    const { link } = this;
+    if (!link.draining || link.current !== undefined) return;
+    if (link.credit === 0 || this.#head === this.#queue.length) link.drained();
   }
 
   /** @returns false where it has to stop: for want of credit or room, or of further parts */
@@ -212,15 +220,12 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     this.owner?.attached(attach);
   }
 
-  onSendable(link: SenderLink): void {
-    if (this.#head < this.#queue.length) this.pump();
-    if (link.draining && link.current === undefined && this.#head === this.#queue.length) link.drained();
+  onSendable(): void {
+    this.pump();
   }
 
-  onDrain(link: SenderLink): void {
-    // What waits here goes out first; nothing is fetched from elsewhere.
+  onDrain(): void {
     this.pump();
-    if (link.current === undefined) link.drained();
   }
 
   onDisposition(

@@ -6,7 +6,7 @@ import { Router } from '../../src/index.js';
 import type { RouterConnection } from '../../src/index.js';
 import { Consumer } from './consumer.js';
 import type { Field } from './field.js';
-import { BROKER, LINK_CAPACITY, autoNodeOf } from './plan.js';
+import { BROKER, LINK_CAPACITY, AUTO_NODES } from './plan.js';
 import { Producer } from './producer.js';
 
 const REFUSED: AmqpErrorFields = { condition: 'amqp:internal-error', description: 'not now' };
@@ -135,10 +135,10 @@ export class Client implements ConnectionHandler {
     if (this.refuses) return link.refuse(REFUSED);
     const terminus = attach.role ? attach.source : attach.target;
     const address = terminus !== undefined && 'address' in terminus ? (terminus.address ?? '') : '';
-    const auto = autoNodeOf(address, attach.role ? 'in' : 'out');
+    const auto = AUTO_NODES.find((node) => node.external === address && node.receives === attach.role);
     const near = /^L(\d+)@/.exec(attach.name)?.[1];
-    const node = auto ?? `routed ${near}`;
-    const id = near === undefined ? this.field.nextAutoId() : 1_000_000 + Number(near);
+    const node = auto?.key ?? `routed ${near}`;
+    const id = auto === undefined ? 1_000_000 + Number(near) : this.field.nextAutoId(this.id, AUTO_NODES.indexOf(auto));
     if (link instanceof SenderLink) {
       const producer = new Producer(id, this, address, node, attach.rcvSettleMode === 1);
       producer.link = link;

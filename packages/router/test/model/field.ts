@@ -30,15 +30,19 @@ export class Field {
   step = 0;
   /** Consumers that were attached when last nothing was on its way, by node. */
   readonly settledIn: Map<string, Consumer[]> = new Map();
-  #autoIds = 2_000_000;
+  readonly #autoIds = new Map<number, number>();
 
   constructor() {
     const random = new Random(1);
     this.router = new Router({ id: 'R', clock: this.clock, random: () => random.fraction(), ...PLAN });
   }
 
-  nextAutoId(): number {
-    return this.#autoIds++;
+  /** Number for the next of the links that the router attaches at a client for one of its autolinks. */
+  nextAutoId(client: number, autoLink: number): number {
+    const base = 2_000_000 + client * 1_000 + autoLink * 100;
+    const before = this.#autoIds.get(base) ?? 0;
+    this.#autoIds.set(base, before + 1);
+    return base + before;
   }
 
   message(id: number): Message | undefined {

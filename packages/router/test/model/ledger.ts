@@ -77,7 +77,7 @@ export class Ledger {
   check(): void {
     for (const message of this.messages.values()) {
       for (const receipt of message.receipts) this.#checkReceipt(receipt);
-      if (message.producer.ended || message.stage !== 'whole') continue;
+      if (message.producer.ended || !message.isOut) continue;
       if (message.settled) continue;
       if (isMulticast(message.node)) this.#checkMulticast(message);
       else this.#checkOne(message);
@@ -91,8 +91,8 @@ export class Ledger {
   #checkReceipt({ message, consumer, delivery, complete, aborted, said }: Receipt): void {
     if (consumer.ended) return;
     const where = `${message.name} at ${consumer.name}`;
-    if (message.stage === 'whole') assert.ok(complete || said !== undefined, `${where} is not whole`);
-    else if (message.stage === 'aborted')
+    if (message.isOut) assert.ok(complete || said !== undefined, `${where} is not whole`);
+    else if (message.stage === 'aborted' && message.producer.open !== message)
       assert.ok(aborted || said !== undefined, `${where} goes on, though its sender has aborted it or is gone`);
     if (said === undefined || delivery.settled || message.producer.confirms) return;
     assert.fail(`${where}: the router has not settled what the receiver said`);
@@ -235,7 +235,7 @@ export class Ledger {
   /** Everybody has taken and settled all there was. */
   checkFinished(): void {
     for (const message of this.messages.values()) {
-      if (message.producer.ended || message.settled || message.stage !== 'whole') continue;
+      if (message.producer.ended || message.settled || message.stage === 'aborted') continue;
       assert.ok(message.told, `${message.name} never gets an outcome`);
     }
     for (const producer of this.#field.producers.values()) {

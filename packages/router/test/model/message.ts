@@ -47,6 +47,11 @@ export class Message {
     this.bytes = bytesOf(id, to, size);
   }
 
+  /** All of it has been sent: none of it waits for room on its session. */
+  get isOut(): boolean {
+    return this.stage === 'whole' && this.producer.open !== this;
+  }
+
   get name(): string {
     return `message ${this.id} of ${this.producer.name} for ${this.node}`;
   }

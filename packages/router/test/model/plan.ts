@@ -42,22 +42,17 @@ export const ADDRESSES: readonly string[] = [
   'void/z',
 ];
 
-/** The nodes that autolinks hold, by the address that the container sees and the router's direction. */
-const AUTO_NODES: Readonly<Record<string, string>> = {
-  'way/w out': 'M0way/w',
-  'way/w in': 'M1way/w',
-  'one out': 'M0chain/c',
-  'one in': 'M1chain/c',
-  'two out': 'M1chain/c',
-  'two in': 'M2chain/c',
-};
+/** The nodes that autolinks hold, by the name that the container knows; `receives` is the router's part. */
+export const AUTO_NODES: readonly { readonly external: string; readonly receives: boolean; readonly key: string }[] = [
+  { external: 'way/w', receives: false, key: 'M0way/w' },
+  { external: 'way/w', receives: true, key: 'M1way/w' },
+  { external: 'one', receives: false, key: 'M0chain/c' },
+  { external: 'one', receives: true, key: 'M1chain/c' },
+  { external: 'two', receives: false, key: 'M1chain/c' },
+  { external: 'two', receives: true, key: 'M2chain/c' },
+];
 
-export const AUTO_KEYS: ReadonlySet<string> = new Set(Object.values(AUTO_NODES));
-
-/** The node that the router's own link at the container stands for; undefined for one that it routes. */
-export function autoNodeOf(address: string, direction: 'in' | 'out'): string | undefined {
-  return AUTO_NODES[`${address} ${direction}`];
-}
+export const AUTO_KEYS: ReadonlySet<string> = new Set(AUTO_NODES.map(({ key }) => key));
 
 /** The node that an address means for who sends to it, or receives from it. */
 export function nodeOf(address: string, receives: boolean): string {
