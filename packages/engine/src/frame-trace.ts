@@ -103,6 +103,13 @@ export function frameTrace(
   };
 }
 
+/** A value as it stands in a frame's text. Secrets are left out; of what is very long, the end. */
+export function valueTrace(value: AmqpValue): string {
+  const out = new TraceText('');
+  out.value(value);
+  return out.finished();
+}
+
 const plain = (text: string): TracedFrame => ({ text, handle: undefined, more: false, isHidden: false });
 
 /** Collects text up to {@link TEXT_MAX}: beyond it nothing more is looked at. */

@@ -177,7 +177,7 @@ export class AutoLinkAttachment implements LinkOwner {
     this.#activeSince = connection.router.clock.now();
     if (link instanceof IncomingLink) connection.router.startProducer(link, link.link);
     else link?.start();
-    if (link !== undefined) connection.logAttached(direction, link.link, attach, link.id);
+    if (link !== undefined) connection.logAttached(direction, attach, link.id);
     this.#become('active');
     this.#log('info', 'Auto Link Activated');
   }

@@ -40,7 +40,7 @@ export abstract class LinkRecord {
   isBlocked = false;
   /** It ended with its session or connection. */
   isLost = false;
-  /** Settlements that had been counted at each of the last ticks, oldest first; none for a link that is idle. */
+  /** Settlements that had been counted at the ticks {@link RATE_SECONDS} back to the last; none for a link without any. */
   #settledAt: number[] = [];
 
   constructor(connection: RouterConnection) {
@@ -70,7 +70,7 @@ export abstract class LinkRecord {
   /** Settlements per second of late. */
   get settleRate(): number {
     const first = this.#settledAt[0];
-    return first === undefined ? 0 : Math.round((this.settled - first) / this.#settledAt.length);
+    return first === undefined ? 0 : Math.round((this.settled - first) / RATE_SECONDS);
   }
 
   get zeroCreditSeconds(): number {
@@ -115,8 +115,9 @@ export abstract class LinkRecord {
     const { settled } = this;
     const at = this.#settledAt;
     if (at.length === 0 && settled === 0) return;
+    if (at.length === 0) at.push(0);
     at.push(settled);
-    if (at.length > RATE_SECONDS) at.shift();
+    if (at.length > RATE_SECONDS + 1) at.shift();
   }
 
   /** The numbers at the end of its log line. */

@@ -96,7 +96,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     client.handler = this;
     this.#client = new RoutedEnd(connection, this, client, owningKey, connection.linkCapacity);
     connection.links.add(this.#client);
-    connection.logAttached(this.#client.direction, client, attach, this.#client.id);
+    connection.logAttached(this.#client.direction, attach, this.#client.id);
   }
 
   /** Attaches at the container what the client attached here, as soon as it may. */
@@ -151,7 +151,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     // Brokers of some kinds send more than they may: it waits here until the client has credit for it.
     if (link instanceof ReceiverLink && at.dialect === undefined) link.tolerance = TOLERANCE;
     at.links.add(container);
-    at.logAttached(container.direction, link, { ...attach, ...parameters }, container.id);
+    at.logAttached(container.direction, { ...attach, ...parameters }, container.id);
     // Credit that the client gave without waiting for our answer.
     if (attach.role && this.#sender.credit > 0) this.#receiver.setCredit(this.#sender.credit, this.#sender.draining);
   }

@@ -18,6 +18,7 @@ import { MessageLog } from './message-log.js';
 import { OutgoingLink } from './outgoing-link.js';
 import { RoutedLink, survives } from './routed-link.js';
 import type { Router } from './router.js';
+import { terminusText } from './terminus-text.js';
 import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
 
 const LINK_CAPACITY = 250;
@@ -279,7 +280,7 @@ export class RouterConnection implements ConnectionHandler {
     this.links.add(outgoing);
     link.accept(outgoing, { source: terminus, target: attach.target ?? { type: 'target' } });
     outgoing.start();
-    this.logAttached('out', link, attach, outgoing.id);
+    this.logAttached('out', attach, outgoing.id);
   }
 
   #attachProducer(link: ReceiverLink, attach: Attach): void {
@@ -311,7 +312,7 @@ export class RouterConnection implements ConnectionHandler {
     this.links.add(incoming);
     link.accept(incoming, { source: attach.source ?? { type: 'source' }, target: terminus });
     this.router.startProducer(incoming, link);
-    this.logAttached('in', link, attach, incoming.id);
+    this.logAttached('in', attach, incoming.id);
   }
 
   /** @param address - the text that the client named the node by */
@@ -326,11 +327,11 @@ export class RouterConnection implements ConnectionHandler {
   }
 
   /** @internal */
-  logAttached(direction: string, link: SenderLink | ReceiverLink, attach: Attach, id: number): void {
+  logAttached(direction: string, attach: Attach, id: number): void {
     this.router.log(
       'ROUTER_CORE',
       'info',
-      `[C${this.id}][L${id}] Link attached: dir=${direction} source={${addressOf(attach.source)}} target={${addressOf(attach.target)}} name=${link.name}`,
+      `[C${this.id}][L${id}] Link attached: dir=${direction} source={${terminusText(attach.source)}} target={${terminusText(attach.target)}}`,
     );
   }
 
@@ -338,11 +339,12 @@ export class RouterConnection implements ConnectionHandler {
   linkGone(link: LinkRecord): void {
     if (!this.links.delete(link)) return;
     this.router.counters.keep(link);
-    this.router.log(
-      'ROUTER_CORE',
-      'info',
-      `[C${this.id}][L${link.id}] ${link.isLost ? 'Link closed due to connection loss' : 'Link detached'}: ${link.summary}`,
-    );
+    this.router.log('ROUTER_CORE', 'info', `[C${this.id}][L${link.id}] ${this.#endOf(link)}: ${link.summary}`);
+  }
+
+  #endOf({ isLost }: LinkRecord): string {
+    if (!isLost) return 'Link detached';
+    return this.connection.isOpen ? 'Link lost' : 'Link closed due to connection loss';
   }
 
   onProtocolError(_connection: Connection, error: ProtocolError): void {
@@ -390,11 +392,4 @@ function nodeWanted({ dynamicNodeProperties }: Source | Target): string | undefi
 /** What a refused attach is answered with: the near terminus as it came, the far one null. */
 function echoOf(attach: Attach): { source?: SourceTerminus | undefined; target?: TargetTerminus | undefined } {
   return attach.role ? { target: attach.target } : { source: attach.source };
-}
-
-function addressOf(terminus: SourceTerminus | TargetTerminus | undefined): string {
-  if (terminus === undefined || !('type' in terminus)) return '<none>';
-  if (terminus.type === 'coordinator') return '<coordinator>';
-  if (terminus.dynamic === true) return '(dyn)<none>';
-  return terminus.address ?? '<none>';
 }

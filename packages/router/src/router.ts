@@ -15,6 +15,7 @@ import { OutgoingLink } from './outgoing-link.js';
 import { PatternTree, normalisedPattern, prefixPattern } from './pattern-tree.js';
 import { RouterConnection } from './router-connection.js';
 import { RouterCounters } from './router-counters.js';
+import { propertiesText } from './terminus-text.js';
 import { routerTables } from './agent/router-tables.js';
 import type {
   AddressSettings,
@@ -198,7 +199,7 @@ export class Router {
     this.log(
       'ROUTER_CORE',
       'info',
-      `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} vhost= encrypted=${settings.security?.()?.protocol ?? 'no'} auth=${saslMechanism ?? 'no'} user=${user ?? '(null)'} container_id=${connection.containerId} props=`,
+      `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} vhost= encrypted=${settings.security?.()?.protocol ?? 'no'} auth=${saslMechanism ?? 'no'} user=${user ?? '(null)'} container_id=${connection.containerId} props=${propertiesText(connection.connection.remoteOpen?.properties)}`,
     );
     this.linkRouteTable.connectionOpened(connection);
     this.observer.onConnectionOpened?.(connection);

@@ -4,7 +4,8 @@ import { describe, it } from 'node:test';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
 import { ManagementError } from '@pointsman/management';
 import type { EntityTable, EntityValue, ManagedEntity } from '@pointsman/management';
-import { encodeMessage } from '@pointsman/wire';
+import { AmqpSymbol, encodeMessage, uint } from '@pointsman/wire';
+import type { AmqpValue } from '@pointsman/wire';
 import { World } from './world.js';
 
 const REQUESTER = { connection: undefined };
@@ -75,6 +76,58 @@ describe('links and the router in management', () => {
     world.peer().receive('nobody');
     world.advance(1_000);
     assert.equal(world.router.counters.linksBlocked, 0);
+  });
+});
+
+describe('links in management', () => {
+  it('show both directions as tools know them, anonymous senders without an address', () => {
+    const world = new World();
+    const peer = world.peer({ linkCapacity: 20 });
+    peer.receive('q', 2).auto = ACCEPTED;
+    const outlet = peer.send('q');
+    for (const name of ['a', 'b', 'c']) outlet.text(name);
+    peer.send(undefined);
+    world.advance(3_000);
+    const rows = entities(world, 'router.link');
+    const names = ['linkType', 'linkDir', 'owningAddr', 'capacity', 'peer', 'undeliveredCount', 'unsettledCount'];
+    assert.deepEqual(
+      rows.map((row) => values(row, ...names)),
+      [
+        ['endpoint', 'out', 'M0q', 20, null, 1, 0],
+        ['endpoint', 'in', 'M0q', 20, null, 0, 1],
+        ['endpoint', 'in', null, 20, null, 0, 0],
+      ],
+    );
+    const more = ['adminStatus', 'operStatus', 'priority', 'creditAvailable', 'zeroCreditSeconds', 'deliveryCount'];
+    assert.deepEqual(
+      rows.map((row) => values(row, ...more)),
+      [
+        ['enabled', 'up', 4, 0, 3, 2],
+        ['enabled', 'up', 4, 19, 0, 3],
+        ['enabled', 'up', 4, 20, 0, 0],
+      ],
+    );
+    const [out, into] = rows as [ManagedEntity, ManagedEntity];
+    const histogram = out.attribute('ingressHistogram') as number[];
+    assert.deepEqual([histogram.length, histogram[0], histogram.some((n, at) => at > 0 && n > 0)], [128, 2, false]);
+    assert.equal(into.attribute('ingressHistogram'), null);
+    assert.equal(out.name, out.attribute('linkName'));
+    assert.equal(out.attribute('connectionId'), entities(world, 'connection')[0]!.identity);
+  });
+
+  it('tell how many deliveries a second were settled of late', () => {
+    const world = new World();
+    world.peer().receive('q', 200).auto = ACCEPTED;
+    const outlet = world.peer().send('q');
+    const rate = (): unknown => entities(world, 'router.link')[0]!.attribute('settleRate');
+    assert.equal(rate(), 0);
+    for (let second = 0; second < 6; second++) {
+      for (let i = 0; i < 10; i++) outlet.text(`${second}.${i}`);
+      world.advance(1_000);
+    }
+    assert.equal(rate(), 10);
+    world.advance(6_000);
+    assert.equal(rate(), 0);
   });
 });
 
@@ -165,6 +218,56 @@ describe('connections in management', () => {
     world.run();
     assert.ok(peer.end !== undefined);
     assert.deepEqual(entities(world, 'connection'), []);
+  });
+});
+
+describe('a connection in management', () => {
+  it('shows what its peer says of itself, as text and whole numbers', () => {
+    const world = new World();
+    const properties = new Map<string, AmqpValue>([
+      ['product', 'p'],
+      ['platform', new AmqpSymbol('x')],
+      ['count', uint(0)],
+      ['nested', new Map([['a', 'b']])],
+      ['yes', true],
+    ]);
+    world.peer({ direction: 'out', role: 'route-container', peer: 'broker:5672' }, { properties });
+    const [connection] = entities(world, 'connection') as [ManagedEntity];
+    assert.equal(connection.name, 'connection/broker:5672');
+    assert.deepEqual(
+      connection.attribute('properties'),
+      new Map<string, AmqpValue>([
+        ['product', 'p'],
+        ['platform', 'x'],
+        ['count', uint(0)],
+      ]),
+    );
+    const names = ['host', 'dir', 'role', 'protocol', 'isEncrypted', 'ssl', 'sslProto', 'sslSsf', 'tenant', 'active'];
+    assert.deepEqual(values(connection, ...names), [
+      'broker:5672',
+      'out',
+      'route-container',
+      'amqp',
+      false,
+      false,
+      null,
+      0,
+      null,
+      true,
+    ]);
+  });
+
+  it('tells for how long it has been open, and since when nothing came or went', () => {
+    const world = new World();
+    const peer = world.peer();
+    const inlet = peer.receive('q');
+    const row = (): unknown[] => values(entities(world, 'connection')[0]!, 'uptimeSeconds', 'lastDlvSeconds');
+    world.advance(5_000);
+    assert.deepEqual(row(), [5, null]);
+    peer.send('q').text('a');
+    world.advance(3_000);
+    assert.deepEqual(inlet.texts, ['a']);
+    assert.deepEqual(row(), [8, 2]);
   });
 });
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { int, long, uint, ulong } from '@pointsman/wire';
+import type { AmqpValue } from '@pointsman/wire';
 import type { EntityType } from '../entity-type.js';
 
 // Types of which clients expect answers of a form of their own: columns in a fixed order, values of null included,
@@ -70,6 +72,43 @@ const COLUMN_ATTRIBUTES: Readonly<Record<string, Readonly<Record<string, string>
   'router.config.linkRoute': { dir: 'direction' },
   'router.config.autoLink': { dir: 'direction', addr: 'address', externalAddr: 'externalAddress' },
 };
+
+type Width = (value: number) => AmqpValue;
+
+/** Types of the numbers in columns, by column; `rest` is that of all others. Clients that are strict about them exist. */
+const WIDTHS: Readonly<Record<string, { readonly rest: Width } & Readonly<Record<string, Width>>>> = {
+  router: { rest: ulong, linksBlocked: uint, blockedLinkCount: uint, uptimeSeconds: uint, workerThreads: int },
+  'router.link': {
+    rest: ulong,
+    capacity: uint,
+    priority: uint,
+    settleRate: uint,
+    creditAvailable: uint,
+    zeroCreditSeconds: uint,
+  },
+  'router.address': {
+    rest: ulong,
+    inProcess: uint,
+    subscriberCount: uint,
+    remoteCount: uint,
+    containerCount: uint,
+    trackedDeliveries: long,
+    transitOutstanding: long,
+    priority: int,
+  },
+  connection: { rest: uint, sslSsf: long },
+  'router.config.exchange': { rest: ulong, phase: int, alternatePhase: int, bindingCount: uint },
+  'router.config.binding': { rest: ulong, nextHopPhase: int },
+};
+
+/** The value of a core type's column as it goes out: numbers, also those in lists, in the type that clients know. */
+export function columnValue(type: EntityType, column: string, value: AmqpValue): AmqpValue {
+  const widths = Object.hasOwn(WIDTHS, type.name) ? WIDTHS[type.name]! : { rest: int };
+  const width = Object.hasOwn(widths, column) ? widths[column]! : widths.rest;
+  if (typeof value === 'number') return Number.isInteger(value) ? width(value) : value;
+  if (!Array.isArray(value)) return value;
+  return value.map((item) => (typeof item === 'number' && Number.isInteger(item) ? width(item) : item));
+}
 
 /** What is forbidden rather than not implemented. */
 const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {

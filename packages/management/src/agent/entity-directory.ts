@@ -2,7 +2,7 @@
 import { plainOf } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 import type { EntityType } from '../entity-type.js';
-import { columnAttribute, coreColumns, isCoreType } from './core-types.js';
+import { columnAttribute, columnValue, coreColumns, isCoreType } from './core-types.js';
 import { ManagementError } from './entity-table.js';
 import type { EntityTable, ManagedEntity, Requester } from './entity-table.js';
 import { isOf } from './schema-answers.js';
@@ -57,7 +57,7 @@ export class EntityDirectory {
     const attribute = table.type.attributes.find((candidate) => candidate.name === name);
     if (attribute?.secret === true) return null;
     const value = entity.attribute(name) ?? null;
-    if (value !== null || attribute !== undefined) return value;
+    if (value !== null || attribute !== undefined) return core ? columnValue(table.type, name, value) : value;
     const shownName = columnAttribute(table.type, name);
     return shownName === undefined ? null : this.value({ table, core }, entity, shownName);
   }

@@ -177,7 +177,10 @@ function sslProfileTable(process: RouterProcess): EntityTable {
     type,
     entities,
     create: (attributes, given) =>
-      changing(type, () => madeOf(entities(), process.addSslProfile(givenOf(attributes, given)))),
+      changing(type, () => {
+        const name = process.addSslProfile(givenOf(attributes, given));
+        return madeOf(entities(), name);
+      }),
     delete: ({ name }) => changing(type, () => found(process.removeSslProfile(name ?? ''))),
   };
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ManagementError } from '@pointsman/management';
 import type { EntityTable } from '@pointsman/management';
+import { AmqpSymbol, Typed } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 import { Address } from '../address.js';
 import type { LinkRecord } from '../link-record.js';
@@ -49,7 +50,7 @@ const CONNECTION: Attributes<RouterConnection> = {
   sslProto: ({ settings }) => settings.security?.()?.protocol ?? null,
   sslCipher: ({ settings }) => settings.security?.()?.cipher ?? null,
   sslSsf: ({ settings }) => settings.security?.()?.bits ?? 0,
-  properties: ({ connection }) => new Map(connection.remoteOpen?.properties ?? []),
+  properties: ({ connection }) => plainProperties(connection.remoteOpen?.properties),
   opened: ({ isOpen }) => isOpen,
   active: () => true,
   adminStatus: ({ isClosing }) => (isClosing ? 'deleted' : 'enabled'),
@@ -98,6 +99,23 @@ function isThere(router: Router, identity: string): boolean {
   return false;
 }
 
+/** What a peer says of itself, as tools take it: text and whole numbers under names that are text. */
+function plainProperties(properties: ReadonlyMap<string, AmqpValue> | undefined): Map<AmqpValue, AmqpValue> {
+  const plain = new Map<AmqpValue, AmqpValue>();
+  for (const [name, value] of properties ?? []) {
+    if (typeof value === 'string' || (value instanceof Typed && WHOLE.has(value.type))) plain.set(name, value);
+    else if (value instanceof AmqpSymbol) plain.set(name, value.value);
+  }
+  return plain;
+}
+
+const WHOLE: ReadonlySet<string> = new Set(['ubyte', 'ushort', 'uint', 'ulong', 'byte', 'short', 'int', 'long']);
+
+/** Priority of a link that was given none: messages without a priority have the same. */
+const LINK_PRIORITY = 4;
+/** Deliveries by the other routers that they came into the network at. There are none. */
+const ELSEWHERE: readonly number[] = Array.from({ length: 127 }, () => 0);
+
 const LINK: Attributes<LinkRecord> = {
   linkName: ({ link }) => link.name,
   linkType: () => 'endpoint',
@@ -120,7 +138,9 @@ const LINK: Attributes<LinkRecord> = {
   deliveriesDelayed1Sec: ({ delayed1 }) => delayed1,
   deliveriesDelayed10Sec: ({ delayed10 }) => delayed10,
   deliveriesStuck: ({ stuck }) => stuck,
-  priority: () => 0,
+  // By the router at which they came into the network, this one first.
+  ingressHistogram: ({ direction, deliveries }) => (direction === 'in' ? null : [deliveries, ...ELSEWHERE]),
+  priority: () => LINK_PRIORITY,
   settleRate: ({ settleRate }) => settleRate,
   creditAvailable: ({ link }) => link.credit,
   zeroCreditSeconds: ({ zeroCreditSeconds, link }) => (link.credit > 0 ? 0 : zeroCreditSeconds),
