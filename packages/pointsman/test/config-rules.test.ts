@@ -348,6 +348,44 @@ describe('rules: addresses and links', () => {
   });
 });
 
+describe('rules: exchanges', () => {
+  const EXCHANGE = 'exchange { name: e address: a matchMethod: mqtt }\n';
+
+  it('want a name, and an address that no other exchange has', () => {
+    assert.match(only('exchange { address: a }').message, /has no name/u);
+    assert.match(
+      only(`${EXCHANGE}exchange { name: f address: amqp:/a }`).message,
+      /takes the same messages as the one at line 1/u,
+    );
+    assert.match(only(`${EXCHANGE}exchange { name: e address: b }`).message, /belongs to two entities/u);
+    accepted(`${EXCHANGE}exchange { name: f address: a phase: 1 }`);
+  });
+
+  it('want keys in their notation, and no binding twice', () => {
+    const binding = 'binding { exchangeName: e nextHopAddress: x bindingKey:';
+    assert.match(only(`${EXCHANGE}${binding} a/#/b }`).message, /# before its end/u);
+    assert.match(only(`${EXCHANGE}${binding} a }\n${binding} a }`).message, /says the same as the one at line 2/u);
+    const config = accepted(
+      `${EXCHANGE}${binding} a/# }\nbinding { exchangeName: e nextHopAddress: x nextHopPhase: 2 }`,
+    );
+    assert.deepEqual(
+      config.bindings.map(({ bindingKey, nextHopPhase }) => [bindingKey, nextHopPhase]),
+      [
+        ['a/#', 0],
+        [undefined, 2],
+      ],
+    );
+  });
+
+  it('are warned of where they lead back to themselves', () => {
+    const problem = only(`${EXCHANGE}exchange { name: f address: b alternateAddress: a }
+      binding { exchangeName: e nextHopAddress: b }
+      binding { exchangeName: f nextHopAddress: c }`);
+    assert.equal(problem.severity, 'warning');
+    assert.match(problem.message, /lead back to themselves: e -> f -> e/u);
+  });
+});
+
 describe('rules: connections', () => {
   it('refuse hosts that are none, and say what the host is', () => {
     for (const [host, nearest] of [
@@ -572,10 +610,7 @@ describe('what is not there yet', () => {
     'listener { multiTenant: yes }',
     'listener { policyVhost: x }',
     'connector { policyVhost: x }',
-    'address { prefix: a enableFallback: yes }',
-    'autoLink { address: a direction: out containerId: c fallback: yes }',
     'authServicePlugin { name: a host: x }',
-    'exchange { address: a }',
     'vhost { hostname: x }',
     'policy { maxConnections: 10 }',
     'policy { enableVhostPolicy: yes }',

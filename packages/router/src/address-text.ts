@@ -10,6 +10,14 @@ export interface AddressContext {
 /** A mobile address carries its phase, a digit; `F` is that of a fallback. */
 export type Phase = string;
 
+/** Number of the fallback's phase, as annotations have it: the distance of `F` from `0`. */
+export const FALLBACK_PHASE = 22;
+
+/** @param phase - 0 to 9, or {@link FALLBACK_PHASE} */
+export function phaseCharacter(phase: number): Phase {
+  return phase === FALLBACK_PHASE ? 'F' : String(phase);
+}
+
 /**
  * What an address text means, as a key: one character of class, for mobile addresses one of phase, then the rest.
  *

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AddressKey } from './address-text.js';
+import { FALLBACK_PHASE } from './address-text.js';
+import type { Exchange } from './exchange.js';
 import type { IncomingLink } from './incoming-link.js';
 import type { OutgoingLink } from './outgoing-link.js';
 import type { Distribution, InProcessReceiver } from './settings.js';
+import type { Way } from './way.js';
 
 /**
  * A node: producers on one side, consumers on the other. Links hold it directly, so that forwarding on an attached link
@@ -17,8 +20,18 @@ export class Address {
   readonly receivers: InProcessReceiver[] = [];
   /** A message can go straight to the one consumer that is chosen. */
   isDirect: boolean;
-  /** Links that are about to come, such as those of autolinks. */
+  /** Links that are about to come, such as those of autolinks; ways of exchanges that lead here. */
   pins = 0;
+  /** Where messages go that nobody takes here; the companion knows whose it is. */
+  fallback: Address | undefined = undefined;
+  fallbackFor: Address | undefined = undefined;
+  /** Distributes what comes here by subject. */
+  exchange: Exchange | undefined = undefined;
+  /** 0 to 9, or -1: that of each message counts. */
+  priority = -1;
+  /** Ways that nothing has to be found out for: to those who are here, and to those of the fallback. */
+  readonly way: Way = { hops: [{ address: this }], settles: false };
+  fallbackWay: Way | undefined = undefined;
   /** Where the next search for a consumer starts. */
   #turn = 0;
   #receiverTurn = 0;
@@ -31,6 +44,7 @@ export class Address {
   /** Messages to and from nodes within the router. */
   deliveriesToContainer = 0;
   deliveriesFromContainer = 0;
+  deliveriesRedirectedToFallback = 0;
 
   constructor(key: AddressKey, distribution: Distribution) {
     this.key = key;
@@ -38,32 +52,69 @@ export class Address {
     this.isDirect = distribution !== 'multicast';
   }
 
+  /** It is a companion, for what nobody takes at the address itself. */
+  get isFallback(): boolean {
+    return this.key.startsWith('MF');
+  }
+
   /** There is somewhere for a message to go. */
   get hasPaths(): boolean {
+    return this.hasOwnPaths || (this.fallback !== undefined && this.fallback.hasOwnPaths);
+  }
+
+  /** There is somebody here, not only at the fallback. */
+  get hasOwnPaths(): boolean {
+    return this.hasTakers || (this.exchange !== undefined && this.exchange.isPath);
+  }
+
+  /** There is somebody who takes messages as they are. */
+  get hasTakers(): boolean {
     return this.consumers.length > 0 || this.receivers.length > 0;
   }
 
   get isUnused(): boolean {
-    return !this.hasPaths && this.producers.size === 0 && this.pins === 0;
+    return (
+      !this.hasTakers &&
+      this.exchange === undefined &&
+      this.producers.size === 0 &&
+      this.pins === 0 &&
+      this.fallbackFor === undefined
+    );
+  }
+
+  /** Gives the address a companion, which takes what nobody takes here. */
+  setFallback(companion: Address, text: string): void {
+    this.fallback = companion;
+    this.fallbackWay = { hops: [{ address: companion, to: text, phase: FALLBACK_PHASE }], settles: false };
+    companion.fallbackFor = this;
   }
 
   addConsumer(link: OutgoingLink): void {
-    const opens = !this.hasPaths;
+    const opens = !this.hasOwnPaths;
     this.consumers.push(link);
-    if (opens) this.#opened();
+    if (opens) this.opened();
   }
 
   addReceiver(receiver: InProcessReceiver): void {
-    const opens = !this.hasPaths;
+    const opens = !this.hasOwnPaths;
     this.receivers.push(receiver);
-    this.isDirect = false;
-    if (opens) this.#opened();
+    this.#direct();
+    if (opens) this.opened();
   }
 
   removeReceiver(receiver: InProcessReceiver): void {
     const at = this.receivers.indexOf(receiver);
     if (at >= 0) this.receivers.splice(at, 1);
-    this.isDirect = this.distribution !== 'multicast' && this.receivers.length === 0;
+    this.#direct();
+  }
+
+  setExchange(exchange: Exchange | undefined): void {
+    this.exchange = exchange;
+    this.#direct();
+  }
+
+  #direct(): void {
+    this.isDirect = this.distribution !== 'multicast' && this.receivers.length === 0 && this.exchange === undefined;
   }
 
   /** The nodes within the router that take the next message: each in turn, or all. */
@@ -73,8 +124,10 @@ export class Address {
     return [receivers[this.#receiverTurn++ % receivers.length]!];
   }
 
-  #opened(): void {
+  /** There is somewhere to go now: whoever was kept waiting gets credit. */
+  opened(): void {
     for (const producer of this.producers) producer.pathsOpened();
+    for (const producer of this.fallbackFor?.producers ?? []) if (!producer.isFallback) producer.pathsOpened();
   }
 
   removeConsumer(link: OutgoingLink): void {

@@ -17,6 +17,7 @@ import {
   writeValue,
 } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
+import { FALLBACK_PHASE } from './address-text.js';
 
 /** What routers write into a message for each other. All of it is optional. */
 export interface RouterAnnotations {
@@ -145,7 +146,7 @@ function takeAnnotation(into: RouterAnnotations, bytes: Uint8Array, at: number, 
       into.to = value;
       break;
     case 'x-opt-qd.phase':
-      into.phase = Number(value);
+      into.phase = phaseNumber(value);
       break;
     case 'x-opt-qd.ingress':
       if (typeof value !== 'string') throw decodeError('ingress router not a string type');
@@ -156,6 +157,12 @@ function takeAnnotation(into: RouterAnnotations, bytes: Uint8Array, at: number, 
       break;
     default:
   }
+}
+
+/** 0 to 9, or that of a fallback; what is neither is passed over. */
+function phaseNumber(value: AmqpValue): number | undefined {
+  const phase = Number(value);
+  return (Number.isInteger(phase) && phase >= 0 && phase <= 9) || phase === FALLBACK_PHASE ? phase : undefined;
 }
 
 function traceOf(value: AmqpValue): string[] {

@@ -45,11 +45,11 @@ export class AutoLinkAttachment implements LinkOwner {
 
   attach(): void {
     const { connection } = this;
-    const { externalAddress, direction, settings, phase } = this.#autoLink;
+    const { externalAddress, direction, settings, nodePhase } = this.#autoLink;
     this.nextAttempt = undefined;
     this.#refused = false;
     this.#become('attaching');
-    const address = connection.router.bind(settings.address, phase, true);
+    const address = connection.router.bind(settings.address, nodePhase, true);
     this.#pin(address);
     this.#release = connection.dialect?.authorize?.(externalAddress, direction, (error) => {
       if (error === undefined) this.#attachTo(address);
@@ -126,6 +126,7 @@ export class AutoLinkAttachment implements LinkOwner {
       const capacity = Math.min(connection.linkCapacity, dialect?.inboundCredit ?? Infinity);
       const link = new IncomingLink(connection, address, settings.address, capacity);
       link.owner = this;
+      link.isFallback = this.#autoLink.isFallback;
       this.link = link;
       link.link = session.attachReceiver(name, link, {
         source: { type: 'source', address: externalAddress },

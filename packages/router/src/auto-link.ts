@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpErrorFields } from '@pointsman/wire';
+import { FALLBACK_PHASE } from './address-text.js';
 import { AutoLinkAttachment } from './auto-link-attachment.js';
 import type { IncomingLink } from './incoming-link.js';
 import type { OutgoingLink } from './outgoing-link.js';
@@ -56,8 +57,17 @@ export class AutoLink {
     return this.settings.externalAddress ?? this.settings.address;
   }
 
+  get isFallback(): boolean {
+    return this.settings.fallback === true;
+  }
+
   get phase(): number {
-    return this.settings.phase ?? (this.direction === 'in' ? 1 : 0);
+    return this.settings.phase ?? (this.direction === 'in' && !this.isFallback ? 1 : 0);
+  }
+
+  /** Phase of the node that it belongs to. */
+  get nodePhase(): number {
+    return this.isFallback && this.direction === 'out' ? FALLBACK_PHASE : this.phase;
   }
 
   get status(): AutoLinkStatus {

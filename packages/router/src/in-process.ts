@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { copyOf } from '@pointsman/engine';
+import { decodeMessage } from '@pointsman/wire';
 import type { AmqpErrorFields } from '@pointsman/wire';
 import type { Address } from './address.js';
-import { firstPart } from './first-part.js';
+import { forward } from './forward.js';
 import { Transit } from './transit.js';
+import { wayOf } from './way.js';
 
 /** Bytes of the largest message for a node within the router: it is held whole, and management requests are small. */
 const WHOLE_MAX = 1 << 20;
@@ -22,26 +23,21 @@ export function tooLargeToHold(bytes: number): AmqpErrorFields | undefined {
  *
  * @param to - address text, for receivers that want it in the annotations
  * @param message - a whole encoded message, not changed by its owner from here on
+ * @param tick - of the router, now
  * @returns false where the address has nobody to take it
  * @throws RemoteProtocolError where the sections of `message` are malformed and the receiver wants annotations
  */
-export function sendFromWithin(address: Address, to: string, message: Uint8Array): boolean {
-  if (!address.hasPaths) return false;
-  const isMulticast = address.distribution === 'multicast';
-  const receivers = address.nextReceivers();
-  const consumers = isMulticast ? [...address.consumers] : receivers.length > 0 ? [] : [address.choose()!];
-  address.deliveriesFromContainer++;
-  for (const receive of receivers) {
-    address.deliveriesToContainer++;
-    receive({ bytes: copyOf(message, 0, message.length), from: undefined });
+export function sendFromWithin(address: Address, to: string, message: Uint8Array, tick: number): boolean {
+  const way = wayOf(address, true, () => decodeMessage(message).properties?.subject);
+  if (way === undefined || way.hops.length === 0) {
+    way?.count?.();
+    return false;
   }
-  if (consumers.length === 0) return true;
-  const transit = new Transit(undefined, undefined, consumers[0]!.connection.router.tick);
+  const transit = new Transit(undefined, undefined, tick);
   transit.append(message);
   transit.complete = true;
-  const copies = consumers.map((consumer) =>
-    transit.addCopy(consumer, firstPart(consumer, transit, undefined, false, to)),
-  );
-  for (const copy of copies) copy.link.enqueue(copy);
+  forward(transit, way, { from: undefined, head: undefined, rewritten: false, to });
+  address.deliveriesFromContainer++;
+  if (transit.copies.length === 0) transit.abort();
   return true;
 }

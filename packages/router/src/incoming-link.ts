@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ACCEPTED, MODIFIED_FAILED, OutgoingDelivery, RELEASED, copyOf } from '@pointsman/engine';
+import { ACCEPTED, MODIFIED_FAILED, OutgoingDelivery, RELEASED } from '@pointsman/engine';
 import type { IncomingDelivery, Link, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
 import { ProtocolError, Reader, SECTION, readPropertiesBody, sectionAt } from '@pointsman/wire';
-import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
+import type { AmqpErrorFields, Attach, DeliveryState, Properties } from '@pointsman/wire';
 import type { Address } from './address.js';
 import { headOf, hasNoAnnotations } from './annotations.js';
 import type { MessageHead } from './annotations.js';
-import { firstPart } from './first-part.js';
+import { forward, isForWithin } from './forward.js';
 import { tooLargeToHold } from './in-process.js';
 import { LinkRecord } from './link-record.js';
 import type { LinkOwner, OutgoingLink } from './outgoing-link.js';
 import type { RouterConnection } from './router-connection.js';
 import { Copy, STREAM_FROM, Transit } from './transit.js';
+import { wayOf } from './way.js';
+import type { Way } from './way.js';
 
 /** A link that messages enter the router on: a producer of its address, or an anonymous one. */
 export class IncomingLink extends LinkRecord implements ReceiverHandler {
@@ -55,8 +57,14 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     link.context = this;
     const source = link.remoteAttach?.source;
     if (source !== undefined && 'type' in source) this.#takesModified = takesModified(source.outcomes);
-    if (this.address === undefined || this.address.hasPaths) link.addCredit(this.capacity);
+    if (this.#hasPaths()) link.addCredit(this.capacity);
     else this.#withheld = this.capacity;
+  }
+
+  /** There is somewhere to go: for an anonymous link there may always be. */
+  #hasPaths(): boolean {
+    const { address } = this;
+    return address === undefined || (this.isFallback ? address.hasOwnPaths : address.hasPaths);
   }
 
   /** A first consumer came. */
@@ -100,14 +108,18 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (delivery.settled) this.presettled++;
   }
 
+  #countIngress(address: Address): void {
+    if (!this.isFallback) address.deliveriesIngress++;
+    if (this.atContainer) address.deliveriesIngressRouteContainer++;
+  }
+
   /** The common case: a message in one frame, for a receiver that can take it now, is passed on as it stands. */
   #whole(delivery: IncomingDelivery, bytes: Uint8Array, start: number, end: number): void {
     const address = this.address;
     if (address !== undefined && hasNoAnnotations(bytes, start, end) && address.isDirect) {
       const consumer = address.choose();
       if (consumer !== undefined && !consumer.writesAnnotations && consumer.canPass(end - start)) {
-        address.deliveriesIngress++;
-        if (this.atContainer) address.deliveriesIngressRouteContainer++;
+        this.#countIngress(address);
         consumer.pass(delivery, bytes, start, end);
         return;
       }
@@ -150,6 +162,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (delivery.complete) this.#arriving = undefined;
     if (transit.copies.length > 0) {
       for (const copy of transit.copies) if (!copy.done) copy.link.pump();
+      this.#settleEarly(transit);
     } else if (transit.collects) {
       this.#collected(transit);
     } else if (delivery.complete || transit.held >= STREAM_FROM) {
@@ -163,6 +176,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     let head: MessageHead | undefined;
     let address = this.address;
     let to: string | undefined;
+    let way: Way | undefined;
     // Only a head that has to be read is put together.
     const start = transit.part(0)!;
     const isPlain = address !== undefined && start.length >= 3 && hasNoAnnotations(start, 0, start.length);
@@ -189,6 +203,9 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         }
         address = found;
       }
+      if (address !== undefined) {
+        way = wayOf(address, !this.isFallback, () => subjectAt(bytes, (head ?? headOf(bytes, 0, bytes.length)).rest));
+      }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       return this.#refuse(transit, {
@@ -196,29 +213,40 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         description: `invalid message format: ${error.description}`,
       });
     }
-    if (address === undefined || !address.hasPaths) return this.#noPath(transit);
-    const inProcess = address.receivers.length > 0;
-    if (inProcess && (!transit.complete || tooLargeToHold(transit.size) !== undefined)) {
+    if (address === undefined || way === undefined || way.hops.length === 0) {
+      way?.count?.();
+      return this.#noPath(transit);
+    }
+    if (isForWithin(way) && (!transit.complete || tooLargeToHold(transit.size) !== undefined)) {
       transit.collect();
       return this.#collected(transit);
     }
-    address.deliveriesIngress++;
-    if (this.atContainer) address.deliveriesIngressRouteContainer++;
-    if (inProcess) {
-      this.#handOver(address, transit);
-      if (address.distribution !== 'multicast' || address.consumers.length === 0) {
-        transit.abort();
-        return this.finish(delivery, ACCEPTED);
-      }
+    this.#countIngress(address);
+    if (way.hops[0]!.address === address.fallback) {
+      address.deliveriesRedirectedToFallback++;
+      this.redirected++;
     }
-    const receivers = address.distribution === 'multicast' ? [...address.consumers] : [address.choose()!];
     this.#transits.add(transit);
     delivery.context = transit;
+    if (way.settles) transit.settled = true;
     const rewritten = head?.hasRouterAnnotations === true;
-    const copies = receivers.map((consumer) =>
-      transit.addCopy(consumer, firstPart(consumer, transit, head, rewritten, to ?? this.addressText)),
-    );
-    for (const copy of copies) copy.link.enqueue(copy);
+    forward(transit, way, { from: this.connection, head, rewritten, to: to ?? this.addressText });
+    if (transit.copies.length === 0) {
+      this.#transits.delete(transit);
+      transit.abort();
+      this.finish(delivery, ACCEPTED);
+    } else {
+      this.#settleEarly(transit);
+    }
+  }
+
+  /** Tells the sender of a message that its receivers get settled, once it is whole: it need not wait for them. */
+  #settleEarly(transit: Transit): void {
+    const { incoming } = transit;
+    // What is so large that its sender is held back is accepted when it has gone.
+    if (incoming === undefined || incoming.settled || !transit.settled || !transit.complete || transit.holds) return;
+    transit.disown();
+    this.finish(incoming, ACCEPTED);
   }
 
   /** More has come of a message for a node within the router, which takes it whole. */
@@ -232,26 +260,18 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     this.#refuse(transit, error);
   }
 
-  #handOver(address: Address, transit: Transit): void {
-    const whole = transit.joinedHead();
-    for (const receive of address.nextReceivers()) {
-      address.deliveriesToContainer++;
-      receive({ bytes: copyOf(whole, 0, whole.length), from: this.connection });
-    }
-  }
-
   /** Nowhere to go: the sender gets the message back, and no new credit until there is. */
   #noPath(transit: Transit): void {
     const delivery = transit.incoming!;
     this.#discardRest(transit);
-    const { address, link } = this;
+    const { link } = this;
     if (!delivery.settled) {
       this.#tell(delivery, this.#toSender(RELEASED));
       this.released++;
     } else {
       this.presettledDropped++;
     }
-    if (address === undefined) return this.#replace();
+    if (this.#hasPaths()) return this.#replace();
     this.#withheld++;
     if (!this.#draining && !this.#quiet) {
       this.#draining = true;
@@ -369,7 +389,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   /** One message less in hand: one more may come. */
   #replace(): void {
     if (this.link.state !== 'attached' || this.#quiet) return;
-    if (this.address === undefined || this.address.hasPaths) this.link.addCredit(1);
+    if (this.#hasPaths()) this.link.addCredit(1);
     else this.#withheld++;
   }
 
@@ -458,8 +478,16 @@ function takesModified(outcomes: readonly string[] | undefined): boolean {
 
 /** `to` of the properties, which start at `position` where the message has any. */
 function toAt(bytes: Uint8Array, position: number): string | undefined {
+  return propertiesAt(bytes, position)?.to;
+}
+
+function subjectAt(bytes: Uint8Array, position: number): string | undefined {
+  return propertiesAt(bytes, position)?.subject;
+}
+
+function propertiesAt(bytes: Uint8Array, position: number): Properties | undefined {
   if (position >= bytes.length) return undefined;
   const span = sectionAt(bytes, position, bytes.length);
   if (span.code !== SECTION.properties) return undefined;
-  return readPropertiesBody(new Reader(bytes, span.valueStart, span.end)).to;
+  return readPropertiesBody(new Reader(bytes, span.valueStart, span.end));
 }

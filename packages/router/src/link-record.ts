@@ -23,6 +23,10 @@ export abstract class LinkRecord {
   readonly id: number;
   /** The peer is a container that messages are fetched from and left at. */
   readonly atContainer: boolean;
+  /** It serves a fallback destination: what it takes others did not, and what comes from it does not go back there. */
+  isFallback = false;
+  /** Messages that went to a fallback destination. */
+  redirected = 0;
   deliveries = 0;
   presettled = 0;
   presettledDropped = 0;

@@ -42,6 +42,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     const address = this.pendingAddress;
     if (address === undefined || this.address !== undefined) return;
     this.address = address;
+    this.isFallback = address.isFallback;
     address.addConsumer(this);
   }
 
@@ -104,7 +105,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     this.deliveries++;
     const { address } = this;
     if (address === undefined) return;
-    address.deliveriesEgress++;
+    if (!this.isFallback) address.deliveriesEgress++;
     if (this.atContainer) address.deliveriesEgressRouteContainer++;
   }
 
@@ -256,7 +257,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       if (!outgoing.complete) this.#receiverDone(copy);
       return;
     }
-    const incoming = copy.transit.copies.length === 1 ? copy.transit.incoming : undefined;
+    const incoming = copy.transit.isSingle ? copy.transit.incoming : undefined;
     this.#unsettledState(link, outgoing, incoming, state, copy);
   }
 

@@ -132,12 +132,13 @@ function add(sums: CounterSums, link: LinkRecord, alive: boolean): void {
   const isContainer = link.atContainer && !(link instanceof RoutedEnd);
   sums.droppedPresettledDeliveries += link.presettledDropped;
   if (link.direction === 'out') {
-    sums.deliveriesEgress += link.deliveries;
+    if (!link.isFallback) sums.deliveriesEgress += link.deliveries;
     if (isContainer) sums.deliveriesEgressRouteContainer += link.deliveries;
     if (alive) sums.deliveriesStuck += link.stuck;
     return;
   }
-  sums.deliveriesIngress += link.deliveries;
+  if (!link.isFallback) sums.deliveriesIngress += link.deliveries;
+  sums.deliveriesRedirectedToFallback += link.redirected;
   if (isContainer) sums.deliveriesIngressRouteContainer += link.deliveries;
   sums.presettledDeliveries += link.presettled;
   sums.acceptedDeliveries += link.accepted;

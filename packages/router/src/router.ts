@@ -2,10 +2,11 @@
 import type { Clock, Connection, ConnectionEnd, ReceiverLink } from '@pointsman/engine';
 import type { EntityTable } from '@pointsman/management';
 import type { AmqpErrorFields, AmqpValue } from '@pointsman/wire';
-import { addressKey, plainAddress } from './address-text.js';
+import { FALLBACK_PHASE, addressKey, phaseCharacter, plainAddress } from './address-text.js';
 import type { AddressContext } from './address-text.js';
 import { Address } from './address.js';
 import { AutoLink } from './auto-link.js';
+import { ExchangeRegistry } from './exchange-registry.js';
 import type { IncomingLink } from './incoming-link.js';
 import { sendFromWithin } from './in-process.js';
 import type { LinkRecord } from './link-record.js';
@@ -60,6 +61,7 @@ export class Router {
   readonly linkRouteTable: LinkRouteTable;
   /** Routed links may have a terminus that outlives its connection. */
   readonly allowResumableLinkRoute: boolean;
+  readonly exchanges: ExchangeRegistry = new ExchangeRegistry(this);
   readonly connections: Set<RouterConnection> = new Set();
   observer: RouterObserver = {};
   readonly #random: () => number;
@@ -96,6 +98,8 @@ export class Router {
       this.addLinkRoute({ ...settings, name: settings.name ?? `linkRoute/${this.linkRoutes.length}` });
     for (const settings of options.autoLinks ?? [])
       this.addAutoLink({ ...settings, name: settings.name ?? `autoLink/${this.autoLinks.length}` });
+    for (const settings of options.exchanges ?? []) this.exchanges.add(settings);
+    for (const settings of options.bindings ?? []) this.exchanges.addBinding(settings);
   }
 
   /** One counter gives numbers to connections, links and configured entities. */
@@ -265,28 +269,32 @@ export class Router {
     return this.#settings.match(address);
   }
 
-  /** The node of an address, made if need be. @param phase - 0 to 9 */
+  /** The node of an address, made if need be. @param phase - 0 to 9, or that of a fallback */
   bind(text: string, phase: number, ownAccount = false, balanced = false): Address {
-    const key = addressKey(text, String(phase), this.#context);
+    const key = addressKey(text, phaseCharacter(phase), this.#context);
+    const plain = plainAddress(text);
     const known = this.#addresses.get(key);
-    if (known !== undefined) return known;
-    let distribution = balanced
-      ? 'balanced'
-      : (this.#settings.match(plainAddress(text))?.distribution ?? this.defaultDistribution);
+    const settings = balanced && known === undefined ? undefined : this.#settings.match(plain);
+    if (known !== undefined) {
+      known.priority = settings?.priority ?? known.priority;
+      return known;
+    }
+    let distribution = balanced ? 'balanced' : (settings?.distribution ?? this.defaultDistribution);
     // The operator named it in an autolink: so it is to be available.
     if (ownAccount && distribution === 'unavailable') distribution = 'balanced';
     const address = new Address(key, distribution);
+    address.priority = settings?.priority ?? -1;
     this.#addresses.set(key, address);
+    if (settings?.enableFallback === true && key.startsWith('M0'))
+      address.setFallback(this.bind(text, FALLBACK_PHASE, true), plain);
     return address;
   }
 
   /** @internal the node that a client's receiver attaches to. */
   bindConsumer(text: string, capabilities: readonly string[] | undefined, dynamic: boolean): Bound {
     if (dynamic) return this.bind(text, 0, true, true);
-    const waypoint = waypointPhase(capabilities);
     const settings = this.#settings.match(plainAddress(text));
-    const phase = waypoint === undefined ? phasesOf(settings).egress : waypoint - 1;
-    return this.#bindChecked(text, phase, settings, true);
+    return this.#bindChecked(text, consumerPhase(capabilities, settings), settings, true);
   }
 
   /** @internal the node that a client's sender attaches to. */
@@ -299,7 +307,7 @@ export class Router {
   }
 
   #bindChecked(text: string, phase: number, settings: AddressSettings | undefined, consumer: boolean): Bound {
-    const key = addressKey(text, String(phase), this.#context);
+    const key = addressKey(text, phaseCharacter(phase), this.#context);
     const known = this.#addresses.get(key);
     const distribution = known?.distribution ?? settings?.distribution ?? this.defaultDistribution;
     if (distribution === 'unavailable' && key.startsWith('M')) return 'unavailable';
@@ -312,7 +320,8 @@ export class Router {
   resolve(to: string, phase: number | undefined): Address | 'unavailable' | undefined {
     const plain = plainAddress(to);
     const settings = this.#settings.match(plain);
-    const address = this.#addresses.get(addressKey(to, String(phase ?? phasesOf(settings).ingress), this.#context));
+    const character = phaseCharacter(phase ?? phasesOf(settings).ingress);
+    const address = this.#addresses.get(addressKey(to, character, this.#context));
     if (address !== undefined) return address;
     return (settings?.distribution ?? this.defaultDistribution) === 'unavailable' ? 'unavailable' : undefined;
   }
@@ -343,7 +352,7 @@ export class Router {
    */
   send(to: string, message: Uint8Array): boolean {
     const address = this.resolve(to, undefined);
-    return address instanceof Address && sendFromWithin(address, to, message);
+    return address instanceof Address && sendFromWithin(address, to, message, this.tick);
   }
 
   /** @internal */
@@ -355,7 +364,12 @@ export class Router {
 
   /** @internal a link left: a node that nobody uses is forgotten. */
   addressLeft(address: Address): void {
-    if (address.isUnused && this.#addresses.get(address.key) === address) this.#addresses.delete(address.key);
+    if (!address.isUnused || this.#addresses.get(address.key) !== address) return;
+    this.#addresses.delete(address.key);
+    const { fallback } = address;
+    if (fallback === undefined) return;
+    fallback.fallbackFor = undefined;
+    this.addressLeft(fallback);
   }
 
   // ---- link routes ----
@@ -427,6 +441,13 @@ function phasesOf(settings: AddressSettings | undefined): { ingress: number; egr
     ingress: settings.ingressPhase ?? 0,
     egress: settings.egressPhase ?? (settings.waypoint === true && !given ? 1 : 0),
   };
+}
+
+/** Phase that a receiver attaches at. */
+function consumerPhase(capabilities: readonly string[] | undefined, settings: AddressSettings | undefined): number {
+  if (capabilities?.length === 1 && capabilities[0] === 'qd.fallback') return FALLBACK_PHASE;
+  const waypoint = waypointPhase(capabilities);
+  return waypoint === undefined ? phasesOf(settings).egress : waypoint - 1;
 }
 
 /** In-phase that a waypoint capability asks for: 1, or the digit behind its separator. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpErrorFields, AmqpValue, Attach, DeliveryState } from '@pointsman/wire';
 import type { Clock, Connection, ConnectionEnd, ReceiverLink, SenderLink } from '@pointsman/engine';
+import type { BindingSettings, ExchangeSettings } from './exchange.js';
 import type { RouterConnection } from './router-connection.js';
 
 /** How messages for an address are spread over its consumers. */
@@ -19,6 +20,10 @@ export interface AddressSettings {
   /** 0 to 9. */
   readonly ingressPhase?: number | undefined;
   readonly egressPhase?: number | undefined;
+  /** 0 to 9: priority of messages, whatever theirs is. */
+  readonly priority?: number | undefined;
+  /** Messages that nobody takes go to a fallback destination. Not together with phases. */
+  readonly enableFallback?: boolean | undefined;
 }
 
 /** One of prefix and pattern, and containerId, connection or both. */
@@ -46,6 +51,8 @@ export interface AutoLinkSettings {
   readonly connection?: string | undefined;
   /** Name of the node at the container, where it differs from {@link address}. */
   readonly externalAddress?: string | undefined;
+  /** `out`: the node takes what nobody else does. `in`: what comes from it does not go back there. Without a phase. */
+  readonly fallback?: boolean | undefined;
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical';
@@ -62,6 +69,8 @@ export interface RouterOptions {
   readonly autoLinks?: readonly AutoLinkSettings[];
   /** Routed links may have a terminus that outlives its connection. Default: true. */
   readonly allowResumableLinkRoute?: boolean;
+  readonly exchanges?: readonly ExchangeSettings[];
+  readonly bindings?: readonly BindingSettings[];
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;

@@ -21,7 +21,8 @@ export class Transit {
   /** Link that it came on; undefined for a message from within the router. */
   readonly from: IncomingLink | undefined;
   readonly messageFormat: number;
-  readonly settled: boolean;
+  /** Its receivers get it settled. */
+  settled: boolean;
   /** Tick of the router at which it came. */
   readonly arrivedAt: number;
   readonly copies: Copy[] = [];
@@ -38,6 +39,8 @@ export class Transit {
   #holds = false;
   #outcome: DeliveryState | undefined;
   #pending = 0;
+  /** A node within the router has it: that counts among the outcomes. */
+  #withinToo = false;
 
   constructor(incoming: IncomingDelivery | undefined, from: IncomingLink | undefined, arrivedAt: number) {
     this.incoming = incoming;
@@ -55,6 +58,22 @@ export class Transit {
   /** Every receiver has told its outcome, whether the message is whole or not. */
   get isOver(): boolean {
     return this.incoming === undefined && this.copies.length > 0;
+  }
+
+  /** Its sender is held back until more of it has gone. */
+  get holds(): boolean {
+    return this.#holds;
+  }
+
+  /** It has one receiver, whose outcome is that of the message with all its details. */
+  get isSingle(): boolean {
+    return this.copies.length === 1 && !this.#withinToo;
+  }
+
+  /** A node within the router has it: it is accepted, unless another receiver rejects it. */
+  takenWithin(): void {
+    this.#withinToo = true;
+    this.#outcome = ACCEPTED;
   }
 
   part(index: number): Uint8Array | undefined {
@@ -149,7 +168,7 @@ export class Transit {
     copy.settled = true;
     copy.done = true;
     this.#pending--;
-    if (this.copies.length === 1) this.#outcome = state;
+    if (this.isSingle) this.#outcome = state;
     else if (rank(state) > rank(this.#outcome)) this.#outcome = plainOutcome(state);
     this.consumed();
     if (this.#pending === 0) this.#finish();

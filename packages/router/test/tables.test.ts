@@ -331,7 +331,7 @@ describe('configuration at run time', () => {
       ['router.config.linkRoute', { prefix: 'a', direction: 'in', connection: 'c', containerId: 'd' }, both],
       ['router.config.autoLink', { address: 'a' }, 'address and direction fields are mandatory'],
       ['router.config.autoLink', { address: 'a', direction: 'up' }, "Invalid value for 'direction'"],
-      ['router.config.exchange', {}, 'Exchanges are not built yet'],
+      ['router.config.exchange', {}, 'exchange requires a unique name'],
     ];
     for (const [type, attributes, text] of tries)
       assert.throws(() => create(world, type, attributes), refused(text), text);

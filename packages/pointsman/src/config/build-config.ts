@@ -19,10 +19,12 @@ import { LOG_LEVELS, parseLogLevels } from './log-levels.js';
 import type {
   AddressConfig,
   AutoLinkConfig,
+  BindingConfig,
   ConnectionRole,
   ConnectorConfig,
   Direction,
   Distribution,
+  ExchangeConfig,
   LinkRouteConfig,
   ListenerConfig,
   LogConfig,
@@ -69,6 +71,8 @@ export function buildConfig(
     addresses: all(context, 'address').map(address),
     linkRoutes: all(context, 'linkRoute').map(linkRoute),
     autoLinks: all(context, 'autoLink').map(autoLink),
+    exchanges: all(context, 'exchange').map(exchange),
+    bindings: all(context, 'binding').map(binding),
     logs: all(context, 'log').map((entity) => logConfig(entity, problems)),
     source: options.source,
   };
@@ -263,6 +267,27 @@ function autoLink(entity: ConfigEntity): AutoLinkConfig {
     phase: phaseOf(entity),
     externalAddress: entity.text('externalAddress') ?? address,
     fallback: entity.flag('fallback'),
+  };
+}
+
+function exchange(entity: ConfigEntity): ExchangeConfig {
+  return {
+    ...identified(entity),
+    address: entity.text('address') ?? '',
+    phase: entity.number('phase') ?? 0,
+    alternateAddress: entity.text('alternateAddress'),
+    alternatePhase: entity.number('alternatePhase') ?? 0,
+    matchMethod: entity.text('matchMethod') === 'mqtt' ? 'mqtt' : 'amqp',
+  };
+}
+
+function binding(entity: ConfigEntity): BindingConfig {
+  return {
+    ...identified(entity),
+    exchangeName: entity.text('exchangeName') ?? '',
+    bindingKey: entity.text('bindingKey'),
+    nextHopAddress: entity.text('nextHopAddress') ?? '',
+    nextHopPhase: entity.number('nextHopPhase') ?? 0,
   };
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { checkAddresses } from './address-rules.js';
 import { checkConnections } from './connection-rules.js';
+import { checkExchanges } from './exchange-rules.js';
 import type { NotSupported } from './not-supported.js';
 import {
   checkOpenProperties,
@@ -22,4 +23,5 @@ export function checkEntities(context: RuleContext, notSupported: readonly NotSu
   checkOpenProperties(context);
   checkConnections(context);
   checkAddresses(context);
+  checkExchanges(context);
 }

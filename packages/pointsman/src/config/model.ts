@@ -172,6 +172,22 @@ export interface AutoLinkConfig extends Attachment {
   readonly fallback: boolean;
 }
 
+export interface ExchangeConfig extends Entity {
+  readonly address: string;
+  readonly phase: number;
+  readonly alternateAddress: string | undefined;
+  readonly alternatePhase: number;
+  readonly matchMethod: 'amqp' | 'mqtt';
+}
+
+export interface BindingConfig extends Entity {
+  readonly exchangeName: string;
+  /** Undefined: all subjects. */
+  readonly bindingKey: string | undefined;
+  readonly nextHopAddress: string;
+  readonly nextHopPhase: number;
+}
+
 export interface LogConfig extends Entity {
   readonly module: string;
   /** Undefined, here and below: what module DEFAULT has. */
@@ -192,6 +208,8 @@ export interface RouterConfig {
   readonly addresses: readonly AddressConfig[];
   readonly linkRoutes: readonly LinkRouteConfig[];
   readonly autoLinks: readonly AutoLinkConfig[];
+  readonly exchanges: readonly ExchangeConfig[];
+  readonly bindings: readonly BindingConfig[];
   readonly logs: readonly LogConfig[];
   /** The entities that it was made of, as management shows them, and the rules for adding to them. */
   readonly source: ConfigSource;

@@ -28,6 +28,8 @@ const LISTS = {
   address: 'addresses',
   linkRoute: 'linkRoutes',
   autoLink: 'autoLinks',
+  exchange: 'exchanges',
+  binding: 'bindings',
   log: 'logs',
 } as const satisfies Readonly<Record<string, keyof RouterConfig>>;
 
@@ -37,7 +39,7 @@ export function fileEntities(config: RouterConfig): FileEntity[] {
     config[list].map((entity) => {
       const isNamed = config.source.find(section, entity.name)?.value['name'] !== undefined;
       const { name } = entity;
-      const content = { ...entity, ...certificateOf(config, entity), line: 0, name: isNamed ? name : '' };
+      const content = { ...entity, ...dependsOn(config, entity), line: 0, name: isNamed ? name : '' };
       const secrets = Object.values(entity).flatMap((value) => (value instanceof Secret ? value.reveal() : []));
       const text = JSON.stringify([content, secrets], (_key, value: unknown) =>
         value instanceof Set ? [...(value as ReadonlySet<unknown>)] : value,
@@ -62,8 +64,12 @@ export function differenceOf(before: readonly FileEntity[], after: readonly File
   return { removed: left, added, kept };
 }
 
-/** With a certificate a connector has other mechanisms to choose from. */
-function certificateOf(config: RouterConfig, entity: object): { readonly hasCertificate?: boolean } {
+/** What changes an entity although it stands in another. */
+function dependsOn(config: RouterConfig, entity: object): object {
+  // An exchange takes its bindings with it.
+  if ('exchangeName' in entity)
+    return { ...config.exchanges.find(({ name }) => name === entity.exchangeName), ...entity };
+  // With a certificate a connector has other mechanisms to choose from.
   if (!('connectionString' in entity)) return {};
   const { sslProfile } = entity as ConnectorConfig;
   return { hasCertificate: config.sslProfiles.find(({ name }) => name === sslProfile)?.certFile !== undefined };

@@ -127,6 +127,8 @@ export class RouterProcess {
       addresses: config.addresses,
       linkRoutes: config.linkRoutes,
       autoLinks: config.autoLinks,
+      exchanges: config.exchanges,
+      bindings: config.bindings,
       clock: PROCESS_CLOCK,
       random: Math.random,
       log: log.log.bind(log),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Router } from '@pointsman/router';
+import { ExchangeRefused } from '@pointsman/router';
+import type { Binding, Router } from '@pointsman/router';
 import type { RouterConfig } from '../config/model.js';
 
 /** Sections that the router's core runs. */
-const SECTIONS = ['address', 'linkRoute', 'autoLink'] as const;
+const SECTIONS = ['address', 'linkRoute', 'autoLink', 'exchange', 'binding'] as const;
 
 type RoutingSection = (typeof SECTIONS)[number];
 
@@ -31,6 +32,24 @@ export function addRouting(
     case 'autoLink':
       for (const settings of named(config.autoLinks)) router.addAutoLink(settings);
       break;
+    case 'exchange':
+      for (const settings of named(config.exchanges)) creating(router, section, () => router.exchanges.add(settings));
+      break;
+    case 'binding':
+      for (const settings of named(config.bindings))
+        creating(router, section, () => router.exchanges.addBinding(settings));
+      break;
+  }
+}
+
+/** What management has made meanwhile may stand in the way: that is said, and the rest goes on. */
+function creating(router: Router, section: string, create: () => void): void {
+  try {
+    create();
+  } catch (error) {
+    if (!(error instanceof ExchangeRefused)) throw error;
+    const type = `org.apache.qpid.dispatch.router.config.${section}`;
+    router.log('AGENT', 'error', `Error performing CREATE of ${type}: ${error.message}`);
   }
 }
 
@@ -51,6 +70,16 @@ export function removeRouting(router: Router, section: RoutingSection, name: str
       if (found !== undefined) router.removeAutoLink(found);
       return found !== undefined;
     }
+    case 'exchange': {
+      const found = router.exchanges.exchange(name);
+      if (found !== undefined) router.exchanges.remove(found);
+      return found !== undefined;
+    }
+    case 'binding': {
+      const found = bindingOf(router, name);
+      if (found !== undefined) router.exchanges.removeBinding(found);
+      return found !== undefined;
+    }
   }
 }
 
@@ -63,5 +92,13 @@ export function runsRouting(router: Router, section: RoutingSection, name: strin
       return router.linkRoutes.some((route) => route.name === name);
     case 'autoLink':
       return router.autoLinks.some((autoLink) => autoLink.name === name);
+    case 'exchange':
+      return router.exchanges.exchange(name) !== undefined;
+    case 'binding':
+      return bindingOf(router, name) !== undefined;
   }
+}
+
+function bindingOf(router: Router, name: string): Binding | undefined {
+  return [...router.exchanges.bindings()].find(({ settings }) => settings.name === name);
 }

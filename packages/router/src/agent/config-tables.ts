@@ -21,9 +21,9 @@ const ADDRESS: Attributes<ConfiguredAddress> = {
   waypoint: ({ settings }) => settings.waypoint === true || (settings.ingressPhase === 0 && settings.egressPhase === 1),
   ingressPhase: ({ settings }) => settings.ingressPhase ?? 0,
   egressPhase: ({ settings }) => settings.egressPhase ?? (settings.waypoint === true ? 1 : 0),
-  priority: () => -1,
-  fallback: () => false,
-  enableFallback: () => false,
+  priority: ({ settings }) => settings.priority ?? -1,
+  fallback: ({ settings }) => settings.enableFallback === true,
+  enableFallback: ({ settings }) => settings.enableFallback === true,
 };
 
 export function configuredAddressTable(router: Router): EntityTable {
@@ -36,8 +36,6 @@ export function configuredAddressTable(router: Router): EntityTable {
       const name = text(attributes, 'name');
       requireFree(name, [...router.addressSettings.values()]);
       const where = prefixOrPattern(attributes);
-      if (attributes['enableFallback'] === true || attributes['fallback'] === true)
-        throw new ManagementError(501, 'Fallback addresses are not built yet');
       const settings: AddressSettings = {
         name,
         ...where,
@@ -45,7 +43,16 @@ export function configuredAddressTable(router: Router): EntityTable {
         waypoint: attributes['waypoint'] === true,
         ingressPhase: phase(attributes, 'ingressPhase', 'Phase values must be between 0 and 9'),
         egressPhase: phase(attributes, 'egressPhase', 'Phase values must be between 0 and 9'),
+        priority: phase(attributes, 'priority', 'Priority value, if present, must be between 0 and QDR_MAX_PRIORITY'),
+        enableFallback: attributes['enableFallback'] === true || attributes['fallback'] === true,
       };
+      const { ingressPhase = 0, egressPhase = 0 } = settings;
+      if (settings.enableFallback === true && (settings.waypoint === true || ingressPhase + egressPhase > 0)) {
+        throw new ManagementError(
+          400,
+          'Fallback cannot be specified with waypoint or non-zero ingress and egress phases',
+        );
+      }
       const id = router.addAddress(settings);
       if (id === undefined) throw new ManagementError(400, 'Already exists');
       return view(id, settings);
@@ -107,7 +114,7 @@ const AUTO_LINK: Attributes<AutoLink> = {
   linkRef: ({ link }) => (link === undefined ? null : String(link.id)),
   operStatus: ({ status }) => status,
   lastError: ({ lastError }) => lastError ?? null,
-  fallback: () => false,
+  fallback: ({ isFallback }) => isFallback,
 };
 
 export function autoLinkTable(router: Router): EntityTable {
@@ -122,7 +129,6 @@ export function autoLinkTable(router: Router): EntityTable {
       const address = text(attributes, 'address') ?? text(attributes, 'addr');
       if (address === undefined) throw new ManagementError(400, 'address and direction fields are mandatory');
       const direction = directionOf(attributes, 'address and direction fields are mandatory');
-      if (attributes['fallback'] === true) throw new ManagementError(501, 'Fallback autolinks are not built yet');
       return view(
         router.addAutoLink({
           name,
@@ -131,6 +137,7 @@ export function autoLinkTable(router: Router): EntityTable {
           phase: phase(attributes, 'phase', 'autoLink phase must be between 0 and 9'),
           ...containerOf(attributes),
           externalAddress: text(attributes, 'externalAddress') ?? text(attributes, 'externalAddr'),
+          fallback: attributes['fallback'] === true,
         }),
       );
     },
@@ -149,12 +156,12 @@ export function emptyTable(name: string, what: string): EntityTable {
   };
 }
 
-function text(attributes: EntityValue, name: string): string | undefined {
+export function text(attributes: EntityValue, name: string): string | undefined {
   const value = attributes[name];
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-function requireFree(name: string | undefined, others: readonly { readonly name?: string | undefined }[]): void {
+export function requireFree(name: string | undefined, others: readonly { readonly name?: string | undefined }[]): void {
   if (name !== undefined && others.some((other) => other.name === name))
     throw new ManagementError(400, 'Name conflicts with an existing entity');
 }
@@ -189,7 +196,7 @@ function containerOf(attributes: EntityValue): { connection: string | undefined;
   return { connection, containerId };
 }
 
-function phase(attributes: EntityValue, name: string, range: string): number | undefined {
+export function phase(attributes: EntityValue, name: string, range: string): number | undefined {
   const value = attributes[name];
   if (value === undefined || value === null) return undefined;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 9)

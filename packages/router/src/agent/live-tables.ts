@@ -175,8 +175,8 @@ const ADDRESS: Attributes<Address> = {
   deliveriesEgressRouteContainer: (address) => address.deliveriesEgressRouteContainer,
   // Those on their way to other routers.
   trackedDeliveries: () => 0,
-  priority: () => -1,
-  deliveriesRedirectedToFallback: () => 0,
+  priority: ({ priority }) => priority,
+  deliveriesRedirectedToFallback: (address) => address.deliveriesRedirectedToFallback,
 };
 
 /** What has no links of its own counts nothing. */

@@ -2,6 +2,7 @@
 import type { EntityTable } from '@pointsman/management';
 import type { Router } from '../router.js';
 import { autoLinkTable, configuredAddressTable, emptyTable, linkRouteTable } from './config-tables.js';
+import { bindingTable, exchangeTable } from './exchange-tables.js';
 import { addressTable, connectionTable, linkTable, routerTable } from './live-tables.js';
 import { typeNamed } from './view.js';
 
@@ -17,8 +18,8 @@ export function routerTables(router: Router): EntityTable[] {
     configuredAddressTable(router),
     linkRouteTable(router),
     autoLinkTable(router),
-    emptyTable('router.config.exchange', 'Exchanges'),
-    emptyTable('router.config.binding', 'Bindings of exchanges'),
+    exchangeTable(router),
+    bindingTable(router),
     emptyTable('router.connection.linkRoute', 'Link routes of connections'),
   ];
 }
