@@ -21,6 +21,13 @@ export interface ConfigSourceOptions {
 /** An entity that the rules refuse. The message says everything that is wrong with it, on one line and without secrets. */
 export class EntityRefused extends Error {
   override readonly name = 'EntityRefused';
+  /** How Qpid Dispatch said it, where tools may look for that. */
+  readonly former: string | undefined;
+
+  constructor(message: string, former?: string) {
+    super(message);
+    this.former = former;
+  }
 }
 
 /** An entity as it was configured. */
@@ -92,7 +99,10 @@ export class ConfigSource {
     const { file, secrets } = this.#options;
     const config = buildConfig(entities, problems, { file, secrets, generateId: () => '', source: this });
     const errors = problems.sorted().filter((problem) => problem.severity === 'error' && problem.line === line);
-    if (errors.length > 0) throw new EntityRefused(errors.map(textOf).join('; '));
+    if (errors.length > 0) {
+      const former = errors.find((problem) => problem.former !== undefined)?.former;
+      throw new EntityRefused(errors.map(textOf).join('; '), former);
+    }
     const entity = entities.at(-1);
     if (entity?.line !== line) throw new EntityRefused(`there is no section '${section}'`);
     if (this.#entities.some((other) => other.name === entity.name && other.section === section)) {

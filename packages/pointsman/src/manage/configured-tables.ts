@@ -67,6 +67,8 @@ async function changing<T>(type: EntityType, change: () => T | Promise<T>): Prom
     const isRefusal =
       error instanceof EntityRefused || error instanceof ConnectorError || error instanceof TlsCredentialsError;
     if (!isRefusal) throw error;
+    if (error instanceof EntityRefused && error.former !== undefined)
+      throw new ManagementError(400, `${error.former} ${type.fullName}: ${error.message}`);
     const hint = error instanceof TlsCredentialsError ? ` ${error.hint}` : '';
     throw new ManagementError(400, `${type.fullName}: ${error.message}${hint}`);
   }
