@@ -63,7 +63,8 @@ export function hasNoAnnotations(bytes: Uint8Array, start: number, end: number):
 export function headOf(bytes: Uint8Array, start: number, end: number): MessageHead {
   let position = start;
   let frontEnd = start;
-  while (position < end) {
+  // What does not begin with a descriptor is no section: nothing of it is for routers.
+  while (position < end && bytes[position] === 0) {
     const span = sectionAt(bytes, position, end);
     if (span.code < SECTION.messageAnnotations) {
       frontEnd = position = span.end;

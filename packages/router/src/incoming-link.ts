@@ -230,6 +230,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     delivery.context = transit;
     if (way.settles) transit.settled = true;
     const rewritten = head?.hasRouterAnnotations === true;
+    transit.credited = delivery.settled;
     forward(transit, way, { from: this.connection, head, rewritten, to: to ?? this.addressText });
     if (transit.copies.length === 0) {
       this.#transits.delete(transit);
@@ -238,6 +239,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     } else {
       this.#settleEarly(transit);
     }
+    if (transit.credited) this.#replace();
   }
 
   /** Tells the sender of a message that its receivers get settled, once it is whole: it need not wait for them. */
@@ -302,7 +304,11 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
 
   /** A message has come to its end, with `state` as its outcome. */
   finish(delivery: IncomingDelivery, state: DeliveryState | undefined): void {
-    if (delivery.context instanceof Transit) this.#transits.delete(delivery.context);
+    let isReplaced = false;
+    if (delivery.context instanceof Transit) {
+      isReplaced = delivery.context.credited;
+      this.#transits.delete(delivery.context);
+    }
     delivery.context = undefined;
     if (this.link.state !== 'attached') return;
     this.countAge(delivery.arrivedAt);
@@ -314,7 +320,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.countOutcome(state);
       this.#tell(delivery, this.#toSender(state));
     }
-    this.#replace();
+    if (!isReplaced) this.#replace();
   }
 
   /**
@@ -361,29 +367,43 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       }
       return;
     }
-    // The sender settled: the receiver that waits for it may settle too.
-    if (!(context instanceof Transit)) {
+    if (context instanceof Transit) {
+      // The rest of the message is still to come: its end is dealt with as ever.
+      if (!context.complete) {
+        delivery.context = context;
+        return;
+      }
+      this.#transits.delete(context);
+      context.disown();
+    } else {
+      // The sender settled: the receiver that waits for it may settle too.
       const outgoing = context as OutgoingDelivery;
       const consumer = outgoing.link.handler as OutgoingLink;
       consumer.confirm(outgoing, state);
-      if (delivery.localState !== undefined) {
-        this.countOutcome(delivery.localState);
-        this.#replace();
-      }
+      if (delivery.localState !== undefined) this.countOutcome(delivery.localState);
       const copy = outgoing.context;
       if (copy instanceof Copy) this.#transits.delete(copy.transit);
-      return;
     }
-    this.#transits.delete(context);
-    context.disown();
+    this.countAge(delivery.arrivedAt);
+    this.#replace();
+  }
+
+  /** The receiver told how far it has come with a message: the sender may want to know. */
+  progress(delivery: IncomingDelivery, state: DeliveryState): void {
+    if (this.link.state !== 'attached' || delivery.settled || this.connection.dialect !== undefined) return;
+    const told = delivery.localState;
+    this.link.update(delivery, state);
+    delivery.localState = told;
   }
 
   #toSender(state: DeliveryState | undefined): DeliveryState | undefined {
     const map = this.connection.dialect?.outcomeToContainer;
     const said = map === undefined ? state : map(state);
-    if (this.#takesModified || said === undefined || !('type' in said) || said.type !== 'modified') return said;
+    if (said === undefined || !('type' in said) || said.type !== 'modified') return said;
     // Not rejected, even where it must not come back: a broker without a dead-letter exchange would drop it.
-    return RELEASED;
+    if (!this.#takesModified) return RELEASED;
+    // What a receiver has had in its hands has been tried, whatever it says of that.
+    return map !== undefined || said.deliveryFailed === true ? said : { ...said, deliveryFailed: true };
   }
 
   /** One message less in hand: one more may come. */

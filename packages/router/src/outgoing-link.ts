@@ -95,7 +95,8 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       incoming.context = outgoing;
       return;
     }
-    this.presettled++;
+    if (incoming.settled) this.presettled++;
+    else this.accepted++;
     // The receiver wants no settlement: reaching it is the best that can be known.
     (incoming.link.context as IncomingLink).finish(incoming, ACCEPTED);
   }
@@ -122,6 +123,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       const copy = this.#queue[i]!;
       if (i > this.#head && copy.transit.settled && copy.outgoing === undefined) {
         this.presettledDropped++;
+        this.presettled++;
         copy.transit.outcome(copy, undefined);
       } else {
         kept.push(copy);
@@ -175,8 +177,8 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
         copy.outgoing = link.send(undefined, transit.messageFormat, settled, copy, part, 0, part.length, last);
         this.connection.messageLog?.tell('Sent', link, part, 0, part.length);
         this.#count();
-        if (settled) this.presettled++;
-        else this.unsettled++;
+        if (transit.settled) this.presettled++;
+        else if (!settled) this.unsettled++;
         copy.offset = link.sentBytes;
       } else {
         if (!link.resumable) return false;
@@ -188,7 +190,10 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       if (last) {
         copy.done = true;
         transit.consumed();
-        if (settled) transit.outcome(copy, ACCEPTED);
+        if (settled) {
+          if (!transit.settled) this.accepted++;
+          transit.outcome(copy, ACCEPTED);
+        }
         return true;
       }
       transit.consumed();
@@ -276,7 +281,11 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     state: DeliveryState | undefined,
     copy?: Copy,
   ): void {
-    if (state === undefined || isProgress(state)) return;
+    if (state === undefined) return;
+    if (isProgress(state)) {
+      if (incoming !== undefined) (incoming.link.context as IncomingLink).progress(incoming, state);
+      return;
+    }
     const inbound = incoming?.link;
     if (
       incoming !== undefined &&
@@ -292,6 +301,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     }
     this.unsettled--;
     this.countOutcome(state);
+    this.countAge(copy === undefined ? incoming!.arrivedAt : copy.transit.arrivedAt);
     // Its sender has gone: the outcome reaches nobody, so it must not look like one that did.
     const isLate = copy === undefined ? inbound?.state !== 'attached' : isOrphan(copy.transit);
     link.settle(outgoing, isLate ? MODIFIED_FAILED : state);
@@ -304,6 +314,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
   confirm(outgoing: OutgoingDelivery, state: DeliveryState | undefined): void {
     if (outgoing.settled) return;
     this.unsettled--;
+    this.countOutcome(outgoing.remoteState);
     this.link.settle(outgoing, state);
     if (outgoing.context instanceof Copy) outgoing.context.settled = true;
   }

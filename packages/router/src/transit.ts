@@ -36,6 +36,8 @@ export class Transit {
   size = 0;
   /** It is put together for an in-process node, which takes whole messages: its sender is not held back. */
   collects = false;
+  /** Its sender has its credit back already: nobody waits for an outcome, so forwarded is done. */
+  credited = false;
   #holds = false;
   #outcome: DeliveryState | undefined;
   #pending = 0;

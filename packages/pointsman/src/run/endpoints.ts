@@ -9,6 +9,9 @@ import type { ConnectorConfig, ListenerConfig } from '../config/model.js';
 import type { Logger } from '../log.js';
 import { PRODUCT, VERSION } from '../version.js';
 
+/** Anonymous senders are taken, and further ones for large messages, as routers attach them. */
+const CAPABILITIES: readonly string[] = ['ANONYMOUS-RELAY', 'qd.streaming-links'];
+
 /** What every open of ours says, whoever connected to whom. */
 export function commonOptions(
   routerId: string,
@@ -20,8 +23,8 @@ export function commonOptions(
     maxFrameSize: config.maxFrameSize,
     channelMax: config.maxSessions - 1,
     idleTimeoutMs: config.idleTimeOut.enforcedMs ?? 0,
-    offeredCapabilities: ['ANONYMOUS-RELAY'],
-    desiredCapabilities: ['ANONYMOUS-RELAY'],
+    offeredCapabilities: CAPABILITIES,
+    desiredCapabilities: CAPABILITIES,
     properties: openProperties(config, connectionId),
   };
 }
