@@ -175,6 +175,63 @@ describe('a management tool', () => {
     }
   });
 
+  it('traces the frames of one connection for as long as it wants to, and ends that connection', async (owner) => {
+    const router = await startRouter(owner, CONF);
+    const tool = await Tool.open(owner, router);
+    const other = rhea.create_container({ id: 'other' }).connect({
+      host: '127.0.0.1',
+      port: router.port(),
+      reconnect: false,
+    });
+    whenOver(owner, () => other.close());
+    await until('the other connection', () => other.is_open());
+    const type = `${PREFIX}.connection`;
+    const rows = await tool.rows(type, 'identity', 'container');
+    const { identity } = rows.find(({ container }) => container === 'other')!;
+    const frames = (): number => router.logged(new RegExp(`^\\[C${String(identity)}\\]:FRAME`)).length;
+    const update = (body: unknown): Promise<unknown> => tool.get(200, 'UPDATE', { type, identity }, body);
+    const made = (await update({ enableProtocolTrace: true })) as Record<string, unknown>;
+    assert.equal(made['enableProtocolTrace'], true);
+    other.open_receiver('a');
+    await until('frames in the log', () => frames() > 0);
+    await update({ enableProtocolTrace: false });
+    const before = frames();
+    const receiver = other.open_receiver('b');
+    await until('the link', () => receiver.is_open());
+    assert.equal(frames(), before);
+
+    const refusals: readonly (readonly [number, string, Ask['properties'], unknown])[] = [
+      [403, 'DELETE', { type, identity }, {}],
+      [400, 'UPDATE', { type }, { adminStatus: 'deleted' }],
+      [400, 'UPDATE', { type, identity: '999999' }, { adminStatus: 'deleted' }],
+      [400, 'UPDATE', { type, identity }, {}],
+      [400, 'UPDATE', { type, identity }, { adminStatus: 'gone' }],
+      [400, 'READ', { type, name: 'connection/x' }, {}],
+      [404, 'READ', { type, identity: '999999' }, {}],
+    ];
+    for (const [status, operation, properties, body] of refusals) await tool.get(status, operation, properties, body);
+    assert.ok(other.is_open());
+    let end: unknown;
+    other.on('connection_error', ({ connection }: EventContext) => (end = connection.error));
+    other.on('connection_close', () => undefined);
+    await update({ adminStatus: 'deleted' });
+    await until('the end', () => other.is_closed());
+    const { condition, description } = end as { condition: string; description: string };
+    assert.deepEqual(
+      [condition, description],
+      ['amqp:connection:forced', 'Connection forced-closed by management request'],
+    );
+    assert.equal((await tool.rows(type, 'identity')).length, 1);
+  });
+
+  it('is warned, in the log, of names that are on their way out', async (owner) => {
+    const router = await startRouter(owner, CONF);
+    const tool = await Tool.open(owner, router);
+    const type = `${PREFIX}.router.config.autoLink`;
+    await tool.get(201, 'CREATE', { type, name: 'old' }, { addr: 'a', dir: 'in', containerId: 'c' });
+    assert.equal(router.logged(/^Attribute 'addr' of entity 'autoLink' has been deprecated/).length, 1);
+  });
+
   it('asks for the schema, the operations and the log', async (owner) => {
     const tool = await Tool.open(owner, await startRouter(owner, CONF));
     const schema = (await tool.get(200, 'GET-SCHEMA')) as { prefix: string; entityTypes: Record<string, unknown> };

@@ -89,12 +89,14 @@ export async function startRouter(
   { format, backoff }: StartOptions = {},
 ): Promise<RouterFixture> {
   const log: LogLine[] = [];
+  const keep: Logger['log'] = (module, level, line) => {
+    if (log.length >= LOG_MAX) log.shift();
+    log.push({ module, level, text: line });
+  };
   const logger: Logger = {
     ...silentLogger,
-    log: (module, level, line) => {
-      if (log.length >= LOG_MAX) log.shift();
-      log.push({ module, level, text: line });
-    },
+    log: keep,
+    logAlways: keep,
     isEnabled: (module) => module !== 'PROTOCOL',
   };
   const process = new RouterProcess(configOf(text, format), {

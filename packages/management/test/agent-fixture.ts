@@ -64,6 +64,7 @@ export interface Bench {
   readonly agent: ManagementAgent;
   /** What was reported as failed. */
   readonly failures: string[];
+  readonly warnings: string[];
   call(
     operation: string | undefined,
     request?: Omit<Partial<ManagementCall>, 'operation'>,
@@ -78,16 +79,19 @@ const LOG: readonly LogRow[] = [
 
 export function bench(tables: readonly EntityTable[] = standardTables()): Bench {
   const failures: string[] = [];
+  const warnings: string[] = [];
   const agent = new ManagementAgent({
     tables,
     managementNodes: () => ['amqp:/_topo/0/A/$management'],
     recentLog: (limit) => (limit > 0 ? LOG.slice(-limit) : LOG),
     onFailure: (operation, type, text) =>
       failures.push(`${operation}${type === undefined ? '' : ` of ${type}`}: ${text}`),
+    onWarning: (text) => warnings.push(text),
   });
   return {
     agent,
     failures,
+    warnings,
     async call(operation, request = {}, requester = { connection: undefined }) {
       const bytes = encodeManagementRequest({
         replyTo: 'replies',

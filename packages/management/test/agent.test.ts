@@ -251,6 +251,39 @@ describe('ManagementAgent, CREATE', () => {
     assert.deepEqual([second.statusCode, second.statusDescription], [400, 'Name conflicts with an existing entity']);
   });
 
+  it('says that there is no profiler, and how to profile', async () => {
+    const { call } = bench();
+    const stop = await call('PROFILE', { properties: { stop: true } });
+    assert.deepEqual([stop.statusCode, stop.statusDescription], [400, 'Profiler not started']);
+    const start = await call('PROFILE', { properties: { start: true } });
+    assert.equal(start.statusCode, 501);
+    assert.match(start.statusDescription, /node --cpu-prof/u);
+  });
+
+  it('takes old names of attributes, with a warning for each', async () => {
+    const { call, warnings, failures } = bench();
+    const body = map({ addr: 'a', dir: 'in', externalAddr: 'b' });
+    const made = await call('CREATE', { type: 'autoLink', body });
+    assert.equal(made.statusCode, 201, made.statusDescription);
+    const { address, direction, externalAddress } = made.body as Record<string, unknown>;
+    assert.deepEqual([address, direction, externalAddress], ['a', 'in', 'b']);
+    const text = (old: string, name: string): string =>
+      `Attribute '${old}' of entity 'autoLink' has been deprecated. Use '${name}' instead`;
+    assert.deepEqual(warnings, [
+      text('addr', 'address'),
+      text('dir', 'direction'),
+      text('externalAddr', 'externalAddress'),
+    ]);
+    const listener = await call('CREATE', { type: 'connector', name: 'c', body: map({ verifyHostName: false }) });
+    assert.equal(listener.statusCode, 201, listener.statusDescription);
+    assert.equal(warnings.length, 4);
+    const both = await call('CREATE', { type: 'linkRoute', body: map({ prefix: 'a', dir: 'in', direction: 'in' }) });
+    assert.equal(both.statusCode, 400);
+    assert.match(both.statusDescription, /Both 'dir' and 'direction' cannot be specified for entity 'linkRoute'$/u);
+    assert.equal(failures.length, 1);
+    assert.equal(warnings.length, 4);
+  });
+
   it('never shows what was given for a secret', async () => {
     const { call, failures } = bench();
     const answer = await call('CREATE', { type: 'connector', body: map({ saslPassword: 'hush\u0001' }) });
@@ -422,12 +455,18 @@ describe('ManagementAgent, the node itself', () => {
     const { call } = bench();
     const none = await call('', { body: map({ secret: 'hush' }) });
     assert.deepEqual([none.statusCode, none.statusDescription], [400, "No 'operation' property: ['operation']"]);
-    const other = await call('PROFILE', { type: 'org.amqp.management' });
-    assert.equal(other.statusCode, 501);
-    assert.match(
-      other.statusDescription,
-      /^Operation 'PROFILE' not implemented for '.*\.management' \['GET-SCHEMA', /u,
-    );
+    for (const request of [{}, { type: 'org.amqp.management' }, { name: 'self' }, { identity: 'self' }]) {
+      const other = await call('nosuch', request);
+      assert.equal(other.statusCode, 501);
+      assert.match(
+        other.statusDescription,
+        /^Operation 'NOSUCH' not implemented for '.*\.management' \['GET-SCHEMA', /u,
+      );
+    }
+    for (const type of ['router', 'connection', 'dummy', 'listener']) {
+      const { statusCode } = await call('nosuch', { type, identity: 'listener/0.0.0.0:5673' });
+      assert.ok(statusCode === 501 || (type === 'dummy' && statusCode === 400), `${type}: ${statusCode}`);
+    }
     const elsewhere = await call('GET-TYPES', { type: 'listener', name: 'front' });
     assert.equal(elsewhere.statusCode, 501);
   });

@@ -46,6 +46,16 @@ export function checkedCreation(
   return validated;
 }
 
+/** What of the attributes that were given is on its way out, in the words that clients and logs know. */
+export function deprecationTexts(type: EntityType, { problems }: ValidatedEntity): string[] {
+  return problems.flatMap(({ severity, code, attribute: name }) => {
+    if (severity !== 'warning' || code !== 'deprecated') return [];
+    const old = attributeOf(type, name)?.deprecatedName;
+    const what = `of entity '${type.section ?? type.name}' has been deprecated.`;
+    return old === undefined ? `Attribute '${name}' ${what}` : `Attribute '${old}' ${what} Use '${name}' instead`;
+  });
+}
+
 /** What is wrong with an attribute, in the words that clients know. */
 export function problemText(type: EntityType, problem: AttributeProblem, operation: string): string {
   const { attribute: name, found } = problem;

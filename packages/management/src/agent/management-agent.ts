@@ -6,7 +6,7 @@ import { TYPE_PREFIX } from '../entity-type.js';
 import { entityTypeOf } from '../schema/entity-types.js';
 import { management } from '../schema/management.js';
 import { isCoreType, isForbidden } from './core-types.js';
-import { checkedCreation, entriesOf } from './create-request.js';
+import { checkedCreation, deprecationTexts, entriesOf } from './create-request.js';
 import { dummyTable } from './dummy-table.js';
 import { EntityDirectory } from './entity-directory.js';
 import { ManagementError } from './entity-table.js';
@@ -41,6 +41,8 @@ export interface ManagementAgentOptions {
    * @param typeName - full name of the type, for the types that the router's core keeps
    */
   readonly onFailure?: (operation: string, typeName: string | undefined, description: string) => void;
+  /** A request uses what is on its way out. */
+  readonly onWarning?: (text: string) => void;
 }
 
 interface Answer {
@@ -204,9 +206,11 @@ export class ManagementAgent {
     }
     const name = named ?? bodyName;
     const attributes = entries.filter(([key]) => key !== 'type' && key !== 'name');
-    const { value, given } = checkedCreation(type, attributes, name);
+    const checked = checkedCreation(type, attributes, name);
+    const { value, given } = checked;
     if (name !== undefined) this.#directory.refuseDuplicate(holding, name, requester);
     const entity = await holding.table.create(value, given, requester);
+    for (const text of deprecationTexts(type, checked)) this.#options.onWarning?.(text);
     return { statusCode: 201, statusDescription: 'Created', body: this.#directory.record(holding, entity) };
   }
 
@@ -265,6 +269,12 @@ export class ManagementAgent {
         return JSON.stringify(schemaAnswer(), undefined, Math.max(0, argumentOf(request, 'indent')));
       case 'GET-MGMT-NODES':
         return [...this.#options.managementNodes()];
+      case 'PROFILE':
+        if (!request.properties.has('start')) throw new ManagementError(400, 'Profiler not started');
+        throw new ManagementError(
+          501,
+          "Operation 'PROFILE' not implemented: start the router with node --cpu-prof instead",
+        );
       case 'GET-LOG': {
         const limit = Math.max(0, argumentOf(request, 'limit'));
         const rows = this.#options.recentLog(limit);
@@ -290,6 +300,7 @@ const NODE_OPERATIONS = [
   'GET-JSON-SCHEMA',
   'GET-MGMT-NODES',
   'GET-LOG',
+  'PROFILE',
 ] as const;
 
 type NodeOperation = (typeof NODE_OPERATIONS)[number];

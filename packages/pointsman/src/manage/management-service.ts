@@ -35,6 +35,7 @@ export class ManagementService {
         const what = typeName === undefined ? operation : `${operation} of ${typeName}`;
         log.log('AGENT', 'error', `Error performing ${what}: ${description}`);
       },
+      onWarning: (text) => log.log('AGENT', 'warning', text),
     });
     this.#ends = ADDRESSES.map((address) => router.serve(address, ({ bytes, from }) => void this.#answer(bytes, from)));
   }
