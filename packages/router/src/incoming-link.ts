@@ -409,8 +409,14 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   /** One message less in hand: one more may come. */
   #replace(): void {
     if (this.link.state !== 'attached' || this.#quiet) return;
-    if (this.#hasPaths()) this.link.addCredit(1);
-    else this.#withheld++;
+    if (!this.#hasPaths()) {
+      this.#withheld++;
+      return;
+    }
+    const link = this.link;
+    link.addCredit(1);
+    // All is back: told at once, since there are senders that send a message for each flow that they hear.
+    if (link.credit >= this.capacity && link.announced < link.credit) link.sendFlow();
   }
 
   onFlow(link: ReceiverLink): void {

@@ -110,6 +110,17 @@ describe('settlement', () => {
     assert.equal(outlet.link.credit, 1);
   });
 
+  it('tells a sender of its credit once all of it is back, and seldom before', () => {
+    const world = new World();
+    const inlet = world.peer().receive('q');
+    const outlet = world.peer().send('q');
+    for (let i = 0; i < 10; i++) outlet.text(`m${i}`);
+    for (let i = 0; i < 9; i++) inlet.settle(i, ACCEPTED);
+    assert.equal(outlet.link.credit, 240);
+    inlet.settle(9, ACCEPTED);
+    assert.equal(outlet.link.credit, 250);
+  });
+
   it('counts as accepted what a receiver gets that wants no settlement', () => {
     const world = new World();
     const inlet = world.peer().receive('q', 10, { sndSettleMode: 1 });
