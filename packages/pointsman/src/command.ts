@@ -17,6 +17,7 @@ Usage:
   pointsman -c FILE            run the router of a configuration file
   pointsman check FILE         read a configuration file and report every mistake in it
   pointsman reload PID         let a running router read its configuration file again
+  pointsman doctor [OPTIONS]   say why a connector does not connect, step by step
   pointsman demo [OPTIONS]     the main job, end to end, on this machine alone
   pointsman namespace [OPTIONS]
                                an embedded Service-Bus-compatible namespace
@@ -47,6 +48,10 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
     case 'demo': {
       const { runDemo } = await import('./demo/demo.js');
       return runDemo(rest, io);
+    }
+    case 'doctor': {
+      const { runDoctor } = await import('./doctor/command.js');
+      return runDoctor(rest, io);
     }
     case 'namespace': {
       const { runNamespaceCommand } = await import('./namespace-server/command.js');

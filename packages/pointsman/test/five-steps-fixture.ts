@@ -359,7 +359,7 @@ export function days(from: number, to: number): { notBefore: Date; notAfter: Dat
   return { notBefore: new Date(Date.now() + from * DAY_MS), notAfter: new Date(Date.now() + to * DAY_MS) };
 }
 
-const lookUpHere: LookupFunction = (_host, options, callback) => {
+export const lookUpHere: LookupFunction = (_host, options, callback) => {
   if (options.all === true) callback(null, [{ address: '127.0.0.1', family: 4 }]);
   else callback(null, '127.0.0.1', 4);
 };

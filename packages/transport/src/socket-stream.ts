@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { PeerCertificate as NodePeerCertificate } from 'node:tls';
+import { certificateNames } from './transport-error.js';
 import { readIntoChunks } from './read-chunks.js';
 import type { ByteStream, PeerCertificate, StreamHandler, StreamInfo } from './stream.js';
 
@@ -124,6 +125,8 @@ function peerCertificateOf(certificate: NodePeerCertificate, verified: boolean):
   return {
     subject: nameOf(certificate.subject),
     issuer: nameOf(certificate.issuer),
+    names: certificateNames(certificate.subjectaltname),
+    validTo: new Date(certificate.valid_to),
     sha1: plainHex(certificate.fingerprint),
     sha256: plainHex(certificate.fingerprint256),
     sha512: plainHex(certificate.fingerprint512),

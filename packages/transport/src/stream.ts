@@ -5,6 +5,9 @@ export interface PeerCertificate {
   /** Components of the subject by their short names: `CN`, `O`, `OU`, `L`, `ST`, `C`. Repeated ones are joined by `, `. */
   readonly subject: Readonly<Record<string, string>>;
   readonly issuer: Readonly<Record<string, string>>;
+  /** Names and addresses that it is for. */
+  readonly names: readonly string[];
+  readonly validTo: Date;
   /** Fingerprints of the certificate in lower-case hex without colons. */
   readonly sha1: string;
   readonly sha256: string;

@@ -348,12 +348,17 @@ function dateOf(text: string): string {
 /** Names that are listed in a message before it says how many more there are. */
 const NAMES_MAX = 8;
 
-/** The names that a certificate is for, in words. */
-function namesOf(certificate: DetailedPeerCertificate): string {
-  const list = (certificate.subjectaltname ?? '')
+/** Names and addresses out of the alternative names of a certificate, as Node.js writes them. */
+export function certificateNames(text: string | undefined): string[] {
+  return (text ?? '')
     .split(', ')
     .map((entry) => /^(?:DNS|IP Address):"?([^"]*)"?$/.exec(entry)?.[1])
     .filter((name) => name !== undefined);
+}
+
+/** The names that a certificate is for, in words. */
+function namesOf(certificate: DetailedPeerCertificate): string {
+  const list = certificateNames(certificate.subjectaltname);
   if (list.length === 0) return `no host name (its subject is ${nameText(certificate.subject)})`;
   const shown = list
     .slice(0, NAMES_MAX)

@@ -316,7 +316,8 @@ export class ConnectorRuntime {
   }
 }
 
-function httpProxy({ host, port, username, password }: ProxyAddress): HttpProxy {
+/** A proxy as the transport takes it. */
+export function httpProxy({ host, port, username, password }: ProxyAddress): HttpProxy {
   const credentials =
     username === undefined ? undefined : { username, password: (): string => password?.reveal() ?? '' };
   return { host, port, credentials };

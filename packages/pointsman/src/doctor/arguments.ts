@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import { parseArgs } from 'node:util';
+import { UsageError } from '../namespace-server/arguments.js';
+import type { EntityNeed } from './patient.js';
+
+export interface DoctorArguments {
+  /** Configuration file; undefined where a connection string is given. */
+  readonly config: string | undefined;
+  /** Name of the connector; undefined: all of the file. */
+  readonly connector: string | undefined;
+  /** As given: `env:NAME`, `file:PATH`, or the text itself. */
+  readonly connectionString: string | undefined;
+  readonly transport: string | undefined;
+  readonly proxy: string | undefined;
+  readonly caFile: string | undefined;
+  readonly entities: readonly EntityNeed[];
+  readonly roundTrip: string | undefined;
+  readonly timeoutMs: number;
+  readonly json: boolean;
+  readonly color: boolean;
+}
+
+const TIMEOUT_SECONDS = 15;
+const TIMEOUT_SECONDS_MAX = 300;
+
+/** @returns what to do, or 'help'. @throws UsageError */
+export function parseDoctorArguments(argv: readonly string[]): DoctorArguments | 'help' {
+  const values = valuesOf(argv);
+  if (values.help === true) return 'help';
+  const { config, connector, transport, proxy } = values;
+  const connectionString = values['connection-string'];
+  const caFile = values['ca-file'];
+  if ((config === undefined) === (connectionString === undefined))
+    throw new UsageError('give either --config FILE or --connection-string env:NAME');
+  for (const [option, value] of Object.entries({ connector })) {
+    if (value !== undefined && config === undefined) throw new UsageError(`--${option} goes with --config`);
+  }
+  for (const [option, value] of Object.entries({ transport, proxy, 'ca-file': caFile })) {
+    if (value !== undefined && config !== undefined)
+      throw new UsageError(`--${option} goes with --connection-string; a connector in a file says it itself`);
+  }
+  const output = values.output ?? 'text';
+  if (output !== 'text' && output !== 'json') throw new UsageError(`--output '${output}' is neither text nor json`);
+  return {
+    config,
+    connector,
+    connectionString,
+    transport,
+    proxy,
+    caFile,
+    entities: (values.entity ?? []).map(entityOf),
+    roundTrip: values['round-trip'],
+    timeoutMs: timeoutOf(values.timeout),
+    json: output === 'json',
+    color: values['no-color'] !== true,
+  };
+}
+
+function valuesOf(argv: readonly string[]): ReturnType<typeof parse>['values'] {
+  try {
+    return parse(argv).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+const parse = (argv: readonly string[]) =>
+  parseArgs({
+    args: [...argv],
+    options: {
+      config: { type: 'string', short: 'c' },
+      connector: { type: 'string' },
+      'connection-string': { type: 'string' },
+      transport: { type: 'string' },
+      proxy: { type: 'string' },
+      'ca-file': { type: 'string' },
+      entity: { type: 'string', multiple: true },
+      'round-trip': { type: 'string' },
+      timeout: { type: 'string' },
+      output: { type: 'string', short: 'o' },
+      'no-color': { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+
+/** `send:PATH`, `receive:PATH`, or a path alone, for both. */
+function entityOf(text: string): EntityNeed {
+  const [, way, path = text] = /^(send|receive):(.+)$/u.exec(text) ?? [];
+  if (path.trim() === '') throw new UsageError('--entity names no entity');
+  const direction = way === undefined ? undefined : way === 'send' ? 'out' : 'in';
+  return { direction, path, address: path };
+}
+
+function timeoutOf(text: string | undefined): number {
+  if (text === undefined) return TIMEOUT_SECONDS * 1_000;
+  const seconds = /^\d{1,3}(?:\.\d{1,3})?$/u.test(text) ? Number(text) : 0;
+  if (seconds <= 0 || seconds > TIMEOUT_SECONDS_MAX)
+    throw new UsageError(`--timeout '${text}' is no number of seconds up to ${TIMEOUT_SECONDS_MAX}`);
+  return seconds * 1_000;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isServiceBusHost, parseConnectionString } from '@pointsman/azure';
+import type { Secret } from '@pointsman/azure';
+import { TlsCredentialsError } from '@pointsman/transport';
+import type { DialOptions, TlsCredentials } from '@pointsman/transport';
+import type { ConnectorConfig, Direction, RouterConfig } from '../config/model.js';
+import { ConnectorError, destinationOf } from '../run/destination.js';
+import type { Destination } from '../run/destination.js';
+import type { Environment } from '../run/environment-proxy.js';
+import { TlsProfileRuntime } from '../run/tls-profile.js';
+
+/** A link that the connector is to have. */
+export interface EntityNeed {
+  /** `out` sends to it, `in` receives from it; undefined: whichever it takes. */
+  readonly direction: Direction | undefined;
+  readonly path: string;
+  /** Address of the router that the autolink serves, where there is one. */
+  readonly address: string;
+}
+
+/** A connector that is looked at. */
+export interface Patient {
+  readonly connector: ConnectorConfig;
+  readonly to: Destination;
+  readonly isServiceBus: boolean;
+  readonly credentials: TlsCredentials | undefined;
+  readonly entities: readonly EntityNeed[];
+  /** Masked wherever they turn up. */
+  readonly secrets: readonly Secret[];
+  readonly lookup: DialOptions['lookup'];
+}
+
+/** What cannot be examined, and why. */
+export class PatientError extends Error {}
+
+/** @throws PatientError where the configuration has something that cannot be used */
+export function patientOf(
+  config: RouterConfig,
+  connector: ConnectorConfig,
+  more: readonly EntityNeed[],
+  { environment, lookup }: { readonly environment?: Environment | undefined; readonly lookup?: DialOptions['lookup'] },
+): Patient {
+  try {
+    const profile = config.sslProfiles.find(({ name }) => name === connector.sslProfile);
+    const credentials = profile === undefined ? undefined : new TlsProfileRuntime(profile, config.file).credentials;
+    const to = destinationOf(
+      connector,
+      `connector ${connector.name}`,
+      credentials?.hasCertificate === true,
+      environment,
+    );
+    const { connectionString, saslPassword } = connector;
+    return {
+      connector,
+      to,
+      isServiceBus: connector.serviceBus || isServiceBusHost(to.hostname),
+      credentials,
+      entities: [...needsOf(config, connector), ...more],
+      secrets: [connectionString, saslPassword, to.password, to.proxy?.password].filter((one) => one !== undefined),
+      lookup,
+    };
+  } catch (error) {
+    if (error instanceof ConnectorError || error instanceof TlsCredentialsError) throw new PatientError(error.message);
+    throw error;
+  }
+}
+
+/** The entities of the connector's autolinks, and the one that a connection string is limited to. */
+function needsOf(config: RouterConfig, { name, connectionString }: ConnectorConfig): EntityNeed[] {
+  const needs: EntityNeed[] = config.autoLinks
+    .filter(({ connection }) => connection === name)
+    .map(({ direction, externalAddress, address }) => ({ direction, path: externalAddress, address }));
+  const path = connectionString === undefined ? undefined : parseConnectionString(connectionString.reveal()).entityPath;
+  if (path !== undefined && !needs.some((need) => need.path === path))
+    needs.push({ direction: undefined, path, address: path });
+  return needs;
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Writable } from 'node:stream';
+import { runDoctor } from '../src/doctor/command.js';
+import { ConnectProxy } from './connect-proxy.js';
+import {
+  CLOUD_HOST,
+  KEY,
+  POLICY,
+  ROUTER,
+  THROUGH_ORDERS,
+  autoLink,
+  connector,
+  days,
+  lookUpHere,
+  scene,
+  section,
+  sslProfile,
+} from './five-steps-fixture.js';
+import type { Scene } from './five-steps-fixture.js';
+
+interface Finding {
+  readonly step: string;
+  readonly verdict: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+interface Examined {
+  readonly status: number;
+  readonly out: string;
+  readonly error: string;
+}
+
+async function doctor(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Examined> {
+  let out = '';
+  let error = '';
+  const sink = (add: (text: string) => void): Writable =>
+    new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        add(chunk.toString());
+        done();
+      },
+    });
+  const io = {
+    stdout: sink((text) => (out += text)),
+    stderr: sink((text) => (error += text)),
+    on: (): undefined => undefined,
+    off: (): undefined => undefined,
+  };
+  const all = { SERVICEBUS_KEY: KEY, ...env };
+  const status = await runDoctor(argv, io, {
+    environment: (name) => (all as Record<string, string>)[name],
+    lookup: lookUpHere,
+  });
+  assert.ok(!(out + error).includes(KEY), 'the key is shown');
+  return { status, out, error };
+}
+
+/** Examines the connector of a file, as programs do. */
+async function findings(one: Scene, text: string, ...argv: string[]): Promise<{ status: number; found: Finding[] }> {
+  const file = one.file('router.conf', ROUTER + text);
+  const { status, out, error } = await doctor(['-c', file, '-o', 'json', '--timeout', '5', ...argv]);
+  assert.equal(error, '');
+  const [report] = JSON.parse(out) as { works: boolean; findings: Finding[] }[];
+  assert.ok(report);
+  assert.equal(report.works, status === 0);
+  return { status, found: report.findings };
+}
+
+/** Steps with what is not good of them. */
+function verdicts(found: readonly Finding[]): string[] {
+  return found.map(({ step, verdict }) => (verdict === 'good' ? step : `${step} ${verdict}`));
+}
+
+const trusted = (one: Scene): string => sslProfile({ caCertFile: one.caCertFile });
+
+describe('doctor: a connector that works', () => {
+  it(
+    'is followed from its name to its entities, and a message through one of them',
+    scene(async (one) => {
+      const cloud = await one.openNamespace({ certificate: one.certificate(days(-1, 100)) });
+      const text = trusted(one) + connector(cloud.port) + THROUGH_ORDERS;
+      const { status, found } = await findings(
+        one,
+        text,
+        '--entity',
+        'events/Subscriptions/billing',
+        '--round-trip',
+        'orders',
+      );
+      const closed443 = found.filter(({ step }) => step === 'network');
+      assert.deepEqual(verdicts(found.filter((finding) => finding !== closed443[1])), [
+        'name',
+        'network',
+        'tls',
+        'authentication',
+        'open',
+        'entity',
+        'entity',
+        'entity warning',
+        'entity',
+        'round-trip',
+      ]);
+      assert.equal(status, 0);
+      const tls = found.find(({ step }) => step === 'tls');
+      assert.match(
+        tls!.text,
+        /^TLSv1\.3, .* for \*\.servicebus\.windows\.net, localhost, 127\.0\.0\.1, issued by Unit Root/,
+      );
+      assert.match(found.find(({ step }) => step === 'authentication')!.text, /PLAIN as RootManage.* looks at the key/);
+      assert.deepEqual(
+        found
+          .filter(({ step }) => step === 'entity')
+          .map(({ details }) => [details?.['entity'], details?.['direction']]),
+        [
+          ['orders', 'out'],
+          ['orders', 'in'],
+          ['events/Subscriptions/billing', 'out'],
+          ['events/Subscriptions/billing', 'in'],
+        ],
+      );
+    }),
+  );
+
+  it(
+    'gives back the messages of others that it meets',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const text = trusted(one) + connector(cloud.port) + THROUGH_ORDERS;
+      const router = await one.startRouter(text + section('listener', { host: '127.0.0.1', port: 0 }));
+      await router.active();
+      const { connect } = await import('../src/client/client.js');
+      const client = await connect({ host: '127.0.0.1', port: router.port });
+      one.whenOver(() => client.close());
+      const sender = await client.sender('orders');
+      assert.equal((await sender.send({ properties: { messageId: 'of another' } })).type, 'accepted');
+      await router.process.stop(0);
+
+      const { found } = await findings(one, text, '--round-trip', 'orders');
+      assert.match(found.at(-1)!.text, /1 messages of others were given back/);
+      const again = await findings(one, text, '--round-trip', 'orders');
+      assert.match(again.found.at(-1)!.text, /1 messages of others were given back/);
+    }),
+  );
+
+  it(
+    'is reported to people with ticks, without colours where nobody watches',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const file = one.file('router.conf', ROUTER + trusted(one) + connector(cloud.port) + THROUGH_ORDERS);
+      const { status, out } = await doctor(['-c', file]);
+      assert.equal(status, 0);
+      assert.match(out, /^Connector azure: unit\.servicebus\.windows\.net, by TCP\n\n {2}✔ Name/);
+      assert.match(out, /\n {2}✔ Entity {10}May receive from orders/);
+      assert.match(out, /\n {2}! TLS [^]* 0 days are left[^]*\nIt works, with 1 remark\n/);
+      assert.ok(!out.includes('\u001b'));
+      assert.ok(out.split('\n').every((line) => line.length <= 110));
+    }),
+  );
+
+  it(
+    'needs no file: a connection string is enough',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const string = `Endpoint=sb://${CLOUD_HOST}:${cloud.port}/;SharedAccessKeyName=${POLICY};SharedAccessKey=${KEY};EntityPath=orders`;
+      const argv = ['--connection-string', 'env:SB', '--ca-file', one.caCertFile, '-o', 'json'];
+      const { status, out, error } = await doctor(argv, { SB: string });
+      assert.equal(error, '');
+      assert.equal(status, 0);
+      const [report] = JSON.parse(out) as { findings: Finding[] }[];
+      assert.equal(report!.findings.filter(({ step, verdict }) => step === 'entity' && verdict === 'good').length, 2);
+    }),
+  );
+});
+
+describe('doctor: a connector that does not work', () => {
+  it(
+    'has an exit status and a cure for each step that fails',
+    scene(async (one) => {
+      const cloud = await one.openNamespace({
+        sessions: undefined,
+        queues: [{ name: 'orders' }, { name: 'steps', requiresSession: true }],
+      } as never);
+      const foreign = await one.openNamespace({ certificate: one.certificate({ names: ['other.example'], ips: [] }) });
+      const expired = await one.openNamespace({ certificate: one.certificate(days(-9, -2)) });
+      const closed = await one.closedPort();
+      const silent = await one.openPort((socket) => socket.resume());
+      const plain = await one.openPort((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+      const profile = trusted(one);
+      const rows: readonly [text: string, status: number, step: string, cure: RegExp][] = [
+        [profile + connector(closed), 11, 'network', /refused the connection/],
+        [sslProfile({}) + connector(cloud.port), 12, 'tls', /issued by "Unit Root".*a proxy here may look into TLS/],
+        [profile + connector(foreign.port), 12, 'tls', /is for other\.example, not for unit\.servicebus/],
+        [profile + connector(expired.port), 12, 'tls', /expired on/],
+        [profile + connector(plain), 12, 'tls', /does not speak TLS/],
+        [profile + connector(silent), 12, 'tls', /did not go on with the TLS handshake/],
+        [profile + connector(cloud.port, { saslMechanisms: 'EXTERNAL' }), 15, 'entity', /does not authenticate|right/],
+        [
+          profile + connector(cloud.port, { saslPassword: 'pass:wrong' }),
+          15,
+          'entity',
+          /the key of policy .* is wrong, or .*'Send'/,
+        ],
+        [profile + connector(cloud.port) + autoLink('in', 'orderz'), 15, 'entity', /orderz.* does not exist/],
+        [profile + connector(cloud.port) + autoLink('in', 'events'), 15, 'entity', /name one of its subscriptions/],
+      ];
+      for (const [text, expected, step, cure] of rows) {
+        const { status, found } = await findings(
+          one,
+          text.includes('autoLink') ? text : text + THROUGH_ORDERS,
+          '--timeout',
+          '1',
+        );
+        const bad = found.find(({ verdict }) => verdict === 'bad');
+        assert.equal(bad?.step, step, JSON.stringify(found, undefined, 1));
+        assert.match(bad.text, cure);
+        assert.equal(status, expected, bad.text);
+      }
+    }),
+  );
+
+  it(
+    'is told of a way that is open where its own is closed',
+    scene(async (one) => {
+      const cloud = await one.openNamespace({ port: 'websocket' });
+      const closed = await one.closedPort();
+      const text = trusted(one) + connector(closed, { webSocketPort: cloud.port });
+      const { status, found } = await findings(one, text);
+      assert.equal(status, 11);
+      assert.match(found.at(-1)!.text, /transport: auto, or websocket, takes this way/);
+
+      const auto = trusted(one) + connector(closed, { webSocketPort: cloud.port, transport: 'auto' }) + THROUGH_ORDERS;
+      const better = await findings(one, auto);
+      assert.equal(better.status, 0, JSON.stringify(better.found, undefined, 1));
+      assert.match(better.found.find(({ step }) => step === 'tls')!.text, /AMQP in a WebSocket \(AMQPWSB10\)/);
+    }),
+  );
+
+  it(
+    'hears it from the proxy',
+    scene(async (one) => {
+      const proxy = await ConnectProxy.open({ credentials: 'jo:other' });
+      one.whenOver(() => proxy.close());
+      const text = trusted(one) + connector(5671, { proxy: `http://localhost:${proxy.port}` });
+      const { status, found } = await findings(one, text);
+      assert.equal(status, 11);
+      assert.match(found[0]!.text, /^The proxy localhost is 127\.0\.0\.1; it looks unit\.servicebus\.windows\.net up/);
+      assert.match(found[1]!.text, /407.*Give the connector proxyUsername/);
+    }),
+  );
+
+  it(
+    'is not there, or the arguments are wrong: that is said, and nothing is tried',
+    scene(async (one) => {
+      const file = one.file('router.conf', ROUTER + trusted(one) + connector(5671));
+      const wrong = await doctor(['-c', file, '--connector', 'azur']);
+      assert.equal(wrong.status, 1);
+      assert.match(wrong.error, /there is no connector 'azur'; there is azure/);
+      assert.equal((await doctor(['-c', one.file('bad.conf', 'router { id: }')])).status, 1);
+      for (const argv of [
+        [],
+        ['--what'],
+        ['-c', file, '--proxy', 'x:1'],
+        ['-c', file, '--timeout', '0'],
+        ['-c', file, '-o', 'xml'],
+      ])
+        assert.equal((await doctor(argv)).status, 2, argv.join(' '));
+      const help = await doctor(['--help']);
+      assert.equal(help.status, 0);
+      assert.match(help.out, /Examples:/);
+    }),
+  );
+});
