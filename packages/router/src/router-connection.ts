@@ -54,9 +54,11 @@ export class RouterConnection implements ConnectionHandler {
   containerId = '';
   /** How this peer has to be spoken to; undefined: as AMQP has it. */
   dialect: ContainerDialect | undefined = undefined;
-  /** Tick at which a delivery last came or went; taken once a second. */
-  lastDelivery: number | undefined = undefined;
+  /** Tick at which a delivery had last come or gone when it was looked at, and the number of deliveries by then. */
+  #lastDelivery: number | undefined = undefined;
   #deliveries = 0;
+  /** Deliveries of links that are gone. */
+  #gone = 0;
   /** Monotonic ms of the open. */
   openedAt = 0;
   isOpen = false;
@@ -110,10 +112,7 @@ export class RouterConnection implements ConnectionHandler {
   /** Once a second. @param scans - deliveries that are stuck are looked for, too */
   sample(tick: number, scans: boolean): void {
     const { stuckAgeSeconds } = this.router;
-    let deliveries = 0;
-    for (const link of this.links) deliveries += link.deliveries;
-    if (deliveries > this.#deliveries) this.lastDelivery = tick;
-    this.#deliveries = deliveries;
+    this.#noteDeliveries();
     for (const link of this.links) {
       link.sample(tick, link.link.credit);
       if (!scans) continue;
@@ -135,6 +134,19 @@ export class RouterConnection implements ConnectionHandler {
         );
       }
     }
+  }
+
+  /** Seconds since a delivery last came or went, undefined before the first one. */
+  get lastDeliverySeconds(): number | undefined {
+    this.#noteDeliveries();
+    return this.#lastDelivery === undefined ? undefined : this.router.tick - this.#lastDelivery;
+  }
+
+  #noteDeliveries(): void {
+    let deliveries = this.#gone;
+    for (const link of this.links) deliveries += link.deliveries;
+    if (deliveries > this.#deliveries) this.#lastDelivery = this.router.tick;
+    this.#deliveries = deliveries;
   }
 
   /** Links of ours can be attached. */
@@ -338,6 +350,7 @@ export class RouterConnection implements ConnectionHandler {
   /** @internal */
   linkGone(link: LinkRecord): void {
     if (!this.links.delete(link)) return;
+    this.#gone += link.deliveries;
     this.router.counters.keep(link);
     this.router.log('ROUTER_CORE', 'info', `[C${this.id}][L${link.id}] ${this.#endOf(link)}: ${link.summary}`);
   }

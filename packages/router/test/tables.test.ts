@@ -7,6 +7,7 @@ import type { EntityTable, EntityValue, ManagedEntity } from '@pointsman/managem
 import { AmqpSymbol, encodeMessage, uint } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 import { World } from './world.js';
+import type { Peer } from './world.js';
 
 const REQUESTER = { connection: undefined };
 const table = (world: World, name: string): EntityTable =>
@@ -15,6 +16,8 @@ const entities = (world: World, name: string): ManagedEntity[] => [...table(worl
 const create = (world: World, name: string, attributes: EntityValue): ManagedEntity =>
   table(world, name).create!(attributes, new Set(Object.keys(attributes)), REQUESTER) as ManagedEntity;
 const values = (entity: ManagedEntity, ...names: string[]): unknown[] => names.map((name) => entity.attribute(name));
+// A function, since the compiler believes what was asserted of the property before.
+const endOf = (peer: Peer): Peer['end'] => peer.end;
 const refused = (text: string) => (error: unknown) => error instanceof ManagementError && error.message === text;
 
 describe('links and the router in management', () => {
@@ -268,6 +271,48 @@ describe('a connection in management', () => {
     world.advance(3_000);
     assert.deepEqual(inlet.texts, ['a']);
     assert.deepEqual(row(), [8, 2]);
+    const outlet = peer.send('q');
+    outlet.text('b');
+    assert.deepEqual(row(), [8, 0]);
+    world.advance(2_000);
+    outlet.text('c');
+    outlet.link.detach();
+    inlet.link.detach();
+    world.run();
+    assert.deepEqual(row(), [10, 0]);
+  });
+
+  it('refuses changes that make no sense, and on behalf of whom who has gone', () => {
+    const world = new World();
+    const peer = world.peer();
+    const connections = table(world, 'connection');
+    const [connection] = entities(world, 'connection') as [ManagedEntity];
+    const update = (attributes: EntityValue, requester: { connection: string | undefined } = REQUESTER): void =>
+      void connections.update!(connection, attributes, requester);
+    assert.throws(() => update({}), refused('Bad Request'));
+    assert.throws(() => update({ adminStatus: 'gone' }), refused('Bad Request'));
+    assert.throws(
+      () => update({ adminStatus: 'deleted' }, { connection: '4711' }),
+      refused('Parent connection no longer exists'),
+    );
+    assert.equal(peer.end, undefined);
+    assert.equal(connection.attribute('enableProtocolTrace'), false);
+    update({ enableProtocolTrace: true, adminStatus: 'enabled' }, { connection: connection.identity });
+    assert.deepEqual(values(connection, 'enableProtocolTrace', 'adminStatus'), [true, 'enabled']);
+    update({ adminStatus: 'deleted' }, { connection: connection.identity });
+    assert.deepEqual(values(connection, 'adminStatus', 'operStatus'), ['deleted', 'closing']);
+    world.run();
+    assert.equal(endOf(peer)?.error?.condition, 'amqp:connection:forced');
+  });
+
+  it('is not ended by request where it is one between routers', () => {
+    const world = new World();
+    world.peer({ role: 'inter-router' });
+    const [connection] = entities(world, 'connection') as [ManagedEntity];
+    assert.throws(
+      () => void table(world, 'connection').update!(connection, { adminStatus: 'deleted' }, REQUESTER),
+      refused('You are not allowed to perform this operation.'),
+    );
   });
 });
 
@@ -279,6 +324,7 @@ describe('configuration at run time', () => {
     world.run();
     assert.equal(made.attribute('operStatus'), 'active');
     assert.equal(made.name, null);
+    assert.deepEqual(values(made, 'phase', 'externalAddress', 'externalAddr', 'lastError'), [1, null, null, null]);
     assert.equal(made.attribute('linkRef'), entities(world, 'router.link')[0]!.identity);
     void table(world, 'router.config.autoLink').delete!(made, REQUESTER);
     world.run();

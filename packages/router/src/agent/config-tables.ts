@@ -5,7 +5,7 @@ import type { AutoLink } from '../auto-link.js';
 import type { LinkRoute } from '../link-route.js';
 import { plainAddress } from '../address-text.js';
 import type { Router } from '../router.js';
-import type { AddressSettings, Direction, Distribution } from '../settings.js';
+import type { AddressSettings, AutoLinkSettings, Direction, Distribution } from '../settings.js';
 import { View, subjectOf, typeNamed } from './view.js';
 import type { Attributes } from './view.js';
 
@@ -109,13 +109,18 @@ const AUTO_LINK: Attributes<AutoLink> = {
   phase: ({ phase: value }) => value,
   connection: ({ settings }) => settings.connection ?? null,
   containerId: ({ settings }) => settings.containerId ?? null,
-  externalAddress: ({ settings }) => settings.externalAddress ?? null,
-  externalAddr: ({ settings }) => settings.externalAddress ?? null,
+  externalAddress: ({ settings }) => otherName(settings),
+  externalAddr: ({ settings }) => otherName(settings),
   linkRef: ({ link }) => (link === undefined ? null : String(link.id)),
   operStatus: ({ status }) => status,
   lastError: ({ lastError }) => lastError ?? null,
   fallback: ({ isFallback }) => isFallback,
 };
+
+/** The name at the container, where it is another one than here. */
+function otherName({ address, externalAddress }: AutoLinkSettings): string | null {
+  return externalAddress === undefined || externalAddress === address ? null : externalAddress;
+}
 
 export function autoLinkTable(router: Router): EntityTable {
   const view = (autoLink: AutoLink): View<AutoLink> =>

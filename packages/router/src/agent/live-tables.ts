@@ -56,7 +56,7 @@ const CONNECTION: Attributes<RouterConnection> = {
   adminStatus: ({ isClosing }) => (isClosing ? 'deleted' : 'enabled'),
   operStatus: ({ isClosing }) => (isClosing ? 'closing' : 'up'),
   uptimeSeconds: ({ router, openedAt }) => Math.floor((router.clock.now() - openedAt) / 1_000),
-  lastDlvSeconds: ({ router, lastDelivery }) => (lastDelivery === undefined ? null : router.tick - lastDelivery),
+  lastDlvSeconds: ({ lastDeliverySeconds }) => lastDeliverySeconds ?? null,
   enableProtocolTrace: ({ protocolTrace }) => protocolTrace,
 };
 
