@@ -22,6 +22,11 @@ export interface CbsClientOptions {
   readonly name: string;
   /** Time for a token to be had, and for `$cbs` to answer. */
   readonly timeoutMs?: number;
+  /**
+   * A connection without a token is closed by the service. Where no link has asked for one by then, one is kept for this entity,
+   * or for the whole namespace ('').
+   */
+  readonly firstToken?: { readonly path: string; readonly afterMs: number };
   readonly onEvent?: (event: CbsEvent) => void;
 }
 
@@ -121,12 +126,17 @@ export class CbsClient {
   readonly #options: CbsClientOptions;
   readonly #links: CbsLinks;
   readonly #entries = new Map<string, Entry>();
+  readonly #cancelFirst: () => void;
   #isClosed = false;
 
   constructor(options: CbsClientOptions) {
     this.#options = options;
-    const { connection, clock, name, timeoutMs = TIMEOUT_MS } = options;
+    const { connection, clock, name, timeoutMs = TIMEOUT_MS, firstToken } = options;
     this.#links = new CbsLinks({ connection, clock, name, timeoutMs });
+    this.#cancelFirst = clock.after(firstToken?.afterMs ?? 0, () => {
+      if (firstToken === undefined || !connection.isOpen || this.#entries.size > 0) return;
+      this.authorize(firstToken.path, () => undefined);
+    });
   }
 
   /**
@@ -176,16 +186,6 @@ export class CbsClient {
     };
   }
 
-  /** Keeps a token for the whole namespace, or one entity of it: a connection without any is closed by the service. */
-  keep(path: string): void {
-    this.authorize(path, () => undefined);
-  }
-
-  /** Whether there was or is any token. */
-  get hasTokens(): boolean {
-    return this.#entries.size > 0;
-  }
-
   get tokens(): readonly TokenState[] {
     const { provider } = this.#options;
     return [...this.#entries.values()].map((entry) => ({
@@ -218,6 +218,7 @@ export class CbsClient {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#cancelFirst();
     const error = { condition: 'amqp:connection:forced', description: 'the connection was closed' };
     this.#links.close(error);
     for (const entry of this.#entries.values()) {

@@ -226,10 +226,12 @@ function ofAuthentication(failure: AuthenticationFailure): string {
         failure.statusCode === 404
           ? 'The entity that the token names does not exist: check externalAddress of the autolinks.'
           : failure.statusCode === 401
-            ? `The key or signature is wrong, or the token has expired. ${credentials(failure)} Check this machine's clock too.`
+            ? `${failure.tokenSource === undefined ? 'The key or signature' : 'The identity'} is wrong, or the token has expired. ${credentials(failure)} Check this machine's clock too.`
             : credentials(failure);
       return `Service Bus refused the token of ${where}${status}${said(failure)}. ${cure}`;
     }
+    case 'no-token':
+      return `There is no token for ${where}${said(failure)}. ${credentials(failure)}`;
   }
 }
 
@@ -248,6 +250,13 @@ function autolinkCause(failure: AutolinkFailure, entity: string): string {
   switch (conditionClass) {
     case 'unauthorized': {
       const right = failure.direction === 'out' ? 'Send' : 'Listen';
+      if (failure.tokenSource !== undefined) {
+        return (
+          `Service Bus refused ${entity}: the identity that connector '${shown(failure.connector)}' has (${shown(failure.tokenSource)}) lacks ` +
+          `the right '${right}' on it. Give it the role Azure Service Bus Data ${right === 'Send' ? 'Sender' : 'Receiver'} on ${entity}; ` +
+          'a new role takes some minutes to count.'
+        );
+      }
       if (failure.policy === undefined && failure.byConnectionString !== true) {
         return (
           `Service Bus refused ${entity}: connector '${shown(failure.connector)}' does not authenticate. Give it saslMechanisms: PLAIN, ` +
@@ -328,7 +337,13 @@ function misuse(failure: AutolinkFailure, entity: string): string {
   return `Service Bus does not allow this link to ${entity} (${shown(failure.condition ?? 'no condition')}).`;
 }
 
-function credentials(failure: { readonly connector: string; readonly byConnectionString?: boolean }): string {
+function credentials(failure: {
+  readonly connector: string;
+  readonly byConnectionString?: boolean;
+  readonly tokenSource?: string;
+}): string {
+  if (failure.tokenSource !== undefined && failure.byConnectionString !== true)
+    return `Check azureAuthentication of connector '${shown(failure.connector)}' and what goes with it (tokens: ${shown(failure.tokenSource)}).`;
   return failure.byConnectionString === true
     ? `Check SharedAccessKeyName and SharedAccessKey in the connectionString of connector '${shown(failure.connector)}'.`
     : `Check saslUsername (the policy's name) and saslPassword (its key, as the portal shows it) of connector '${shown(failure.connector)}'.`;

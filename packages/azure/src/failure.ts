@@ -87,12 +87,16 @@ export interface AuthenticationFailure extends Place {
     /** sasl-outcome other than ok. */
     | 'refused'
     /** The answer to put-token was a failure. */
-    | 'token-refused';
+    | 'token-refused'
+    /** There was no token to put. */
+    | 'no-token';
   readonly offered?: readonly string[];
   readonly configured?: readonly string[];
   readonly username?: string;
   readonly statusCode?: number;
   readonly description?: string;
+  /** Where tokens come from, where it is not the key of the policy. */
+  readonly tokenSource?: string;
 }
 
 export interface AutolinkFailure extends Place {
@@ -106,6 +110,8 @@ export interface AutolinkFailure extends Place {
   readonly description?: string;
   /** Name of the shared access policy (saslUsername). */
   readonly policy?: string;
+  /** Where tokens come from, where it is not the key of the policy. */
+  readonly tokenSource?: string;
 }
 
 export type Failure = ConnectionFailure | TlsFailure | IdleFailure | AuthenticationFailure | AutolinkFailure;

@@ -92,6 +92,9 @@ describe('schema', () => {
       'connector.connectionString',
       'connector.proxyPassword',
       'connector.saslPassword',
+      'connector.azureClientSecret',
+      'connector.azureClientCertificatePassword',
+      'connector.azureTokenCommand',
     ]);
   });
 

@@ -217,8 +217,7 @@ describe('tokens of a connection', () => {
   });
 
   it('keep a connection that has no links yet', async () => {
-    const cloud = new VirtualCloud();
-    cloud.cbs.keep('');
+    const cloud = new VirtualCloud({}, { firstToken: { path: '', afterMs: 5_000 } });
     await cloud.advance(30_000);
     assert.equal(cloud.end, undefined);
     assert.deepEqual(cloud.story, ['put ']);

@@ -159,7 +159,7 @@ describe('the one line', () => {
     [
       'a signature in place of a key',
       `Endpoint=sb://${CLOUD_HOST}/;SharedAccessSignature=SharedAccessSignature sr=${KEY}`,
-      /SharedAccessSignature is not supported yet; use one with SharedAccessKeyName and SharedAccessKey/,
+      /The shared access signature cannot be read/,
     ],
   ];
   for (const [what, connectionString, message] of mistakes) {

@@ -3,6 +3,18 @@ import { entityType, reported, settable } from '../entity-type.js';
 import type { EntityType } from '../entity-type.js';
 import { ADDRESS_FAMILIES, COUNT, ROLE_ALIASES, ROLES, STRIP_ANNOTATIONS, TIMER_SECONDS } from './connection-rows.js';
 
+/** Ways to authenticate to Azure Service Bus. */
+const AZURE_AUTHENTICATION: readonly string[] = [
+  'plain',
+  'sas',
+  'clientSecret',
+  'clientCertificate',
+  'workloadIdentity',
+  'managedIdentity',
+  'developerLogin',
+  'command',
+];
+
 // prettier-ignore
 export const connector: EntityType = entityType('connector', {
   doc: 'A connection that the router makes and keeps.',
@@ -33,6 +45,14 @@ export const connector: EntityType = entityType('connector', {
   settable('verifyHostname', 'boolean', 'The name in the peer\'s certificate must be the host\'s.', { default: true, deprecatedName: 'verifyHostName' }),
   settable('saslUsername', 'string', 'User name for SASL. For Azure Service Bus the name of the shared access policy.'),
   settable('saslPassword', 'string', 'Password for SASL: env:NAME, file:PATH, or pass:TEXT. For Azure Service Bus the key of the policy.', { hidden: true, secret: true }),
+  settable('azureAuthentication', AZURE_AUTHENTICATION, 'How Azure Service Bus learns who we are: plain is the key in SASL, sas tokens made of it, the others get tokens elsewhere. None: plain, or sas where the peer has no PLAIN.', { own: true }),
+  settable('azureTenantId', 'string', 'Id of the directory for Entra ID. For workloadIdentity and developerLogin that of the environment where none is given.', { own: true }),
+  settable('azureClientId', 'string', 'Id of the application for Entra ID; for managedIdentity of one that was assigned by a user.', { own: true }),
+  settable('azureClientSecret', 'string', 'Secret of the application: env:NAME, file:PATH, or pass:TEXT. For clientSecret.', { hidden: true, secret: true, own: true }),
+  settable('azureClientCertificateFile', 'path', 'Certificate and private key of the application, PEM. For clientCertificate.', { own: true }),
+  settable('azureClientCertificatePassword', 'string', 'Password of that private key: env:NAME, file:PATH, or pass:TEXT.', { hidden: true, secret: true, own: true }),
+  settable('azureTokenFile', 'path', 'File with the token that the platform gives this workload. For workloadIdentity; that of the environment where none is given.', { own: true }),
+  settable('azureTokenCommand', 'string', 'Program and arguments, split at blanks, quotes group; run without a shell. It prints a token, or JSON as az account get-access-token does. For command.', { hidden: true, secret: true, own: true }),
   settable('messageLoggingComponents', 'string', 'Parts of messages to log: none, all, or names separated by commas.', { default: 'none', deprecatedName: 'logMessage' }),
   reported('failoverUrls', 'string', 'Addresses that are tried, in turn.', { deprecatedName: 'failoverList' }),
   reported('connectionStatus', 'string', 'State of the connection.'),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Secret } from '@pointsman/azure';
+
 import { phaseOf, phasesOf } from './address-rules.js';
+import { azureAccessOf } from './azure-rules.js';
 import {
   frameSizeOf,
   hostOf,
@@ -213,6 +215,7 @@ function connector(entity: ConfigEntity, secretOf: SecretOf): ConnectorConfig {
     allowRedirect: entity.flag('allowRedirect'),
     saslUsername: entity.text('saslUsername'),
     saslPassword: secretOf(entity, 'saslPassword'),
+    azure: azureAccessOf(entity, secretOf),
   };
 }
 

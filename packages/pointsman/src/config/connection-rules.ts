@@ -3,6 +3,7 @@ import { MESSAGE_COMPONENTS } from '@pointsman/router';
 import { checkIdleTimeOut, IDLE_MINIMUM_MS, IDLE_TIME_OUT_MS, isServiceBusHost } from '@pointsman/azure';
 import type { TlsMode } from '@pointsman/azure';
 import { nearestName } from '@pointsman/management';
+import { azureKindOf, checkAzureAuthentication } from './azure-rules.js';
 import type { ConfigEntity } from './entity.js';
 import { parseFailoverUrls } from './failover-urls.js';
 import type { IdleTimeOut, SaslMechanism, TlsProtocol } from './model.js';
@@ -39,6 +40,7 @@ export function checkConnections(context: RuleContext): void {
   }
   for (const connector of all(context, 'connector')) {
     checkConnectionString(connector, problems);
+    checkAzureAuthentication(connector, problems);
     checkCredentials(connector, problems);
     checkTransport(connector, problems);
     checkProxy(connector, problems);
@@ -50,7 +52,9 @@ export function checkConnections(context: RuleContext): void {
 /** The connector leads to Azure Service Bus, as far as its section can tell. */
 export function isServiceBus(entity: ConfigEntity): boolean {
   if (entity.section !== 'connector') return false;
-  return entity.given.has('connectionString') || isServiceBusHost(peerNameOf(entity));
+  return (
+    entity.given.has('connectionString') || azureKindOf(entity) !== undefined || isServiceBusHost(peerNameOf(entity))
+  );
 }
 
 /** Name that the peer goes by: a private endpoint is reached at another host. */
@@ -276,6 +280,7 @@ function checkConnectionString(connector: ConfigEntity, problems: ProblemList): 
 
 function checkCredentials(connector: ConfigEntity, problems: ProblemList): void {
   if (connector.given.has('connectionString') || connector.isUnsound('saslMechanisms')) return;
+  if (azureKindOf(connector) !== undefined) return;
   const mechanisms = mechanismsOf(connector);
   const missing = ['saslUsername', 'saslPassword'].filter(
     (name) => !connector.given.has(name) && !connector.isUnsound(name),
@@ -354,6 +359,7 @@ function checkServiceBus(connector: ConfigEntity, problems: ProblemList): void {
   if (connector.given.has('connectionString')) return;
   const external = mechanismsOf(connector)?.includes('EXTERNAL') === true;
   if (connector.given.has('saslUsername') || connector.given.has('saslPassword') || external) return;
+  if (azureKindOf(connector) !== undefined || connector.isUnsound('azureAuthentication')) return;
   if (connector.isUnsound('saslUsername') || connector.isUnsound('saslPassword')) return;
   // PLAIN alone without credentials has been refused already.
   if (connector.given.has('saslMechanisms') && mechanismsOf(connector)?.join(' ') === 'PLAIN') return;

@@ -133,7 +133,39 @@ export interface ConnectorConfig extends ConnectionSettings {
   readonly allowRedirect: boolean;
   readonly saslUsername: string | undefined;
   readonly saslPassword: Secret | undefined;
+  /** Undefined: by the key in the SASL exchange, and by tokens where the peer does not offer that. */
+  readonly azure: AzureAccess | undefined;
 }
+
+/** How a connector proves to Azure Service Bus who we are, with what that needs. */
+export type AzureAccess =
+  | { readonly kind: 'plain' }
+  /** Tokens made of the key, or the one that is given ready-made. */
+  | { readonly kind: 'sas' }
+  | {
+      readonly kind: 'clientSecret';
+      readonly tenantId: string;
+      readonly clientId: string;
+      /** Undefined where it was not found, which has been reported. */
+      readonly secret: Secret | undefined;
+    }
+  | {
+      readonly kind: 'clientCertificate';
+      readonly tenantId: string;
+      readonly clientId: string;
+      readonly file: string;
+      readonly password: Secret | undefined;
+    }
+  | {
+      readonly kind: 'workloadIdentity';
+      readonly tenantId: string | undefined;
+      readonly clientId: string | undefined;
+      readonly tokenFile: string | undefined;
+    }
+  | { readonly kind: 'managedIdentity'; readonly clientId: string | undefined }
+  | { readonly kind: 'developerLogin'; readonly tenantId: string | undefined }
+  /** The program and its arguments. */
+  | { readonly kind: 'command'; readonly command: readonly string[] };
 
 export interface AddressConfig extends Entity {
   /** Exactly one of `prefix` and `pattern` is there. */

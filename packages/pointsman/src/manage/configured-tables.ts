@@ -126,6 +126,13 @@ function connectorTable(process: RouterProcess): EntityTable {
  * to whatever host it names.
  */
 function refuseReferences(type: EntityType, attributes: EntityValue, given: ReadonlySet<string>): void {
+  // So could the tokens that this machine, or whoever is logged in here, gets for the asking; and a command is a command.
+  const authentication = attributes['azureAuthentication'];
+  if (given.has('azureAuthentication') && !['plain', 'sas', 'clientSecret'].includes(String(authentication))) {
+    throw new EntityRefused(
+      `azureAuthentication: ${String(authentication)} is for configuration files; requests give plain, sas or clientSecret`,
+    );
+  }
   for (const name of given) {
     const value = attributes[name];
     const isSecret = type.attributes.find((attribute) => attribute.name === name)?.secret === true;

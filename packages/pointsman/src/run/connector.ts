@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isServiceBusHost, withoutSecrets } from '@pointsman/azure';
+import type { CbsClient, TokenState } from '@pointsman/azure';
 import { Connection } from '@pointsman/engine';
 import type { ConnectionEnd } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
@@ -21,6 +22,7 @@ import type { Logger } from '../log.js';
 import { isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
+import { connectionTokens } from './connection-tokens.js';
 import type { Environment } from './environment-proxy.js';
 import { commonOptions, messageLoggingOf, securityOf } from './endpoints.js';
 import { FAILOVER_PROPERTY, FailoverList, placeText } from './failover-list.js';
@@ -79,6 +81,8 @@ export class ConnectorRuntime {
   readonly #ways: WayFinder;
   readonly #context: ConnectorContext;
   #kept: KeptConnection | undefined;
+  /** Of the connection that there is, or was last. */
+  #tokens: CbsClient | undefined;
   #reportedAttempt = 0;
   #status: ConnectorStatus = 'stopped';
 
@@ -108,6 +112,11 @@ export class ConnectorRuntime {
   /** What the peer at `host` is called: a private endpoint has another name than its namespace. */
   #hostnameOf(host: string): string {
     return host === this.#to.host ? this.#to.hostname : host;
+  }
+
+  /** The tokens that its connection has at Service Bus, without the tokens. */
+  get tokens(): readonly TokenState[] {
+    return this.#tokens?.tokens ?? [];
   }
 
   start(): void {
@@ -227,14 +236,24 @@ export class ConnectorRuntime {
       hooks: {
         onAuthenticated: (connection) => {
           if (this.#isServiceBus(connection)) {
+            this.#tokens = connectionTokens({
+              connector: this.name,
+              to: this.#to,
+              connection,
+              routerId: router.id,
+              id: routed.id,
+              log: this.#context.log,
+            });
             routed.dialect = serviceBusDialect({
               connector: this.name,
               host,
               port,
               policy: username,
               byConnectionString: this.config.connectionString !== undefined,
-              secrets: password === undefined ? [] : [password],
+              secrets: this.#to.secrets,
               random: Math.random,
+              tokens: this.#tokens,
+              tokenSource: this.#tokens === undefined ? undefined : this.#to.tokens?.name,
             });
           }
           this.#become('authenticated');
@@ -250,6 +269,7 @@ export class ConnectorRuntime {
         },
         onClosed: (connection, end) => {
           this.connection = undefined;
+          this.#tokens?.close();
           this.#closed(connection, end, control);
         },
       },
@@ -293,7 +313,6 @@ export class ConnectorRuntime {
   #closed(connection: Connection, end: ConnectionEnd, control: ConnectionControl): void {
     if (end.by === 'local') return;
     const isServiceBus = this.#isServiceBus(connection);
-    const { password } = this.#to;
     const meaning = meaningOf(connection, end, {
       connector: this.name,
       to: { ...this.#to, host: this.#places.current.host, port: this.#places.current.port },
@@ -303,7 +322,7 @@ export class ConnectorRuntime {
       cureOf: (error) => this.#cureOf(error),
     });
     // A peer that was told the key could quote it.
-    const text = withoutSecrets(meaning, password === undefined ? [] : [password]);
+    const text = withoutSecrets(meaning, this.#to.secrets);
     control.fail(new ConnectorError(text));
     if (isIdleRefusal(connection, end, isServiceBus)) control.delayNextAttempt(MISUSE_DELAY_MS);
     if (isServiceBus && isNormalClose(end)) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ConnectionStringError, impliedConnector, parseConnectionString } from '@pointsman/azure';
-import type { Secret, TlsMode } from '@pointsman/azure';
+import { ConnectionStringError, TokenError, impliedConnector, parseConnectionString } from '@pointsman/azure';
+import type { ImpliedAuthentication, Secret, TlsMode, TokenProvider } from '@pointsman/azure';
 import type { ConnectorConfig, Transport } from '../config/model.js';
 import type { ProxyAddress } from '../config/proxy-address.js';
+import { tokenSourceOf } from '../tokens/token-source.js';
 import { proxyOfEnvironment } from './environment-proxy.js';
 import type { Environment } from './environment-proxy.js';
 
@@ -23,6 +24,12 @@ export interface Destination {
   readonly username: string | undefined;
   readonly password: Secret | undefined;
   readonly mechanisms: readonly string[];
+  /** Tokens for Service Bus, where SASL has not said who we are. */
+  readonly tokens: TokenProvider | undefined;
+  /** The one entity that a connection string is for. */
+  readonly entityPath: string | undefined;
+  /** What must appear in no text. */
+  readonly secrets: readonly Secret[];
 }
 
 /** A connector that cannot work, or does not now. */
@@ -70,7 +77,16 @@ type Said = Omit<Destination, 'hostname' | 'transport' | 'webSocketPort' | 'prox
 };
 
 function bySection(config: ConnectorConfig, hasCertificate: boolean): Said {
-  const { saslUsername, saslPassword, saslMechanisms } = config;
+  const { saslUsername, saslPassword, saslMechanisms, azure } = config;
+  const hasPassword = saslUsername !== undefined && saslPassword !== undefined;
+  // With mechanisms of its own choice a connector has said all there is to say.
+  const asksForTokens = azure !== undefined || (config.serviceBus && saslMechanisms === undefined);
+  const tokens = asksForTokens
+    ? tokenSourceOf(
+        azure,
+        hasPassword ? { mechanism: 'PLAIN', username: saslUsername, password: saslPassword } : undefined,
+      )
+    : undefined;
   return {
     host: config.host ?? 'localhost',
     port: config.port ?? 5672,
@@ -78,39 +94,65 @@ function bySection(config: ConnectorConfig, hasCertificate: boolean): Said {
     verifyHostname: config.verifyHostname,
     username: saslUsername,
     password: saslPassword,
-    mechanisms:
-      saslMechanisms ?? mechanismsFor(saslUsername !== undefined && saslPassword !== undefined, hasCertificate),
+    mechanisms: saslMechanisms ?? mechanismsFor(config, hasPassword, hasCertificate, tokens !== undefined),
+    tokens,
+    entityPath: undefined,
+    secrets: [saslPassword, azure?.kind === 'clientSecret' ? azure.secret : undefined].filter(
+      (secret) => secret !== undefined,
+    ),
   };
 }
 
+/** With these a connection has no rights before a token was put. */
+const BEFORE_TOKENS: readonly string[] = ['MSSBCBS', 'ANONYMOUS'];
+
 /** What fits, where none is named. EXTERNAL goes by our certificate: without one it is a promise that nobody keeps. */
-function mechanismsFor(hasPassword: boolean, hasCertificate: boolean): readonly string[] {
+function mechanismsFor(
+  { azure }: ConnectorConfig,
+  hasPassword: boolean,
+  hasCertificate: boolean,
+  hasTokens: boolean,
+): readonly string[] {
+  // By tokens alone where that was asked for, else only where the peer does not take the key itself.
+  if (hasTokens) return azure === undefined ? ['PLAIN', ...BEFORE_TOKENS] : BEFORE_TOKENS;
   if (hasPassword) return ['PLAIN'];
   return hasCertificate ? ['EXTERNAL', 'ANONYMOUS'] : ['ANONYMOUS'];
 }
 
 function byConnectionString(config: ConnectorConfig, connectionString: Secret, where: string): Said {
   try {
-    const implied = impliedConnector(parseConnectionString(connectionString.reveal()));
+    const parsed = parseConnectionString(connectionString.reveal());
+    const implied = impliedConnector(parsed);
     const { authentication } = implied;
-    if (authentication.mechanism !== 'PLAIN') {
+    const isPlain = authentication.mechanism === 'PLAIN' && config.azure?.kind !== 'sas';
+    if (config.azure?.kind === 'plain' && !isPlain) {
       throw new ConnectorError(
-        `${where}: a connectionString with a SharedAccessSignature is not supported yet; use one with SharedAccessKeyName and SharedAccessKey`,
+        `${where}: a connectionString with a SharedAccessSignature cannot go with azureAuthentication: plain; write sas, or leave it out`,
       );
     }
+    const key = keyOf(authentication);
     return {
       host: implied.host,
       port: implied.port,
       tls: implied.tls,
       verifyHostname: implied.verifyHostname && config.verifyHostname,
-      username: authentication.username,
-      password: authentication.password,
-      mechanisms: ['PLAIN'],
+      username: key?.username,
+      password: key?.password,
+      mechanisms: !isPlain ? BEFORE_TOKENS : config.azure?.kind === 'plain' ? ['PLAIN'] : ['PLAIN', ...BEFORE_TOKENS],
+      tokens: tokenSourceOf(config.azure, authentication),
+      entityPath: parsed.entityPath,
+      secrets: [authentication.mechanism === 'PLAIN' ? authentication.password : authentication.token],
       webSockets: implied.webSockets,
     };
   } catch (error) {
-    if (error instanceof ConnectionStringError)
+    if (error instanceof ConnectionStringError || error instanceof TokenError)
       throw new ConnectorError(`${where}: connectionString: ${error.message}`);
     throw error;
   }
+}
+
+function keyOf(
+  authentication: ImpliedAuthentication,
+): { readonly username: string; readonly password: Secret } | undefined {
+  return authentication.mechanism === 'PLAIN' ? authentication : undefined;
 }

@@ -8,7 +8,7 @@ import {
   outcomeToServiceBus,
   retryDelay,
 } from '@pointsman/azure';
-import type { ConsumerSaid, Secret } from '@pointsman/azure';
+import type { CbsClient, ConsumerSaid, Secret } from '@pointsman/azure';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
 import type { ContainerDialect, RefusedLink } from '@pointsman/router';
 import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
@@ -22,6 +22,10 @@ export interface ServiceBusPlace {
   readonly byConnectionString: boolean;
   readonly secrets: readonly Secret[];
   readonly random: () => number;
+  /** Tokens of the connection; undefined where SASL has said who we are. */
+  readonly tokens: CbsClient | undefined;
+  /** Where they come from. */
+  readonly tokenSource: string | undefined;
 }
 
 /** Messages taken from a queue ahead of their settlement: each is locked from then on, so there must not be many. */
@@ -29,7 +33,9 @@ const INBOUND_CREDIT = 50;
 
 /** Azure Service Bus, where it differs from a plain AMQP container. */
 export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
+  const { tokens } = place;
   return {
+    ...(tokens === undefined ? {} : { authorize: (address, _direction, done) => tokens.authorize(address, done) }),
     inboundCredit: INBOUND_CREDIT,
     settleSecond: true,
     outcomeToContainer: (state) => toServiceBus(state),
@@ -45,6 +51,20 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
 }
 
 function explainLink(place: ServiceBusPlace, error: AmqpErrorFields | undefined, link: RefusedLink): string {
+  const failure = error === undefined ? undefined : place.tokens?.failureOf(error);
+  if (failure !== undefined) {
+    return explain({
+      step: 'authentication',
+      problem: failure.status === undefined ? 'no-token' : 'token-refused',
+      connector: place.connector,
+      host: place.host,
+      port: place.port,
+      byConnectionString: place.byConnectionString,
+      secrets: place.secrets,
+      ...(failure.status === undefined ? {} : { statusCode: failure.status }),
+      ...(place.policy === undefined && place.tokenSource !== undefined ? { tokenSource: place.tokenSource } : {}),
+    }).message;
+  }
   return explain({
     step: 'autolink',
     connector: place.connector,
@@ -58,6 +78,7 @@ function explainLink(place: ServiceBusPlace, error: AmqpErrorFields | undefined,
     ...(error === undefined ? {} : { condition: error.condition }),
     ...(error?.description === undefined ? {} : { description: error.description }),
     ...(place.policy === undefined ? {} : { policy: place.policy }),
+    ...(place.policy === undefined && place.tokenSource !== undefined ? { tokenSource: place.tokenSource } : {}),
   }).message;
 }
 

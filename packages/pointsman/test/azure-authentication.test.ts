@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
+import { Secret, makeSasToken } from '@pointsman/azure';
+import { connect } from '../src/client/client.js';
+import {
+  CLOUD_HOST,
+  KEY,
+  LISTENER,
+  POLICY,
+  ROUTER,
+  THROUGH_ORDERS,
+  connector,
+  scene,
+  section,
+  sslProfile,
+} from './five-steps-fixture.js';
+import type { Attributes, RunningRouter, Scene } from './five-steps-fixture.js';
+
+const byTokens = (one: Scene, port: number, changes: Attributes): string =>
+  ROUTER +
+  LISTENER +
+  sslProfile({ caCertFile: one.caCertFile }) +
+  connector(port, { saslMechanisms: undefined, azureAuthentication: 'sas', ...changes }) +
+  THROUGH_ORDERS;
+
+const WITHOUT_KEY: Attributes = { saslUsername: undefined, saslPassword: undefined };
+
+/** A message there and back, through the queue. */
+async function roundTrip(router: RunningRouter): Promise<void> {
+  const client = await connect({ host: '127.0.0.1', port: router.port });
+  try {
+    const receiver = await client.receiver('orders');
+    const sender = await client.sender('orders');
+    await sender.send({ body: { kind: 'value', value: 'by token' } });
+    const received = await receiver.next();
+    assert.ok(received);
+    assert.deepEqual(received.message.body, { kind: 'value', value: 'by token' });
+    received.accept();
+  } finally {
+    await client.close();
+  }
+}
+
+function assertSilentAbout(router: RunningRouter, secret: string): void {
+  const { process } = router;
+  const shown = [router.log, router.connector.lastFailure, router.connector.tokens, inspect(process, { depth: 12 })];
+  assert.equal(inspect(shown, { depth: 12, maxStringLength: null }).includes(secret), false, 'a secret is shown');
+}
+
+describe('a connector with tokens', () => {
+  it(
+    'makes them of the key, one for each entity, before its links attach',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const router = await one.startRouter(byTokens(one, cloud.port, {}));
+      await router.active();
+      assert.equal(cloud.visit.saslInit?.mechanism, 'MSSBCBS');
+      assert.deepEqual(
+        router.connector.tokens.map(({ audience, state, links, kind }) => [audience, state, links, kind]),
+        [[`sb://${CLOUD_HOST}/orders`, 'valid', 2, 'sas']],
+      );
+      await roundTrip(router);
+      await router.said(/Token for sb:\/\/.*\/orders from key of policy '.*' accepted, valid until 20/);
+      assertSilentAbout(router, KEY);
+      assertSilentAbout(router, 'SharedAccessSignature sr');
+    }),
+  );
+
+  it(
+    'takes one that is ready-made, from the connection string',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const expiresAtSeconds = Math.floor(Date.now() / 1000) + 3600;
+      const resource = `sb://${CLOUD_HOST}/orders`;
+      const token = makeSasToken({ resource, keyName: POLICY, key: new Secret(KEY), expiresAtSeconds }).reveal();
+      const router = await one.startRouter(
+        ROUTER +
+          LISTENER +
+          sslProfile({ caCertFile: one.caCertFile }) +
+          section('connector', {
+            name: 'azure',
+            role: 'route-container',
+            sslProfile: 'cloud',
+            connectionString: 'env:CONNECTION',
+          }) +
+          THROUGH_ORDERS,
+        { env: { CONNECTION: `Endpoint=sb://${CLOUD_HOST}:${cloud.port}/;SharedAccessSignature=${token}` } },
+      );
+      await router.active();
+      await roundTrip(router);
+      await router.said('cannot be renewed: links end with it at');
+      assertSilentAbout(router, token);
+    }),
+  );
+
+  it(
+    'says what $cbs said of a wrong key, and what to check',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const router = await one.startRouter(byTokens(one, cloud.port, {}), { env: { SERVICEBUS_KEY: 'not+the/key=' } });
+      await router.said('Auto Link Activation Failed.', 'refused the token', 'status 401', 'InvalidSignature');
+      const line = await router.said('Service Bus refused the token of connector', 'saslPassword');
+      assert.match(line, /The key or signature is wrong/);
+      assert.ok(router.retryOf(router.autoLink('out', 'orders')) >= 30_000, 'it is not asked for again at once');
+      assert.equal(router.connector.step, 'open');
+      assertSilentAbout(router, 'not+the/key=');
+    }),
+  );
+
+  it(
+    'gets a new one when the service takes the old ones back',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const router = await one.startRouter(byTokens(one, cloud.port, {}));
+      await router.active();
+      cloud.namespace.faults.revokeTokens();
+      await router.until('both to be back', () =>
+        router.process.router.autoLinks.every(({ status, activations }) => status === 'active' && activations === 2),
+      );
+      assert.equal(router.log.includes('(warning)'), false, router.log);
+      await roundTrip(router);
+    }),
+  );
+
+  it(
+    'runs a command that prints one, and never shows it',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const expiresAtSeconds = Math.floor(Date.now() / 1000) + 3600;
+      const resource = `sb://${CLOUD_HOST}/`;
+      const token = makeSasToken({ resource, keyName: POLICY, key: new Secret(KEY), expiresAtSeconds }).reveal();
+      const script = one.file('token.mjs', `process.stdout.write(${JSON.stringify(`${token}\n`)});\n`);
+      const router = await one.startRouter(
+        byTokens(one, cloud.port, {
+          ...WITHOUT_KEY,
+          azureAuthentication: 'command',
+          azureTokenCommand: `${process.execPath} ${script}`,
+        }),
+      );
+      await router.active();
+      await roundTrip(router);
+      assert.match(router.connector.tokens[0]!.provider, /^the command .*node/);
+      assertSilentAbout(router, token);
+    }),
+  );
+
+  it(
+    'says why a command gave none',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const script = one.file('fail.mjs', `console.error('Please run az login'); process.exit(3);\n`);
+      const router = await one.startRouter(
+        byTokens(one, cloud.port, {
+          ...WITHOUT_KEY,
+          azureAuthentication: 'command',
+          azureTokenCommand: `'${process.execPath}' ${script}`,
+        }),
+      );
+      await router.said(
+        'Auto Link Activation Failed.',
+        'no token from the command',
+        'ended with 3: Please run az login',
+      );
+      await router.said("There is no token for connector 'azure'", 'Check azureAuthentication of connector');
+    }),
+  );
+
+  it(
+    'keeps the connection that serves link routes alone with a token for the namespace',
+    scene(async (one) => {
+      const cloud = await one.openNamespace({ times: { tokenDeadlineMs: 6_000 } });
+      const router = await one.startRouter(
+        ROUTER +
+          LISTENER +
+          sslProfile({ caCertFile: one.caCertFile }) +
+          connector(cloud.port, { saslMechanisms: undefined, azureAuthentication: 'sas' }),
+      );
+      await router.said(`Token for sb://${CLOUD_HOST}/ from key of policy`);
+      assert.equal(cloud.visits.length, 1);
+    }),
+  );
+});
