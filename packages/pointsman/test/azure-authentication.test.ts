@@ -37,7 +37,7 @@ async function roundTrip(router: RunningRouter): Promise<void> {
     const received = await receiver.next();
     assert.ok(received);
     assert.deepEqual(received.message.body, { kind: 'value', value: 'by token' });
-    received.accept();
+    void received.accept();
   } finally {
     await client.close();
   }

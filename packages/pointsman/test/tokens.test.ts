@@ -157,17 +157,18 @@ describe('tokens of Entra ID', () => {
 
   it('that are refused are told from those that will come later, without the secret', async () => {
     const access: EntraAccess = { kind: 'clientSecret', tenantId: 't', clientId: 'c', secret: new Secret('s3cret') };
-    const failing = async (error: Error): Promise<unknown> =>
-      entraTokenProvider(
-        access,
-        () => NOW,
-        async () => libraryThat(() => Promise.reject(error)).library,
-      )
-        .get(REQUEST)
-        .then(
-          () => undefined,
-          (reason: unknown) => reason,
-        );
+    const failing = async (error: Error): Promise<unknown> => {
+      const { library } = libraryThat(() => Promise.reject(error));
+      try {
+        return await entraTokenProvider(
+          access,
+          () => NOW,
+          async () => library,
+        ).get(REQUEST);
+      } catch (reason) {
+        return reason;
+      }
+    };
     const refused = await failing(Object.assign(new Error('invalid_client:\n 7000215 s3cret'), { statusCode: 401 }));
     assert.ok(refused instanceof TokenError);
     assert.deepEqual([refused.kind, refused.message], ['setup', 'invalid_client: 7000215 [secret]']);
