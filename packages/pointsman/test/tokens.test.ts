@@ -158,7 +158,9 @@ describe('tokens of Entra ID', () => {
   it('that are refused are told from those that will come later, without the secret', async () => {
     const access: EntraAccess = { kind: 'clientSecret', tenantId: 't', clientId: 'c', secret: new Secret('s3cret') };
     const failing = async (error: Error): Promise<unknown> => {
-      const { library } = libraryThat(() => Promise.reject(error));
+      const { library } = libraryThat(async () => {
+        throw error;
+      });
       try {
         return await entraTokenProvider(
           access,
