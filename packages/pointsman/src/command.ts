@@ -18,6 +18,7 @@ Usage:
   pointsman check FILE         read a configuration file and report every mistake in it
   pointsman reload PID         let a running router read its configuration file again
   pointsman doctor [OPTIONS]   say why a connector does not connect, step by step
+  pointsman azure config       write a configuration for an Azure Service Bus namespace
   pointsman demo [OPTIONS]     the main job, end to end, on this machine alone
   pointsman namespace [OPTIONS]
                                an embedded Service-Bus-compatible namespace
@@ -48,6 +49,10 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
     case 'demo': {
       const { runDemo } = await import('./demo/demo.js');
       return runDemo(rest, io);
+    }
+    case 'azure': {
+      const { runAzure } = await import('./azure-config/command.js');
+      return runAzure(rest, io);
     }
     case 'doctor': {
       const { runDoctor } = await import('./doctor/command.js');
