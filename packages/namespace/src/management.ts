@@ -6,7 +6,8 @@ import { hexOf, swapGuid } from './guid.js';
 import type { NamespaceHost } from './host.js';
 import { joined } from './incoming-payload.js';
 import { numberOf, textOf } from './message-content.js';
-import { deadLetterProperties, type MessageQueue, type Settlement } from './message-queue.js';
+import type { MessageQueue } from './message-queue.js';
+import { deadLetterProperties, type Settlement } from './settlement.js';
 
 /** What a request comes to. */
 interface Answer {

@@ -2,31 +2,14 @@
 import type { AmqpValue } from '@pointsman/wire';
 import { Alarm } from './alarm.js';
 import type { Clock } from '@pointsman/engine';
+import type { Consumer, ReceiveMode } from './consumer.js';
 import { hexOf, randomGuid, swapGuid } from './guid.js';
 import { MinHeap } from './heap.js';
 import type { MessageContent } from './message-content.js';
-import { StoredMessage, type Lock } from './stored-message.js';
-
-export type ReceiveMode = 'peek-lock' | 'receive-and-delete';
-
-/** Someone who takes messages. Waiting consumers are served in turn, one message each. */
-export interface Consumer {
-  readonly mode: ReceiveMode;
-  /** Whether one more could be taken now: credit is there and the way is open. */
-  hasRoom(): boolean;
-  /** Takes a message. `lock` is undefined where it is already gone from the queue (receive-and-delete). */
-  take(message: StoredMessage, lock: Lock | undefined): void;
-}
-
-/** What a receiver decided about a message that it holds. */
-export type Settlement =
-  | { readonly kind: 'complete' }
-  /** Back to its place; the count stays. */
-  | { readonly kind: 'unlock' }
-  /** Back to its place; the count rises. */
-  | { readonly kind: 'abandon'; readonly changes?: ReadonlyMap<string, AmqpValue> }
-  | { readonly kind: 'defer'; readonly changes?: ReadonlyMap<string, AmqpValue> }
-  | { readonly kind: 'dead-letter'; readonly changes?: ReadonlyMap<string, AmqpValue> };
+import { MessageLine } from './message-line.js';
+import { MessageSessions, type MessageSession, type SessionWaiter } from './message-session.js';
+import { deadLetterProperties, type Settlement, type SettleResult } from './settlement.js';
+import { StoredMessage, type Arrival, type Lock } from './stored-message.js';
 
 export interface MessageQueueSettings {
   readonly lockDurationMs: number;
@@ -37,6 +20,8 @@ export interface MessageQueueSettings {
   readonly deadLetterOnExpiration: boolean;
   /** Bytes of all messages together. */
   readonly maxSizeBytes: number;
+  /** Messages are received session by session. */
+  readonly requiresSession?: boolean;
 }
 
 export interface MessageCounts {
@@ -45,6 +30,8 @@ export interface MessageCounts {
   /** Of the active ones, those that someone holds. */
   readonly locked: number;
   readonly deferred: number;
+  /** Those that wait for their time. */
+  readonly scheduled: number;
   readonly deadLetter: number;
   readonly sizeBytes: number;
 }
@@ -58,8 +45,8 @@ export interface MessageQueueHost {
 /** Receive requests that an entity keeps waiting at a time. */
 export const CONSUMERS_MAX = 5000;
 
-/** Of a dead-letter reason or description, in characters. */
-const REASON_MAX = 4096;
+/** Receivers that wait for a message session to become free, at one entity. */
+const SESSION_WAITERS_MAX = 1000;
 
 /** What is over may stay in a heap until there is this much of it, and as much again as what is not. */
 const HEAP_SLACK = 1024;
@@ -69,21 +56,16 @@ interface LockEnd {
   readonly at: number;
 }
 
-/** Application properties of a message that the broker dead-letters. */
-export function deadLetterProperties(reason: string, description: string): Map<string, AmqpValue> {
-  return new Map<string, AmqpValue>([
-    ['DeadLetterReason', reason.slice(0, REASON_MAX)],
-    ['DeadLetterErrorDescription', description.slice(0, REASON_MAX)],
-  ]);
-}
-
 /**
  * The messages of a queue, a subscription or a dead-letter queue, and who waits for them.
  *
+ *     schedule ──▶ scheduled ──when due, with a new number──▶ enqueue
  *     enqueue ──▶ available ──take──▶ locked ──complete──▶ gone
  *                     ▲                 │ ├──defer──▶ deferred (found by its sequence number alone)
  *                     │                 │ └──dead-letter, or count at its maximum──▶ the dead-letter queue
  *                     └──unlock, abandon, end of lock (by sequence number, so near the front)
+ *
+ * With message sessions each of them has a line of its own, and the locks of its messages live and end with its own.
  */
 export class MessageQueue {
   readonly settings: MessageQueueSettings;
@@ -92,21 +74,25 @@ export class MessageQueue {
   readonly #host: MessageQueueHost;
   /** All that are not gone, in the order of their sequence numbers. */
   readonly #messages = new Map<number, StoredMessage>();
-  #fresh: StoredMessage[] = [];
-  #freshHead = 0;
-  readonly #returned = new MinHeap<StoredMessage>((message) => message.sequence);
+  readonly #line = new MessageLine();
+  readonly #sessions: MessageSessions | undefined;
   readonly #locks = new Map<string, Lock>();
   /** Locks by an end that they once had. A renewed one is put in again when that comes up. */
   readonly #lockEnds = new MinHeap<LockEnd>((end) => end.at);
   readonly #expiring = new MinHeap<StoredMessage>((message) => message.expiresAt);
+  readonly #due = new MinHeap<StoredMessage>((message) => message.dueAt);
   readonly #lockAlarm: Alarm;
   readonly #expiryAlarm: Alarm;
+  readonly #dueAlarm: Alarm;
+  readonly #sessionAlarm: Alarm;
   readonly #consumers = new Set<Consumer>();
   #waiting: Consumer[] = [];
   readonly #isWaiting = new Set<Consumer>();
   #lastSequence = 0;
   #sizeBytes = 0;
   #deferred = 0;
+  #scheduled = 0;
+  #onDue: ((content: MessageContent) => void) | undefined;
   #pumping = false;
   #paused = false;
 
@@ -115,6 +101,9 @@ export class MessageQueue {
     this.#host = host;
     this.#lockAlarm = new Alarm(host.clock, () => this.#endLocks());
     this.#expiryAlarm = new Alarm(host.clock, () => this.#expire());
+    this.#dueAlarm = new Alarm(host.clock, () => this.#activate());
+    this.#sessionAlarm = new Alarm(host.clock, () => this.#endSessions());
+    this.#sessions = settings.requiresSession === true ? new MessageSessions() : undefined;
     this.deadLetters = isDeadLetterQueue
       ? undefined
       : new MessageQueue(
@@ -124,6 +113,7 @@ export class MessageQueue {
             defaultTtlMs: Infinity,
             deadLetterOnExpiration: false,
             maxSizeBytes: Infinity,
+            requiresSession: false,
           },
           host,
           true,
@@ -136,9 +126,10 @@ export class MessageQueue {
 
   counts(): MessageCounts {
     return {
-      active: this.#messages.size - this.#deferred,
+      active: this.#messages.size - this.#deferred - this.#scheduled,
       locked: this.#locks.size,
       deferred: this.#deferred,
+      scheduled: this.#scheduled,
       deadLetter: this.deadLetters?.counts().active ?? 0,
       sizeBytes: this.#sizeBytes,
     };
@@ -150,34 +141,88 @@ export class MessageQueue {
   }
 
   /** Appends a message. The caller has asked {@link isFull}. @returns its sequence number */
-  enqueue(content: MessageContent): number {
+  enqueue(content: MessageContent, arrival?: Arrival): number {
     const now = this.#host.clock.now();
     // A dead-letter queue ignores time to live.
     const ttl =
       this.deadLetters === undefined ? Infinity : Math.min(content.ttlMs ?? Infinity, this.settings.defaultTtlMs);
     return this.#append(
       new StoredMessage({
+        ...arrival,
         sequence: this.#lastSequence + 1,
         content,
         enqueuedAt: now,
         expiresAt: now + ttl,
+        session: this.#sessions?.of(content.groupId ?? ''),
       }),
     );
   }
 
   /** Appends a message to the dead-letter queue, because it could not become one of this queue. */
-  enqueueDeadLetter(content: MessageContent, changes: ReadonlyMap<string, AmqpValue>): void {
+  enqueueDeadLetter(content: MessageContent, changes: ReadonlyMap<string, AmqpValue>, arrival?: Arrival): void {
     const sequence = this.#lastSequence + 1;
     this.#lastSequence = sequence;
     const enqueuedAt = this.#host.clock.now();
-    this.deadLetters?.adopt(new StoredMessage({ sequence, content, enqueuedAt, expiresAt: Infinity, changes }));
+    const all = new Map([...(arrival?.changes ?? []), ...changes]);
+    this.deadLetters?.adopt(
+      new StoredMessage({ ...arrival, sequence, content, enqueuedAt, expiresAt: Infinity, changes: all }),
+    );
+  }
+
+  /** What becomes of scheduled messages whose time has come; left out, they are enqueued here. */
+  set onDue(onDue: (content: MessageContent) => void) {
+    this.#onDue = onDue;
+  }
+
+  /**
+   * Keeps a message until its time. It gets another number then.
+   *
+   * @param dueAt - ms of the clock
+   * @returns the number to cancel it by
+   */
+  schedule(content: MessageContent, dueAt: number): number {
+    const sequence = this.#lastSequence + 1;
+    const enqueuedAt = this.#host.clock.now();
+    const message = new StoredMessage({ sequence, content, enqueuedAt, expiresAt: Infinity, dueAt });
+    message.state = 'scheduled';
+    this.#lastSequence = sequence;
+    this.#messages.set(sequence, message);
+    this.#sizeBytes += content.sizeBytes;
+    this.#scheduled += 1;
+    if (this.#due.size > 2 * this.#scheduled + HEAP_SLACK) this.#due.retain((other) => other.state === 'scheduled');
+    this.#due.push(message);
+    this.#dueAlarm.atLatest(dueAt);
+    return sequence;
+  }
+
+  /** Removes scheduled messages, all or none. @returns whether all were there */
+  cancelScheduled(sequences: readonly number[]): boolean {
+    const messages = sequences.map((sequence) => this.#messages.get(sequence));
+    if (new Set(sequences).size !== sequences.length) return false;
+    if (messages.some((message) => message?.state !== 'scheduled')) return false;
+    for (const message of messages) this.#remove(message!);
+    return true;
+  }
+
+  #activate(): void {
+    const now = this.#host.clock.now();
+    for (let message = this.#due.peek(); message !== undefined && message.dueAt <= now; message = this.#due.peek()) {
+      this.#due.pop();
+      if (message.state !== 'scheduled') continue;
+      this.#remove(message);
+      if (this.#onDue === undefined) this.enqueue(message.content);
+      else this.#onDue(message.content);
+    }
+    const next = this.#due.peek();
+    if (next !== undefined) this.#dueAlarm.atLatest(next.dueAt);
   }
 
   #append(message: StoredMessage): number {
+    const { session } = message;
     this.#lastSequence = message.sequence;
     this.#messages.set(message.sequence, message);
     this.#sizeBytes += message.content.sizeBytes;
-    this.#fresh.push(message);
+    (session ?? this).line.push(message);
     if (message.expiresAt !== Infinity) {
       if (this.#expiring.size > 2 * this.#messages.size + HEAP_SLACK) {
         this.#expiring.retain((other) => other.state !== 'gone');
@@ -185,8 +230,17 @@ export class MessageQueue {
       this.#expiring.push(message);
       this.#expiryAlarm.atLatest(message.expiresAt);
     }
-    this.#pump();
+    if (session !== undefined) {
+      session.messages += 1;
+      session.updatedAt = this.#host.clock.now();
+    }
+    this.#pump(session);
     return message.sequence;
+  }
+
+  /** @internal messages that belong to no session. */
+  get line(): MessageLine {
+    return this.#line;
   }
 
   addConsumer(consumer: Consumer): void {
@@ -194,15 +248,24 @@ export class MessageQueue {
     this.wake(consumer);
   }
 
-  /** Takes a consumer away. What it holds stays locked until settled or until the lock ends. */
+  /**
+   * Takes a consumer away. What it holds stays locked until settled or until the lock ends; within a message session it is
+   * free at once, uncounted, as is the session.
+   */
   removeConsumer(consumer: Consumer): void {
     this.#consumers.delete(consumer);
     if (this.#isWaiting.delete(consumer)) this.#waiting = this.#waiting.filter((other) => other !== consumer);
+    const { session } = consumer;
+    if (session?.holder === consumer) this.#releaseSession(session, false);
   }
 
   /** The consumer may have room again. */
   wake(consumer: Consumer): void {
     if (!this.#consumers.has(consumer) || this.#isWaiting.has(consumer) || !consumer.hasRoom()) return;
+    if (consumer.session !== undefined) {
+      this.#pump(consumer.session);
+      return;
+    }
     this.#isWaiting.add(consumer);
     this.#waiting.push(consumer);
     this.#pump();
@@ -212,14 +275,133 @@ export class MessageQueue {
   set paused(paused: boolean) {
     this.#paused = paused;
     this.#pump();
+    for (const session of this.#sessions?.all ?? []) this.#pump(session);
   }
 
-  /** @returns lock-lost where the lock has ended or never was */
-  settle(token: string, settlement: Settlement): 'done' | 'lock-lost' {
+  // ---- message sessions ----
+
+  /** Whether a message session of that id is somebody's. */
+  isSessionHeld(id: string): boolean {
+    return this.#sessions?.get(id)?.holder !== undefined;
+  }
+
+  /**
+   * Gives a message session to who wants it, now or when one is free.
+   *
+   * @returns held where the session asked for is somebody else's, busy where too many wait
+   */
+  acceptSession(waiter: SessionWaiter): 'granted' | 'waiting' | 'held' | 'busy' {
+    const sessions = this.#sessions!;
+    const { sessionId } = waiter;
+    if (sessionId !== undefined && this.isSessionHeld(sessionId)) return 'held';
+    const session = sessionId === undefined ? sessions.next() : sessions.of(sessionId);
+    if (session !== undefined) {
+      this.#grant(session, waiter);
+      return 'granted';
+    }
+    if (sessions.waiting >= SESSION_WAITERS_MAX) return 'busy';
+    sessions.addWaiter(waiter);
+    return 'waiting';
+  }
+
+  stopWaiting(waiter: SessionWaiter): void {
+    this.#sessions?.removeWaiter(waiter);
+  }
+
+  /** @returns whether the session has a holder now */
+  #grant(session: MessageSession, waiter: SessionWaiter): boolean {
+    const sessions = this.#sessions!;
+    const until = this.#host.clock.now() + this.settings.lockDurationMs;
+    session.lockedUntil = until;
+    const holder = waiter.accept(session);
+    if (holder === undefined) {
+      sessions.review(session);
+      return false;
+    }
+    sessions.hold(session, holder, until);
+    this.#sessionAlarm.atLatest(until);
+    this.addConsumer(holder);
+    return true;
+  }
+
+  /** The session that `owner` holds, while its lock lasts. */
+  sessionOf(id: string, owner: unknown): MessageSession | undefined {
+    const session = this.#sessions?.get(id);
+    if (session?.holder?.owner !== owner || session === undefined) return undefined;
+    return session.lockedUntil > this.#host.clock.now() ? session : undefined;
+  }
+
+  /** Starts the lock of a session anew. @returns its new end */
+  renewSession(session: MessageSession): number {
+    session.lockedUntil = this.#host.clock.now() + this.settings.lockDurationMs;
+    for (const lock of session.locks) lock.until = session.lockedUntil;
+    return session.lockedUntil;
+  }
+
+  /** @returns whether there was room */
+  setSessionState(session: MessageSession, state: Uint8Array | undefined): boolean {
+    const growth = (state?.length ?? 0) - (session.state?.length ?? 0);
+    if (growth > 0 && this.isFull(growth)) return false;
+    this.#sizeBytes += growth;
+    session.state = state;
+    session.updatedAt = this.#host.clock.now();
+    return true;
+  }
+
+  /** Ids of sessions that have messages or a state and changed after `since` (ms of the clock), in order of their making. */
+  sessionIds(since: number): string[] {
+    return [...(this.#sessions?.all ?? [])].filter(({ updatedAt }) => updatedAt > since).map(({ id }) => id);
+  }
+
+  #releaseSession(session: MessageSession, counted: boolean): void {
+    const sessions = this.#sessions!;
+    const holder = session.holder!;
+    sessions.release(session);
+    this.#consumers.delete(holder);
+    for (const lock of session.locks) {
+      this.#locks.delete(lock.token);
+      this.#giveBack(lock.message, counted);
+    }
+    session.locks.clear();
+    this.#pump(session);
+  }
+
+  #endSessions(): void {
+    const now = this.#host.clock.now();
+    const sessions = this.#sessions!;
+    for (const session of sessions.held) {
+      if (session.lockedUntil > now) continue;
+      const holder = session.holder!;
+      this.#releaseSession(session, true);
+      holder.onSessionLost();
+    }
+    this.#sessionAlarm.atLatest(Math.min(Infinity, ...[...sessions.held].map(({ lockedUntil }) => lockedUntil)));
+  }
+
+  /** Gives free sessions to those who wait for one. */
+  #serveWaiters(): void {
+    const sessions = this.#sessions!;
+    while (sessions.waiting > 0 && !this.#paused) {
+      const session = sessions.next();
+      if (session === undefined) return;
+      this.#grant(session, sessions.takeWaiter()!);
+    }
+  }
+
+  // ---- settling ----
+
+  /** Whether the lock of that token still holds. */
+  isLocked(token: string): boolean {
+    return this.#lockOf(token) !== undefined;
+  }
+
+  settle(token: string, settlement: Settlement): SettleResult {
     const lock = this.#lockOf(token);
     if (lock === undefined) return 'lock-lost';
     this.#locks.delete(token);
     const { message } = lock;
+    const { session } = message;
+    session?.locks.delete(lock);
     switch (settlement.kind) {
       case 'complete':
         this.#remove(message);
@@ -240,7 +422,7 @@ export class MessageQueue {
         else this.#deadLetter(message, settlement.changes);
         break;
     }
-    this.#pump();
+    this.#pump(session);
     return 'done';
   }
 
@@ -248,28 +430,36 @@ export class MessageQueue {
   renew(token: string): number | undefined {
     const lock = this.#lockOf(token);
     if (lock === undefined) return undefined;
-    lock.until = this.#host.clock.now() + this.settings.lockDurationMs;
+    // Within a session it is the session that is renewed.
+    if (lock.message.session === undefined) lock.until = this.#host.clock.now() + this.settings.lockDurationMs;
     return lock.until;
   }
 
-  /** Messages from a sequence number on, in whatever state, without taking them. */
-  peek(fromSequence: number, count: number): StoredMessage[] {
+  /** Messages from a sequence number on, in whatever state, without taking them; of one session where one is given. */
+  peek(fromSequence: number, count: number, sessionId?: string): StoredMessage[] {
     const found: StoredMessage[] = [];
     for (const message of this.#messages.values()) {
       if (found.length >= count) break;
-      if (message.sequence >= fromSequence) found.push(message);
+      if (message.sequence < fromSequence) continue;
+      if (sessionId === undefined || message.content.groupId === sessionId) found.push(message);
     }
     return found;
   }
 
-  /** Takes deferred messages, all or none. @returns undefined where one of them is not deferred or is held */
+  /**
+   * Takes deferred messages, all or none.
+   *
+   * @param session - the one that they belong to, held by who asks
+   * @returns undefined where one of them is not deferred, is held, or belongs to another session
+   */
   receiveDeferred(
     sequences: readonly number[],
     mode: ReceiveMode,
+    session?: MessageSession,
   ): { message: StoredMessage; lock: Lock | undefined }[] | undefined {
     const messages = sequences.map((sequence) => this.#messages.get(sequence));
     if (new Set(sequences).size !== sequences.length) return undefined;
-    if (messages.some((message) => message?.state !== 'deferred')) return undefined;
+    if (messages.some((message) => message?.state !== 'deferred' || message.session !== session)) return undefined;
     return messages.map((found) => {
       const message = found!;
       this.#deferred -= 1;
@@ -282,6 +472,9 @@ export class MessageQueue {
   close(): void {
     this.#lockAlarm.stop();
     this.#expiryAlarm.stop();
+    this.#dueAlarm.stop();
+    this.#sessionAlarm.stop();
+    this.#sessions?.clear();
     this.#consumers.clear();
     this.#isWaiting.clear();
     this.#waiting = [];
@@ -294,17 +487,19 @@ export class MessageQueue {
     return lock !== undefined && lock.until > this.#host.clock.now() ? lock : undefined;
   }
 
-  #pump(): void {
+  /** Hands out what can be handed out: of one session, or what belongs to none. */
+  #pump(session?: MessageSession): void {
     // A consumer that takes a message may send, settle or leave within the call.
-    if (this.#pumping || this.#paused) return;
+    if (session !== undefined) this.#pumpSession(session);
+    if (this.#pumping || this.#paused || session !== undefined) return;
     this.#pumping = true;
     try {
       while (this.#waiting.length > 0) {
-        const message = this.#next();
+        const message = this.#next(this.#line);
         if (message === undefined) break;
         const consumer = this.#nextConsumer();
         if (consumer === undefined) {
-          this.#returned.push(message);
+          this.#line.giveBack(message);
           break;
         }
         const lock = this.#hold(message, consumer.mode);
@@ -320,6 +515,18 @@ export class MessageQueue {
     }
   }
 
+  #pumpSession(session: MessageSession): void {
+    const { holder } = session;
+    while (holder !== undefined && session.holder === holder && !this.#paused && holder.hasRoom()) {
+      const message = this.#next(session.line);
+      if (message === undefined) break;
+      holder.take(message, this.#hold(message, holder.mode));
+    }
+    if (session.holder !== undefined) return;
+    this.#sessions!.review(session);
+    this.#serveWaiters();
+  }
+
   #nextConsumer(): Consumer | undefined {
     for (let consumer = this.#waiting.shift(); consumer !== undefined; consumer = this.#waiting.shift()) {
       this.#isWaiting.delete(consumer);
@@ -329,31 +536,12 @@ export class MessageQueue {
   }
 
   /** Takes the available message with the lowest sequence number; expired ones are put away on the way. */
-  #next(): StoredMessage | undefined {
+  #next(line: MessageLine): StoredMessage | undefined {
     const now = this.#host.clock.now();
     for (;;) {
-      const returned = this.#returned.peek();
-      const fresh = this.#fresh[this.#freshHead];
-      let message: StoredMessage | undefined;
-      if (fresh !== undefined && (returned === undefined || fresh.sequence < returned.sequence)) {
-        message = fresh;
-        this.#shiftFresh();
-      } else {
-        message = this.#returned.pop();
-      }
-      if (message === undefined) return undefined;
-      if (message.state !== 'available') continue;
-      if (message.expiresAt > now) return message;
+      const message = line.shift();
+      if (message === undefined || message.expiresAt > now) return message;
       this.#expireOne(message);
-    }
-  }
-
-  #shiftFresh(): void {
-    this.#freshHead += 1;
-    // Half of the array is behind us: cut it off, so that it does not grow for ever.
-    if (this.#freshHead > 1024 && this.#freshHead * 2 > this.#fresh.length) {
-      this.#fresh = this.#fresh.slice(this.#freshHead);
-      this.#freshHead = 0;
     }
   }
 
@@ -363,15 +551,16 @@ export class MessageQueue {
       this.#remove(message);
       return undefined;
     }
+    const { session } = message;
     message.state = 'locked';
     const tag = swapGuid(randomGuid(this.#host.random));
-    const lock: Lock = {
-      tag,
-      token: hexOf(tag),
-      message,
-      until: this.#host.clock.now() + this.settings.lockDurationMs,
-    };
+    const until = session?.lockedUntil ?? this.#host.clock.now() + this.settings.lockDurationMs;
+    const lock: Lock = { tag, token: hexOf(tag), message, until };
     this.#locks.set(lock.token, lock);
+    if (session !== undefined) {
+      session.locks.add(lock);
+      return lock;
+    }
     if (this.#lockEnds.size > 2 * this.#locks.size + HEAP_SLACK) {
       this.#lockEnds.retain((end) => this.#locks.get(end.lock.token) === end.lock);
     }
@@ -421,7 +610,7 @@ export class MessageQueue {
       return;
     }
     message.state = 'available';
-    this.#returned.push(message);
+    (message.session ?? this).line.giveBack(message);
   }
 
   #defer(message: StoredMessage): void {
@@ -446,6 +635,7 @@ export class MessageQueue {
         enqueuedAt: message.enqueuedAt,
         expiresAt: Infinity,
         deliveryCount: message.deliveryCount,
+        hops: message.hops,
         changes: message.changes,
       }),
     );
@@ -478,9 +668,15 @@ export class MessageQueue {
   }
 
   #remove(message: StoredMessage): void {
-    if (message.state === 'deferred') this.#deferred -= 1;
+    const { session, state } = message;
+    if (state === 'deferred') this.#deferred -= 1;
+    if (state === 'scheduled') this.#scheduled -= 1;
     message.state = 'gone';
+    if (state === 'available') (session ?? this).line.onGone();
     this.#messages.delete(message.sequence);
     this.#sizeBytes -= message.content.sizeBytes;
+    if (session === undefined) return;
+    session.messages -= 1;
+    this.#sessions!.review(session);
   }
 }

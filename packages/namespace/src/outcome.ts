@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AmqpSymbol, type AmqpValue, type DeliveryState } from '@pointsman/wire';
-import { deadLetterProperties, type Settlement } from './message-queue.js';
+import { deadLetterProperties, type Settlement } from './settlement.js';
 import { textOf } from './message-content.js';
 
 /**

@@ -10,7 +10,8 @@ import {
   type Refusal,
 } from './entity.js';
 import type { MessageContent } from './message-content.js';
-import { deadLetterProperties, MessageQueue, type MessageQueueHost } from './message-queue.js';
+import { MessageQueue, type MessageQueueHost } from './message-queue.js';
+import { deadLetterProperties } from './settlement.js';
 import type { Policy } from './policy.js';
 import { policiesByName, queueSettings, refusalOf, sizeOf, type HoldingOptions } from './queue.js';
 

@@ -3,7 +3,9 @@ import { encodeMessage } from '@pointsman/wire';
 import { Broker } from '../src/broker.js';
 import type { EntityStatus } from '../src/entity.js';
 import { MessageContent } from '../src/message-content.js';
-import type { Consumer, MessageQueue, ReceiveMode, Settlement } from '../src/message-queue.js';
+import type { Consumer, ReceiveMode } from '../src/consumer.js';
+import type { MessageQueue } from '../src/message-queue.js';
+import type { Settlement } from '../src/settlement.js';
 import type { Lock, StoredMessage } from '../src/stored-message.js';
 import { seededRandom, VirtualClock } from './virtual-clock.js';
 

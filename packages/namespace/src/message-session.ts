@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Consumer } from './consumer.js';
+import { MessageLine } from './message-line.js';
+import type { Lock } from './stored-message.js';
+
+/** A consumer that holds a message session. */
+export interface SessionConsumer extends Consumer {
+  readonly session: MessageSession;
+  /** Whoever the session's requests must come from: its connection. */
+  readonly owner: unknown;
+  /** The lock of the session has ended; the consumer is no consumer any more. */
+  onSessionLost(): void;
+}
+
+/** Someone who wants a message session. */
+export interface SessionWaiter {
+  /** The session wanted, undefined for any. */
+  readonly sessionId: string | undefined;
+  /** The session is there: who consumes it from now on, or undefined where it is not wanted any more. */
+  accept(session: MessageSession): SessionConsumer | undefined;
+}
+
+/** Messages with the same group-id, which one receiver at a time takes in order, and a state of a few bytes. */
+export class MessageSession {
+  readonly id: string;
+  readonly line: MessageLine = new MessageLine();
+  /** What its holder has taken and not settled. */
+  readonly locks: Set<Lock> = new Set();
+  holder: SessionConsumer | undefined;
+  /** Ms of the clock; of use only while there is a holder. */
+  lockedUntil = 0;
+  state: Uint8Array | undefined;
+  /** Ms of the clock at which a message came or the state was set. */
+  updatedAt = 0;
+  /** Messages that are not gone, whatever their state. */
+  messages = 0;
+
+  constructor(id: string) {
+    this.id = id;
+  }
+}
+
+/** The message sessions of one queue: which there are, and who waits for the next free one. */
+export class MessageSessions {
+  readonly #all = new Map<string, MessageSession>();
+  /** Free ones with something to be received, the longest ready first. */
+  readonly #ready = new Set<MessageSession>();
+  readonly #waiters = new Set<SessionWaiter>();
+  readonly #held = new Set<MessageSession>();
+
+  get(id: string): MessageSession | undefined {
+    return this.#all.get(id);
+  }
+
+  /** The session of an id, made where there is none. */
+  of(id: string): MessageSession {
+    const known = this.#all.get(id);
+    if (known !== undefined) return known;
+    const session = new MessageSession(id);
+    this.#all.set(id, session);
+    return session;
+  }
+
+  get held(): ReadonlySet<MessageSession> {
+    return this.#held;
+  }
+
+  get all(): Iterable<MessageSession> {
+    return this.#all.values();
+  }
+
+  hold(session: MessageSession, holder: SessionConsumer, until: number): void {
+    session.holder = holder;
+    session.lockedUntil = until;
+    this.#held.add(session);
+    this.#ready.delete(session);
+  }
+
+  release(session: MessageSession): void {
+    session.holder = undefined;
+    this.#held.delete(session);
+  }
+
+  addWaiter(waiter: SessionWaiter): void {
+    this.#waiters.add(waiter);
+  }
+
+  removeWaiter(waiter: SessionWaiter): void {
+    this.#waiters.delete(waiter);
+  }
+
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
+  /** The one who has waited longest, no longer waiting. */
+  takeWaiter(): SessionWaiter | undefined {
+    const [first] = this.#waiters;
+    if (first !== undefined) this.#waiters.delete(first);
+    return first;
+  }
+
+  /** A free session may have become ready, or have ceased to be. */
+  review(session: MessageSession): void {
+    if (session.holder === undefined && session.line.peek() !== undefined) this.#ready.add(session);
+    else this.#ready.delete(session);
+    if (session.holder === undefined && session.messages === 0 && session.state === undefined)
+      this.#all.delete(session.id);
+  }
+
+  /** The session that has been ready longest. */
+  next(): MessageSession | undefined {
+    for (const session of this.#ready) {
+      if (session.line.peek() !== undefined) return session;
+      this.#ready.delete(session);
+    }
+    return undefined;
+  }
+
+  clear(): void {
+    this.#waiters.clear();
+    this.#ready.clear();
+    this.#held.clear();
+  }
+}
