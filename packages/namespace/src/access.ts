@@ -44,6 +44,12 @@ export class Access {
     this.#plain = { policyName, key };
   }
 
+  /** Came with a name and a key, or has put a token that still lasts. */
+  get isKnown(): boolean {
+    this.expire();
+    return this.isPlain || this.#grants.size > 0;
+  }
+
   get isPlain(): boolean {
     return this.#plain !== undefined;
   }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readAddress, type NodeAddress } from './address.js';
-import type { Entity, EntityStatus } from './entity.js';
+import { canSend, REFUSALS, type Entity, type EntityStatus } from './entity.js';
+import { Forwarder, type Destination } from './forwarder.js';
 import type { MessageCounts, MessageQueue, MessageQueueHost } from './message-queue.js';
 import type { Policy, PolicyOptions } from './policy.js';
-import { policiesByName, Queue, type QueueOptions } from './queue.js';
-import { Topic, type Subscription, type SubscriptionOptions, type TopicOptions } from './topic.js';
+import { policiesByName, Queue, type HoldingOptions, type QueueOptions } from './queue.js';
+import type { Subscription, SubscriptionOptions } from './subscription.js';
+import { Topic, type TopicOptions } from './topic.js';
 
 export interface BrokerOptions {
   readonly queues?: readonly QueueOptions[];
@@ -33,22 +35,71 @@ export class Broker {
   constructor(options: BrokerOptions, host: MessageQueueHost) {
     this.#host = host;
     this.policies = policiesByName(options.policies);
-    for (const queue of options.queues ?? []) this.createQueue(queue);
-    for (const topic of options.topics ?? []) this.createTopic(topic);
+    // All of them before any forwards to another.
+    const made = [
+      ...(options.queues ?? []).map((queue) => this.#add(new Queue(queue, this.#host))),
+      ...(options.topics ?? []).map((topic) => this.#add(new Topic(topic, this.#host))),
+    ];
+    for (const entity of made) this.#connect(entity);
   }
 
+  /** @throws TypeError where the name is not valid or taken, or an entity that it forwards to is not there */
   createQueue(options: QueueOptions): Queue {
-    return this.#add(new Queue(options, this.#host));
+    this.#checkForwarding(options);
+    return this.#connect(this.#add(new Queue(options, this.#host)));
   }
 
+  /** @throws TypeError as {@link createQueue} */
   createTopic(options: TopicOptions): Topic {
-    return this.#add(new Topic(options, this.#host));
+    for (const subscription of options.subscriptions ?? []) this.#checkForwarding(subscription);
+    return this.#connect(this.#add(new Topic(options, this.#host)));
   }
 
   createSubscription(topicPath: string, options: SubscriptionOptions): Subscription {
     const topic = this.#entities.get(topicPath.toLowerCase());
     if (topic?.kind !== 'topic') throw new TypeError(`There is no topic '${topicPath}'.`);
-    return topic.addSubscription(options);
+    this.#checkForwarding(options);
+    return this.#connect(topic.addSubscription(options));
+  }
+
+  #checkForwarding({ forwardTo, forwardDeadLetteredMessagesTo }: HoldingOptions): void {
+    for (const path of [forwardTo, forwardDeadLetteredMessagesTo]) {
+      if (path !== undefined && this.#entities.get(path.toLowerCase()) === undefined)
+        throw new TypeError(`Messages cannot be forwarded to '${path}': there is no such queue or topic.`);
+    }
+  }
+
+  /** Starts to forward what an entity forwards. */
+  #connect<T extends Queue | Topic | Subscription>(entity: T): T {
+    if (entity.kind === 'topic') {
+      for (const subscription of entity.subscriptions) this.#connect(subscription);
+      return entity;
+    }
+    this.#checkForwarding(entity);
+    const { messages, transferDeadLetters, path, forwardTo, forwardDeadLetteredMessagesTo } = entity;
+    const { deadLetters } = messages;
+    const common = { transferDeadLetters, source: path };
+    if (forwardTo !== undefined) {
+      const destination = this.#destination(forwardTo);
+      messages.addConsumer(new Forwarder({ ...common, deadLetters, isDeadLetterQueue: false, destination }));
+    }
+    if (forwardDeadLetteredMessagesTo !== undefined && deadLetters !== undefined) {
+      const destination = this.#destination(forwardDeadLetteredMessagesTo);
+      deadLetters.addConsumer(
+        new Forwarder({ ...common, deadLetters: undefined, isDeadLetterQueue: true, destination }),
+      );
+    }
+    return entity;
+  }
+
+  /** The way to an entity by name, for messages that are forwarded to it. */
+  #destination(path: string): Destination {
+    return (content, arrival) => {
+      const entity = this.#entities.get(path.toLowerCase());
+      if (entity === undefined) return REFUSALS.forwardMissing;
+      if (!canSend(entity.status)) return REFUSALS.forwardDisabled;
+      return entity.inbox.send([content], (this.#host.timeOrigin ?? 0) + this.#host.clock.now(), arrival);
+    };
   }
 
   #add<T extends Queue | Topic>(entity: T): T {

@@ -10,13 +10,19 @@ import type { MessageQueue } from './message-queue.js';
 import type { LinkOwner, LinkUse, NamespaceLink } from './namespace-link.js';
 import { settlementOf } from './outcome.js';
 import type { Right } from './policy.js';
+import type { Settlement } from './settlement.js';
+import type { MessageSession } from './message-session.js';
 import type { Lock, StoredMessage } from './stored-message.js';
+import type { Transactions } from './transactions.js';
 
 export interface ConsumerSettings {
   readonly entityPath: string;
   readonly nodePath: string;
   readonly messages: MessageQueue;
   readonly mode: ReceiveMode;
+  /** Path of the queue or topic, which transactions go by, lower case. */
+  readonly topLevelPath: string;
+  readonly transactions: Transactions;
   readonly host: NamespaceHost;
   /** A fault that is asked for: why the next settlement fails. */
   readonly settlementFault: () => Refusal | undefined;
@@ -41,6 +47,7 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
   readonly entityPath: string;
   readonly nodePath: string;
   readonly mode: ReceiveMode;
+  readonly session: MessageSession | undefined = undefined;
   lastActivity: number;
   readonly #settings: ConsumerSettings;
   readonly #owner: LinkOwner;
@@ -102,27 +109,36 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
     const token = delivery.context;
     if (typeof token !== 'string') return;
     this.#owner.onActivity(this);
-    const settlement = settlementOf(state);
+    const isTransactional = state !== undefined && 'type' in state && state.type === 'transactional-state';
+    const settlement = settlementOf(isTransactional ? state.outcome : state);
     // Settled without an outcome: the lock ends by itself.
     if (settlement === undefined) return;
     const fault = this.#settings.settlementFault();
-    if (fault !== undefined || settlement === 'transaction') {
-      if (!settled)
-        link.settle(
-          delivery,
-          this.#rejection(
-            fault ?? {
-              condition: 'amqp:not-implemented',
-              description: 'Transactions are not supported by this namespace.',
-            },
-          ),
-        );
+    if (fault !== undefined) {
+      if (!settled) link.settle(delivery, this.#rejection(fault));
+      return;
+    }
+    if (isTransactional) {
+      const refusal = this.#enlist(state.txnId, token, settlement);
+      if (!settled) link.settle(delivery, refusal === undefined ? state : this.#rejection(refusal));
       return;
     }
     const result = this.#settings.messages.settle(token, settlement);
     // Settled in one step (receiver settle mode first): a late one is ignored, and its sender never hears of it.
     if (settled) return;
     link.settle(delivery, result === 'done' ? echoOf(state) : this.#rejection(LOCK_LOST));
+  }
+
+  #enlist(txnId: Uint8Array, lockToken: string, settlement: Settlement): Refusal | undefined {
+    const { transactions, messages, topLevelPath } = this.#settings;
+    return transactions.enlist(txnId, {
+      entityPath: topLevelPath,
+      lockToken,
+      check: () => (messages.isLocked(lockToken) ? undefined : LOCK_LOST),
+      apply: () => {
+        messages.settle(lockToken, settlement);
+      },
+    });
   }
 
   #rejection(refusal: Refusal): Rejected {

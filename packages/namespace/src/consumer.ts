@@ -12,5 +12,5 @@ export interface Consumer {
   /** Takes a message. `lock` is undefined where it is already gone from the queue (receive-and-delete). */
   take(message: StoredMessage, lock: Lock | undefined): void;
   /** The message session that it holds, where the queue has them. */
-  readonly session?: MessageSession;
+  readonly session?: MessageSession | undefined;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Inbox } from './inbox.js';
 import type { Policy, PolicyOptions } from './policy.js';
 
 /** A topic knows only send-disabling, a subscription only receive-disabling. */
@@ -18,6 +19,8 @@ export interface Entity {
   readonly maxMessageSizeBytes: number;
   readonly requiresSession: boolean;
   status: EntityStatus;
+  /** Takes all of the messages or none. Undefined where nothing can be sent. @returns why none was taken */
+  readonly inbox: Inbox | undefined;
   /** Policies of the entity itself, by name in lower case. */
   readonly policies: ReadonlyMap<string, Policy>;
 }
@@ -40,7 +43,9 @@ export const MESSAGE_SIZE_MAX = 262_144;
 /** Bytes of an entity; the smallest size that the cloud offers. */
 export const ENTITY_SIZE_MAX: number = 1024 ** 3;
 
-export const REFUSALS: Readonly<Record<'ttlZero' | 'sessionIdMissing' | 'full' | 'scheduling', Refusal>> = {
+export type RefusalName = 'ttlZero' | 'sessionIdMissing' | 'full' | 'forwardMissing' | 'forwardDisabled';
+
+export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
   ttlZero: {
     condition: 'amqp:internal-error',
     description:
@@ -58,8 +63,20 @@ export const REFUSALS: Readonly<Record<'ttlZero' | 'sessionIdMissing' | 'full' |
       'The maximum entity size has been reached or exceeded. Please note that messages that are locked or deferred count ' +
       'towards the size.',
   },
-  scheduling: {
-    condition: 'amqp:not-implemented',
-    description: 'Scheduled messages are not supported by this namespace.',
+  forwardMissing: {
+    condition: 'amqp:not-found',
+    description: 'The entity that messages are forwarded to does not exist.',
+  },
+  forwardDisabled: {
+    condition: 'com.microsoft:entity-disabled',
+    description: 'The entity that messages are forwarded to is disabled.',
   },
 };
+
+/** What links to a disabled entity are refused and ended with. */
+export function disabledRefusal(path: string, hostname: string): Refusal {
+  return {
+    condition: 'com.microsoft:entity-disabled',
+    description: `Messaging entity 'sb://${hostname}/${path}' is currently disabled.`,
+  };
+}

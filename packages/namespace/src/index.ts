@@ -5,7 +5,17 @@ export type { NamespaceHost } from './host.js';
 export type { MessageCounts } from './message-queue.js';
 export { DEVELOPMENT_POLICY, Namespace, type Faults, type NamespaceOptions } from './namespace.js';
 export type { HmacSha256, PolicyOptions, Right } from './policy.js';
-export type { HoldingOptions, QueueOptions } from './queue.js';
+export type { HoldingOptions, QueueOptions, ReceivingOptions } from './queue.js';
 export type { ConnectionInfo } from './service-connection.js';
 export { CLOUD_TIMES, type Times } from './times.js';
-export type { SubscriptionOptions, TopicOptions } from './topic.js';
+export {
+  DEFAULT_RULE_NAME,
+  Rule,
+  type CorrelationFilter,
+  type RuleFilter,
+  type RuleOptions,
+  type SqlFilter,
+} from './rules/rule.js';
+export { SqlError } from './rules/sql-tokens.js';
+export type { SubscriptionOptions } from './subscription.js';
+export type { TopicOptions } from './topic.js';

@@ -1,26 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ReceiverLink, SenderLink } from '@pointsman/engine';
-import { entryOf, type Attach, type AttachFields, type SourceTerminus, type TargetTerminus } from '@pointsman/wire';
+import type { AttachParameters, ReceiverLink, SenderLink } from '@pointsman/engine';
+import {
+  entryOf,
+  long,
+  symbol,
+  type AmqpValue,
+  type Attach,
+  type AttachFields,
+  type Source,
+  type SourceTerminus,
+  type TargetTerminus,
+} from '@pointsman/wire';
 import type { Access } from './access.js';
 import { readAddress, type NodeAddress } from './address.js';
 import type { BrokerNode } from './broker.js';
 import { answerCbs } from './cbs.js';
-import { ConsumerLink } from './consumer-link.js';
-import { canReceive, canSend, MESSAGE_SIZE_MAX, type Refusal } from './entity.js';
+import { ConsumerLink, type ConsumerSettings } from './consumer-link.js';
+import { CoordinatorLink } from './coordinator-link.js';
+import { canReceive, canSend, disabledRefusal, MESSAGE_SIZE_MAX, type Refusal } from './entity.js';
 import { hexOf, randomGuid } from './guid.js';
-import { answerManagement } from './management.js';
+import { answerManagement } from './management/answer-management.js';
 import { CONSUMERS_MAX } from './message-queue.js';
 import type { NamespaceLink } from './namespace-link.js';
 import type { Right } from './policy.js';
 import { PublisherLink } from './publisher-link.js';
+import type { Queue } from './queue.js';
+import type { Topic } from './topic.js';
 import { RequestNode } from './request-node.js';
 import type { ServiceConnection } from './service-connection.js';
 import type { ServiceContext } from './service-context.js';
+import type { MessageSession } from './message-session.js';
+import { numberOf, textOf, type MessageContent } from './message-content.js';
+import { SessionAttach } from './session-attach.js';
+import { SessionConsumerLink } from './session-consumer-link.js';
 import { wholeSource, wholeTarget } from './terminus.js';
 import { tracked } from './tracking.js';
+import { Transactions } from './transactions.js';
 
 const CREDIT_CBS = 100;
 const CREDIT_MANAGEMENT = 1000;
+const SESSION_FILTER = 'com.microsoft:session-filter';
+/** Ms that an attach waits for a session unless it says how long. */
+const SESSION_WAIT_MS = 60_000;
+const SESSION_WAIT_MAX_MS = 3_600_000;
+/** .NET counts in 100 ns from the year 1. */
+const TICKS_PER_MS = 10_000n;
+const MS_TO_1970 = 62_135_596_800_000n;
+
 const NO_LIMIT = 0xffff_ffff_ffff_ffffn;
 
 /** An address that an attach names, or why it names none. */
@@ -33,11 +59,14 @@ export class LinkDesk {
   readonly #access: Access;
   readonly #cbs: RequestNode;
   readonly #management = new Map<string, RequestNode>();
+  readonly #transactions: Transactions;
+  #hasCoordinator = false;
 
   constructor(context: ServiceContext, connection: ServiceConnection, access: Access) {
     this.#context = context;
     this.#connection = connection;
     this.#access = access;
+    this.#transactions = new Transactions(context.host);
     this.#cbs = new RequestNode(connection, {
       entityPath: '',
       nodePath: '$cbs',
@@ -53,8 +82,13 @@ export class LinkDesk {
     });
   }
 
-  /** Accepts a link, or says why not; refusing it is up to the caller. */
-  attach(link: SenderLink | ReceiverLink, attach: Attach): NamespaceLink | Refusal {
+  /**
+   * Accepts a link, or says why not; refusing it is up to the caller.
+   *
+   * @returns undefined where the answer follows later, through the connection
+   */
+  attach(link: SenderLink | ReceiverLink, attach: Attach): NamespaceLink | Refusal | undefined {
+    if (link.isReceiver && isCoordinator(attach)) return this.#attachCoordinator(link, attach);
     const named = link.isReceiver ? addressOfTarget(attach) : addressOfSource(attach);
     if ('condition' in named) return named;
     const address = readAddress(named.address);
@@ -84,12 +118,9 @@ export class LinkDesk {
         description: `The entity '${address.written}' cannot be sent to: it is a ${node.isDeadLetterQueue ? 'dead-letter queue' : 'subscription'}.`,
       };
     }
-    if (attach.properties?.has('com.microsoft:transfer-destination-address') === true) {
-      return {
-        condition: 'amqp:not-implemented',
-        description: 'Sending by way of another entity is not supported by this namespace.',
-      };
-    }
+    const via = textOf(attach.properties?.get('com.microsoft:transfer-destination-address'));
+    const destination = via === undefined ? node : this.#destinationOf(via);
+    if ('condition' in destination) return destination;
     if (!canSend(entity.status)) return this.#disabled(entity.path);
     const { host, sendFaults, publisherCredit } = this.#context;
     const theirs = Number(attach.maxMessageSize ?? 0n);
@@ -103,7 +134,8 @@ export class LinkDesk {
       now: () => host.clock.now(),
       tracked: (text) => tracked(text, host),
       newMessageId: () => hexOf(randomGuid(host.random)),
-      send: (contents) => sendFaults.take(path) ?? entity.send(contents, host.timeOrigin + host.clock.now()),
+      send: (contents, txnId) =>
+        sendFaults.take(path) ?? this.#send(contents, txnId, entity, destination.entity as Queue | Topic),
     });
     link.accept(publisher, accepted(attach, BigInt(maxMessageSize)));
     // The link checks the size itself: the service's text tells the sizes.
@@ -112,9 +144,73 @@ export class LinkDesk {
     return publisher;
   }
 
+  /** The entity that a link sends to by way of another. */
+  #destinationOf(written: string): BrokerNode | Refusal {
+    const address = readAddress(written);
+    if (!this.#access.may('Send', address.path)) return this.#unauthorized(['Send'], address);
+    const node = this.#context.broker.resolve(written);
+    if (node?.entity.inbox === undefined || node.isDeadLetterQueue) return this.#notFound(address);
+    return node;
+  }
+
+  /** @param first - the entity that the link is attached to: it takes what the destination refuses after a commit */
+  #send(
+    contents: readonly MessageContent[],
+    txnId: Uint8Array | undefined,
+    first: Queue | Topic,
+    destination: Queue | Topic,
+  ): Refusal | undefined {
+    const { host, hostname } = this.#context;
+    const { inbox } = destination;
+    const utcNow = (): number => host.timeOrigin + host.clock.now();
+    const check = (): Refusal | undefined =>
+      canSend(destination.status) ? inbox.check(contents) : disabledRefusal(destination.path, hostname);
+    if (txnId === undefined) {
+      const refusal = check();
+      if (refusal === undefined) inbox.keep(contents, utcNow());
+      return refusal;
+    }
+    return this.#transactions.enlist(txnId, {
+      entityPath: first.path.toLowerCase(),
+      check,
+      apply: () => inbox.keep(contents, utcNow()),
+    });
+  }
+
+  #attachCoordinator(link: ReceiverLink, attach: Attach): NamespaceLink | Refusal {
+    if (this.#hasCoordinator)
+      return {
+        condition: 'amqp:not-allowed',
+        description: `A link to connection '${this.#connection.containerId}' transaction coordinator has already been opened.`,
+      };
+    if (!this.#access.isKnown)
+      return {
+        condition: 'amqp:unauthorized-access',
+        description: "Unauthorized access. 'Send, Listen' claim(s) are required to perform this operation.",
+      };
+    const { host } = this.#context;
+    this.#hasCoordinator = true;
+    const coordinator = new CoordinatorLink(
+      link,
+      this.#connection,
+      {
+        transactions: this.#transactions,
+        now: () => host.clock.now(),
+        tracked: (text) => tracked(text, host),
+      },
+      () => {
+        this.#hasCoordinator = false;
+      },
+    );
+    link.accept(coordinator, accepted(attach, BigInt(MESSAGE_SIZE_MAX)));
+    link.maxMessageSize = 0;
+    coordinator.start();
+    return coordinator;
+  }
+
   // ---- the peer receives ----
 
-  #attachConsumer(link: SenderLink, attach: Attach, address: NodeAddress): NamespaceLink | Refusal {
+  #attachConsumer(link: SenderLink, attach: Attach, address: NodeAddress): NamespaceLink | Refusal | undefined {
     const node = this.#context.broker.resolve(address.written);
     // A topic has nothing to be received: only its subscriptions do.
     if (node?.messages === undefined) return this.#notFound(address);
@@ -122,6 +218,11 @@ export class LinkDesk {
     const unfit = this.#filterRefusal(attach, node);
     if (unfit !== undefined) return unfit;
     if (!canReceive(entity.status)) return this.#disabled(entity.path);
+    if (forwards(node))
+      return {
+        condition: 'amqp:not-allowed',
+        description: `A receiver cannot be created on the entity '${entity.path}': it forwards its messages.`,
+      };
     if (messages.consumers >= CONSUMERS_MAX) {
       return {
         condition: 'com.microsoft:server-busy',
@@ -132,26 +233,66 @@ export class LinkDesk {
     const path = entity.path.toLowerCase();
     // Settled: gone with the delivery. Mixed is answered by unsettled, which is what is then sent.
     const isSettled = attach.sndSettleMode === 1;
-    const consumer = new ConsumerLink(link, this.#connection, {
+    const settings: ConsumerSettings = {
       entityPath: path,
       nodePath: address.written.toLowerCase(),
       messages,
       mode: isSettled ? 'receive-and-delete' : 'peek-lock',
+      topLevelPath: (entity.kind === 'subscription' ? entity.topic : entity).path.toLowerCase(),
+      transactions: this.#transactions,
       host,
       settlementFault: () => settlementFaults.take(path),
       tracked: (text) => tracked(text, host),
-    });
-    link.accept(consumer, {
+    };
+    const answer = {
       ...accepted(attach, BigInt(entity.maxMessageSizeBytes)),
       sndSettleMode: isSettled ? 1 : 0,
-    });
+    };
+    if (messages.settings.requiresSession === true) {
+      this.#attachSession(link, attach, settings, answer);
+      return undefined;
+    }
+    const consumer = new ConsumerLink(link, this.#connection, settings);
+    link.accept(consumer, answer);
     consumer.start();
     return consumer;
   }
 
+  /** Answers when there is a session, which may be now. */
+  #attachSession(link: SenderLink, attach: Attach, settings: ConsumerSettings, answer: AttachParameters): void {
+    const source = attach.source as Source;
+    const { messages, host } = settings;
+    const wanted = entryOf(source.filter, SESSION_FILTER);
+    const given = numberOf(attach.properties?.get('com.microsoft:timeout'));
+    const pending = new SessionAttach(link, {
+      messages,
+      sessionId: textOf(wanted),
+      timeoutMs: Math.min(SESSION_WAIT_MAX_MS, Math.max(1, given ?? SESSION_WAIT_MS)),
+      clock: host.clock,
+      accept: (session) => {
+        const consumer = new SessionConsumerLink(link, this.#connection, settings, session);
+        const until = BigInt(Math.round(host.timeOrigin + session.lockedUntil));
+        const filter = new Map<AmqpValue, AmqpValue>([...(source.filter ?? []), ...sessionFilter(source, session)]);
+        link.accept(consumer, {
+          ...answer,
+          source: wholeSource({ ...source, filter }),
+          properties: new Map<string, AmqpValue>([
+            ['com.microsoft:locked-until-utc', long((until + MS_TO_1970) * TICKS_PER_MS)],
+          ]),
+        });
+        this.#connection.register(consumer);
+        return consumer;
+      },
+      refuse: (refusal) => this.#connection.refuse(link, refusal),
+      onDone: () => this.#connection.onAnswered(pending),
+    });
+    this.#connection.onPending(pending);
+    pending.start();
+  }
+
   #filterRefusal(attach: Attach, node: BrokerNode): Refusal | undefined {
     const filter = attach.source !== undefined && 'type' in attach.source ? attach.source.filter : undefined;
-    const wantsSession = entryOf(filter, 'com.microsoft:session-filter') !== undefined;
+    const wantsSession = entryOf(filter, SESSION_FILTER) !== undefined;
     // The dead-letter queue of a session entity is read like any other.
     const hasSessions = node.entity.requiresSession && !node.isDeadLetterQueue;
     if (wantsSession && !hasSessions) {
@@ -169,11 +310,6 @@ export class LinkDesk {
           'It is not possible for an entity that requires sessions to create a non-sessionful message receiver.',
       };
     }
-    if (wantsSession)
-      return {
-        condition: 'amqp:not-implemented',
-        description: 'Receiving message sessions is not supported by this namespace.',
-      };
     if (entryOf(filter, 'apache.org:selector-filter:string') !== undefined) {
       return { condition: 'amqp:not-implemented', description: 'Selectors are not supported in the Standard tier.' };
     }
@@ -193,7 +329,6 @@ export class LinkDesk {
     const node = this.#context.broker.resolve(address.written);
     if (node === undefined) return this.#notFound(address);
     const { host } = this.#context;
-    const { messages } = node;
     const known = this.#management.get(nodePath);
     const requests =
       known ??
@@ -204,9 +339,16 @@ export class LinkDesk {
         credit: CREDIT_MANAGEMENT,
         now: () => host.clock.now(),
         answer: (request) =>
-          answerManagement(request, this.#access.may('Listen', nodePath) ? messages : undefined, host, (text) =>
-            tracked(text, host),
-          ),
+          answerManagement(request, {
+            node,
+            host,
+            hostname: this.#context.hostname,
+            owner: this.#connection,
+            may: (right) => this.#access.may(right, nodePath),
+            unauthorized: (needed) => this.#unauthorized(needed, address),
+            fault: () => this.#context.requestFaults.take(node.entity.path.toLowerCase()),
+            tracked: (text) => tracked(text, host),
+          }),
       });
     this.#management.set(nodePath, requests);
     return this.#attachRequest(requests, link, attach, BigInt(MESSAGE_SIZE_MAX), '$management');
@@ -265,18 +407,25 @@ export class LinkDesk {
   }
 }
 
-/** What links to a disabled entity are refused and ended with. */
-export function disabledRefusal(path: string, hostname: string): Refusal {
-  return {
-    condition: 'com.microsoft:entity-disabled',
-    description: `Messaging entity 'sb://${hostname}/${path}' is currently disabled.`,
-  };
+function isCoordinator({ target }: Attach): boolean {
+  return target !== undefined && 'type' in target && target.type === 'coordinator';
+}
+
+/** Whether what is received here goes on to another entity. */
+function forwards({ entity, isDeadLetterQueue, address }: BrokerNode): boolean {
+  if (entity.kind === 'topic' || address.kind === 'transfer-dead-letter-queue') return false;
+  return (isDeadLetterQueue ? entity.forwardDeadLetteredMessagesTo : entity.forwardTo) !== undefined;
+}
+
+/** The filter under the key that the client has for it: a text or a symbol. */
+function sessionFilter(source: Source, session: MessageSession): [AmqpValue, AmqpValue][] {
+  const isText = source.filter?.has(SESSION_FILTER) === true;
+  for (const key of source.filter?.keys() ?? [])
+    if (!isText && typeof key === 'object' && textOf(key) === SESSION_FILTER) return [[key, session.id]];
+  return [[isText ? SESSION_FILTER : symbol(SESSION_FILTER), session.id]];
 }
 
 function addressOfTarget({ target }: Attach): Named {
-  if (target !== undefined && 'type' in target && target.type === 'coordinator') {
-    return { condition: 'amqp:not-implemented', description: 'Transactions are not supported by this namespace.' };
-  }
   const address = target !== undefined && 'type' in target && target.type === 'target' ? target.address : undefined;
   if (address !== undefined && address !== '') return { address };
   return {

@@ -20,8 +20,10 @@ import {
   writeStringMap,
   type AmqpValue,
   type HeaderFields,
+  type PropertiesFields,
   type SectionSpan,
 } from '@pointsman/wire';
+import { hexOf } from './guid.js';
 
 /** Message format of a batch: a series of data sections, each holding one encoded message. */
 export const BATCH_FORMAT = 0x8001_3700;
@@ -57,6 +59,8 @@ export class MessageContent {
   /** Span of the application properties in `bare`; empty, at the place where they belong, where there are none. */
   readonly #applicationProperties: { readonly start: number; readonly end: number; readonly value: number | undefined };
   readonly messageId: AmqpValue;
+  /** Place of the properties in `bare`, where there are any. */
+  readonly #properties: { readonly start: number; readonly end: number } | undefined;
   /** `group-id`: the message session that it belongs to. */
   readonly groupId: string | undefined;
   /** Of the whole message as sent. */
@@ -80,6 +84,8 @@ export class MessageContent {
     const first = spans.find((span) => span.code >= SECTION.properties);
     const start = first?.start ?? bytes.length;
     this.bare = bytes.subarray(start);
+    this.#properties =
+      properties === undefined ? undefined : { start: properties.valueStart - start, end: properties.end - start };
     const own = at(SECTION.applicationProperties);
     // Decoded once now, so that a malformed map is refused here and not when the message is dead-lettered.
     if (own !== undefined) readStringMap(reader(own));
@@ -120,6 +126,31 @@ export class MessageContent {
   /** When the sender wants it to appear, in ms since 1970. */
   get scheduledAtUtc(): number | undefined {
     return numberOf(this.annotations?.get('x-opt-scheduled-enqueue-time'));
+  }
+
+  /** The properties section, decoded anew. */
+  properties(): PropertiesFields {
+    const place = this.#properties;
+    return place === undefined ? {} : readPropertiesBody(new Reader(this.bare, place.start, place.end));
+  }
+
+  /** The same message with other properties and application properties; everything else stays bit for bit. */
+  with(properties: PropertiesFields, applicationProperties: ReadonlyMap<string, AmqpValue>): MessageContent {
+    const { end } = this.#applicationProperties;
+    const w = new Writer();
+    if (this.header !== undefined) writeHeader(w, this.header);
+    if (this.annotations !== undefined) {
+      writeDescriptor(w, SECTION.messageAnnotations);
+      writeAnnotations(w, this.annotations);
+    }
+    writeProperties(w, properties);
+    if (applicationProperties.size > 0) {
+      writeDescriptor(w, SECTION.applicationProperties);
+      writeStringMap(w, applicationProperties);
+    }
+    writeRawBytes(w, this.bare.subarray(end));
+    const bytes = w.toBytes();
+    return new MessageContent(bytes, this.format, sectionsOf(bytes));
   }
 
   applicationProperties(): Map<string, AmqpValue> {
@@ -189,4 +220,13 @@ export function numberOf(value: AmqpValue | undefined): number | undefined {
 export function textOf(value: AmqpValue | undefined): string | undefined {
   if (value instanceof AmqpSymbol) return value.value;
   return typeof value === 'string' ? value : undefined;
+}
+
+/** A message id as a key: equal ids of equal types have the same. Undefined where there is none. */
+export function keyTextOf(id: AmqpValue): string | undefined {
+  if (id === null) return undefined;
+  if (typeof id === 'string') return id;
+  const bytes = id instanceof Uint8Array ? id : id instanceof Typed ? id.value : undefined;
+  if (bytes instanceof Uint8Array) return `\0${hexOf(bytes)}`;
+  return bytes === undefined ? undefined : `\0${String(bytes)}`;
 }

@@ -38,6 +38,8 @@ export interface MessageCounts {
 
 export interface MessageQueueHost {
   readonly clock: Clock;
+  /** Ms since 1970 at which the clock showed 0; 0 unless given. */
+  readonly timeOrigin?: number;
   /** 0 to 1, exclusive. */
   readonly random: () => number;
 }

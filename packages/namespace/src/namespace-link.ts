@@ -4,17 +4,17 @@ import type { AmqpErrorFields } from '@pointsman/wire';
 import type { Right } from './policy.js';
 
 /** What a link is to the service; the words of its idle time-out follow from it. */
-export type LinkUse = 'publisher' | 'consumer' | 'request';
+export type LinkUse = 'publisher' | 'consumer' | 'request' | 'coordinator';
 
 /** A link that was accepted, as its connection keeps it. */
 export interface NamespaceLink {
   readonly link: Link;
   readonly use: LinkUse;
-  /** Path of the entity, lower case; '' for `$cbs`. */
+  /** Path of the entity, lower case; '' for `$cbs` and the coordinator. */
   readonly entityPath: string;
   /** Path of the node itself, lower case. */
   readonly nodePath: string;
-  /** Rights of which one must last as long as the link does; none for `$cbs`. */
+  /** Rights of which one must last as long as the link does; none for `$cbs` and the coordinator. */
   readonly rights: readonly Right[];
   /** Ms of the clock at which a message last passed. */
   lastActivity: number;
@@ -37,4 +37,5 @@ export const CLIENT_NAMES: Readonly<Record<LinkUse, string>> = {
   publisher: 'AmqpMessagePublisher',
   consumer: 'AmqpMessageConsumer',
   request: 'AmqpControlProtocolClient',
+  coordinator: 'AmqpTransactionCoordinator',
 };

@@ -3,10 +3,9 @@ import type { ProtocolEndpoint } from '@pointsman/engine';
 import type { AmqpErrorFields } from '@pointsman/wire';
 import { readAddress } from './address.js';
 import { Broker, type BrokerOptions } from './broker.js';
-import { canReceive, canSend, type EntityStatus, type Refusal } from './entity.js';
+import { canReceive, canSend, disabledRefusal, type EntityStatus, type Refusal } from './entity.js';
 import { FaultPlan, SERVER_BUSY } from './fault-plan.js';
 import type { NamespaceHost } from './host.js';
-import { disabledRefusal } from './link-desk.js';
 import type { MessageCounts } from './message-queue.js';
 import type { NamespaceLink } from './namespace-link.js';
 import type { PolicyOptions } from './policy.js';
@@ -50,6 +49,8 @@ export interface Faults {
   refuseSends(times: number, path?: string, refusal?: Refusal): void;
   /** Refuses the next `times` settlements at an entity (or at any). */
   refuseSettlements(times: number, path?: string, refusal?: Refusal): void;
+  /** Refuses the next `times` requests to `$management` of an entity (or of any). */
+  refuseRequests(times: number, path?: string, refusal?: Refusal): void;
 }
 
 /** A namespace in memory that speaks and behaves like one of Azure Service Bus. */
@@ -73,6 +74,7 @@ export class Namespace {
       linksByName: new Map(),
       sendFaults: new FaultPlan(),
       settlementFaults: new FaultPlan(),
+      requestFaults: new FaultPlan(),
     };
     this.faults = this.#makeFaults();
   }
@@ -122,7 +124,7 @@ export class Namespace {
   }
 
   #makeFaults(): Faults {
-    const { connections, sendFaults, settlementFaults } = this.#context;
+    const { connections, sendFaults, settlementFaults, requestFaults } = this.#context;
     const each = (act: (connection: ServiceConnection) => void): number => {
       const all = [...connections];
       for (const connection of all) act(connection);
@@ -158,6 +160,7 @@ export class Namespace {
         return met.length;
       },
       refuseSends: (times, path, refusal) => sendFaults.plan(path, refusal ?? SERVER_BUSY, times),
+      refuseRequests: (times, path, refusal) => requestFaults.plan(path, refusal ?? SERVER_BUSY, times),
       refuseSettlements: (times, path, refusal) => settlementFaults.plan(path, refusal ?? SERVER_BUSY, times),
     };
   }

@@ -7,7 +7,7 @@ import { textOf } from './message-content.js';
  * What an outcome means to Service Bus, or undefined where it is none (no state, or `received`): the message then
  * stays locked.
  */
-export function settlementOf(state: DeliveryState | undefined): Settlement | 'transaction' | undefined {
+export function settlementOf(state: DeliveryState | undefined): Settlement | undefined {
   if (state === undefined || !('type' in state)) return undefined;
   switch (state.type) {
     case 'accepted':
@@ -21,8 +21,6 @@ export function settlementOf(state: DeliveryState | undefined): Settlement | 'tr
     }
     case 'rejected':
       return { kind: 'dead-letter', changes: deadLetterChanges(state.error) };
-    case 'transactional-state':
-      return 'transaction';
     default:
       return undefined;
   }

@@ -6,7 +6,7 @@ import {
   type ReceiverLink,
   type TransferFrame,
 } from '@pointsman/engine';
-import { RemoteProtocolError, type AmqpErrorFields, type DeliveryState } from '@pointsman/wire';
+import { RemoteProtocolError, type AmqpErrorFields } from '@pointsman/wire';
 import type { Refusal } from './entity.js';
 import { IncomingPayload } from './incoming-payload.js';
 import { messagesOf, type MessageContent } from './message-content.js';
@@ -24,8 +24,8 @@ export interface PublisherSettings {
   /** Link credit that is held open. */
   readonly credit: number;
   readonly now: () => number;
-  /** Takes the messages of one transfer, all or none. */
-  readonly send: (contents: readonly MessageContent[]) => Refusal | undefined;
+  /** Takes the messages of one transfer, all or none; within a transaction where `txnId` is given. */
+  readonly send: (contents: readonly MessageContent[], txnId: Uint8Array | undefined) => Refusal | undefined;
   /** An id for a message that comes without one. */
   readonly newMessageId: () => string;
   /** Appends tracking to a text that goes out. */
@@ -78,9 +78,12 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
     link.addCredit(1);
     if (bytes === undefined && tooLarge === undefined) return;
     this.#owner.onActivity(this);
-    const refusal = bytes === undefined ? tooLarge : this.#take(bytes, delivery, state);
+    const txnId =
+      state !== undefined && 'type' in state && state.type === 'transactional-state' ? state.txnId : undefined;
+    const refusal = bytes === undefined ? tooLarge : this.#take(bytes, delivery, txnId);
     // What came settled gets no answer, taken or not; settling it again is without effect.
-    if (refusal === undefined) link.settle(delivery, ACCEPTED);
+    if (refusal === undefined)
+      link.settle(delivery, txnId === undefined ? ACCEPTED : { type: 'transactional-state', txnId, outcome: ACCEPTED });
     else
       link.settle(delivery, {
         type: 'rejected',
@@ -97,12 +100,9 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
     };
   }
 
-  #take(bytes: Uint8Array, delivery: IncomingDelivery, state: DeliveryState | undefined): Refusal | undefined {
-    if (state !== undefined && 'type' in state && state.type === 'transactional-state') {
-      return { condition: 'amqp:not-implemented', description: 'Transactions are not supported by this namespace.' };
-    }
+  #take(bytes: Uint8Array, delivery: IncomingDelivery, txnId: Uint8Array | undefined): Refusal | undefined {
     try {
-      return this.#settings.send(messagesOf(bytes, delivery.messageFormat, this.#settings.newMessageId));
+      return this.#settings.send(messagesOf(bytes, delivery.messageFormat, this.#settings.newMessageId), txnId);
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error;
       return { condition: error.condition, description: error.description };

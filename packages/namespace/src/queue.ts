@@ -4,12 +4,12 @@ import {
   canReceive,
   ENTITY_SIZE_MAX,
   MESSAGE_SIZE_MAX,
-  REFUSALS,
   type Entity,
   type EntityOptions,
   type EntityStatus,
   type Refusal,
 } from './entity.js';
+import { Inbox } from './inbox.js';
 import type { MessageContent } from './message-content.js';
 import { MessageQueue, type MessageQueueHost, type MessageQueueSettings } from './message-queue.js';
 import { Policy, type PolicyOptions } from './policy.js';
@@ -28,9 +28,31 @@ export interface HoldingOptions {
   readonly requiresSession?: boolean;
   /** Bytes; 1 GiB unless given. */
   readonly maxSizeBytes?: number;
+  /** Path of a queue or topic that all messages go on to. Not together with {@link requiresSession}. */
+  readonly forwardTo?: string | undefined;
+  /** Path of a queue or topic that dead letters go on to. */
+  readonly forwardDeadLetteredMessagesTo?: string | undefined;
 }
 
-export interface QueueOptions extends EntityOptions, HoldingOptions {}
+/** Settings of what is sent to: queues and topics. */
+export interface ReceivingOptions {
+  /** Messages with an id that came within the window are dropped. */
+  readonly requiresDuplicateDetection?: boolean;
+  /** Ms, 20 s to 7 days in the cloud; 10 minutes unless given. */
+  readonly duplicateDetectionWindowMs?: number;
+}
+
+export interface QueueOptions extends EntityOptions, HoldingOptions, ReceivingOptions {}
+
+const DUPLICATE_WINDOW_MS = 600_000;
+
+/** The window of duplicate detection, undefined where there is none. @throws TypeError where it is not above 0 */
+export function duplicateWindowOf(options: ReceivingOptions): number | undefined {
+  if (options.requiresDuplicateDetection !== true) return undefined;
+  const window = options.duplicateDetectionWindowMs ?? DUPLICATE_WINDOW_MS;
+  if (!(window > 0)) throw new TypeError(`duplicateDetectionWindowMs must be above 0, not ${window}.`);
+  return window;
+}
 
 /** A queue: sent to and received from under one name. */
 export class Queue implements Entity {
@@ -40,8 +62,11 @@ export class Queue implements Entity {
   readonly requiresSession: boolean;
   readonly policies: ReadonlyMap<string, Policy>;
   readonly messages: MessageQueue;
-  /** Messages whose forwarding failed. Nothing forwards here, so it stays empty; it can be received from all the same. */
+  /** Messages whose forwarding failed. */
   readonly transferDeadLetters: MessageQueue;
+  readonly inbox: Inbox;
+  readonly forwardTo: string | undefined;
+  readonly forwardDeadLetteredMessagesTo: string | undefined;
   #status: EntityStatus;
 
   constructor(options: QueueOptions, host: MessageQueueHost) {
@@ -52,7 +77,19 @@ export class Queue implements Entity {
     this.policies = policiesByName(options.policies);
     const settings = queueSettings(options);
     this.messages = new MessageQueue(settings, host);
-    this.transferDeadLetters = new MessageQueue(settings, host, true);
+    this.transferDeadLetters = new MessageQueue({ ...settings, requiresSession: false }, host, true);
+    this.forwardTo = options.forwardTo;
+    this.forwardDeadLetteredMessagesTo = options.forwardDeadLetteredMessagesTo;
+    this.inbox = new Inbox(
+      {
+        requiresSession: this.requiresSession,
+        duplicateWindowMs: duplicateWindowOf(options),
+        isFull: (bytes) => this.messages.isFull(bytes),
+        store: (content, arrival) => this.messages.enqueue(content, arrival),
+        scheduled: this.messages,
+      },
+      host,
+    );
     this.#status = options.status ?? 'Active';
     this.messages.paused = !canReceive(this.#status);
   }
@@ -68,14 +105,7 @@ export class Queue implements Entity {
 
   /** Takes all of the messages or none. @returns why none was taken */
   send(contents: readonly MessageContent[], utcNow: number): Refusal | undefined {
-    const refusal = refusalOf(contents, utcNow);
-    if (refusal !== undefined) return refusal;
-    if (this.requiresSession && contents.some(({ groupId }) => groupId === undefined || groupId === '')) {
-      return REFUSALS.sessionIdMissing;
-    }
-    if (this.messages.isFull(sizeOf(contents))) return REFUSALS.full;
-    for (const content of contents) this.messages.enqueue(content);
-    return undefined;
+    return this.inbox.send(contents, utcNow);
   }
 
   close(): void {
@@ -84,17 +114,7 @@ export class Queue implements Entity {
   }
 }
 
-/** What makes a message unfit for any entity. */
-export function refusalOf(contents: readonly MessageContent[], utcNow: number): Refusal | undefined {
-  if (contents.some(({ ttlMs }) => ttlMs === 0)) return REFUSALS.ttlZero;
-  if (contents.some((content) => (content.scheduledAtUtc ?? 0) > utcNow)) return REFUSALS.scheduling;
-  return undefined;
-}
-
-export function sizeOf(contents: readonly MessageContent[]): number {
-  return contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-}
-
+/** @throws TypeError where a setting is not valid */
 export function queueSettings(options: HoldingOptions): MessageQueueSettings {
   const settings = {
     lockDurationMs: options.lockDurationMs ?? 60_000,
@@ -102,7 +122,10 @@ export function queueSettings(options: HoldingOptions): MessageQueueSettings {
     defaultTtlMs: options.defaultTtlMs ?? Infinity,
     deadLetterOnExpiration: options.deadLetterOnExpiration ?? false,
     maxSizeBytes: options.maxSizeBytes ?? ENTITY_SIZE_MAX,
+    requiresSession: options.requiresSession ?? false,
   };
+  if (settings.requiresSession && options.forwardTo !== undefined)
+    throw new TypeError('An entity that requires sessions cannot forward its messages (forwardTo).');
   for (const [name, value] of Object.entries(settings)) {
     if (typeof value === 'number' && !(value > 0)) throw new TypeError(`${name} must be above 0, not ${value}.`);
   }

@@ -14,6 +14,7 @@ import { Alarm } from './alarm.js';
 import { LinkDesk } from './link-desk.js';
 import { hexOf, randomGuid } from './guid.js';
 import { CLIENT_NAMES, type LinkOwner, type NamespaceLink } from './namespace-link.js';
+import type { Refusal } from './entity.js';
 import type { ServiceContext } from './service-context.js';
 import { durationText } from './times.js';
 import { tracked } from './tracking.js';
@@ -43,6 +44,7 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
   readonly #engine: Connection;
   readonly #desk: LinkDesk;
   readonly #links = new Set<NamespaceLink>();
+  readonly #pending = new Set<object>();
   readonly #sessions = new Set<Session>();
   readonly #silence: Alarm;
   readonly #linkless: Alarm;
@@ -234,20 +236,40 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
 
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {
     const answer = this.#desk.attach(link, attach);
-    if ('condition' in answer) {
-      this.#log('info', `attach of '${link.name.slice(0, 100)}' refused: ${answer.condition}: ${answer.description}`);
-      link.refuse({ condition: answer.condition, description: this.#tracked(answer.description) }, { padded: true });
-      return;
-    }
-    const key = this.#nameOf(answer);
+    if (answer === undefined) return;
+    if ('condition' in answer) this.refuse(link, answer);
+    else this.register(answer);
+  }
+
+  // ---- what the desk decides ----
+
+  /** Answers an attach with the reason why not. */
+  refuse(link: SenderLink | ReceiverLink, refusal: Refusal): void {
+    this.#log('info', `attach of '${link.name.slice(0, 100)}' refused: ${refusal.condition}: ${refusal.description}`);
+    link.refuse({ condition: refusal.condition, description: this.#tracked(refusal.description) }, { padded: true });
+  }
+
+  /** An attach waits for its answer. While one does, the connection is in use. */
+  onPending(attach: object): void {
+    this.#pending.add(attach);
+  }
+
+  onAnswered(attach: object): void {
+    this.#pending.delete(attach);
+    if (this.#links.size === 0) this.#startLinkless();
+  }
+
+  /** Keeps a link that was accepted. */
+  register(accepted: NamespaceLink): void {
+    const key = this.#nameOf(accepted);
     const older = this.#context.linksByName.get(key);
-    this.#context.linksByName.set(key, { owner: this, link: answer });
-    this.#links.add(answer);
+    this.#context.linksByName.set(key, { owner: this, link: accepted });
+    this.#links.add(accepted);
     this.#hadLinks = true;
-    this.#idleLinks.atLatest(answer.lastActivity + this.#context.times.linkIdleMs);
+    this.#idleLinks.atLatest(accepted.lastActivity + this.#context.times.linkIdleMs);
     older?.owner.detach(older.link, {
       condition: 'amqp:link:stolen',
-      description: `The link '${link.name.slice(0, 100)}' was stolen: another link of the same name was attached.`,
+      description: `The link '${accepted.link.name.slice(0, 100)}' was stolen: another link of the same name was attached.`,
     });
   }
 
@@ -274,9 +296,14 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
     const key = this.#nameOf(link);
     if (this.#context.linksByName.get(key)?.link === link) this.#context.linksByName.delete(key);
     link.onGone();
-    if (this.#links.size > 0 || this.#engine.ended !== undefined) return;
+    if (this.#links.size === 0) this.#startLinkless();
+  }
+
+  #startLinkless(): void {
+    if (this.#pending.size > 0 || this.#engine.ended !== undefined) return;
+    const { firstLinkMs, noLinkMs } = this.#context.times;
     this.#linklessSince = this.#context.host.clock.now();
-    this.#linkless.atLatest(this.#linklessSince + this.#context.times.noLinkMs);
+    this.#linkless.atLatest(this.#linklessSince + (this.#hadLinks ? noLinkMs : firstLinkMs));
   }
 
   detach(link: NamespaceLink, error: AmqpErrorFields): void {
@@ -310,7 +337,7 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
   }
 
   #checkLinkless(): void {
-    if (this.#links.size > 0) return;
+    if (this.#links.size > 0 || this.#pending.size > 0) return;
     const { firstLinkMs, noLinkMs } = this.#context.times;
     const limit = this.#hadLinks ? noLinkMs : firstLinkMs;
     const end = this.#linklessSince + limit;

@@ -23,4 +23,5 @@ export interface ServiceContext {
   readonly linksByName: Map<string, { readonly owner: LinkOwner; readonly link: NamespaceLink }>;
   readonly sendFaults: FaultPlan;
   readonly settlementFaults: FaultPlan;
+  readonly requestFaults: FaultPlan;
 }

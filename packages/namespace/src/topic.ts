@@ -1,39 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 import { checkName } from './address.js';
 import {
-  canReceive,
+  ENTITY_SIZE_MAX,
   MESSAGE_SIZE_MAX,
-  REFUSALS,
   type Entity,
   type EntityOptions,
   type EntityStatus,
   type Refusal,
 } from './entity.js';
+import { Inbox } from './inbox.js';
 import type { MessageContent } from './message-content.js';
 import { MessageQueue, type MessageQueueHost } from './message-queue.js';
-import { deadLetterProperties } from './settlement.js';
 import type { Policy } from './policy.js';
-import { policiesByName, queueSettings, refusalOf, sizeOf, type HoldingOptions } from './queue.js';
+import { duplicateWindowOf, policiesByName, queueSettings, type ReceivingOptions } from './queue.js';
+import { SqlMessage } from './rules/sql-evaluator.js';
+import type { Arrival } from './stored-message.js';
+import { Subscription, type SubscriptionOptions } from './subscription.js';
 
-export interface SubscriptionOptions extends HoldingOptions {
-  readonly name: string;
-  readonly status?: EntityStatus;
-}
-
-export interface TopicOptions extends EntityOptions {
+export interface TopicOptions extends EntityOptions, ReceivingOptions {
   /** Ms; a cap for all subscriptions. No end unless given. */
   readonly defaultTtlMs?: number;
+  /** Bytes of the messages that wait for their time; 1 GiB unless given. */
+  readonly maxSizeBytes?: number;
   readonly subscriptions?: readonly SubscriptionOptions[];
 }
-
-/** Decides which messages a subscription gets a copy of. */
-export interface Rule {
-  readonly name: string;
-  matches(content: MessageContent): boolean;
-}
-
-/** What a new subscription has: everything matches. */
-const DEFAULT_RULE: Rule = { name: '$Default', matches: () => true };
 
 /** A topic: sent to; each of its subscriptions gets a copy. What no subscription takes vanishes. */
 export class Topic implements Entity {
@@ -43,6 +33,9 @@ export class Topic implements Entity {
   readonly requiresSession = false;
   readonly policies: ReadonlyMap<string, Policy>;
   status: EntityStatus;
+  /** Messages that wait for their time: all that a topic keeps itself. */
+  readonly scheduled: MessageQueue;
+  readonly inbox: Inbox;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #defaultTtlMs: number;
   readonly #host: MessageQueueHost;
@@ -55,6 +48,23 @@ export class Topic implements Entity {
     this.status = options.status ?? 'Active';
     this.#defaultTtlMs = options.defaultTtlMs ?? Infinity;
     this.#host = host;
+    this.scheduled = new MessageQueue(
+      queueSettings({ maxSizeBytes: options.maxSizeBytes ?? ENTITY_SIZE_MAX }),
+      host,
+      true,
+    );
+    this.scheduled.onDue = (content) => this.#distribute(content, undefined);
+    this.inbox = new Inbox(
+      {
+        requiresSession: false,
+        duplicateWindowMs: duplicateWindowOf(options),
+        isFull: (bytes) =>
+          this.scheduled.isFull(bytes) || this.subscriptions.some(({ messages }) => messages.isFull(bytes)),
+        store: (content, arrival) => this.#distribute(content, arrival),
+        scheduled: this.scheduled,
+      },
+      host,
+    );
     for (const subscription of options.subscriptions ?? []) this.addSubscription(subscription);
   }
 
@@ -80,80 +90,17 @@ export class Topic implements Entity {
 
   /** Takes all of the messages or none. @returns why none was taken */
   send(contents: readonly MessageContent[], utcNow: number): Refusal | undefined {
-    const refusal = refusalOf(contents, utcNow);
-    if (refusal !== undefined) return refusal;
-    const bytes = sizeOf(contents);
-    for (const subscription of this.#subscriptions.values())
-      if (subscription.messages.isFull(bytes)) return REFUSALS.full;
-    for (const content of contents) {
-      for (const subscription of this.#subscriptions.values()) subscription.offer(content);
-    }
-    return undefined;
+    return this.inbox.send(contents, utcNow);
+  }
+
+  #distribute(content: MessageContent, arrival: Arrival | undefined): void {
+    if (this.#subscriptions.size === 0) return;
+    const message = new SqlMessage(content, arrival?.changes);
+    for (const subscription of this.#subscriptions.values()) subscription.offer(message, arrival);
   }
 
   close(): void {
+    this.scheduled.close();
     for (const subscription of this.#subscriptions.values()) subscription.close();
-  }
-}
-
-/** A subscription: received from; filled by its topic. */
-export class Subscription implements Entity {
-  readonly kind = 'subscription';
-  readonly path: string;
-  readonly topic: Topic;
-  readonly requiresSession: boolean;
-  readonly messages: MessageQueue;
-  readonly transferDeadLetters: MessageQueue;
-  readonly rules: readonly Rule[] = [DEFAULT_RULE];
-  #status: EntityStatus;
-
-  constructor(topic: Topic, options: SubscriptionOptions, host: MessageQueueHost) {
-    this.topic = topic;
-    this.path = `${topic.path}/Subscriptions/${options.name}`;
-    this.requiresSession = options.requiresSession ?? false;
-    const settings = queueSettings(options);
-    this.messages = new MessageQueue(settings, host);
-    this.transferDeadLetters = new MessageQueue(settings, host, true);
-    this.#status = options.status ?? 'Active';
-    this.messages.paused = !canReceive(this.#status);
-  }
-
-  get maxMessageSizeBytes(): number {
-    return this.topic.maxMessageSizeBytes;
-  }
-
-  /** Policies belong to the topic. */
-  get policies(): ReadonlyMap<string, Policy> {
-    return this.topic.policies;
-  }
-
-  get status(): EntityStatus {
-    return this.#status;
-  }
-
-  set status(status: EntityStatus) {
-    this.#status = status;
-    this.messages.paused = !canReceive(status);
-  }
-
-  /** Keeps a copy where a rule matches. */
-  offer(content: MessageContent): void {
-    if (!this.rules.some((rule) => rule.matches(content))) return;
-    if (this.requiresSession && (content.groupId === undefined || content.groupId === '')) {
-      this.messages.enqueueDeadLetter(
-        content,
-        deadLetterProperties(
-          'Session ID is null.',
-          'Session enabled entity does not allow a message whose session identifier is null.',
-        ),
-      );
-      return;
-    }
-    this.messages.enqueue(content);
-  }
-
-  close(): void {
-    this.messages.close();
-    this.transferDeadLetters.close();
   }
 }

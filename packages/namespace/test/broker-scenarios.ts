@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { encodeMessage } from '@pointsman/wire';
+import { encodeMessage, long, timestamp } from '@pointsman/wire';
 import { Broker } from '../src/broker.js';
 import type { EntityStatus } from '../src/entity.js';
 import { MessageContent } from '../src/message-content.js';
 import type { Consumer, ReceiveMode } from '../src/consumer.js';
+import type { MessageSession, SessionConsumer } from '../src/message-session.js';
 import type { MessageQueue } from '../src/message-queue.js';
 import type { Settlement } from '../src/settlement.js';
+import type { Queue, ReceivingOptions } from '../src/queue.js';
+import type { Subscription } from '../src/subscription.js';
+import type { Topic } from '../src/topic.js';
 import type { Lock, StoredMessage } from '../src/stored-message.js';
 import { seededRandom, VirtualClock } from './virtual-clock.js';
 
@@ -32,11 +36,28 @@ class Receiver implements Consumer {
   }
 }
 
+/** A receiver of one message session. */
+class SessionReceiver extends Receiver implements SessionConsumer {
+  readonly session: MessageSession;
+  readonly owner: string;
+  readonly onSessionLost: () => void;
+
+  constructor(name: string, session: MessageSession, scenario: BrokerScenario, onSessionLost: () => void) {
+    super(name, 'peek-lock', scenario);
+    this.session = session;
+    this.owner = name;
+    this.onSessionLost = onSessionLost;
+  }
+}
+
 /** A broker under a virtual clock that obeys one line at a time and answers with what happened. */
 export class BrokerScenario {
   readonly #clock = new VirtualClock();
   readonly #broker = new Broker({}, { clock: this.#clock, random: seededRandom(1) });
-  readonly #receivers = new Map<string, { receiver: Receiver; messages: MessageQueue }>();
+  readonly #receivers = new Map<
+    string,
+    { receiver: Receiver & { session?: MessageSession }; messages: MessageQueue }
+  >();
   /** The latest lock on a message, by its body. */
   readonly #locks = new Map<string, { token: string; messages: MessageQueue }>();
   #happened: string[] = [];
@@ -45,9 +66,11 @@ export class BrokerScenario {
     this.#happened = [];
     const [command = '', ...words] = line.split(/\s+/);
     const options = Object.fromEntries(
-      words.filter((word) => word.includes('=')).map((word) => word.split('=') as [string, string]),
+      words
+        .filter((word) => command !== 'rule' && word.includes('='))
+        .map((word) => word.split('=') as [string, string]),
     );
-    const rest = words.filter((word) => !word.includes('='));
+    const rest = words.filter((word) => command === 'rule' || !word.includes('='));
     const answer = this.#obey(command, rest, options);
     return [...this.#happened, ...(answer === '' ? [] : [answer])].join('\n');
   }
@@ -66,14 +89,31 @@ export class BrokerScenario {
     const [first = '', second = '', third = ''] = words;
     switch (command) {
       case 'queue':
-        this.#broker.createQueue({ name: first, ...holding(options) });
+        this.#broker.createQueue({ name: first, ...holding(options), ...duplicates(options) });
         return '';
       case 'topic':
-        this.#broker.createTopic({ name: first });
+        this.#broker.createTopic({ name: first, ...duplicates(options) });
         return '';
       case 'subscription':
         this.#broker.createSubscription(first, { name: second, ...holding(options) });
         return '';
+      case 'rule': {
+        // rule TOPIC SUBSCRIPTION NAME FILTER [-> ACTION]
+        const [filter = '', action] = words.slice(3).join(' ').split(' -> ');
+        const subscription = this.#subscription(first, second);
+        subscription.addRule({ name: third, filter: { kind: 'sql', expression: filter }, action });
+        return '';
+      }
+      case 'remove-rule':
+        return this.#subscription(first, second).removeRule(third) ? '' : 'not found';
+      case 'accept':
+        return this.#accept(first, second, third);
+      case 'renew-session': {
+        const { messages, receiver } = this.#receivers.get(first)!;
+        return `locked ${(messages.renewSession(receiver.session!) - this.#clock.now()) / 1000}s`;
+      }
+      case 'cancel':
+        return this.#entity(first).inbox!.cancel(words.slice(1).map(Number)) ? '' : 'not found';
       case 'send':
         return this.#send(first, words.slice(1), options);
       case 'receive':
@@ -118,18 +158,48 @@ export class BrokerScenario {
         this.#broker.setStatus(first, second as EntityStatus);
         return '';
       case 'counts': {
-        const { active, locked, deferred, deadLetter } = this.#broker.counts(first);
-        return `active=${active} locked=${locked} deferred=${deferred} dead-letter=${deadLetter}`;
+        const { active, locked, deferred, scheduled, deadLetter } = this.#broker.counts(first);
+        const later = scheduled === 0 ? '' : ` scheduled=${scheduled}`;
+        return `active=${active} locked=${locked} deferred=${deferred}${later} dead-letter=${deadLetter}`;
       }
       default:
         throw new Error(`unknown command '${command}'`);
     }
   }
 
-  #send(path: string, bodies: string[], options: Record<string, string>): string {
+  #entity(path: string): Queue | Topic {
     const entity = this.#broker.entity(path);
     if (entity === undefined || entity.kind === 'subscription') throw new Error(`nothing to send to at '${path}'`);
-    const contents = bodies.map((body) => contentOf(body, options));
+    return entity;
+  }
+
+  #subscription(topic: string, name: string): Subscription {
+    const entity = this.#broker.entity(`${topic}/Subscriptions/${name}`);
+    if (entity?.kind !== 'subscription') throw new Error(`no subscription '${name}' of '${topic}'`);
+    return entity;
+  }
+
+  /** Asks for a message session, `*` for any. */
+  #accept(name: string, path: string, id: string): string {
+    const messages = this.#messages(path);
+    const result = messages.acceptSession({
+      sessionId: id === '*' ? undefined : id,
+      accept: (session) => {
+        const receiver = new SessionReceiver(name, session, this, () => {
+          this.#receivers.delete(name);
+          this.#happened.push(`${name} lost ${session.id}`);
+        });
+        this.#receivers.set(name, { receiver, messages });
+        this.#happened.push(`${name} holds ${session.id} ${(session.lockedUntil - this.#clock.now()) / 1000}s`);
+        return receiver;
+      },
+    });
+    return result === 'granted' ? '' : `${name} ${result}`;
+  }
+
+  #send(path: string, bodies: string[], options: Record<string, string>): string {
+    const entity = this.#entity(path);
+    const contents = bodies.map((body) => contentOf(body, options, this.#clock.now()));
     const refusal = entity.send(contents, this.#clock.now());
     return refusal === undefined ? '' : `refused ${refusal.condition}`;
   }
@@ -173,10 +243,20 @@ export class BrokerScenario {
 }
 
 /** A message whose body is `body`, as it comes from the wire. */
-export function contentOf(body: string, options: { ttl?: string; session?: string } = {}): MessageContent {
+export function contentOf(
+  body: string,
+  { ttl, session, due, id, ...properties }: Record<string, string> = {},
+  now = 0,
+): MessageContent {
   const bytes = encodeMessage({
-    ...(options.ttl === undefined ? {} : { header: { ttl: millisecondsOf(options.ttl) } }),
-    ...(options.session === undefined ? {} : { properties: { groupId: options.session } }),
+    ...(ttl === undefined ? {} : { header: { ttl: millisecondsOf(ttl) } }),
+    ...(due === undefined
+      ? {}
+      : { messageAnnotations: new Map([['x-opt-scheduled-enqueue-time', timestamp(now + millisecondsOf(due))]]) }),
+    properties: { groupId: session, messageId: id },
+    applicationProperties: new Map(
+      Object.entries(properties).map(([name, value]) => [name, /^\d+$/.test(value) ? long(BigInt(value)) : value]),
+    ),
     body: { kind: 'data', sections: [new TextEncoder().encode(body)] },
   });
   return MessageContent.read(bytes, 0);
@@ -189,7 +269,8 @@ function bodyOf(content: MessageContent): string {
 }
 
 function changesOf(message: StoredMessage): string {
-  const changes = [...(message.changes ?? [])].map(([name, value]) => `${name}=${String(value)}`);
+  const ruled = message.content.applicationProperties().has('RuleName') ? message.content.applicationProperties() : [];
+  const changes = [...ruled, ...(message.changes ?? [])].map(([name, value]) => `${name}=${String(value)}`);
   return changes.length === 0 ? '' : ` {${changes.join(', ')}}`;
 }
 
@@ -199,15 +280,26 @@ function holding(options: Record<string, string>): {
   defaultTtlMs?: number;
   deadLetterOnExpiration?: boolean;
   requiresSession?: boolean;
+  forwardTo?: string;
+  forwardDeadLetteredMessagesTo?: string;
 } {
   return {
     ...(options['lock'] === undefined ? {} : { lockDurationMs: millisecondsOf(options['lock']) }),
     ...(options['max'] === undefined ? {} : { maxDeliveryCount: Number(options['max']) }),
     ...(options['ttl'] === undefined ? {} : { defaultTtlMs: millisecondsOf(options['ttl']) }),
     ...(options['size'] === undefined ? {} : { maxSizeBytes: Number(options['size']) }),
+    ...(options['forward'] === undefined ? {} : { forwardTo: options['forward'] }),
+    ...(options['dead-to'] === undefined ? {} : { forwardDeadLetteredMessagesTo: options['dead-to'] }),
     deadLetterOnExpiration: options['expired'] === 'dead-letter',
     requiresSession: options['sessions'] === 'yes',
   };
+}
+
+function duplicates(options: Record<string, string>): ReceivingOptions {
+  const window = options['duplicates'];
+  return window === undefined
+    ? {}
+    : { requiresDuplicateDetection: true, duplicateDetectionWindowMs: millisecondsOf(window) };
 }
 
 function millisecondsOf(text: string): number {

@@ -262,7 +262,7 @@ describe('$management', () => {
 
   it('says what it does not do, and what is malformed', () => {
     const { request } = prepared();
-    for (const operation of ['schedule-message', 'renew-session-lock', 'constructor', '']) {
+    for (const operation of ['add-rule', 'renew-session-lock', 'constructor', '']) {
       assert.deepEqual(
         [request(operation, {}).status, request(operation, {}).condition],
         [501, 'amqp:not-implemented'],

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { AmqpValue } from '@pointsman/wire';
+import { DuplicateHistory } from './duplicate-history.js';
+import { REFUSALS, type Refusal } from './entity.js';
+import { keyTextOf, textOf, type MessageContent } from './message-content.js';
+import type { MessageQueue, MessageQueueHost } from './message-queue.js';
+import type { Arrival } from './stored-message.js';
+
+export interface InboxSettings {
+  readonly requiresSession: boolean;
+  /** Ms for which message ids are remembered; undefined where duplicates are as good as any. */
+  readonly duplicateWindowMs: number | undefined;
+  /** Whether there is no room for that many bytes. */
+  readonly isFull: (bytes: number) => boolean;
+  /** Stores a message. */
+  readonly store: (content: MessageContent, arrival: Arrival | undefined) => void;
+  /** Keeps messages whose time has not come. */
+  readonly scheduled: MessageQueue;
+}
+
+/** Characters of a message id, a session id or a partition key. */
+const ID_LENGTH_MAX = 128;
+
+/** The way into a queue or a topic: what is refused, dropped as a duplicate, or kept until its time. */
+export class Inbox {
+  readonly #settings: InboxSettings;
+  readonly #host: MessageQueueHost;
+  readonly #history: DuplicateHistory | undefined;
+
+  constructor(settings: InboxSettings, host: MessageQueueHost) {
+    this.#settings = settings;
+    this.#host = host;
+    const { duplicateWindowMs } = settings;
+    this.#history = duplicateWindowMs === undefined ? undefined : new DuplicateHistory(duplicateWindowMs);
+  }
+
+  /** Why none of the messages can be taken. */
+  check(contents: readonly MessageContent[]): Refusal | undefined {
+    for (const content of contents) {
+      if (content.ttlMs === 0) return REFUSALS.ttlZero;
+      if (this.#settings.requiresSession && (content.groupId ?? '') === '') return REFUSALS.sessionIdMissing;
+      const partitionKey = textOf(content.annotations?.get('x-opt-partition-key'));
+      for (const [name, value] of [
+        ['MessageId', content.messageId],
+        ['SessionId', content.groupId ?? null],
+        ['PartitionKey', partitionKey ?? null],
+      ] as [string, AmqpValue][]) {
+        if (typeof value === 'string' && value.length > ID_LENGTH_MAX) return tooLong(name);
+      }
+      if (partitionKey !== undefined && content.groupId !== undefined && partitionKey !== content.groupId)
+        return unlikeSession(partitionKey, content.groupId);
+    }
+    return this.#settings.isFull(contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
+      ? REFUSALS.full
+      : undefined;
+  }
+
+  /** Takes all of the messages or none. @returns why none was taken */
+  send(contents: readonly MessageContent[], utcNow: number, arrival?: Arrival): Refusal | undefined {
+    const refusal = this.check(contents);
+    if (refusal === undefined) this.keep(contents, utcNow, arrival);
+    return refusal;
+  }
+
+  /** Takes messages that {@link check} had nothing against. */
+  keep(contents: readonly MessageContent[], utcNow: number, arrival?: Arrival): void {
+    for (const content of contents) {
+      if (this.#isDuplicate(content)) continue;
+      const delay = (content.scheduledAtUtc ?? 0) - utcNow;
+      if (delay > 0) this.#settings.scheduled.schedule(content, this.#host.clock.now() + delay);
+      else this.#settings.store(content, arrival);
+    }
+  }
+
+  /**
+   * Keeps all of the messages until their times, or none.
+   *
+   * @returns the numbers to cancel them by, 0 for a duplicate
+   */
+  schedule(contents: readonly MessageContent[], utcNow: number): number[] | Refusal {
+    const refusal = this.check(contents);
+    if (refusal !== undefined) return refusal;
+    const now = this.#host.clock.now();
+    return contents.map((content) =>
+      this.#isDuplicate(content)
+        ? 0
+        : this.#settings.scheduled.schedule(content, now + Math.max(0, (content.scheduledAtUtc ?? 0) - utcNow)),
+    );
+  }
+
+  /** Removes messages that wait for their time, all or none. @returns whether all were there */
+  cancel(sequences: readonly number[]): boolean {
+    return this.#settings.scheduled.cancelScheduled(sequences);
+  }
+
+  #isDuplicate(content: MessageContent): boolean {
+    const id = keyTextOf(content.messageId);
+    return id !== undefined && this.#history?.isRepeated(id, this.#host.clock.now()) === true;
+  }
+}
+
+function tooLong(name: string): Refusal {
+  return {
+    condition: 'com.microsoft:argument-error',
+    description: `The length of property ${name} exceeds ${ID_LENGTH_MAX} characters.`,
+  };
+}
+
+function unlikeSession(partitionKey: string, sessionId: string): Refusal {
+  return {
+    condition: 'amqp:not-allowed',
+    description: `The property 'PartitionKey' with value '${partitionKey}' is not the 'SessionId' with value '${sessionId}': where both are set they must be the same.`,
+  };
+}

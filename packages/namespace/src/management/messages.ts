@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AmqpArray, long, RemoteProtocolError, timestamp, Typed, uuid, type AmqpValue } from '@pointsman/wire';
+import { deferredAnnotations, peekAnnotations, utc } from '../broker-annotations.js';
+import { hexOf, randomGuid, swapGuid } from '../guid.js';
+import { joined } from '../incoming-payload.js';
+import { MessageContent, numberOf, textOf } from '../message-content.js';
+import { deadLetterProperties, type Settlement } from '../settlement.js';
+import {
+  invalid,
+  NOTHING,
+  refused,
+  refusedWith,
+  sequencesOf,
+  SESSION_LOST,
+  sessionIdOf,
+  valuesOf,
+  type Answer,
+  type Arguments,
+  type ManagementRequest,
+} from './request.js';
+import { sessionOf } from './sessions.js';
+
+/** Messages that one peek returns at most. */
+const PEEK_MAX = 250;
+/** Bytes of messages that one peek returns, the first message apart. */
+const PEEK_BYTES_MAX = 1_048_576;
+/** Messages that one request schedules at most. */
+const SCHEDULE_MAX = 1000;
+
+const LOCK_LOST: Answer = refused(
+  410,
+  'com.microsoft:message-lock-lost',
+  'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.',
+);
+
+export function renewLock({ node, body, host }: ManagementRequest): Answer {
+  const tokens = tokensOf(body);
+  if (tokens === undefined) return invalid("'lock-tokens' is an array of uuid.");
+  const ends = tokens.map((token) => node.messages!.renew(token));
+  if (ends.includes(undefined)) return LOCK_LOST;
+  const expirations = ends.map((end) => timestamp(utc(end ?? 0, host)));
+  return { status: 200, body: new Map([['expirations', new AmqpArray('timestamp', expirations)]]) };
+}
+
+export function peekMessage({ node, body, host }: ManagementRequest): Answer {
+  const from = numberOf(body.get('from-sequence-number'));
+  const count = numberOf(body.get('message-count'));
+  if (from === undefined || count === undefined || count < 1) {
+    return invalid("'from-sequence-number' is a long and 'message-count' an int above 0.");
+  }
+  const found: AmqpValue[] = [];
+  let bytes = 0;
+  for (const message of node.messages!.peek(from, Math.min(count, PEEK_MAX), sessionIdOf(body))) {
+    const encoded = joined(
+      message.content.encode(message.deliveryCount, peekAnnotations(message, host), message.changes),
+    );
+    bytes += encoded.length;
+    if (found.length > 0 && bytes > PEEK_BYTES_MAX) break;
+    found.push(new Map<AmqpValue, AmqpValue>([['message', encoded]]));
+  }
+  return found.length === 0 ? NOTHING : { status: 200, body: new Map([['messages', found]]) };
+}
+
+export function receiveBySequenceNumber(request: ManagementRequest): Answer {
+  const { node, body, host } = request;
+  const sequences = sequencesOf(body);
+  const settleMode = numberOf(body.get('receiver-settle-mode'));
+  if (sequences === undefined) return invalid("'sequence-numbers' is an array of long.");
+  const hasSessions = node.entity.requiresSession && !node.isDeadLetterQueue;
+  const session = hasSessions ? sessionOf(request) : undefined;
+  if (hasSessions && session === undefined) return SESSION_LOST;
+  const mode = settleMode === 0 ? 'receive-and-delete' : 'peek-lock';
+  const received = node.messages!.receiveDeferred(sequences, mode, session);
+  if (received === undefined)
+    return refused(
+      404,
+      'com.microsoft:message-not-found',
+      'Failed to lock one or more specified messages. The message does not exist.',
+    );
+  const list = received.map(
+    ({ message, lock }) =>
+      new Map<AmqpValue, AmqpValue>([
+        ...(lock === undefined ? [] : [['lock-token', uuid(swapGuid(lock.tag))] as [AmqpValue, AmqpValue]]),
+        [
+          'message',
+          joined(
+            message.content.encode(message.deliveryCount, deferredAnnotations(message, lock, host), message.changes),
+          ),
+        ],
+      ]),
+  );
+  return { status: 200, body: new Map([['messages', list]]) };
+}
+
+export function updateDisposition(request: ManagementRequest): Answer {
+  const { node, body } = request;
+  const tokens = tokensOf(body);
+  const settlement = settlementOf(body);
+  if (tokens === undefined || tokens.length === 0) return invalid("'lock-tokens' is an array of uuid.");
+  if (settlement === undefined) return invalid("'disposition-status' is completed, abandoned, suspended or defered.");
+  if (sessionIdOf(body) !== undefined && sessionOf(request) === undefined) return SESSION_LOST;
+  const results = tokens.map((token) => node.messages!.settle(token, settlement));
+  return results.includes('lock-lost') ? LOCK_LOST : { status: 200 };
+}
+
+export function scheduleMessage({ node, body, host }: ManagementRequest): Answer {
+  const { entity } = node;
+  const list = valuesOf(body.get('messages'));
+  if (list === undefined || list.length === 0 || list.length > SCHEDULE_MAX)
+    return invalid(`'messages' is a list of 1 to ${SCHEDULE_MAX} maps.`);
+  const contents: MessageContent[] = [];
+  for (const entry of list) {
+    const bytes = entry instanceof Map ? entry.get('message') : undefined;
+    if (!(bytes instanceof Uint8Array)) return invalid("Each of 'messages' is a map with a 'message' as binary.");
+    if (bytes.length > entity.maxMessageSizeBytes)
+      return refusedWith({
+        condition: 'amqp:link:message-size-exceeded',
+        description: `The message has ${bytes.length} bytes: ${entity.maxMessageSizeBytes} at the most.`,
+      });
+    try {
+      // The bytes lie in those of the whole request, which may go.
+      contents.push(MessageContent.read(Uint8Array.from(bytes), 0, () => hexOf(randomGuid(host.random))));
+    } catch (error) {
+      if (!(error instanceof RemoteProtocolError)) throw error;
+      return invalid(`A message cannot be read: ${error.description}`);
+    }
+  }
+  if (contents.some(({ scheduledAtUtc }) => scheduledAtUtc === undefined))
+    return invalid("A message has no annotation 'x-opt-scheduled-enqueue-time'.");
+  const sequences = entity.inbox!.schedule(contents, host.timeOrigin + host.clock.now());
+  if ('condition' in sequences) return refusedWith(sequences);
+  const numbers = sequences.map((sequence) => long(sequence));
+  return { status: 200, body: new Map([['sequence-numbers', new AmqpArray('long', numbers)]]) };
+}
+
+export function cancelScheduledMessage({ node, body }: ManagementRequest): Answer {
+  const sequences = sequencesOf(body);
+  if (sequences === undefined) return invalid("'sequence-numbers' is an array of long.");
+  if (node.entity.inbox?.cancel(sequences) === true) return { status: 200 };
+  return refused(
+    404,
+    'com.microsoft:message-not-found',
+    'The message with the given sequence number is not scheduled: it does not exist, or its time has come.',
+  );
+}
+
+/** `defered` is spelt so on the wire, and `suspended` means dead-lettered. */
+function settlementOf(body: Arguments): Settlement | undefined {
+  const given = body.get('properties-to-modify');
+  const changes = new Map<string, AmqpValue>();
+  if (given instanceof Map) for (const [key, value] of given) if (typeof key === 'string') changes.set(key, value);
+  switch (textOf(body.get('disposition-status'))) {
+    case 'completed':
+      return { kind: 'complete' };
+    case 'abandoned':
+      return { kind: 'abandon', changes };
+    case 'defered':
+      return { kind: 'defer', changes };
+    case 'suspended': {
+      const reasons = deadLetterProperties(
+        textOf(body.get('deadletter-reason')) ?? '',
+        textOf(body.get('deadletter-description')) ?? '',
+      );
+      for (const [name, value] of reasons) if (value !== '') changes.set(name, value);
+      return { kind: 'dead-letter', changes };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Lock tokens as the queue knows them. On this node they are uuids in network order. */
+function tokensOf(body: Arguments): string[] | undefined {
+  const values = valuesOf(body.get('lock-tokens'));
+  const bytes = values?.map((value) => {
+    if (value instanceof Typed && value.value instanceof Uint8Array) return value.value;
+    return value instanceof Uint8Array && value.length === 16 ? value : undefined;
+  });
+  if (bytes === undefined || bytes.includes(undefined)) return undefined;
+  return bytes.map((token) => hexOf(swapGuid(token!)));
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+import { double, long, type AmqpValue, type PropertiesFields } from '@pointsman/wire';
+import { keyTextOf, type MessageContent } from '../message-content.js';
+import { evaluate, SqlMessage, sqlValueOf, type SqlScope } from './sql-evaluator.js';
+import { parseAction, parseFilter } from './sql-parser.js';
+import type { SqlNode, SqlStatement, SqlValue } from './sql-syntax.js';
+import { SqlError } from './sql-tokens.js';
+import { fieldOf } from './system-properties.js';
+
+/** Equality of all that is given. Texts are compared with regard to case. */
+export interface CorrelationFilter {
+  readonly kind: 'correlation';
+  readonly correlationId?: string | undefined;
+  readonly messageId?: string | undefined;
+  readonly to?: string | undefined;
+  readonly replyTo?: string | undefined;
+  readonly subject?: string | undefined;
+  readonly sessionId?: string | undefined;
+  readonly replyToSessionId?: string | undefined;
+  readonly contentType?: string | undefined;
+  readonly properties?: ReadonlyMap<string, AmqpValue> | undefined;
+}
+
+export interface SqlFilter {
+  readonly kind: 'sql';
+  readonly expression: string;
+  /** Values of `@names`. */
+  readonly parameters?: ReadonlyMap<string, AmqpValue> | undefined;
+}
+
+export type RuleFilter = SqlFilter | CorrelationFilter | { readonly kind: 'true' } | { readonly kind: 'false' };
+
+export interface RuleOptions {
+  readonly name: string;
+  /** Everything matches unless given. */
+  readonly filter?: RuleFilter | undefined;
+  /** What is changed in the copy, as a SQL rule action. */
+  readonly action?: string | undefined;
+}
+
+/** Name of the rule that a subscription is made with. */
+export const DEFAULT_RULE_NAME = '$Default';
+
+const CORRELATION_FIELDS = {
+  correlationId: 'correlationId',
+  messageId: 'messageId',
+  to: 'to',
+  replyTo: 'replyTo',
+  subject: 'subject',
+  sessionId: 'groupId',
+  replyToSessionId: 'replyToGroupId',
+  contentType: 'contentType',
+} as const satisfies Partial<Record<keyof CorrelationFilter, keyof PropertiesFields>>;
+
+/** Decides whether a subscription gets a copy of a message, and what is changed in it. */
+export class Rule {
+  readonly name: string;
+  readonly filter: RuleFilter;
+  readonly action: string | undefined;
+  /** Ms since 1970. */
+  readonly createdAt: number;
+  readonly #predicate: SqlNode | undefined;
+  readonly #parameters: ReadonlyMap<string, SqlValue> | undefined;
+  readonly #statements: readonly SqlStatement[] | undefined;
+
+  /** @throws SqlError where filter or action are not valid */
+  constructor(options: RuleOptions, createdAt: number) {
+    const { name, filter = { kind: 'true' }, action } = options;
+    this.name = name;
+    this.filter = filter;
+    this.action = action;
+    this.createdAt = createdAt;
+    if (filter.kind === 'sql') {
+      this.#predicate = parseFilter(filter.expression);
+      this.#parameters = new Map(
+        [...(filter.parameters ?? [])].map(([key, value]) => [key.replace(/^@/, '').toLowerCase(), sqlValueOf(value)]),
+      );
+    }
+    if (action !== undefined) this.#statements = parseAction(action);
+  }
+
+  /** @throws SqlError where the filter cannot be evaluated for this message */
+  matches(message: SqlMessage, scope: Omit<SqlScope, 'parameters'>): boolean {
+    const { filter } = this;
+    switch (filter.kind) {
+      case 'true':
+        return true;
+      case 'false':
+        return false;
+      case 'correlation':
+        return correlates(filter, message);
+      case 'sql': {
+        const value = evaluate(this.#predicate!, message, { ...scope, parameters: this.#parameters });
+        if (value !== undefined && typeof value !== 'boolean')
+          throw new SqlError('The filter yields neither true nor false.');
+        return value === true;
+      }
+    }
+  }
+
+  /**
+   * The copy that the action makes. Each statement sees what those before it have done.
+   *
+   * @throws SqlError where the action cannot be carried out for this message
+   */
+  apply(message: SqlMessage, scope: Omit<SqlScope, 'parameters'>): MessageContent {
+    let current = message;
+    for (const statement of this.#statements ?? []) {
+      const properties = { ...current.properties };
+      const own = new Map(current.applicationProperties);
+      const { property } = statement;
+      const value =
+        statement.kind === 'set'
+          ? evaluate(statement.value, current, { ...scope, parameters: this.#parameters })
+          : undefined;
+      if (property.scope === 'sys') {
+        const field = fieldOf(property.name)!;
+        if (value === undefined) delete properties[field];
+        else properties[field] = String(value);
+      } else {
+        const name = [...own.keys()].find((key) => key.toLowerCase() === property.name.toLowerCase()) ?? property.name;
+        if (statement.kind === 'remove') own.delete(name);
+        else own.set(name, amqpValueOf(value));
+      }
+      current = new SqlMessage(current.content.with(properties, own));
+    }
+    const own = new Map(current.applicationProperties);
+    own.set('RuleName', this.name);
+    return current.content.with(current.properties, own);
+  }
+}
+
+function amqpValueOf(value: SqlValue): AmqpValue {
+  if (value === undefined) return null;
+  if (typeof value === 'bigint') return long(value);
+  return typeof value === 'number' ? double(value) : value;
+}
+
+function correlates(filter: CorrelationFilter, { properties, applicationProperties }: SqlMessage): boolean {
+  for (const name of Object.keys(CORRELATION_FIELDS) as (keyof typeof CORRELATION_FIELDS)[]) {
+    const wanted = filter[name];
+    if (wanted === undefined) continue;
+    if (wanted !== keyTextOf(properties[CORRELATION_FIELDS[name]] ?? null)) return false;
+  }
+  for (const [name, wanted] of filter.properties ?? []) {
+    const found = applicationProperties.get(name);
+    if (found === undefined || !isSame(found, wanted)) return false;
+  }
+  return true;
+}
+
+function isSame(a: AmqpValue, b: AmqpValue): boolean {
+  if (a === null || b === null) return a === b;
+  const [x, y] = [sqlValueOf(a), sqlValueOf(b)];
+  if (x === undefined || y === undefined) return false;
+  // A long and a double of the same amount are the same.
+  const areNumbers = [x, y].every((value) => typeof value === 'bigint' || typeof value === 'number');
+  return areNumbers ? Number(x) === Number(y) : x === y;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+import { canReceive, type Entity, type EntityStatus } from './entity.js';
+import { randomGuid } from './guid.js';
+import type { MessageContent } from './message-content.js';
+import { MessageQueue, type MessageQueueHost } from './message-queue.js';
+import type { Policy } from './policy.js';
+import { queueSettings, type HoldingOptions } from './queue.js';
+import { DEFAULT_RULE_NAME, Rule, type RuleOptions } from './rules/rule.js';
+import type { SqlMessage, SqlScope } from './rules/sql-evaluator.js';
+import { SqlError } from './rules/sql-tokens.js';
+import { deadLetterProperties } from './settlement.js';
+import type { Arrival } from './stored-message.js';
+import type { Topic } from './topic.js';
+
+export interface SubscriptionOptions extends HoldingOptions {
+  readonly name: string;
+  readonly status?: EntityStatus;
+  /** `$Default`, which everything matches, unless given. */
+  readonly rules?: readonly RuleOptions[];
+  /** Dead-letters messages that a filter or an action cannot be evaluated for, instead of dropping them. True unless given. */
+  readonly deadLetterOnFilterEvaluationExceptions?: boolean;
+}
+
+/** Rules of a subscription; the cloud allows 2000 SQL filters on a topic. */
+const RULES_MAX = 2000;
+
+/** A subscription: received from; filled by its topic. */
+export class Subscription implements Entity {
+  readonly kind = 'subscription';
+  readonly name: string;
+  readonly path: string;
+  readonly topic: Topic;
+  readonly inbox = undefined;
+  readonly requiresSession: boolean;
+  readonly messages: MessageQueue;
+  readonly transferDeadLetters: MessageQueue;
+  readonly forwardTo: string | undefined;
+  readonly forwardDeadLetteredMessagesTo: string | undefined;
+  readonly #deadLettersFilterFaults: boolean;
+  readonly #rules = new Map<string, Rule>();
+  readonly #scope: () => SqlScope;
+  #status: EntityStatus;
+
+  /** @throws TypeError where an option is not valid, SqlError where a rule is not */
+  constructor(topic: Topic, options: SubscriptionOptions, host: MessageQueueHost) {
+    this.topic = topic;
+    this.name = options.name;
+    this.path = `${topic.path}/Subscriptions/${options.name}`;
+    this.requiresSession = options.requiresSession ?? false;
+    const settings = queueSettings(options);
+    this.messages = new MessageQueue(settings, host);
+    this.transferDeadLetters = new MessageQueue({ ...settings, requiresSession: false }, host, true);
+    this.forwardTo = options.forwardTo;
+    this.forwardDeadLetteredMessagesTo = options.forwardDeadLetteredMessagesTo;
+    this.#deadLettersFilterFaults = options.deadLetterOnFilterEvaluationExceptions ?? true;
+    this.#scope = () => ({
+      now: (host.timeOrigin ?? 0) + host.clock.now(),
+      newGuid: () => randomGuid(host.random),
+    });
+    for (const rule of options.rules ?? [{ name: DEFAULT_RULE_NAME }]) this.addRule(rule);
+    this.#status = options.status ?? 'Active';
+    this.messages.paused = !canReceive(this.#status);
+  }
+
+  get maxMessageSizeBytes(): number {
+    return this.topic.maxMessageSizeBytes;
+  }
+
+  /** Policies belong to the topic. */
+  get policies(): ReadonlyMap<string, Policy> {
+    return this.topic.policies;
+  }
+
+  get status(): EntityStatus {
+    return this.#status;
+  }
+
+  set status(status: EntityStatus) {
+    this.#status = status;
+    this.messages.paused = !canReceive(status);
+  }
+
+  // ---- rules ----
+
+  get rules(): readonly Rule[] {
+    return [...this.#rules.values()];
+  }
+
+  rule(name: string): Rule | undefined {
+    return this.#rules.get(name.toLowerCase());
+  }
+
+  /** @throws TypeError where the name is taken or not valid, or there are too many; SqlError where the rule is not valid */
+  addRule(options: RuleOptions): Rule {
+    const { name } = options;
+    if (name === '' || name.length > 50) throw new TypeError('The name of a rule must have 1 to 50 characters.');
+    if (this.rule(name) !== undefined) throw new TypeError(`Subscription '${this.path}' has a rule '${name}' already.`);
+    if (this.#rules.size >= RULES_MAX) throw new TypeError(`A subscription has at most ${RULES_MAX} rules.`);
+    const rule = new Rule(options, this.#scope().now);
+    this.#rules.set(name.toLowerCase(), rule);
+    return rule;
+  }
+
+  /** @returns whether there was such a rule */
+  removeRule(name: string): boolean {
+    return this.#rules.delete(name.toLowerCase());
+  }
+
+  /**
+   * Keeps what its rules say: one copy where rules without an action match, and one more for each that matches and has
+   * an action.
+   */
+  offer(message: SqlMessage, arrival: Arrival | undefined): void {
+    let isPlainMatch = false;
+    const scope = this.#scope();
+    try {
+      const copies: MessageContent[] = [];
+      for (const rule of this.#rules.values()) {
+        if (isPlainMatch && rule.action === undefined) continue;
+        if (!rule.matches(message, scope)) continue;
+        if (rule.action === undefined) isPlainMatch = true;
+        else copies.push(rule.apply(message, scope));
+      }
+      if (isPlainMatch) this.#keep(message.content, arrival);
+      // The changes of an earlier entity are in the copies already.
+      for (const copy of copies)
+        this.#keep(copy, arrival === undefined ? undefined : { ...arrival, changes: undefined });
+    } catch (error) {
+      if (!(error instanceof SqlError)) throw error;
+      if (!this.#deadLettersFilterFaults) return;
+      const reason = deadLetterProperties('FilterEvaluationException', error.message);
+      this.messages.enqueueDeadLetter(message.content, reason, arrival);
+    }
+  }
+
+  #keep(content: MessageContent, arrival: Arrival | undefined): void {
+    if (!this.requiresSession || (content.groupId ?? '') !== '') {
+      this.messages.enqueue(content, arrival);
+      return;
+    }
+    this.messages.enqueueDeadLetter(
+      content,
+      deadLetterProperties(
+        'Session ID is null.',
+        'Session enabled entity does not allow a message whose session identifier is null.',
+      ),
+      arrival,
+    );
+  }
+
+  close(): void {
+    this.messages.close();
+    this.transferDeadLetters.close();
+  }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Alarm } from './alarm.js';
+import type { Refusal } from './entity.js';
+import { hexOf, randomGuid } from './guid.js';
+import type { NamespaceHost } from './host.js';
+
+/** One thing that is done when its transaction commits, or not at all. */
+export interface TransactionWork {
+  /** Path of the queue or topic that it belongs to, lower case. */
+  readonly entityPath: string;
+  /** Where it settles a message: the lock token. A message is settled once in a transaction. */
+  readonly lockToken?: string;
+  /** Why it cannot be done now. */
+  check(): Refusal | undefined;
+  apply(): void;
+}
+
+interface Transaction {
+  readonly id: Uint8Array;
+  readonly key: string;
+  readonly works: TransactionWork[];
+  readonly deadline: Alarm;
+  hasTimedOut: boolean;
+}
+
+/** Works of one transaction. */
+const WORKS_MAX = 100;
+/** Ms from the declaration. */
+const DURATION_MAX = 120_000;
+/** Transactions of one connection that are neither committed nor rolled back. */
+const OPEN_MAX = 1000;
+
+const UNKNOWN: Refusal = { condition: 'amqp:transaction:unknown-id', description: 'There is no such transaction.' };
+const TIMED_OUT: Refusal = {
+  condition: 'amqp:transaction:timeout',
+  description: `The transaction was rolled back: it was open for more than ${DURATION_MAX / 60_000} minutes.`,
+};
+
+/** The transactions of one connection. What they do is gathered and carried out at the commit, all of it or nothing. */
+export class Transactions {
+  readonly #host: NamespaceHost;
+  readonly #open = new Map<string, Transaction>();
+
+  constructor(host: NamespaceHost) {
+    this.#host = host;
+  }
+
+  /** @returns the id of a new transaction */
+  declare(): Uint8Array | Refusal {
+    if (this.#open.size >= OPEN_MAX)
+      return {
+        condition: 'amqp:resource-limit-exceeded',
+        description: `A connection has at most ${OPEN_MAX} transactions open.`,
+      };
+    const id = randomGuid(this.#host.random);
+    const deadline = new Alarm(this.#host.clock, () => {
+      transaction.hasTimedOut = true;
+      transaction.works.length = 0;
+    });
+    const transaction: Transaction = { id, key: hexOf(id), works: [], deadline, hasTimedOut: false };
+    this.#open.set(transaction.key, transaction);
+    deadline.atLatest(this.#host.clock.now() + DURATION_MAX);
+    return id;
+  }
+
+  /** Adds to a transaction. @returns why that is not possible */
+  enlist(id: Uint8Array, work: TransactionWork): Refusal | undefined {
+    const transaction = this.#open.get(hexOf(id));
+    if (transaction === undefined) return UNKNOWN;
+    if (transaction.hasTimedOut) return TIMED_OUT;
+    const { works } = transaction;
+    if (works.length >= WORKS_MAX)
+      return {
+        condition: 'amqp:resource-limit-exceeded',
+        description: `A transaction has at most ${WORKS_MAX} messages.`,
+      };
+    const { lockToken } = work;
+    // Sends go by way of the entity that came first; what is settled must lie there.
+    if (lockToken !== undefined && works.some((other) => other.entityPath !== work.entityPath && isFirst(works, other)))
+      return {
+        condition: 'amqp:not-allowed',
+        description:
+          'Transactions cannot span multiple top-level entities: all messages must be settled on one of them.',
+      };
+    if (lockToken !== undefined && works.some((other) => other.lockToken === lockToken))
+      return {
+        condition: 'com.microsoft:message-lock-lost',
+        description: 'The message is settled in this transaction already.',
+      };
+    const refusal = work.check();
+    if (refusal === undefined) works.push(work);
+    return refusal;
+  }
+
+  /** Commits or rolls back. @returns why it was rolled back where it should have been committed */
+  discharge(id: Uint8Array, fail: boolean): Refusal | undefined {
+    const transaction = this.#open.get(hexOf(id));
+    if (transaction === undefined) return UNKNOWN;
+    this.#end(transaction);
+    if (transaction.hasTimedOut) return TIMED_OUT;
+    if (fail) return undefined;
+    for (const work of transaction.works) {
+      const refusal = work.check();
+      if (refusal !== undefined)
+        return {
+          condition: 'amqp:transaction:rollback',
+          description: `The transaction was rolled back: ${refusal.description}`,
+        };
+    }
+    for (const work of transaction.works) work.apply();
+    return undefined;
+  }
+
+  /** The coordinator has gone. */
+  rollBackAll(): void {
+    for (const transaction of this.#open.values()) this.#end(transaction);
+  }
+
+  #end(transaction: Transaction): void {
+    transaction.deadline.stop();
+    this.#open.delete(transaction.key);
+  }
+}
+
+const isFirst = (works: readonly TransactionWork[], work: TransactionWork): boolean => works[0] === work;

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ACCEPTED, RELEASED } from '@pointsman/engine';
+import { Described, symbol, ulong, type AmqpValue, type DeliveryState } from '@pointsman/wire';
+import { conditionOf, Harness, type Client, type TestSender } from './harness.js';
+
+const OPTIONS = {
+  queues: [{ name: 'orders', lockDurationMs: 30_000 }, { name: 'other' }, { name: 'tiny', maxSizeBytes: 200 }],
+};
+
+/** The client's end of a coordinator. */
+class Coordinator {
+  readonly sender: TestSender;
+
+  constructor(client: Client) {
+    this.sender = client.sender(undefined, { target: { type: 'coordinator' } });
+  }
+
+  say(descriptor: AmqpValue, fields: AmqpValue[]): DeliveryState | undefined {
+    return this.sender.send({ body: { kind: 'value', value: new Described(descriptor, fields) } });
+  }
+
+  declare(descriptor: AmqpValue = ulong(0x31)): Uint8Array {
+    const state = this.say(descriptor, []);
+    assert.ok(state !== undefined && 'type' in state && state.type === 'declared', JSON.stringify(state));
+    return state.txnId;
+  }
+
+  discharge(id: Uint8Array, fail = false): string | undefined {
+    return conditionOf(this.say(ulong(0x32), [id, fail]));
+  }
+}
+
+const within = (txnId: Uint8Array, outcome?: DeliveryState): DeliveryState => ({
+  type: 'transactional-state',
+  txnId,
+  outcome,
+});
+
+const sent = (sender: TestSender, body: string, txnId: Uint8Array): DeliveryState | undefined =>
+  sender.send({ body: { kind: 'value', value: body } }, { state: within(txnId) });
+
+function prepared(): { harness: Harness; client: Client; coordinator: Coordinator } {
+  const harness = new Harness(OPTIONS);
+  const client = harness.connect({ user: 'root' });
+  return { harness, client, coordinator: new Coordinator(client) };
+}
+
+describe('transactions', () => {
+  it('send at the commit, and are provisional until then', () => {
+    const { harness, client, coordinator } = prepared();
+    const sender = client.sender('orders');
+    const id = coordinator.declare();
+    const state = sent(sender, 'a', id);
+    assert.deepEqual(state, { type: 'transactional-state', txnId: id, outcome: { type: 'accepted' } });
+    sent(sender, 'b', id);
+    assert.equal(harness.namespace.counts('orders').active, 0);
+    assert.equal(coordinator.discharge(id), 'accepted');
+    assert.equal(harness.namespace.counts('orders').active, 2);
+    assert.equal(coordinator.discharge(id), 'rejected amqp:transaction:unknown-id');
+  });
+
+  it('leave nothing behind when they are rolled back, or their coordinator goes', () => {
+    const { harness, client, coordinator } = prepared();
+    const sender = client.sender('orders');
+    const [first, second] = [coordinator.declare(), coordinator.declare(symbol('amqp:declare:list'))];
+    sent(sender, 'a', first);
+    sent(sender, 'b', second);
+    assert.equal(coordinator.discharge(first, true), 'accepted');
+    coordinator.sender.link.detach();
+    harness.run();
+    assert.equal(harness.namespace.counts('orders').active, 0);
+    const again = new Coordinator(client);
+    assert.equal(again.discharge(second), 'rejected amqp:transaction:unknown-id');
+    assert.equal(conditionOf(sent(sender, 'c', second)), 'rejected amqp:transaction:unknown-id');
+  });
+
+  it('settle at the commit; a message that is rolled back stays locked', () => {
+    const { harness, client, coordinator } = prepared();
+    const sender = client.sender('orders');
+    sender.text('a');
+    sender.text('b');
+    const receiver = client.receiver('orders', 2);
+    const [a, b] = receiver.received;
+    const id = coordinator.declare();
+    const answer = receiver.say(a!, within(id, ACCEPTED));
+    assert.deepEqual(answer, { settled: true, state: within(id, { type: 'accepted' }) });
+    assert.equal(harness.namespace.counts('orders').locked, 2);
+    sent(sender, 'c', id);
+    assert.equal(coordinator.discharge(id), 'accepted');
+    assert.deepEqual(harness.namespace.counts('orders').active, 2);
+    const other = coordinator.declare();
+    receiver.say(b!, within(other, RELEASED));
+    coordinator.discharge(other, true);
+    assert.equal(harness.namespace.counts('orders').locked, 1);
+    harness.advance(31_000);
+    assert.equal(harness.namespace.counts('orders').locked, 0);
+  });
+
+  it('are rolled back as a whole where one part cannot be done at the commit', () => {
+    const { harness, client, coordinator } = prepared();
+    const sender = client.sender('orders');
+    sender.text('a');
+    const receiver = client.receiver('orders', 1);
+    const id = coordinator.declare();
+    receiver.say(receiver.last, within(id, ACCEPTED));
+    sent(sender, 'b', id);
+    harness.advance(30_100);
+    assert.equal(coordinator.discharge(id), 'rejected amqp:transaction:rollback');
+    assert.equal(harness.namespace.counts('orders').active, 1);
+  });
+
+  it('end after two minutes', () => {
+    const { harness, client, coordinator } = prepared();
+    const sender = client.sender('orders');
+    const id = coordinator.declare();
+    harness.advance(120_100);
+    assert.equal(conditionOf(sent(sender, 'late', id)), 'rejected amqp:transaction:timeout');
+    assert.equal(coordinator.discharge(id), 'rejected amqp:transaction:timeout');
+  });
+
+  it('settle on one entity, the first, and send by way of it', () => {
+    const { harness, client, coordinator } = prepared();
+    for (const path of ['orders', 'other']) client.sender(path).text('a');
+    const [orders, other] = [client.receiver('orders', 1), client.receiver('other', 1)];
+    const via = client.sender('orders', {
+      properties: new Map([['com.microsoft:transfer-destination-address', 'other']]),
+    });
+    const id = coordinator.declare();
+    orders.say(orders.last, within(id, ACCEPTED));
+    sent(via, 'b', id);
+    assert.equal(conditionOf(other.say(other.last, within(id, ACCEPTED))?.state), 'rejected amqp:not-allowed');
+    assert.equal(coordinator.discharge(id), 'accepted');
+    assert.equal(harness.namespace.counts('orders').active, 0);
+    assert.equal(harness.namespace.counts('other').active, 2);
+  });
+
+  it('refuse at once what could not be done', () => {
+    const { client, coordinator } = prepared();
+    const id = coordinator.declare();
+    const tiny = client.sender('tiny');
+    assert.equal(conditionOf(sent(tiny, 'x'.repeat(300), id)), 'rejected amqp:resource-limit-exceeded');
+    const sender = client.sender('orders');
+    for (let i = 0; i < 100; i += 1) sent(sender, 'x', id);
+    assert.equal(conditionOf(sent(sender, 'one too many', id)), 'rejected amqp:resource-limit-exceeded');
+  });
+
+  it('have one coordinator on a connection, and none without credentials', () => {
+    const { harness, client, coordinator } = prepared();
+    assert.equal(new Coordinator(client).sender.detached?.condition, 'amqp:not-allowed');
+    assert.equal(coordinator.sender.detached, undefined);
+    const anonymous = new Coordinator(harness.connect());
+    assert.equal(anonymous.sender.detached?.condition, 'amqp:unauthorized-access');
+  });
+
+  it('meet what is neither declare nor discharge with an error', () => {
+    const { coordinator } = prepared();
+    assert.equal(conditionOf(coordinator.sender.text('x')), 'rejected amqp:not-implemented');
+    assert.equal(conditionOf(coordinator.say(ulong(0x32), ['text'])), 'rejected amqp:not-implemented');
+    assert.equal(conditionOf(coordinator.sender.send(Uint8Array.of(1, 2))), 'rejected amqp:decode-error');
+    assert.equal(coordinator.discharge(Uint8Array.of(1)), 'rejected amqp:transaction:unknown-id');
+  });
+});
