@@ -160,7 +160,14 @@ for (const way of WAYS) {
       const receiver = await client.receiver(queue, { receiveMode: 'receiveAndDelete' });
       const messages = await receiver.receive(2);
       assert.deepEqual(bodies(messages), ['one', 'two']);
-      assert.deepEqual(broker.counts(queue), { active: 0, locked: 0, deferred: 0, deadLetter: 0, sizeBytes: 0 });
+      assert.deepEqual(broker.counts(queue), {
+        active: 0,
+        locked: 0,
+        deferred: 0,
+        scheduled: 0,
+        deadLetter: 0,
+        sizeBytes: 0,
+      });
     });
 
     it('abandons: the message comes again, with its count raised and the properties that were changed', async () => {
