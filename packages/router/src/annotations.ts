@@ -2,6 +2,7 @@
 import {
   AmqpSymbol,
   Reader,
+  RemoteProtocolError,
   SECTION,
   Writer,
   beginCompound,
@@ -24,11 +25,15 @@ export interface RouterAnnotations {
   to?: string | undefined;
   /** 0 to 9; 22 marks a fallback. */
   phase?: number | undefined;
+  /** Its source marked the message as one that is to be sent on while it still arrives. */
+  stream?: true | undefined;
   ingress?: string | undefined;
   trace?: readonly string[] | undefined;
 }
 
 const PREFIX = 'x-opt-qd.';
+/** What follows the prefix in keys of routers. Other keys are the user's, whatever they begin with. */
+const NAMES: ReadonlySet<string> = new Set(['', 'to', 'phase', 'stream', 'ingress', 'trace', 'class']);
 
 /** Head of a message up to the properties, taken apart. Offsets are those of the bytes that were parsed. */
 export interface MessageHead {
@@ -57,8 +62,8 @@ export function hasNoAnnotations(bytes: Uint8Array, start: number, end: number):
  * Takes the head of a message apart. Router annotations stand behind those of the user; from the first one on, all
  * further keys are taken for router's.
  *
- * @returns undefined where more bytes are needed
- * @throws RemoteProtocolError `amqp:decode-error` where the sections are malformed, `amqp:invalid-field` is not told apart
+ * @throws RemoteProtocolError `amqp:decode-error` where the sections are malformed, or not all there;
+ *   `amqp:invalid-field` where the message annotations are not what they have to be
  */
 export function headOf(bytes: Uint8Array, start: number, end: number): MessageHead {
   let position = start;
@@ -105,10 +110,10 @@ function annotationsOf(bytes: Uint8Array, valueStart: number, sectionEnd: number
       hasRouterAnnotations: false,
     };
   } else {
-    throw decodeError('message annotations that are no map', '3.2.3');
+    throw invalidField('Invalid message annotations section - missing map type');
   }
-  if (at > sectionEnd || count % 2 !== 0 || count > sectionEnd - at)
-    throw decodeError('message annotations that are no map', '3.2.3');
+  if (at > sectionEnd || count > sectionEnd - at) throw decodeError('message annotations that are no map', '3.2.3');
+  if (count % 2 !== 0) throw invalidField('Invalid MA map count (odd number of fields)');
   const userStart = at;
   const annotations: RouterAnnotations = {};
   let userEnd = at;
@@ -131,9 +136,16 @@ function annotationsOf(bytes: Uint8Array, valueStart: number, sectionEnd: number
 }
 
 function isRouterKey(bytes: Uint8Array, at: number): boolean {
-  if (bytes[at] !== 0xa3 || bytes[at + 1]! < PREFIX.length) return false;
+  const length = bytes[at + 1]!;
+  if (bytes[at] !== 0xa3 || length < PREFIX.length) return false;
   for (let i = 0; i < PREFIX.length; i++) if (bytes[at + 2 + i] !== PREFIX.charCodeAt(i)) return false;
-  return true;
+  let name = '';
+  for (let i = PREFIX.length; i < length && name.length < 8; i++) name += String.fromCharCode(bytes[at + 2 + i]!);
+  return NAMES.has(name);
+}
+
+function invalidField(description: string): RemoteProtocolError {
+  return new RemoteProtocolError('amqp:invalid-field', description, { scope: 'link', section: '3.2.3' });
 }
 
 function takeAnnotation(into: RouterAnnotations, bytes: Uint8Array, at: number, end: number): void {
@@ -143,14 +155,17 @@ function takeAnnotation(into: RouterAnnotations, bytes: Uint8Array, at: number, 
   if (!(key instanceof AmqpSymbol)) return;
   switch (key.value) {
     case 'x-opt-qd.to':
-      if (typeof value !== 'string') throw decodeError('to-override not a valid string type');
+      if (typeof value !== 'string') throw invalidField('to-override not a valid string type');
       into.to = value;
       break;
     case 'x-opt-qd.phase':
       into.phase = phaseNumber(value);
       break;
+    case 'x-opt-qd.stream':
+      into.stream = true;
+      break;
     case 'x-opt-qd.ingress':
-      if (typeof value !== 'string') throw decodeError('ingress router not a string type');
+      if (typeof value !== 'string') throw invalidField('ingress router not a string type');
       into.ingress = value;
       break;
     case 'x-opt-qd.trace':
@@ -167,9 +182,9 @@ function phaseNumber(value: AmqpValue): number | undefined {
 }
 
 function traceOf(value: AmqpValue): string[] {
-  if (!Array.isArray(value)) throw decodeError('trace annotation is not a list');
+  if (!Array.isArray(value)) throw invalidField('trace annotation is not a list');
   return value.map((entry) => {
-    if (typeof entry !== 'string') throw decodeError('trace list contains non-string entries');
+    if (typeof entry !== 'string') throw invalidField('trace list contains non-string entries');
     return entry;
   });
 }
@@ -204,6 +219,7 @@ export function writeHead(
 function entriesOf(annotations: RouterAnnotations): [string, AmqpValue][] {
   const entries: [string, AmqpValue][] = [];
   if (annotations.phase !== undefined && annotations.phase !== 0) entries.push(['x-opt-qd.phase', annotations.phase]);
+  if (annotations.stream === true) entries.push(['x-opt-qd.stream', 1]);
   if (annotations.to !== undefined) entries.push(['x-opt-qd.to', annotations.to]);
   if (annotations.ingress !== undefined) entries.push(['x-opt-qd.ingress', annotations.ingress]);
   if (annotations.trace !== undefined) entries.push(['x-opt-qd.trace', [...annotations.trace]]);

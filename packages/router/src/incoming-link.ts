@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ACCEPTED, MODIFIED_FAILED, OutgoingDelivery, RELEASED } from '@pointsman/engine';
 import type { IncomingDelivery, Link, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
-import { ProtocolError, Reader, SECTION, readPropertiesBody, sectionAt } from '@pointsman/wire';
+import { ProtocolError, Reader, SECTION, decodeError, readPropertiesBody, sectionAt } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, DeliveryState, Properties } from '@pointsman/wire';
 import type { Address } from './address.js';
 import { headOf, hasNoAnnotations } from './annotations.js';
@@ -187,7 +187,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         if (this.connection.stripsIn) head = { ...head, annotations: {} };
       }
       if (address === undefined) {
-        to = head!.annotations.to ?? toAt(bytes, head!.rest) ?? undefined;
+        to = head!.annotations.to ?? propertiesAt(bytes, head!.rest, transit.complete)?.to;
         if (to === undefined) {
           return this.#refuse(transit, {
             condition: 'amqp:precondition-failed',
@@ -204,22 +204,30 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         address = found;
       }
       if (address !== undefined) {
-        way = wayOf(address, !this.isFallback, () => subjectAt(bytes, (head ?? headOf(bytes, 0, bytes.length)).rest));
+        way = wayOf(address, !this.isFallback, () => {
+          const { rest } = head ?? headOf(bytes, 0, bytes.length);
+          return propertiesAt(bytes, rest, transit.complete)?.subject;
+        });
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
+      const { condition, description } = error;
+      if (condition === 'amqp:invalid-field') return this.#refuse(transit, { condition, description });
+      // What is missing may still come.
+      if (!transit.complete && tooLargeToHold(transit.size) === undefined) return transit.collect();
       return this.#refuse(transit, {
         condition: 'amqp:decode-error',
-        description: `invalid message format: ${error.description}`,
+        description: `invalid message format: ${description}`,
       });
     }
     if (address === undefined || way === undefined || way.hops.length === 0) {
       way?.count?.();
       return this.#noPath(transit);
     }
-    if (isForWithin(way) && (!transit.complete || tooLargeToHold(transit.size) !== undefined)) {
-      transit.collect();
-      return this.#collected(transit);
+    if (isForWithin(way)) {
+      const tooLarge = tooLargeToHold(transit.size);
+      if (tooLarge !== undefined) return this.#refuse(transit, tooLarge);
+      if (!transit.complete) return transit.collect();
     }
     this.#countIngress(address);
     if (way.hops[0]!.address === address.fallback) {
@@ -251,15 +259,11 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     this.finish(incoming, ACCEPTED);
   }
 
-  /** More has come of a message for a node within the router, which takes it whole. */
+  /** More has come of a message that is put together before it goes on: for a node within the router, or for its head. */
   #collected(transit: Transit): void {
-    const error = tooLargeToHold(transit.size);
-    if (error === undefined) {
-      if (!transit.complete) return;
-      transit.collects = false;
-      return this.#route(transit);
-    }
-    this.#refuse(transit, error);
+    if (!transit.complete && tooLargeToHold(transit.size) === undefined) return;
+    transit.collects = false;
+    this.#route(transit);
   }
 
   /** Nowhere to go: the sender gets the message back, and no new credit until there is. */
@@ -502,17 +506,17 @@ function takesModified(outcomes: readonly string[] | undefined): boolean {
   return outcomes.includes('amqp:modified:list');
 }
 
-/** `to` of the properties, which start at `position` where the message has any. */
-function toAt(bytes: Uint8Array, position: number): string | undefined {
-  return propertiesAt(bytes, position)?.to;
-}
-
-function subjectAt(bytes: Uint8Array, position: number): string | undefined {
-  return propertiesAt(bytes, position)?.subject;
-}
-
-function propertiesAt(bytes: Uint8Array, position: number): Properties | undefined {
-  if (position >= bytes.length) return undefined;
+/**
+ * The properties, which start at `position` where the message has any.
+ *
+ * @param whole - nothing of the message is still to come
+ * @throws ProtocolError where they are malformed, or not all there
+ */
+function propertiesAt(bytes: Uint8Array, position: number, whole: boolean): Properties | undefined {
+  if (position >= bytes.length) {
+    if (whole) return undefined;
+    throw decodeError('a message whose properties are still to come');
+  }
   const span = sectionAt(bytes, position, bytes.length);
   if (span.code !== SECTION.properties) return undefined;
   return readPropertiesBody(new Reader(bytes, span.valueStart, span.end));

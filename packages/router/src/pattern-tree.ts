@@ -132,6 +132,13 @@ function normalised(pattern: string): string[] {
   return tokens;
 }
 
+/** How a pattern is written that matches the same in an order that is quicker to look up; undefined where it is so already. */
+export function rewrittenPattern(pattern: string): string | undefined {
+  const tokens = normalised(pattern);
+  if (tokens.join('/') === tokensOf(pattern).join('/')) return undefined;
+  return tokens.join(pattern.includes('/') ? '/' : '.');
+}
+
 /** The pattern in the spelling that it is kept under. */
 export function normalisedPattern(pattern: string): string {
   return normalised(pattern).join('/');

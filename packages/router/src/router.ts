@@ -13,7 +13,7 @@ import type { LinkRecord } from './link-record.js';
 import { LinkRoute } from './link-route.js';
 import { LinkRouteTable } from './link-route-table.js';
 import { OutgoingLink } from './outgoing-link.js';
-import { PatternTree, normalisedPattern, prefixPattern } from './pattern-tree.js';
+import { PatternTree, prefixPattern, rewrittenPattern } from './pattern-tree.js';
 import { RouterConnection } from './router-connection.js';
 import { RouterCounters } from './router-counters.js';
 import { propertiesText } from './terminus-text.js';
@@ -249,15 +249,16 @@ export class Router {
   #addSettings(settings: AddressSettings): boolean {
     const pattern = settings.prefix === undefined ? settings.pattern : prefixPattern(settings.prefix);
     if (pattern === undefined) return false;
-    const normal = normalisedPattern(pattern);
-    if (settings.pattern !== undefined && normal !== settings.pattern.replaceAll('.', '/')) {
-      this.log('ROUTER', 'notice', `configured pattern '${settings.pattern}' optimized and re-written to '${normal}'`);
+    const rewritten = settings.pattern === undefined ? undefined : rewrittenPattern(settings.pattern);
+    if (rewritten !== undefined) {
+      const text = `configured pattern '${settings.pattern ?? ''}' optimized and re-written to '${rewritten}'`;
+      this.log('ROUTER', 'notice', text);
     }
     if (!this.#settings.add(pattern, settings)) {
       this.log(
         'AGENT',
         'error',
-        `Error performing CREATE of org.apache.qpid.dispatch.router.config.address: '${settings.prefix ?? settings.pattern}' is configured twice; the first one counts`,
+        `Error performing CREATE of org.apache.qpid.dispatch.router.config.address: '${settings.prefix ?? settings.pattern}' is configured twice, the first one counts: Already exists`,
       );
       return false;
     }
@@ -279,7 +280,9 @@ export class Router {
       known.priority = settings?.priority ?? known.priority;
       return known;
     }
-    let distribution = balanced ? 'balanced' : (settings?.distribution ?? this.defaultDistribution);
+    // Another router is one place, however many are meant by its name here.
+    const isRouter = key.startsWith('R');
+    let distribution = balanced ? 'balanced' : isRouter ? 'closest' : (settings?.distribution ?? this.defaultDistribution);
     // The operator named it in an autolink: so it is to be available.
     if (ownAccount && distribution === 'unavailable') distribution = 'balanced';
     const address = new Address(key, distribution);

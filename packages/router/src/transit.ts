@@ -170,6 +170,10 @@ export class Transit {
     copy.settled = true;
     copy.done = true;
     this.#pending--;
+    if (!this.isSingle && state !== undefined && 'type' in state && state.type === 'declared') {
+      const { router } = copy.link.connection;
+      router.log('ROUTER_CORE', 'warning', 'Transactions are not supported for multicast messages');
+    }
     if (this.isSingle) this.#outcome = state;
     else if (rank(state) > rank(this.#outcome)) this.#outcome = plainOutcome(state);
     this.consumed();

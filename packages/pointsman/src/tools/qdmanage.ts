@@ -240,6 +240,8 @@ class Task {
     const schema = type === undefined ? undefined : entityTypeOf(longTypeName(type));
     const attributes = new Map<string, Plain>();
     for (const word of this.#words) {
+      // Scripts that put their arguments together leave empty ones.
+      if (word === '') continue;
       const equals = word.indexOf('=');
       const name = equals < 0 ? word : word.slice(0, equals);
       const attribute = schema === undefined ? undefined : attributeOf(schema, name);

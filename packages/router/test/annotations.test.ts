@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { AmqpSymbol, Writer, encodeMessage, int, sectionsOf, writeValue } from '@pointsman/wire';
+import type { AmqpValue, Message } from '@pointsman/wire';
+import { World } from './world.js';
+import type { Outlet } from './world.js';
+
+const annotated = (entries: readonly (readonly [string, unknown])[]): Message => ({
+  messageAnnotations: new Map(entries) as never,
+});
+const rejection = (outlet: Outlet): { condition: string; description: string } =>
+  (outlet.outcomes.at(-1)!.state as { error: { condition: string; description: string } }).error;
+
+/** A section of message annotations with any value at all, in front of a body. */
+function withAnnotations(value: AmqpValue): Uint8Array {
+  const w = new Writer();
+  writeValue(w, value);
+  return Buffer.concat([Buffer.from([0, 0x53, 0x72]), w.toBytes(), encodeMessage({ body: { kind: 'value', value: 'x' } })]);
+}
+
+describe('a message whose head is not what it has to be', () => {
+  const cases: readonly [string, Uint8Array, string, RegExp][] = [
+    ['to', encodeMessage(annotated([['x-opt-qd.to', int(1)]])), 'amqp:invalid-field', /^to-override not a valid string type$/],
+    ['trace', encodeMessage(annotated([['x-opt-qd.trace', 'x']])), 'amqp:invalid-field', /^trace annotation is not a list$/],
+    [
+      'entries of the trace',
+      encodeMessage(annotated([['x-opt-qd.trace', ['a', int(1)]]])),
+      'amqp:invalid-field',
+      /^trace list contains non-string entries$/,
+    ],
+    ['ingress', encodeMessage(annotated([['x-opt-qd.ingress', true]])), 'amqp:invalid-field', /^ingress router not a string type$/],
+    ['a list', withAnnotations(['x']), 'amqp:invalid-field', /^Invalid message annotations section - missing map type$/],
+    [
+      'a map of one',
+      Buffer.from([0, 0x53, 0x72, 0xc1, 4, 1, 0xa3, 1, 0x61, 0, 0x53, 0x77, 0x40]),
+      'amqp:invalid-field',
+      /^Invalid MA map count \(odd number of fields\)$/,
+    ],
+    ['a map that is cut', Buffer.from([0, 0x53, 0x72, 0xc1, 90, 2, 0xa3]), 'amqp:decode-error', /^invalid message format/],
+    ['a count beyond all bytes', Buffer.from([0, 0x53, 0x72, 0xc1, 2, 200, 0x40]), 'amqp:decode-error', /^invalid message format/],
+    ['no section', Buffer.from([0, 0x53, 0x10, 0x45]), 'amqp:decode-error', /^invalid message format/],
+  ];
+  for (const [what, bytes, condition, description] of cases) {
+    it(`is rejected, and its credit given back: ${what}`, () => {
+      const world = new World();
+      const inlet = world.peer().receive('q');
+      const outlet = world.peer().send('q');
+      for (let i = 0; i < 300; i++) outlet.raw(bytes, false, 'bad');
+      assert.equal(rejection(outlet).condition, condition);
+      assert.match(rejection(outlet).description, description);
+      assert.ok(outlet.link.credit > 100);
+      outlet.text('good');
+      assert.deepEqual(inlet.texts, ['good']);
+    });
+  }
+
+  it('is rejected where neither link nor message names an address', () => {
+    const outlet = new World().peer().send(undefined);
+    for (const properties of [undefined, { subject: 's' }]) {
+      outlet.text('x', false, properties === undefined ? {} : { properties });
+      const { condition, description } = rejection(outlet);
+      assert.equal(`${condition}: ${description}`, 'amqp:precondition-failed: Routing failure: no address present');
+    }
+  });
+});
+
+describe('annotations', () => {
+  const OWN: readonly (readonly [string, unknown])[] = [
+    ['x-opt-qd.trace', ['0/before']],
+    ['x-opt-qd.stream', int(1)],
+    ['x-opt-qd.ingress', '0/before'],
+  ];
+  const USER: readonly (readonly [string, unknown])[] = [
+    ['mine', 'one'],
+    ['x-opt-qd.unknown', 'two'],
+    ['x-opt', int(3)],
+  ];
+  const NEW = [
+    ['x-opt-qd.to', 'q'],
+    ['x-opt-qd.ingress', '0/R'],
+    ['x-opt-qd.trace', ['0/R']],
+  ];
+  const KEPT = [
+    ['x-opt-qd.stream', int(1)],
+    ['x-opt-qd.to', 'q'],
+    ['x-opt-qd.ingress', '0/before'],
+    ['x-opt-qd.trace', ['0/before', '0/R']],
+  ];
+  const cases = [
+    ['both', 'both', []],
+    ['both', 'in', NEW],
+    ['in', 'out', []],
+    ['in', 'no', NEW],
+    ['out', 'in', KEPT],
+    ['out', 'both', []],
+    ['no', 'no', KEPT],
+    ['no', 'out', []],
+  ] as const;
+  for (const [sender, receiver, expected] of cases) {
+    it(`of routers are as stripAnnotations says, the user’s as they were: from ${sender} to ${receiver}`, () => {
+      const world = new World();
+      const inlet = world.peer({ stripAnnotations: receiver }).receive('q');
+      const outlet = world.peer({ stripAnnotations: sender }).send('q');
+      const more = { deliveryAnnotations: new Map([['d', 'of the sender']]) as never, header: { durable: true } };
+      outlet.text('x', false, { ...more, ...annotated([...USER, ...OWN]) });
+      outlet.text('y', false, { ...more, ...annotated(OWN) });
+      const [x, y] = [inlet.message(0), inlet.message(1)];
+      assert.deepEqual([...x.messageAnnotations!], [...USER, ...expected]);
+      assert.deepEqual(y.messageAnnotations === undefined ? [] : [...y.messageAnnotations], expected);
+      for (const message of [x, y]) {
+        assert.equal(message.deliveryAnnotations!.get('d'), 'of the sender');
+        assert.equal(message.header!.durable, true);
+      }
+      if (expected.length === 0) assert.equal(y.messageAnnotations, undefined);
+    });
+  }
+
+  it('change nothing in front of them and behind them, byte for byte', () => {
+    const world = new World();
+    const inlets = (['both', 'no'] as const).map((stripAnnotations) =>
+      world.peer({ stripAnnotations }).receive(`q.${stripAnnotations}`),
+    );
+    const bytes = encodeMessage({
+      header: { durable: true, priority: 7 },
+      deliveryAnnotations: new Map([['d', new AmqpSymbol('s')]]) as never,
+      ...annotated([['mine', [int(1), 'two']]]),
+      properties: { messageId: 'm', subject: 's', replyTo: 'r' },
+      applicationProperties: new Map([['a', true]]) as never,
+      body: { kind: 'data', sections: [Uint8Array.of(1, 2, 3), Uint8Array.of(4)] },
+      footer: new Map([['f', 1]]) as never,
+    });
+    const parts = (of: Uint8Array): string[] =>
+      sectionsOf(of).map(({ code, start, end }) => `${code}:${Buffer.from(of.subarray(start, end)).toString('hex')}`);
+    const isAnnotations = (part: string): boolean => part.startsWith(`${0x72}:`);
+    for (const inlet of inlets) {
+      const outlet = world.peer().send(inlet === inlets[0] ? 'q.both' : 'q.no');
+      outlet.raw(bytes);
+      const got = parts(inlet.bytes[0]!);
+      assert.deepEqual(
+        got.filter((part) => !isAnnotations(part)),
+        parts(bytes).filter((part) => !isAnnotations(part)),
+      );
+      assert.equal(got.findIndex(isAnnotations), 2);
+      assert.deepEqual(inlet.message(0).messageAnnotations!.get('mine'), [int(1), 'two']);
+    }
+    assert.deepEqual(Buffer.from(inlets[0]!.bytes[0]!), Buffer.from(bytes));
+  });
+
+  it('may be longer than what is looked at first', () => {
+    const world = new World();
+    const inlet = world.peer({ stripAnnotations: 'no' }).receive('q', 10);
+    const outlet = world.peer().send(undefined);
+    const message: Message = {
+      ...annotated([['mine', 'm'.repeat(200_000)]]),
+      properties: { to: 'q' },
+      body: { kind: 'value', value: 'x'.repeat(500_000) },
+    };
+    const bytes = encodeMessage(message);
+    const delivery = outlet.raw(bytes, false, 'long');
+    for (let sent = outlet.link.sentBytes; !delivery.complete;) {
+      const n = outlet.link.resume(bytes, sent, bytes.length, true);
+      assert.ok(n > 0, 'it goes on');
+      sent += n;
+      world.run();
+    }
+    assert.equal(String(inlet.message(0).messageAnnotations!.get('mine')).length, 200_000);
+    assert.deepEqual(outlet.told, {});
+    assert.equal(inlet.texts[0]!.length, 500_000);
+  });
+});
