@@ -34,6 +34,7 @@ export class Address {
   fallbackWay: Way | undefined = undefined;
   /** Where the next search for a consumer starts. */
   #turn = 0;
+  #turnBefore = 0;
   #receiverTurn = 0;
   /** Messages that came in here from clients, and that went out to consumers. */
   deliveriesIngress = 0;
@@ -135,6 +136,11 @@ export class Address {
     if (at >= 0) this.consumers.splice(at, 1);
   }
 
+  /** What was chosen last was not used: the next search starts where that one did. */
+  undoChoice(): void {
+    this.#turn = this.#turnBefore;
+  }
+
   /**
    * The consumer that takes the next message, or undefined where there is none.
    *
@@ -146,6 +152,7 @@ export class Address {
     const count = consumers.length;
     if (count <= 1) return consumers[0];
     if (this.#turn >= count) this.#turn = 0;
+    this.#turnBefore = this.#turn;
     if (this.distribution === 'closest') return consumers[this.#turn++];
     let best = consumers[this.#turn]!;
     let bestLoad = best.load;

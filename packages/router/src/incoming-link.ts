@@ -123,6 +123,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         consumer.pass(delivery, bytes, start, end);
         return;
       }
+      address.undoChoice();
     }
     const transit = new Transit(delivery, this, delivery.arrivedAt);
     transit.append(bytes.subarray(start, end));

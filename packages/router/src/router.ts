@@ -280,9 +280,13 @@ export class Router {
       known.priority = settings?.priority ?? known.priority;
       return known;
     }
-    // Another router is one place, however many are meant by its name here.
+    // There is one of each router.
     const isRouter = key.startsWith('R');
-    let distribution = balanced ? 'balanced' : isRouter ? 'closest' : (settings?.distribution ?? this.defaultDistribution);
+    let distribution = balanced
+      ? 'balanced'
+      : isRouter
+        ? 'closest'
+        : (settings?.distribution ?? this.defaultDistribution);
     // The operator named it in an autolink: so it is to be available.
     if (ownAccount && distribution === 'unavailable') distribution = 'balanced';
     const address = new Address(key, distribution);

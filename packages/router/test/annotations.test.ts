@@ -16,29 +16,63 @@ const rejection = (outlet: Outlet): { condition: string; description: string } =
 function withAnnotations(value: AmqpValue): Uint8Array {
   const w = new Writer();
   writeValue(w, value);
-  return Buffer.concat([Buffer.from([0, 0x53, 0x72]), w.toBytes(), encodeMessage({ body: { kind: 'value', value: 'x' } })]);
+  return Buffer.concat([
+    Buffer.from([0, 0x53, 0x72]),
+    w.toBytes(),
+    encodeMessage({ body: { kind: 'value', value: 'x' } }),
+  ]);
 }
 
 describe('a message whose head is not what it has to be', () => {
   const cases: readonly [string, Uint8Array, string, RegExp][] = [
-    ['to', encodeMessage(annotated([['x-opt-qd.to', int(1)]])), 'amqp:invalid-field', /^to-override not a valid string type$/],
-    ['trace', encodeMessage(annotated([['x-opt-qd.trace', 'x']])), 'amqp:invalid-field', /^trace annotation is not a list$/],
+    [
+      'to',
+      encodeMessage(annotated([['x-opt-qd.to', int(1)]])),
+      'amqp:invalid-field',
+      /^to-override not a valid string type$/,
+    ],
+    [
+      'trace',
+      encodeMessage(annotated([['x-opt-qd.trace', 'x']])),
+      'amqp:invalid-field',
+      /^trace annotation is not a list$/,
+    ],
     [
       'entries of the trace',
       encodeMessage(annotated([['x-opt-qd.trace', ['a', int(1)]]])),
       'amqp:invalid-field',
       /^trace list contains non-string entries$/,
     ],
-    ['ingress', encodeMessage(annotated([['x-opt-qd.ingress', true]])), 'amqp:invalid-field', /^ingress router not a string type$/],
-    ['a list', withAnnotations(['x']), 'amqp:invalid-field', /^Invalid message annotations section - missing map type$/],
+    [
+      'ingress',
+      encodeMessage(annotated([['x-opt-qd.ingress', true]])),
+      'amqp:invalid-field',
+      /^ingress router not a string type$/,
+    ],
+    [
+      'a list',
+      withAnnotations(['x']),
+      'amqp:invalid-field',
+      /^Invalid message annotations section - missing map type$/,
+    ],
     [
       'a map of one',
       Buffer.from([0, 0x53, 0x72, 0xc1, 4, 1, 0xa3, 1, 0x61, 0, 0x53, 0x77, 0x40]),
       'amqp:invalid-field',
       /^Invalid MA map count \(odd number of fields\)$/,
     ],
-    ['a map that is cut', Buffer.from([0, 0x53, 0x72, 0xc1, 90, 2, 0xa3]), 'amqp:decode-error', /^invalid message format/],
-    ['a count beyond all bytes', Buffer.from([0, 0x53, 0x72, 0xc1, 2, 200, 0x40]), 'amqp:decode-error', /^invalid message format/],
+    [
+      'a map that is cut',
+      Buffer.from([0, 0x53, 0x72, 0xc1, 90, 2, 0xa3]),
+      'amqp:decode-error',
+      /^invalid message format/,
+    ],
+    [
+      'a count beyond all bytes',
+      Buffer.from([0, 0x53, 0x72, 0xc1, 2, 200, 0x40]),
+      'amqp:decode-error',
+      /^invalid message format/,
+    ],
     ['no section', Buffer.from([0, 0x53, 0x10, 0x45]), 'amqp:decode-error', /^invalid message format/],
   ];
   for (const [what, bytes, condition, description] of cases) {
