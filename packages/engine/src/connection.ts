@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   CloseCode,
-  DESCRIPTOR_CODES,
   FRAME_AMQP,
   FRAME_SASL,
   LocalProtocolError,
@@ -12,13 +11,9 @@ import {
   ProtocolError,
   Reader,
   RemoteProtocolError,
-  Writer,
-  beginFrame,
   decodeError,
-  endFrame,
   protocolHeader,
   protocolIdOf,
-  readDescriptor,
   readPerformative,
   readSaslFrame,
   writeAttach,
@@ -38,6 +33,7 @@ import type {
   OpenFields,
   Performative,
   SaslFrame,
+  Writer,
 } from '@pointsman/wire';
 import type { ConnectionEnd, ConnectionHandler, ConnectionOptions, ConnectionPhase } from './connection-options.js';
 import { nextConnectionState } from './connection-state.js';
@@ -45,7 +41,9 @@ import type { ConnectionEvent, ConnectionState } from './connection-state.js';
 import { ConnectionTimers, HEARTBEAT, checkIdleTimeOut } from './connection-timers.js';
 import type { ProtocolEndpoint } from './endpoint.js';
 import { FRAME_REST, fitError } from './fit.js';
+import { frameBytes, frameTooLarge, performativeCodeOf } from './frame-bytes.js';
 import type { FrameTracer } from './frame-tracer.js';
+import { HeldInput } from './held-input.js';
 import {
   DispositionFrame,
   FlowFrame,
@@ -57,10 +55,10 @@ import {
 } from './hot-frames.js';
 import { IncomingFrames } from './incoming-frames.js';
 import type { FrameTaker } from './incoming-frames.js';
-import { advertisedIdleTimeOutOf, openFieldsOf } from './open-fields.js';
+import { advertisedIdleTimeOutOf, noFreeChannel, openFieldsOf } from './open-fields.js';
 import { Output } from './output.js';
-import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch, unwantedHeader } from './sasl-exchange.js';
-import type { SaslExchange } from './sasl-exchange.js';
+import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch, unfitHeader } from './sasl-exchange.js';
+import type { SaslExchange, SaslStep } from './sasl-exchange.js';
 import { Session } from './session.js';
 import { WaitingLinks } from './waiting-links.js';
 
@@ -68,7 +66,6 @@ import { WaitingLinks } from './waiting-links.js';
 const TRANSFER = new TransferFrame();
 const DISPOSITION = new DispositionFrame();
 const FLOW = new FlowFrame();
-const WRITER = new Writer(2048);
 const OUTPUT_MAX = 1 << 18;
 
 /** An AMQP 1.0 connection endpoint: both roles, without I/O. @see OASIS AMQP 1.0, 2.4 */
@@ -95,6 +92,8 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   #layer: 'start' | 'sasl-header' | 'sasl' | 'amqp-header' | 'amqp' = 'start';
   #exchange: SaslExchange | undefined = undefined;
+  /** What came while it is not decided yet whether the peer is let in. */
+  #held: HeldInput | undefined = undefined;
   #maxFrameSize: number;
   readonly #outputMax: number;
   #channelMax: number;
@@ -127,11 +126,18 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   receive(bytes: Uint8Array, now: number): void {
     this.#timers.received(now);
+    this.#take(bytes);
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#held !== undefined) return this.#hold(bytes);
     const frames = this.#frames;
     frames.next = 0;
     while (this.#ended === undefined) {
       try {
-        return frames.cut(bytes, frames.next, this);
+        frames.cut(bytes, frames.next, this);
+        if (this.#held !== undefined) this.#hold(bytes.subarray(frames.next));
+        return;
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.#failed(error);
@@ -198,7 +204,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   get congested(): boolean {
     // A peer that does not read must not make us collect answers without end.
-    return this.output.backlog > this.#outputMax * 4;
+    return this.#held !== undefined || this.output.backlog > this.#outputMax * 4;
   }
 
   get done(): boolean {
@@ -294,6 +300,11 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     return this.#layer === 'amqp' || this.#layer === 'sasl';
   }
 
+  /** @internal */
+  get stops(): boolean {
+    return this.#ended !== undefined || this.#held !== undefined;
+  }
+
   /** @internal no SASL frame is larger than any peer has to take. 5.3.1 */
   get frameSizeMax(): number {
     return this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize;
@@ -350,12 +361,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   /** Behind our close only the close of the peer counts: what it had on the way is not looked at, right or wrong. 2.4.6 */
   #frameWhileClosing(b: Uint8Array, body: number, end: number): void {
-    let code: number | undefined;
-    try {
-      if (body < end) code = readDescriptor(new Reader(b, body, end), DESCRIPTOR_CODES);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-    }
+    const code = performativeCodeOf(b, body, end);
     if (code === OpenCode && this.state === 'CLOSE_PIPE') this.state = nextConnectionState(this.state, 'recv:open');
     if (code !== CloseCode) return;
     // A peer that closes without having opened is as gone as one that did it in order.
@@ -511,16 +517,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     }
     // 2.2: say what would have been right, then close.
     this.#sendHeader(authenticated || sasl.optional ? PROTOCOL_AMQP : PROTOCOL_SASL);
-    const error = new RemoteProtocolError('amqp:connection:framing-error', `the peer sent ${unwantedHeader(id)}`, {
-      scope: 'connection',
-      section: '2.2',
-    });
-    this.handler.onProtocolError?.(this, error);
-    this.#finish({
-      by: 'protocol',
-      phase: 'header',
-      error: { condition: error.condition, description: error.description },
-    });
+    this.#failed(unfitHeader(id));
   }
 
   #beginSasl(exchange: SaslExchange): void {
@@ -531,11 +528,33 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   #sasl(frame: SaslFrame): void {
     const exchange = this.#exchange!;
-    const { write, done, failed } = exchange.take(frame);
+    const step = exchange.take(frame);
+    if (step.later !== undefined) {
+      this.#held = new HeldInput();
+      void step.later.then((decided) => this.#decided(decided));
+      return;
+    }
     if (exchange instanceof SaslClientExchange) {
       this.offeredMechanisms = exchange.offered;
       this.saslMechanism = exchange.mechanism;
     }
+    this.#saslStep(step);
+  }
+
+  #hold(bytes: Uint8Array): void {
+    if (!this.#held!.add(bytes)) this.#finish({ by: 'protocol', phase: 'sasl' });
+  }
+
+  #decided(step: SaslStep): void {
+    const { parts } = this.#held!;
+    this.#held = undefined;
+    if (this.#ended !== undefined) return;
+    this.#saslStep(step);
+    for (const part of parts) this.#take(part);
+    this.wakeUp();
+  }
+
+  #saslStep({ write, done, failed }: SaslStep): void {
     if (write !== undefined) this.#sayRaw(FRAME_SASL, 0, write);
     if (failed !== undefined) {
       return this.#finish({
@@ -601,20 +620,10 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   }
 
   #sayRaw(type: number, channel: number, write: (w: Writer) => void): void {
-    const w = WRITER;
-    w.reset();
-    const start = beginFrame(w);
-    write(w);
-    endFrame(w, start, type, channel);
-    const size = w.position;
-    if (type === FRAME_AMQP && this.remoteOpen !== undefined && size > this.remoteMaxFrameSize) {
-      throw new LocalProtocolError(
-        'amqp:frame-size-too-small',
-        `a frame of ${size} bytes for a peer that takes ${this.remoteMaxFrameSize}`,
-        { scope: 'connection', section: '2.3.1' },
-      );
-    }
-    this.output.append(w.written());
+    const bytes = frameBytes(type, channel, write);
+    if (type === FRAME_AMQP && this.remoteOpen !== undefined && bytes.length > this.remoteMaxFrameSize)
+      throw frameTooLarge(bytes.length, this.remoteMaxFrameSize);
+    this.output.append(bytes);
     this.wakeUp();
   }
 
@@ -636,10 +645,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   #freeChannel(): number {
     const max = this.channels - 1;
     for (let i = 0; i <= max; i++) if (this.#sessions[i] === undefined) return i;
-    throw new LocalProtocolError('amqp:resource-limit-exceeded', `all ${max + 1} channels are in use`, {
-      scope: 'connection',
-      section: '2.7.1',
-    });
+    throw noFreeChannel(max);
   }
 
   #failed(error: ProtocolError): void {

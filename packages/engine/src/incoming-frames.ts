@@ -8,8 +8,8 @@ export interface FrameTaker {
   readonly isFramed: boolean;
   /** Largest frame that is taken now, in bytes. */
   readonly frameSizeMax: number;
-  /** Nothing more is taken. */
-  readonly done: boolean;
+  /** Nothing more is taken, now or ever: the stream goes on at {@link IncomingFrames.next}. */
+  readonly stops: boolean;
   takeHeader(bytes: Uint8Array, at: number): void;
   takeFrame(bytes: Uint8Array, start: number, end: number): void;
 }
@@ -39,12 +39,12 @@ export class IncomingFrames {
     const end = bytes.length;
     while (this.#partial !== undefined) {
       p = this.#complete(bytes, p, taker);
-      if (taker.done || (p === end && this.#partial !== undefined)) return;
+      if (taker.stops || (p === end && this.#partial !== undefined)) return;
     }
     while (end - p >= FRAME_HEADER_SIZE) {
       if (!taker.isFramed) {
         taker.takeHeader(bytes, p);
-        if (taker.done) return;
+        if (taker.stops) return;
         p += PROTOCOL_HEADER_SIZE;
         continue;
       }
@@ -56,7 +56,7 @@ export class IncomingFrames {
       }
       this.next = p + size;
       taker.takeFrame(bytes, p, p + size);
-      if (taker.done) return;
+      if (taker.stops) return;
       p += size;
     }
     if (p === end) return;

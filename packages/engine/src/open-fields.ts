@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { MIN_MAX_FRAME_SIZE } from '@pointsman/wire';
+import { LocalProtocolError, MIN_MAX_FRAME_SIZE } from '@pointsman/wire';
 import type { OpenFields } from '@pointsman/wire';
 import type { ConnectionOptions } from './connection-options.js';
 
@@ -24,4 +24,11 @@ export function openFieldsOf(options: ConnectionOptions): OpenFields & { maxFram
     desiredCapabilities: options.desiredCapabilities,
     properties: options.properties,
   };
+}
+
+export function noFreeChannel(channelMax: number): LocalProtocolError {
+  return new LocalProtocolError('amqp:resource-limit-exceeded', `all ${channelMax + 1} channels are in use`, {
+    scope: 'connection',
+    section: '2.7.1',
+  });
 }

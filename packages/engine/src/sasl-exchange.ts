@@ -11,7 +11,7 @@ import {
 } from '@pointsman/wire';
 import type { SaslFrame, Writer } from '@pointsman/wire';
 import { SASL_CODE_NAMES, chooseMechanism, decideByDefault, requestOf } from './sasl.js';
-import type { SaslClientOptions, SaslServerOptions } from './sasl.js';
+import type { SaslClientOptions, SaslDecision, SaslServerOptions } from './sasl.js';
 
 /** What follows from a SASL frame: a frame to send, where there is one, and how the exchange stands behind it. */
 export interface SaslStep {
@@ -20,6 +20,8 @@ export interface SaslStep {
   readonly done?: { readonly mechanism: string; readonly user: string | undefined };
   /** Why not. The exchange is over, and the connection with it. */
   readonly failed?: string;
+  /** It is not known yet: this follows in its place. */
+  readonly later?: Promise<SaslStep>;
 }
 
 /** One side of a SASL exchange, frame by frame. @see OASIS AMQP 1.0, 5.3.2 */
@@ -74,8 +76,14 @@ export class SaslServerExchange implements SaslExchange {
       request === undefined
         ? { ok: false, reason: `SASL ${mechanism} is not offered here, or its response is malformed` }
         : authenticate(request);
+    if (decision instanceof Promise) return { later: decision.then((made) => this.#say(mechanism, made)) };
+    return this.#say(mechanism, decision);
+  }
+
+  #say(mechanism: string, decision: SaslDecision): SaslStep {
+    const refusal = decision.busy === true ? 4 : 1;
     const write = (w: Writer): void =>
-      writeSaslOutcome(w, { code: decision.ok ? 0 : 1, additionalData: decision.additionalData });
+      writeSaslOutcome(w, { code: decision.ok ? 0 : refusal, additionalData: decision.additionalData });
     return decision.ok
       ? { write, done: { mechanism, user: decision.user } }
       : { write, failed: decision.reason ?? 'SASL refused' };
@@ -124,6 +132,20 @@ export class SaslClientExchange implements SaslExchange {
 /** Who comes is let in: what a listener without any settings does. */
 export const OPEN_DOOR: SaslServerOptions = { mechanisms: ['ANONYMOUS'], optional: true };
 
+/** What to say where a client began with a header that does not do here. 2.2 */
+export function unfitHeader(id: number | string): RemoteProtocolError {
+  const what =
+    typeof id === 'string'
+      ? id
+      : id === PROTOCOL_TLS
+        ? 'the TLS header of AMQP, but this port has no TLS'
+        : `the AMQP header without SASL, which is required here`;
+  return new RemoteProtocolError('amqp:connection:framing-error', `the peer sent ${what}`, {
+    scope: 'connection',
+    section: '2.2',
+  });
+}
+
 /** What to say where a peer answered our protocol header with another one. 2.2 */
 export function headerMismatch(wanted: number, got: number | string): string {
   const names: Readonly<Record<number, string>> = {
@@ -133,12 +155,4 @@ export function headerMismatch(wanted: number, got: number | string): string {
   };
   if (typeof got === 'string') return `the peer sent ${got}`;
   return `we asked for ${wanted === PROTOCOL_SASL ? 'SASL' : 'AMQP'}, the peer insists on ${names[got] ?? `protocol id ${got}`}`;
-}
-
-/** What a client began with, where that is not what its server takes. 2.2 */
-export function unwantedHeader(id: number | string): string {
-  if (typeof id === 'string') return id;
-  return id === PROTOCOL_TLS
-    ? 'the TLS header of AMQP, but this port has no TLS'
-    : `the AMQP header without SASL, which is required here`;
 }

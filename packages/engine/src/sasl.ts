@@ -25,6 +25,8 @@ export interface SaslRequest {
 
 export interface SaslDecision {
   readonly ok: boolean;
+  /** Not refused, but not now either: the peer may try again later. */
+  readonly busy?: boolean | undefined;
   /** Name that the peer is known by from here on. */
   readonly user?: string | undefined;
   /** Why not: for the log, never for the peer. */
@@ -37,8 +39,11 @@ export interface SaslServerOptions {
   readonly mechanisms: readonly string[];
   /** A peer may leave the SASL layer out. */
   readonly optional: boolean;
-  /** Judges a request. Without it ANONYMOUS and MSSBCBS are let in and nothing else. */
-  readonly authenticate?: (request: SaslRequest) => SaslDecision;
+  /**
+   * Judges a request, at once or, where that takes its time, later: the peer waits, and what it sends meanwhile too. Must not
+   * throw or reject. Without it ANONYMOUS and MSSBCBS are let in and nothing else.
+   */
+  readonly authenticate?: (request: SaslRequest) => SaslDecision | Promise<SaslDecision>;
 }
 
 /** Codes of sasl-outcome. @see OASIS AMQP 1.0, 5.3.3.6 */

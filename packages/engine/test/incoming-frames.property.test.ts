@@ -18,6 +18,9 @@ class Taker implements FrameTaker {
     this.#headers = headers;
     this.frameSizeMax = frameSizeMax;
   }
+  get stops(): boolean {
+    return this.done;
+  }
   get isFramed(): boolean {
     return this.#headers === 0;
   }

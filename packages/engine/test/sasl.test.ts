@@ -110,6 +110,76 @@ describe('SASL as a server sees it (5.3.2, 5.3.3)', () => {
     assert.deepEqual(p.types(), ['header', 'sasl-mechanisms', 'sasl-outcome', 'header', 'open']);
   });
 
+  describe('that takes its time', () => {
+    /** A server whose decision comes when the test has it. */
+    const slow = (): { p: RawPeer; decide: (decision: SaslDecision) => Promise<void> } => {
+      let decide: (decision: SaslDecision) => void;
+      const decision = new Promise<SaslDecision>((resolve) => (decide = resolve));
+      const p = new RawPeer({
+        saslServer: { mechanisms: ALL, optional: false, authenticate: () => decision },
+        handshakeTimeoutMs: 1_000,
+      }).say(SASL_HEADER);
+      p.hear();
+      return {
+        p,
+        decide: async (made) => {
+          decide(made);
+          await decision;
+          await Promise.resolve();
+        },
+      };
+    };
+    const plain = init('PLAIN', utf8('\u0000ann\u0000pw'));
+    const open: Said = { type: 'open', containerId: 'c' };
+
+    for (const [how, say] of [
+      ['in one piece', (p: RawPeer): unknown => p.say(plain, HEADER, open)],
+      ['piece by piece', (p: RawPeer): unknown => p.say(plain).say(HEADER).say(open)],
+    ] as const) {
+      it(`holds what comes meanwhile, ${how}`, async () => {
+        const { p, decide } = slow();
+        say(p);
+        assert.deepEqual(p.types(), []);
+        assert.ok(p.connection.congested && !p.connection.done);
+        await decide({ ok: true, user: 'ann' });
+        assert.deepEqual(p.types(), ['sasl-outcome', 'header', 'open']);
+        assert.equal(p.connection.user, 'ann');
+        assert.ok(p.connection.isOpen && !p.connection.congested);
+      });
+    }
+
+    it('says no in the end, and reads nothing of what was held', async () => {
+      const { p, decide } = slow();
+      p.say(plain, HEADER, open);
+      await decide({ ok: false });
+      assert.deepEqual(p.types(), ['sasl-outcome']);
+      assert.ok(p.connection.done);
+    });
+
+    it('may tell a client to come again later', async () => {
+      const { p, decide } = slow();
+      p.say(plain);
+      await decide({ ok: false, busy: true });
+      assert.equal((p.hear()[0]!.frame as SaslOutcome).code, 4);
+    });
+
+    it('holds no more than a bounded amount', () => {
+      const { p } = slow();
+      p.say(plain);
+      p.connection.receive(new Uint8Array(70_000), 0);
+      assert.ok(p.connection.done);
+    });
+
+    it('is of no interest any more to a connection that has ended', async () => {
+      const { p, decide } = slow();
+      p.say(plain);
+      p.connection.receiveEnd(1);
+      await decide({ ok: true });
+      assert.deepEqual(p.types(), []);
+      assert.ok(p.connection.done);
+    });
+  });
+
   it('asks for the response that PLAIN began without', () => {
     const { p, requests } = asked();
     p.say(init('PLAIN'));
