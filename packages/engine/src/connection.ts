@@ -495,10 +495,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
       this.open();
       return;
     }
-    throw new RemoteProtocolError('amqp:connection:framing-error', headerMismatch(wanted, id), {
-      scope: 'connection',
-      section: '2.2',
-    });
+    throw headerMismatch(wanted, id);
   }
 
   #clientHeader(id: number | string): void {

@@ -147,12 +147,15 @@ export function unfitHeader(id: number | string): RemoteProtocolError {
 }
 
 /** What to say where a peer answered our protocol header with another one. 2.2 */
-export function headerMismatch(wanted: number, got: number | string): string {
+export function headerMismatch(wanted: number, got: number | string): RemoteProtocolError {
   const names: Readonly<Record<number, string>> = {
     0: 'plain AMQP without SASL',
     2: 'TLS first (AMQP header id 2)',
     3: 'SASL first',
   };
-  if (typeof got === 'string') return `the peer sent ${got}`;
-  return `we asked for ${wanted === PROTOCOL_SASL ? 'SASL' : 'AMQP'}, the peer insists on ${names[got] ?? `protocol id ${got}`}`;
+  const what =
+    typeof got === 'string'
+      ? `the peer sent ${got}`
+      : `we asked for ${wanted === PROTOCOL_SASL ? 'SASL' : 'AMQP'}, the peer insists on ${names[got] ?? `protocol id ${got}`}`;
+  return new RemoteProtocolError('amqp:connection:framing-error', what, { scope: 'connection', section: '2.2' });
 }

@@ -24,6 +24,7 @@ Usage:
                                an embedded Service-Bus-compatible namespace
   pointsman stat [REPORT]      what a running router does
   pointsman manage OPERATION   ask or change a running router
+  pointsman user VERB NAME     who may log in by name and password
   pointsman COMMAND --help     more about a command
 
 Options:
@@ -67,6 +68,11 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
       const { runManage, runStat } = await import('./tools/command-tools.js');
       const { stdin, env } = process;
       return (first === 'stat' ? runStat : runManage)(rest, { stdout: io.stdout, stderr: io.stderr, stdin, env });
+    }
+    case 'user': {
+      const { runUserCommand } = await import('./auth/user-command.js');
+      const { stdin, env } = process;
+      return runUserCommand(rest, { stdout: io.stdout, stderr: io.stderr, stdin, env });
     }
     case 'check':
       return check(rest, io);

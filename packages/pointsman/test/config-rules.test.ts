@@ -464,7 +464,16 @@ describe('rules: connections', () => {
       ['warning'],
     );
     assert.deepEqual(config?.connectors[0]?.saslMechanisms, ['ANONYMOUS']);
-    assert.match(only('listener { saslMechanisms: PLAIN }').message, /PLAIN .* not supported yet/u);
+    assert.match(only('listener { saslMechanisms: GSSAPI }').message, /GSSAPI .* not supported yet/u);
+  });
+
+  it('warn of passwords in the clear, but for this machine alone', () => {
+    const problem = only('listener { saslMechanisms: PLAIN }');
+    assert.deepEqual(
+      [problem.severity, problem.message],
+      ['warning', 'PLAIN on listener sends passwords in the clear'],
+    );
+    for (const host of ['127.0.0.1', 'localhost', '::1']) accepted(`listener { host: ${host} saslMechanisms: PLAIN }`);
   });
 
   it('want a user name and a password for PLAIN', () => {

@@ -4,6 +4,7 @@ import { checkIdleTimeOut, IDLE_MINIMUM_MS, IDLE_TIME_OUT_MS, isServiceBusHost }
 import type { TlsMode } from '@pointsman/azure';
 import { nearestName } from '@pointsman/management';
 import { azureKindOf, checkAzureAuthentication } from './azure-rules.js';
+import { UID_LETTERS } from '../auth/certificate-user.js';
 import type { ConfigEntity } from './entity.js';
 import { parseFailoverUrls } from './failover-urls.js';
 import type { IdleTimeOut, SaslMechanism, TlsProtocol } from './model.js';
@@ -19,8 +20,8 @@ const HTTPS_PORT = 443;
 const FRAME_SIZE_MIN = 512;
 // Half of it is a minute: what every official client of Service Bus advertises.
 const IDLE_SECONDS_ADVISED = 120;
+const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/u;
 const TLS_PROTOCOLS: readonly TlsProtocol[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
-const UID_LETTERS = 'cslou125n';
 const COMPONENTS: readonly string[] = MESSAGE_COMPONENTS;
 
 /** What listener, connector and sslProfile sections say. Needs the references checked. */
@@ -241,6 +242,11 @@ function checkListenerTls(context: RuleContext, listener: ConfigEntity): void {
       const hint = 'name an sslProfile, or nobody can connect';
       problems.error(listener.lineOf(attribute), `'${attribute}' of ${listener.label} needs an sslProfile`, { hint });
     }
+    if (mechanismsOf(listener)?.includes('PLAIN') === true && !LOOPBACK.test(hostOf(listener))) {
+      problems.warn(listener.lineOf('saslMechanisms'), `PLAIN on ${listener.label} sends passwords in the clear`, {
+        hint: 'name an sslProfile, with requireSsl: yes',
+      });
+    }
     if (mechanismsOf(listener)?.includes('EXTERNAL') === true) {
       problems.warn(listener.lineOf('saslMechanisms'), `EXTERNAL on ${listener.label} needs an sslProfile`, {
         hint: 'it goes by the certificate of the client',
@@ -397,13 +403,11 @@ function checkProfile(profile: ConfigEntity, problems: ProblemList): void {
   }
   const letters = [...(profile.text('uidFormat') ?? '')].filter((letter) => !UID_LETTERS.includes(letter));
   if (letters.length > 0) {
-    problems.error(
-      profile.lineOf('uidFormat'),
-      `'uidFormat' of ${profile.label} has a letter that stands for nothing`,
-      {
-        found: safeText(letters.join(' ')),
-        allowed: [...UID_LETTERS].join(' '),
-      },
-    );
+    // As the old router has it: the whole subject is the user then.
+    problems.warn(profile.lineOf('uidFormat'), `'uidFormat' of ${profile.label} has a letter that stands for nothing`, {
+      found: safeText(letters.join(' ')),
+      allowed: UID_LETTERS.join(' '),
+      hint: 'the whole subject of the certificate is taken for the user',
+    });
   }
 }

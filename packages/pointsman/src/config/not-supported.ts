@@ -31,7 +31,6 @@ export const NOT_SUPPORTED: readonly NotSupported[] = [
   { section: 'listener', attribute: 'saslPlugin', what: 'authentication by another service' },
   { section: 'listener', attribute: 'policyVhost', what: 'policies' },
   { section: 'connector', attribute: 'policyVhost', what: 'policies' },
-  { section: 'sslProfile', attribute: 'uidNameMappingFile', what: 'mapping of user ids to names', harmless: true },
   { section: 'authServicePlugin', what: 'authentication by another service' },
   { section: 'vhost', what: 'policies' },
   { section: 'policy', attribute: 'maxConnections', what: 'policies', hint: 'a policy section with nothing but defaults is accepted' },
@@ -57,8 +56,8 @@ export const SASL_MECHANISMS: readonly string[] = [
   'MSSBCBS',
 ];
 
-/** Those of them that are there. A listener has no list of users yet that it could check a password against. */
+/** Those of them that are there. */
 export const SASL_SUPPORTED: Readonly<Record<'listener' | 'connector', readonly SaslMechanism[]>> = {
-  listener: ['ANONYMOUS', 'EXTERNAL'],
+  listener: ['ANONYMOUS', 'PLAIN', 'EXTERNAL'],
   connector: ['ANONYMOUS', 'PLAIN', 'EXTERNAL'],
 };

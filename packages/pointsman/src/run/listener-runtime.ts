@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Connection } from '@pointsman/engine';
-import type { SaslServerOptions } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
 import { DEFAULT_BACKOFF, backoffDelay, listen } from '@pointsman/transport';
 import type { ListenOptions, Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
+import type { CertificateNaming } from '../auth/certificate-user.js';
+import { saslOf } from '../auth/listener-sasl.js';
+import type { Users } from '../auth/users.js';
 import type { ListenerConfig } from '../config/model.js';
 import { checkHttpRoot, httpListenOptions } from '../http/http-listener.js';
 import { HttpSite } from '../http/http-site.js';
@@ -22,6 +24,9 @@ export interface ListenerContext {
   readonly protocolTrace: ProtocolTrace;
   /** Those of its sslProfile now. */
   readonly credentials: () => TlsCredentials | undefined;
+  /** What users of certificates are called, by its sslProfile. */
+  readonly naming: () => CertificateNaming;
+  readonly users: Users;
   /** Of the whole process, for who asks over HTTP. */
   readonly readiness: () => Readiness;
   /** Connections that came in, and those of them that were turned away. */
@@ -139,7 +144,6 @@ export class ListenerRuntime {
   async #listen(): Promise<Listener> {
     const { config } = this;
     const credentials = this.#context.credentials();
-    const external = config.saslMechanisms?.includes('EXTERNAL') === true;
     const common: Omit<ListenOptions, 'mode'> = {
       ...(config.host === '' ? {} : { host: config.host }),
       port: config.port,
@@ -158,7 +162,7 @@ export class ListenerRuntime {
         ...(credentials === undefined
           ? {}
           : {
-              tls: { credentials, clientCertificate: external ? ('required' as const) : ('none' as const) },
+              tls: { credentials, clientCertificate: clientCertificateOf(config, credentials) },
               // As the old router has it: TLS from the first byte and by header are both taken, plain too unless encryption is required.
               detectTls: true,
               inBandTls: { use: config.requireEncryption ? ('required' as const) : ('allowed' as const) },
@@ -225,7 +229,7 @@ export class ListenerRuntime {
         ...commonOptions(router.id, config, routed.id),
         role: 'server',
         now: performance.now(),
-        saslServer: saslOf(config, info),
+        saslServer: saslOf(config, info, this.#context.users, this.#context.naming()),
         handshakeTimeoutMs: handshakeTimeoutOf(config),
       },
       routed,
@@ -236,31 +240,15 @@ export class ListenerRuntime {
   }
 }
 
-function handshakeTimeoutOf(config: ListenerConfig): number {
-  return (config.initialHandshakeTimeoutSeconds ?? 0) * 1000 || HANDSHAKE_TIMEOUT_MS;
+/** EXTERNAL makes a certificate mandatory; where it is one way among others, who has one may show it. */
+function clientCertificateOf(
+  { authenticatePeer, saslMechanisms }: ListenerConfig,
+  { hasAuthorities }: TlsCredentials,
+): 'none' | 'optional' | 'required' {
+  if (saslMechanisms?.includes('EXTERNAL') === true) return 'required';
+  return authenticatePeer && saslMechanisms === undefined && hasAuthorities ? 'optional' : 'none';
 }
 
-function saslOf(config: ListenerConfig, info: StreamInfo): SaslServerOptions {
-  const certificate = info.peerCertificate;
-  const known = certificate?.verified === true;
-  const mechanisms = (config.saslMechanisms ?? ['EXTERNAL', 'ANONYMOUS']).filter(
-    (mechanism) => mechanism !== 'EXTERNAL' || known,
-  );
-  return {
-    mechanisms: config.authenticatePeer ? mechanisms.filter((mechanism) => mechanism !== 'ANONYMOUS') : mechanisms,
-    optional: !config.authenticatePeer,
-    authenticate({ mechanism }) {
-      if (mechanism === 'EXTERNAL' && known) {
-        const { subject } = certificate;
-        return {
-          ok: true,
-          user: Object.entries(subject)
-            .map(([name, value]) => `${name}=${value}`)
-            .join(','),
-        };
-      }
-      if (mechanism === 'ANONYMOUS') return { ok: true, user: 'anonymous' };
-      return { ok: false, reason: `SASL ${mechanism} is not offered on listener ${config.name}` };
-    },
-  };
+function handshakeTimeoutOf(config: ListenerConfig): number {
+  return (config.initialHandshakeTimeoutSeconds ?? 0) * 1000 || HANDSHAKE_TIMEOUT_MS;
 }

@@ -7,6 +7,7 @@ import type { AutoLink } from '@pointsman/router';
 import type { Backoff, DialOptions, TlsCredentials } from '@pointsman/transport';
 import { EntityRefused } from '../config/config-source.js';
 import type { ConfigSource } from '../config/config-source.js';
+import { Users } from '../auth/users.js';
 import type { ConnectorConfig, ListenerConfig, RouterConfig, SslProfileConfig } from '../config/model.js';
 import type { Readiness } from '../http/http-site.js';
 import { loadConfig } from '../config/read-config.js';
@@ -101,6 +102,7 @@ export class RouterProcess {
   #fileConfig: RouterConfig;
   #fileEntities: readonly FileEntity[];
   #reloading: Promise<unknown> = Promise.resolve();
+  readonly #users: Users;
   readonly #counts = { processed: 0, denied: 0 };
   /** All listeners are open, and nobody has asked to stop. */
   #isRunning = false;
@@ -117,6 +119,7 @@ export class RouterProcess {
     this.#fileConfig = config;
     this.#fileEntities = fileEntities(config);
     this.#options = options;
+    this.#users = new Users(config.router);
     this.#log = log;
     this.#protocolTrace = new ProtocolTrace(log);
     const { stuckDeliveries } = options;
@@ -498,10 +501,15 @@ export class RouterProcess {
       log: this.#log,
       protocolTrace: this.#protocolTrace,
       credentials: () => this.#credentialsOf(config.sslProfile),
+      naming: () => this.#profileOf(config.sslProfile)?.naming ?? {},
+      users: this.#users,
       readiness: () => this.#readiness,
       counts: this.#counts,
     });
     this.#listeners.set(config.name, listener);
+    const problem = config.saslMechanisms?.includes('PLAIN') === true ? this.#users.problem : undefined;
+    if (problem !== undefined)
+      this.#log.log('CONN_MGR', 'error', `Nobody can log in by password at listener ${config.name}: ${problem}`);
     this.#logConfigured('Listener', `${config.host}:${config.port}`, config);
     return listener;
   }
@@ -526,7 +534,11 @@ export class RouterProcess {
   }
 
   #credentialsOf(profile: string | undefined): TlsCredentials | undefined {
-    return profile === undefined ? undefined : this.#profiles.get(profile)?.credentials;
+    return this.#profileOf(profile)?.credentials;
+  }
+
+  #profileOf(name: string | undefined): TlsProfileRuntime | undefined {
+    return name === undefined ? undefined : this.#profiles.get(name);
   }
 
   #warnOf({ warnings }: TlsCredentials): void {

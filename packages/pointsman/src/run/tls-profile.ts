@@ -2,6 +2,8 @@
 import { TlsCredentialsError, loadTlsCredentials } from '@pointsman/transport';
 import type { TlsCredentials } from '@pointsman/transport';
 import { statSync } from 'node:fs';
+import { readNameMapping } from '../auth/certificate-user.js';
+import type { CertificateNaming } from '../auth/certificate-user.js';
 import type { SslProfileConfig } from '../config/model.js';
 
 /** An sslProfile with what its files hold now. */
@@ -9,6 +11,8 @@ export class TlsProfileRuntime {
   readonly config: SslProfileConfig;
   readonly #file: string;
   credentials: TlsCredentials;
+  /** How users of certificates are called. */
+  naming: CertificateNaming;
   /** Of the files that the credentials were read from, or that could not be used. */
   #state: string;
   /** Of the files when they were last looked at. */
@@ -24,6 +28,7 @@ export class TlsProfileRuntime {
     this.#state = stateOf(config);
     this.#seen = this.#state;
     this.credentials = credentialsOf(config, file);
+    this.naming = namingOf(config, file);
   }
 
   /**
@@ -39,13 +44,15 @@ export class TlsProfileRuntime {
     this.#seen = stateOf(this.config);
     if (this.#seen === this.#state || (!atOnce && this.#seen !== before)) return false;
     this.#state = this.#seen;
+    const naming = namingOf(this.config, this.#file);
     this.credentials = credentialsOf(this.config, this.#file);
+    this.naming = naming;
     return true;
   }
 }
 
-function stateOf({ caCertFile, certFile, privateKeyFile }: SslProfileConfig): string {
-  return [caCertFile, certFile, privateKeyFile]
+function stateOf({ caCertFile, certFile, privateKeyFile, uidNameMappingFile }: SslProfileConfig): string {
+  return [caCertFile, certFile, privateKeyFile, uidNameMappingFile]
     .map((file) => {
       if (file === undefined) return '';
       try {
@@ -56,6 +63,23 @@ function stateOf({ caCertFile, certFile, privateKeyFile }: SslProfileConfig): st
       }
     })
     .join('\n');
+}
+
+/** @throws TlsCredentialsError where the file of names does not do */
+function namingOf({ name, uidFormat, uidNameMappingFile, line }: SslProfileConfig, file: string): CertificateNaming {
+  if (uidNameMappingFile === undefined) return { format: uidFormat };
+  try {
+    return { format: uidFormat, names: readNameMapping(uidNameMappingFile) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TlsCredentialsError(
+      'uidNameMappingFile',
+      uidNameMappingFile,
+      `${line > 0 ? `${file}:${line}: ` : ''}sslProfile ${name}: ${why}.`,
+      'Correct it, or take it out.',
+      error,
+    );
+  }
 }
 
 /** @throws TlsCredentialsError that also says where the profile stands */
