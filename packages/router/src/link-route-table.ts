@@ -135,7 +135,7 @@ export class LinkRouteTable {
   }
 
   #tell(what: 'Activated' | 'Deactivated', route: LinkRoute, connection: RouterConnection): void {
-    const { containerId } = route.settings;
+    const containerId = route.settings.containerId ?? route.owner?.containerId;
     const where =
       containerId === undefined
         ? `connection ${connection.settings.name ?? connection.id}`

@@ -367,3 +367,68 @@ describe('what passes over a routed link', () => {
     assert.equal(outlet.attach!.properties?.size, 1);
   });
 });
+
+describe('link routes of a connection', () => {
+  const type = 'router.connection.linkRoute';
+  const create = (world: World, peer: Peer, attributes: Record<string, string>): ManagedEntity =>
+    table(world, type).create!(attributes, new Set(Object.keys(attributes)), {
+      connection: String(peer.at.id),
+    }) as ManagedEntity;
+
+  it('lead to the client that made them, at once, and go with its connection', () => {
+    const world = new World();
+    const service = world.peer({ containerId: 'service' });
+    const client = world.peer();
+    assert.equal(client.send('svc.a').link.remoteAttach?.target === undefined, false, 'a plain address so far');
+    const made = create(world, service, { pattern: 'svc.#', direction: 'in', name: 'mine' });
+    assert.deepEqual(values(made, 'pattern', 'direction', 'containerId'), ['svc.#', 'in', 'service']);
+    create(world, service, { pattern: 'svc.#', direction: 'out' });
+    const outlet = client.send('svc.b');
+    service.attached[0]!.credit(1);
+    outlet.text('hello');
+    assert.deepEqual(service.attached[0]!.texts, ['hello']);
+    client.receive('svc.b', 1);
+    assert.equal(service.outlets.length, 1);
+    const keys = rows(world, 'router.address').map((row) => row.identity);
+    assert.ok(keys.includes('Csvc') && keys.includes('Dsvc'));
+    assert.equal(world.router.counters.linkRouteCount, 0, 'those of the router itself are counted');
+    service.cut();
+    assert.equal(outlet.detached?.error?.condition, 'qd:routed-link-lost');
+    assert.ok(!rows(world, 'router.address').some((row) => row.identity === 'Csvc'));
+    assert.equal(client.send('svc.b').detached, undefined, 'a plain address again');
+  });
+
+  it('are shown to their own connection only, and deleted by it', () => {
+    const world = new World();
+    const service = world.peer();
+    const other = world.peer();
+    const made = create(world, service, { pattern: 'a/*/c', direction: 'in' });
+    const mine = String(service.at.id);
+    assert.deepEqual(
+      rows(world, type, mine).map(({ identity }) => identity),
+      [made.identity],
+    );
+    assert.deepEqual(rows(world, type, String(other.at.id)), []);
+    assert.deepEqual(rows(world, type), []);
+    void table(world, type).delete!(made, { connection: mine });
+    assert.deepEqual(rows(world, type, mine), []);
+    assert.deepEqual(rows(world, 'router.address'), []);
+  });
+
+  it('are refused with a reason where something is wrong with them', () => {
+    const world = new World();
+    const service = world.peer();
+    const refused = (attributes: Record<string, string>, connection: string | undefined, text: string): void => {
+      assert.throws(() => table(world, type).create!(attributes, new Set(), { connection }), { message: text });
+    };
+    const mine = String(service.at.id);
+    const good = { pattern: 'a', direction: 'in' };
+    refused(good, undefined, 'Can only create via management CREATE');
+    refused(good, '9999', 'Parent connection no longer exists');
+    refused({ direction: 'in' }, mine, 'Pattern field is required');
+    refused({ pattern: '//', direction: 'in' }, mine, 'Pattern invalid - no tokens');
+    refused({ pattern: 'a', direction: 'up' }, mine, "Invalid value for 'direction'");
+    create(world, service, { ...good, name: 'n' });
+    refused({ ...good, name: 'n' }, mine, 'Name conflicts with an existing entity');
+  });
+});

@@ -150,17 +150,6 @@ export function autoLinkTable(router: Router): EntityTable {
   };
 }
 
-/** A type that the router knows and does not have yet. */
-export function emptyTable(name: string, what: string): EntityTable {
-  return {
-    type: typeNamed(name),
-    entities: () => [],
-    create: () => {
-      throw new ManagementError(501, `${what} are not built yet`);
-    },
-  };
-}
-
 export function text(attributes: EntityValue, name: string): string | undefined {
   const value = attributes[name];
   return typeof value === 'string' && value !== '' ? value : undefined;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { EntityTable } from '@pointsman/management';
 import type { Router } from '../router.js';
-import { autoLinkTable, configuredAddressTable, emptyTable, linkRouteTable } from './config-tables.js';
+import { autoLinkTable, configuredAddressTable, linkRouteTable } from './config-tables.js';
+import { connectionLinkRouteTable } from './connection-link-route-table.js';
 import { bindingTable, exchangeTable } from './exchange-tables.js';
 import { addressTable, connectionTable, linkTable, routerTable } from './live-tables.js';
 import { typeNamed } from './view.js';
@@ -20,6 +21,6 @@ export function routerTables(router: Router): EntityTable[] {
     autoLinkTable(router),
     exchangeTable(router),
     bindingTable(router),
-    emptyTable('router.connection.linkRoute', 'Link routes of connections'),
+    connectionLinkRouteTable(router),
   ];
 }
