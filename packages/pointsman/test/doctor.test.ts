@@ -162,6 +162,28 @@ describe('doctor: a connector that works', () => {
   );
 
   it(
+    'has its tokens tried, where it goes by tokens',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const byTokens = { saslMechanisms: undefined, azureAuthentication: 'sas' };
+      const text = trusted(one) + connector(cloud.port, byTokens) + THROUGH_ORDERS;
+      const { status, found } = await findings(one, text);
+      assert.equal(status, 0, JSON.stringify(found, undefined, 1));
+      const tokens = found.filter(({ step }) => step === 'tokens');
+      assert.equal(tokens.length, 1);
+      assert.match(tokens[0]!.text, /^The sas token for sb:\/\/unit\.servicebus\.windows\.net\/orders \(key of policy/);
+
+      const wrong = trusted(one) + connector(cloud.port, { ...byTokens, saslPassword: 'pass:wrong' }) + THROUGH_ORDERS;
+      const refused = await findings(one, wrong);
+      assert.equal(refused.status, 13);
+      assert.match(
+        refused.found.find(({ verdict }) => verdict === 'bad')!.text,
+        /refused the token .*401.*The key or signature is wrong/,
+      );
+    }),
+  );
+
+  it(
     'needs no file: a connection string is enough',
     scene(async (one) => {
       const cloud = await one.openNamespace();

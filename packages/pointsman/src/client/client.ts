@@ -181,7 +181,7 @@ export class Client implements ConnectionHandler {
 
   onBegin(session: Session): void {
     // We begin, peers do not: one that does gets its session ended.
-    if (session !== this.#session)
+    if (!session.localBegun)
       session.end({ condition: 'amqp:not-allowed', description: 'this client takes no sessions' });
   }
 

@@ -69,6 +69,9 @@ async function examineEntity(
           condition,
           description,
           ...(patient.to.username === undefined ? {} : { policy: patient.to.username }),
+          ...(patient.to.username === undefined && patient.to.tokens !== undefined
+            ? { tokenSource: patient.to.tokens.name }
+            : {}),
         }).message
       : `The peer refused to let us ${what}: ${condition}: ${withoutSecrets(description, patient.secrets)}`;
     return {

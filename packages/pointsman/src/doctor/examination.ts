@@ -8,6 +8,7 @@ import type { Patient } from './patient.js';
 import { examineRoundTrip } from './round-trip.js';
 import { openConnection } from './session.js';
 import { examineTls } from './tls.js';
+import { examineTokens } from './tokens.js';
 
 export interface ExaminationOptions {
   /** Of each step. */
@@ -48,7 +49,8 @@ export async function* examine(patient: Patient, options: ExaminationOptions): A
     yield* opened.findings;
     client = opened.client;
     if (client === undefined) return;
-    for await (const found of examineEntities(patient, client, way, onWait)) yield found;
+    yield* examineTokens(patient, client, way, options, onWait);
+    yield* examineEntities(patient, client, way, onWait);
     if (options.roundTrip === undefined) return;
     onWait('round-trip', `a message through ${options.roundTrip}`);
     yield await examineRoundTrip(client, options.roundTrip, options);

@@ -49,14 +49,13 @@ export function patientOf(
       credentials?.hasCertificate === true,
       environment,
     );
-    const { connectionString, saslPassword } = connector;
     return {
       connector,
       to,
       isServiceBus: connector.serviceBus || isServiceBusHost(to.hostname),
       credentials,
       entities: [...needsOf(config, connector), ...more],
-      secrets: [connectionString, saslPassword, to.password, to.proxy?.password].filter((one) => one !== undefined),
+      secrets: [...to.secrets, connector.connectionString, to.proxy?.password].filter((one) => one !== undefined),
       lookup,
     };
   } catch (error) {
