@@ -16,6 +16,8 @@ export interface ConnectionOptions {
   readonly maxFrameSize?: number | undefined;
   /** Highest channel that the peer may use. */
   readonly channelMax?: number | undefined;
+  /** Links of all sessions together; more are refused with `amqp:resource-limit-exceeded`. Default: 20,000. */
+  readonly maxLinks?: number | undefined;
   /** Silence after which we close, in ms; 0 for never. Half of it is advertised, so that the peer sends in time. 2.4.5 */
   readonly idleTimeoutMs?: number | undefined;
   /** Time until the open of the peer has to be here, in ms; 0 for any. */

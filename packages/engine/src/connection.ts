@@ -55,6 +55,7 @@ import {
 } from './hot-frames.js';
 import { IncomingFrames } from './incoming-frames.js';
 import type { FrameTaker } from './incoming-frames.js';
+import { LinkBudget } from './link-budget.js';
 import { advertisedIdleTimeOutOf, noFreeChannel, openFieldsOf } from './open-fields.js';
 import { Output } from './output.js';
 import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch, unfitHeader } from './sasl-exchange.js';
@@ -95,8 +96,8 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   /** What came while it is not decided yet whether the peer is let in. */
   #held: HeldInput | undefined = undefined;
   #maxFrameSize: number;
-  readonly #outputMax: number;
   #channelMax: number;
+  readonly #outputMax: number;
   readonly #frames = new IncomingFrames();
   readonly #timers: ConnectionTimers;
   #wakeScheduled = false;
@@ -107,7 +108,8 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   #dirtySessions: Session[] = [];
   /** @internal */
   readonly waiting: WaitingLinks = new WaitingLinks();
-
+  /** @internal */
+  readonly linkBudget: LinkBudget;
   #localOpenSent = false;
 
   constructor(options: ConnectionOptions, handler: ConnectionHandler) {
@@ -115,6 +117,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     this.handler = handler;
     ({ maxFrameSize: this.#maxFrameSize, channelMax: this.#channelMax } = openFieldsOf(options));
     this.#outputMax = options.outputMax ?? OUTPUT_MAX;
+    this.linkBudget = new LinkBudget(options.maxLinks);
     this.#timers = new ConnectionTimers(options.now, options.handshakeTimeoutMs);
     if (options.role === 'client') {
       this.#layer = options.saslClient === undefined ? 'amqp-header' : 'sasl-header';
@@ -163,8 +166,9 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     }
     this.#wakeScheduled = false;
     const buffers = this.output.take();
-    if (buffers !== undefined) this.#timers.sent(now);
-    if (buffers !== undefined && this.tracer !== undefined) this.tracer.outgoing(buffers);
+    if (buffers === undefined) return undefined;
+    this.#timers.sent(now);
+    if (this.tracer !== undefined) this.tracer.outgoing(buffers);
     return buffers;
   }
 
@@ -228,7 +232,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     return this.#timers.now;
   }
 
-  /** Both sides have opened, and neither has closed. */
+  /** Both have opened, and neither has closed. */
   get isOpen(): boolean {
     return this.state === 'OPENED' && this.#ended === undefined;
   }
@@ -261,8 +265,8 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   open(fields: Partial<OpenFields> = {}): void {
     if (this.#localOpenSent || this.#layer !== 'amqp') return;
     this.#localOpenSent = true;
-    const open: OpenFields = { ...openFieldsOf(this.options), ...fields };
     // What we say is what we hold the peer to.
+    const open: OpenFields = { ...openFieldsOf(this.options), ...fields };
     this.#maxFrameSize = open.maxFrameSize ?? 0xffffffff;
     this.#channelMax = open.channelMax ?? 65_535;
     this.#say('send:open', 0, (w) => writeOpen(w, open, this.options.padded === true));
@@ -325,9 +329,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     const type = b[start + 5]!;
     if (this.#layer === 'sasl') {
       if (type !== FRAME_SASL) throw decodeError(`frame of type ${type} while SASL is spoken`, '5.3.1');
-      const r = new Reader(b, body, end);
-      this.#sasl(readSaslFrame(r));
-      return;
+      return this.#sasl(readSaslFrame(new Reader(b, body, end)));
     }
     if (this.#closing !== undefined) return this.#frameWhileClosing(b, body, end);
     if (type !== FRAME_AMQP) throw decodeError(`frame of type ${type}`, '2.3.1');
@@ -355,8 +357,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
         }
       }
     }
-    const r = new Reader(b, body, end);
-    this.#performative(readPerformative(r), channel, b, body, end);
+    this.#performative(readPerformative(new Reader(b, body, end)), channel, b, body, end);
   }
 
   /** Behind our close only the close of the peer counts: what it had on the way is not looked at, right or wrong. 2.4.6 */
@@ -647,11 +648,10 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   #failed(error: ProtocolError): void {
     this.handler.onProtocolError?.(this, error);
-    const amqpError: AmqpErrorFields = { condition: error.condition, description: error.description };
-    if (this.#layer !== 'amqp') {
-      return this.#finish({ by: 'protocol', phase: this.phase, error: amqpError, cause: error });
-    }
-    this.#close(amqpError, { by: 'protocol', phase: this.phase, error: amqpError, cause: error });
+    const { condition, description } = error;
+    const end: ConnectionEnd = { by: 'protocol', phase: this.phase, error: { condition, description }, cause: error };
+    if (this.#layer !== 'amqp') return this.#finish(end);
+    this.#close(end.error, end);
   }
 
   #close(error: AmqpErrorFields | undefined, end: ConnectionEnd): void {

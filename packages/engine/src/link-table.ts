@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { LinkBudget } from './link-budget.js';
 import type { Link } from './link.js';
 
 /** The links of a session, by our handle, by the peer's, and by name and direction. */
 export class LinkTable {
+  readonly #budget: LinkBudget;
   readonly #byHandle: (Link | undefined)[] = [];
   readonly #byRemoteHandle: (Link | undefined)[] = [];
   readonly #byName = new Map<string, Link>();
   /** No handle below is free. */
   #lowestFree = 0;
+
+  constructor(budget: LinkBudget) {
+    this.#budget = budget;
+  }
 
   /** Every link that is attached or attaching, or waits for the peer's detach. */
   get all(): Link[] {
@@ -39,6 +45,7 @@ export class LinkTable {
   /** @param named - it may be found by its name; not so a link that is refused because its name is taken */
   add(link: Link, named: boolean): void {
     this.#byHandle[link.handle] = link;
+    this.#budget.count++;
     if (!named) return;
     let last = this.named(link.name, link.isReceiver);
     if (last === undefined) {
@@ -53,6 +60,7 @@ export class LinkTable {
   remove(link: Link): void {
     if (this.#byHandle[link.handle] !== link) return;
     this.#byHandle[link.handle] = undefined;
+    this.#budget.count--;
     this.#lowestFree = Math.min(this.#lowestFree, link.handle);
     const key = keyOf(link.name, link.isReceiver);
     let at = this.#byName.get(key);
@@ -67,6 +75,7 @@ export class LinkTable {
   }
 
   clear(): void {
+    this.#budget.count -= this.all.length;
     this.#byHandle.length = 0;
     this.#byRemoteHandle.length = 0;
     this.#byName.clear();

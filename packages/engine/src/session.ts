@@ -46,7 +46,7 @@ export class Session {
   remoteIncomingWindow = 0;
   #handleMax = HANDLE_MAX;
 
-  readonly #links = new LinkTable();
+  readonly #links: LinkTable;
 
   /** @internal the next delivery-id of ours. */
   nextDeliveryId = 0;
@@ -65,6 +65,7 @@ export class Session {
   constructor(connection: Connection, channel: number) {
     this.connection = connection;
     this.channel = channel;
+    this.#links = new LinkTable(connection.linkBudget);
   }
 
   /** Every link that is attached or attaching. */
@@ -255,16 +256,17 @@ export class Session {
       return;
     }
     const handle = this.#links.freeHandle(this.#remoteHandleMax);
-    if (handle < 0) {
-      return this.fail(
-        'amqp:resource-limit-exceeded',
-        'no handle is left to answer an attach with: the handle-max of the peer is reached',
-        '2.7.2',
-      );
+    const { linkBudget } = this.connection;
+    if (handle < 0 || linkBudget.isAbused) {
+      const why =
+        handle < 0 ? 'no handle is left to answer an attach with, by the handle-max of the peer' : linkBudget.words;
+      return this.fail('amqp:resource-limit-exceeded', why, '2.7.2');
     }
     const link = attach.role ? new SenderLink(this, attach.name, handle) : new ReceiverLink(this, attach.name, handle);
     this.#links.add(link, first === undefined);
     this.#bind(link, attach);
+    if (linkBudget.isSpent)
+      return link.refuse({ condition: 'amqp:resource-limit-exceeded', description: linkBudget.words });
     // A name that is taken on this very session: the newer link is the one that is refused, the older stays.
     if (first !== undefined) {
       link.refuse({
@@ -429,6 +431,10 @@ export class Session {
     if (link.localDetached) return undefined;
     if (!link.spend()) {
       link.fail({ condition: 'amqp:link:transfer-limit-exceeded', description: 'a message beyond the link-credit' });
+      return undefined;
+    }
+    if (f.resume) {
+      link.fail({ condition: 'amqp:not-implemented', description: 'deliveries cannot be resumed: none is kept' });
       return undefined;
     }
     // Credit that was given while the sender still had enough of it: now it has not.

@@ -519,6 +519,59 @@ describe('credit as a sender takes it (2.6.7)', () => {
   });
 });
 
+describe('what a peer may not ask of links', () => {
+  const attachOf = (
+    handle: number,
+  ): { type: 'attach'; name: string; handle: number; role: boolean } & typeof TERMINI => ({
+    type: 'attach',
+    name: `l${handle}`,
+    handle,
+    role: true,
+    ...TERMINI,
+  });
+
+  it('is more of them than the connection has room for, on all sessions together; one that goes makes room', () => {
+    const p = new RawPeer({ maxLinks: 3 })
+      .begin()
+      .say([{ type: 'begin', nextOutgoingId: 0, incomingWindow: 9, outgoingWindow: 9 }, 1]);
+    p.say(attachOf(0), attachOf(1), [attachOf(0), 1]);
+    p.hear();
+    p.say([attachOf(1), 1]);
+    const said = p.hear();
+    const { error } = said.find(({ frame }) => frame.type === 'detach')!.frame as Detach;
+    assert.equal(error?.condition, 'amqp:resource-limit-exceeded');
+    assert.match(error?.description ?? '', /all the 3 links/);
+    p.say([{ type: 'detach', handle: 1, closed: true }, 1], { type: 'detach', handle: 0, closed: true });
+    p.hear();
+    p.say([attachOf(2), 1]);
+    assert.deepEqual(heardOf(p), ['attach l2 1']);
+    assert.equal(p.connection.linkBudget.count, 3);
+    p.say([{ type: 'end' }, 1]);
+    assert.equal(p.connection.linkBudget.count, 1);
+  });
+
+  it('is to go on attaching without a word to the refusals: that ends the session', () => {
+    const p = new RawPeer({ maxLinks: 1 }).begin({ handleMax: 10_000 });
+    for (let handle = 0; handle < 1_100; handle++) p.say(attachOf(handle));
+    const end = p.hear().find(({ frame }) => frame.type === 'end')?.frame as { error?: AmqpErrorFields };
+    assert.equal(end.error?.condition, 'amqp:resource-limit-exceeded');
+    assert.equal(p.connection.linkBudget.count, 0);
+    assert.equal(p.recorder.end, undefined, 'the connection lives');
+  });
+
+  it('is to resume deliveries: the link is told so and detached', () => {
+    const p = new RawPeer()
+      .begin()
+      .sender(5, { unsettled: new Map([[new Uint8Array(1), null]]), incompleteUnsettled: false });
+    p.say(transferOf(0, { resume: true }));
+    const said = p.hear();
+    const { error } = said.find(({ frame }) => frame.type === 'detach')!.frame as Detach;
+    assert.equal(error?.condition, 'amqp:not-implemented');
+    assert.equal(p.recorder.receivers[0]!.deliveries.length, 0, 'it is no message');
+    assert.equal(p.recorder.end, undefined);
+  });
+});
+
 describe('states of links that are gone', () => {
   it('say nothing: settling, updating, credit, flows and detaching are without effect', () => {
     const p = new RawPeer().begin().sender(5).receiver(5, { handle: 1 });

@@ -585,9 +585,13 @@ const EMPTY_ELEMENTS_MAX = 65_536;
 function readArrayBody(r: Reader, wide: boolean): AmqpArray {
   const { count, outerEnd } = enterCompound(r, wide, 'an array');
   let descriptor: AmqpValue | undefined;
+  const inner: AmqpValue[] = [];
   let code = readByte(r);
-  if (code === 0x00) {
-    descriptor = readValue(r);
+  // A constructor may have descriptors within descriptors. 1.2
+  while (code === 0x00) {
+    const one = readValue(r);
+    if (descriptor === undefined) descriptor = one;
+    else if (inner.push(one) >= NESTING_MAX) throw decodeError('descriptors that are nested too deeply', '1.2');
     code = readByte(r);
   }
   const elementType = ELEMENT_TYPES[code];
@@ -598,7 +602,7 @@ function readArrayBody(r: Reader, wide: boolean): AmqpArray {
   const values: AmqpValue[] = [];
   for (let i = 0; i < count; i++) values.push(readOf(r, code));
   leaveCompound(r, outerEnd, 'an array');
-  return new AmqpArray(elementType, values, descriptor);
+  return new AmqpArray(elementType, values, descriptor, inner);
 }
 
 // ---- stepping over values ----

@@ -122,13 +122,21 @@ export class AmqpArray {
   readonly elementType: ElementType;
   /** Descriptor that all elements share, or undefined. */
   readonly descriptor: AmqpValue | undefined;
-  /** In the forms of {@link AmqpValue}, without the shared descriptor. */
+  /** Further descriptors that they share, from the outside in: of elements that are described more than once. */
+  readonly innerDescriptors: readonly AmqpValue[];
+  /** In the forms of {@link AmqpValue}, without the shared descriptors. */
   readonly values: AmqpValue[];
 
-  constructor(elementType: ElementType, values: AmqpValue[], descriptor?: AmqpValue) {
+  constructor(
+    elementType: ElementType,
+    values: AmqpValue[],
+    descriptor?: AmqpValue,
+    innerDescriptors: readonly AmqpValue[] = [],
+  ) {
     this.elementType = elementType;
     this.values = values;
     this.descriptor = descriptor;
+    this.innerDescriptors = innerDescriptors;
   }
 }
 

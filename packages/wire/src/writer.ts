@@ -483,6 +483,10 @@ function writeArrayBody(w: Writer, array: AmqpArray): void {
   if (array.descriptor !== undefined) {
     writeByte(w, 0x00);
     writeValue(w, array.descriptor);
+    for (const inner of array.innerDescriptors) {
+      writeByte(w, 0x00);
+      writeValue(w, inner);
+    }
   }
   writeByte(w, FIXED_CODES[array.elementType]);
   for (const item of array.values) {

@@ -116,8 +116,15 @@ export const anyValue: Arbitrary<AmqpValue> = fc.letrec<{
       .constantFrom(...types)
       .chain((type) =>
         fc
-          .tuple(fc.array(elements(type), { maxLength: 4 }), fc.option(anyScalar, { nil: undefined, freq: 5 }))
-          .map(([values, descriptor]) => new AmqpArray(type, values, descriptor)),
+          .tuple(
+            fc.array(elements(type), { maxLength: 4 }),
+            fc.option(anyScalar, { nil: undefined, freq: 5 }),
+            fc.array(anyScalar, { maxLength: 2 }),
+          )
+          .map(
+            ([values, descriptor, inner]) =>
+              new AmqpArray(type, values, descriptor, descriptor === undefined ? [] : inner),
+          ),
       ),
   };
 }).value;

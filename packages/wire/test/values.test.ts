@@ -161,6 +161,21 @@ describe('what is absent', () => {
 });
 
 describe('unknown described values', () => {
+  it('may be described more than once in an array, as far as a value may be nested', () => {
+    // array8 of two ubytes: descriptor a, then descriptor b, then the constructor of the elements.
+    const bytes = Uint8Array.of(0xe0, 12, 2, 0x00, 0xa3, 1, 0x61, 0x00, 0xa3, 1, 0x62, 0x50, 7, 8);
+    const array = new AmqpArray('ubyte', [ubyte(7), ubyte(8)], symbol('a'), [symbol('b')]);
+    assert.deepEqual(readValue(new Reader(bytes)), array);
+    assert.deepEqual(again(array), array);
+    const deep = new AmqpArray(
+      'ubyte',
+      [ubyte(7)],
+      null,
+      Array.from({ length: 1_000 }, () => null),
+    );
+    assert.throws(() => again(deep), /nested too deeply/);
+  });
+
   it('survive, with any descriptor, in any place', () => {
     const vendor = new Described(ulong(0x0000468c00000004n), [
       new Described(symbol('x:y'), null),
