@@ -616,7 +616,6 @@ describe('what is not there yet', () => {
     'router { mode: edge }',
     'listener { role: inter-router }',
     'connector { role: edge }',
-    'listener { multiTenant: yes }',
     'listener { policyVhost: x }',
     'connector { policyVhost: x }',
     'authServicePlugin { name: a host: x }',
@@ -634,7 +633,7 @@ describe('what is not there yet', () => {
 
   it('is accepted where it is switched off, and warned of where nobody relies on it', () => {
     accepted(
-      'policy { maxConnections: 65535 enableVhostPolicy: no maxMessageSize: 0 }\nlistener { http: no multiTenant: no healthz: yes }',
+      'policy { maxConnections: 65535 enableVhostPolicy: no maxMessageSize: 0 }\nlistener { http: no healthz: yes }\nlistener { port: 5673 multiTenant: yes }',
     );
     assert.equal(only('policy { policyDir: /tmp }').severity, 'warning');
   });

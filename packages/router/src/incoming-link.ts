@@ -188,7 +188,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         if (this.connection.stripsIn) head = { ...head, annotations: {} };
       }
       if (address === undefined) {
-        to = head!.annotations.to ?? propertiesAt(bytes, head!.rest, transit.complete)?.to;
+        to = this.#destination(head!, bytes, transit.complete);
         if (to === undefined) {
           return this.#refuse(transit, {
             condition: 'amqp:precondition-failed',
@@ -258,6 +258,15 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (incoming === undefined || incoming.settled || !transit.settled || !transit.complete || transit.holds) return;
     transit.disown();
     this.finish(incoming, ACCEPTED);
+  }
+
+  /** Where a message on an anonymous link is to go: what routers wrote into it counts before its properties. */
+  #destination({ annotations, rest }: MessageHead, bytes: Uint8Array, complete: boolean): string | undefined {
+    const { connection } = this;
+    const { tenant } = connection;
+    if (annotations.to !== undefined) return tenant === undefined ? annotations.to : tenant.confined(annotations.to);
+    const to = propertiesAt(bytes, rest, complete)?.to;
+    return to === undefined ? undefined : connection.fullAddress(to);
   }
 
   /** More has come of a message that is put together before it goes on: for a node within the router, or for its head. */

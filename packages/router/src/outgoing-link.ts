@@ -305,9 +305,12 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     // Its sender has gone: the outcome reaches nobody, so it must not look like one that did.
     const isLate = copy === undefined ? inbound?.state !== 'attached' : isOrphan(copy.transit);
     link.settle(outgoing, isLate ? MODIFIED_FAILED : state);
-    if (copy !== undefined) copy.transit.outcome(copy, this.#fromReceiver(state));
-    else if (incoming !== undefined)
+    if (copy !== undefined) {
+      copy.transit.outcome(copy, this.#fromReceiver(state));
+      if (!outgoing.complete) this.#receiverDone(copy);
+    } else if (incoming !== undefined) {
       (incoming.link.context as IncomingLink).finish(incoming, this.#fromReceiver(state));
+    }
   }
 
   /** The sender of a message settled it: so may we. */

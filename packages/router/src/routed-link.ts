@@ -108,7 +108,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       this.#attachThere();
       return;
     }
-    this.#release = dialect.authorize(this.#route.toExternal(address), attach.role ? 'in' : 'out', (error) => {
+    this.#release = dialect.authorize(this.#toExternal(address), attach.role ? 'in' : 'out', (error) => {
       if (error === undefined) this.#attachThere();
       else this.#end(undefined, error, true);
     });
@@ -116,14 +116,13 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   }
 
   #attachThere(): void {
-    const route = this.#route;
     const at = this.#at;
     const attach = this.#attach;
     const client = this.#client;
     const parameters: AttachParameters = {
       ...passedOn(attach),
-      source: attach.role ? renamed(attach.source, (address) => route.toExternal(address)) : attach.source,
-      target: attach.role ? attach.target : renamed(attach.target, (address) => route.toExternal(address)),
+      source: attach.role ? renamed(attach.source, (address) => this.#toExternal(address)) : attach.source,
+      target: attach.role ? attach.target : renamed(attach.target, (address) => this.#toExternal(address)),
     };
     const name = `${attach.name}@${client.connection.containerId}`;
     let link: SenderLink | ReceiverLink;
@@ -172,9 +171,16 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   /** The container's terminus by the name under which the client knows it. */
   #known<T extends SourceTerminus | TargetTerminus>(terminus: T | undefined, asked: T | undefined): T | undefined {
     const wanted = addressOf(asked);
-    return renamed(terminus, (address) =>
-      wanted !== undefined && this.#route.toExternal(wanted) === address ? wanted : this.#route.toInternal(address),
-    );
+    return renamed(terminus, (address) => {
+      if (wanted !== undefined && this.#toExternal(wanted) === address) return wanted;
+      const full = this.#route.toInternal(address);
+      return this.#client.connection.tenant?.toOwn(full) ?? full;
+    });
+  }
+
+  /** Name at the container of what the client calls `address`. */
+  #toExternal(address: string): string {
+    return this.#route.toExternal(this.#client.connection.fullAddress(address));
   }
 
   // ---- transfers ----

@@ -18,6 +18,7 @@ import { MessageLog } from './message-log.js';
 import { OutgoingLink } from './outgoing-link.js';
 import { RoutedLink, survives } from './routed-link.js';
 import type { Router } from './router.js';
+import { Tenant } from './tenant.js';
 import { terminusText } from './terminus-text.js';
 import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
 
@@ -52,6 +53,8 @@ export class RouterConnection implements ConnectionHandler {
   readonly messageLog: MessageLog | undefined;
   connection!: Connection;
   containerId = '';
+  /** Whose addresses the peer means; undefined: everybody's. */
+  tenant: Tenant | undefined = undefined;
   /** How this peer has to be spoken to; undefined: as AMQP has it. */
   dialect: ContainerDialect | undefined = undefined;
   /** Tick at which a delivery had last come or gone when it was looked at, and the number of deliveries by then. */
@@ -92,6 +95,11 @@ export class RouterConnection implements ConnectionHandler {
   get stripsOut(): boolean {
     const strip = this.settings.stripAnnotations ?? 'both';
     return strip === 'both' || strip === 'out';
+  }
+
+  /** The full address of what the peer calls `text`. */
+  fullAddress(text: string): string {
+    return this.tenant === undefined ? text : this.tenant.toFull(text);
   }
 
   /** Whether an autolink or link route of these settings belongs here: by the connection's name or the peer's container. */
@@ -228,6 +236,8 @@ export class RouterConnection implements ConnectionHandler {
     connection.open();
     this.settings.hooks?.onOpened?.(connection);
     this.containerId = open.containerId;
+    if (this.settings.multiTenant === true && open.hostname !== undefined && open.hostname !== '')
+      this.tenant = new Tenant(open.hostname);
     this.isOpen = true;
     this.openedAt = this.router.clock.now();
     this.router.connectionOpened(this);
@@ -271,7 +281,7 @@ export class RouterConnection implements ConnectionHandler {
     let terminus: SourceTerminus = source;
     const wanted = source.dynamic === true ? nodeWanted(source) : undefined;
     if (wanted !== undefined) {
-      const node = this.router.linkRouteTable.find(wanted, 'out');
+      const node = this.router.linkRouteTable.find(this.fullAddress(wanted), 'out');
       return node === undefined ? link.refuse(NO_ROUTE, echoOf(attach)) : this.#routeLink(node, link, attach, address);
     }
     if (source.dynamic === true) {
@@ -279,6 +289,7 @@ export class RouterConnection implements ConnectionHandler {
       terminus = { ...source, address };
     } else {
       if (address === undefined || address === '') return link.refuse(NO_ROUTE, { target: attach.target });
+      address = this.fullAddress(address);
       const routes = this.router.linkRouteTable.find(address, 'out');
       if (routes !== undefined) return this.#routeLink(routes, link, attach, address);
     }
@@ -303,7 +314,7 @@ export class RouterConnection implements ConnectionHandler {
     let terminus: TargetTerminus = target;
     const wanted = target.dynamic === true ? nodeWanted(target) : undefined;
     if (wanted !== undefined) {
-      const routes = this.router.linkRouteTable.find(wanted, 'in');
+      const routes = this.router.linkRouteTable.find(this.fullAddress(wanted), 'in');
       return routes === undefined
         ? link.refuse(NO_ROUTE, echoOf(attach))
         : this.#routeLink(routes, link, attach, address);
@@ -314,6 +325,7 @@ export class RouterConnection implements ConnectionHandler {
       terminus = { ...target, address };
       node = this.router.bindProducer(address, undefined, true);
     } else if (address !== undefined && address !== '') {
+      address = this.fullAddress(address);
       const routes = this.router.linkRouteTable.find(address, 'in');
       if (routes !== undefined) return this.#routeLink(routes, link, attach, address);
       node = this.router.bindProducer(address, capabilitiesOf(target), false);
@@ -327,7 +339,7 @@ export class RouterConnection implements ConnectionHandler {
     this.logAttached('in', attach, incoming.id);
   }
 
-  /** @param address - the text that the client named the node by */
+  /** @param address - the full text of what the client named the node by */
   #routeLink(node: LinkRouteNode, link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): void {
     const to = node.next();
     if (to === undefined) return link.refuse(NO_ROUTE, echoOf(attach));

@@ -203,7 +203,7 @@ export class Router {
     this.log(
       'ROUTER_CORE',
       'info',
-      `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} vhost= encrypted=${settings.security?.()?.protocol ?? 'no'} auth=${saslMechanism ?? 'no'} user=${user ?? '(null)'} container_id=${connection.containerId} props=${propertiesText(connection.connection.remoteOpen?.properties)}`,
+      `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} vhost=${connection.tenant?.space ?? ''} encrypted=${settings.security?.()?.protocol ?? 'no'} auth=${saslMechanism ?? 'no'} user=${user ?? '(null)'} container_id=${connection.containerId} props=${propertiesText(connection.connection.remoteOpen?.properties)}`,
     );
     this.linkRouteTable.connectionOpened(connection);
     this.observer.onConnectionOpened?.(connection);

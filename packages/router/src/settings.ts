@@ -151,6 +151,8 @@ export interface RouterConnectionSettings {
   readonly peer: string;
   readonly linkCapacity?: number | undefined;
   readonly stripAnnotations?: 'both' | 'in' | 'out' | 'no' | undefined;
+  /** Its addresses are those of the host name that the peer gives in its open, where it gives one. */
+  readonly multiTenant?: boolean | undefined;
   readonly hooks?: ConnectionHooks | undefined;
   /**
    * Hears of every attach of the peer first. True where it has taken or refused the link: it is then no affair of the

@@ -27,7 +27,6 @@ export const NOT_SUPPORTED: readonly NotSupported[] = [
   { section: 'router', attribute: 'mode', values: ['interior', 'edge'], what: ROUTER_NETWORKS, hint: 'mode: standalone' },
   { section: 'listener', attribute: 'role', values: ['inter-router', 'edge'], what: ROUTER_NETWORKS, hint: 'role: normal, or role: route-container' },
   { section: 'connector', attribute: 'role', values: ['inter-router', 'edge'], what: ROUTER_NETWORKS, hint: 'role: normal, or role: route-container' },
-  { section: 'listener', attribute: 'multiTenant', what: 'address spaces per tenant' },
   { section: 'listener', attribute: 'saslPlugin', what: 'authentication by another service' },
   { section: 'listener', attribute: 'policyVhost', what: 'policies' },
   { section: 'connector', attribute: 'policyVhost', what: 'policies' },

@@ -202,6 +202,7 @@ export class ListenerRuntime {
       linkCapacity: config.linkCapacity,
       messageLogging: messageLoggingOf(config, this.#context.log),
       stripAnnotations: config.stripAnnotations,
+      multiTenant: config.multiTenant,
       security: () => securityOf(info),
       hooks: {
         onClosed: (_connection, end) => {

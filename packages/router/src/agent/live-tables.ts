@@ -58,6 +58,7 @@ const CONNECTION: Attributes<RouterConnection> = {
   uptimeSeconds: ({ router, openedAt }) => Math.floor((router.clock.now() - openedAt) / 1_000),
   lastDlvSeconds: ({ lastDeliverySeconds }) => lastDeliverySeconds ?? null,
   enableProtocolTrace: ({ protocolTrace }) => protocolTrace,
+  tenant: ({ tenant }) => tenant?.prefix ?? null,
 };
 
 export function connectionTable(router: Router): EntityTable {

@@ -25,7 +25,7 @@ export function checkRows(field: Field): void {
     is('deliveryCount', messages.length);
     is('presettledCount', messages.filter(({ settled }) => settled).length);
     // What is aborted after its receiver has settled it counts for an outcome that nobody hears.
-    if (messages.some(({ stage }) => stage !== 'whole') || producer.unconfirmed.length > 0) continue;
+    if (messages.some(({ isOut }) => !isOut) || producer.unconfirmed.length > 0) continue;
     for (const kind of ['accepted', 'rejected', 'released', 'modified'])
       is(`${kind}Count`, messages.filter(({ outcome }) => kindOf(outcome) === kind).length);
     is('unsettledCount', messages.filter(({ settled, told }) => !settled && !told).length);
