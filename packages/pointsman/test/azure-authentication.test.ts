@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import { Secret, makeSasToken } from '@pointsman/azure';
 import { connect } from '../src/client/client.js';
+import { runManage } from '../src/tools/command-tools.js';
 import {
   CLOUD_HOST,
   KEY,
@@ -16,6 +17,7 @@ import {
   section,
   sslProfile,
 } from './five-steps-fixture.js';
+import { toolIo } from './tools-fixture.js';
 import type { Attributes, RunningRouter, Scene } from './five-steps-fixture.js';
 
 const byTokens = (one: Scene, port: number, changes: Attributes): string =>
@@ -62,6 +64,18 @@ describe('a connector with tokens', () => {
         [[`sb://${CLOUD_HOST}/orders`, 'valid', 2, 'sas']],
       );
       await roundTrip(router);
+      const io = toolIo();
+      const read = ['read', '-b', `127.0.0.1:${router.port}`, '--type', 'connector', '--name', 'azure', '-o', 'json'];
+      assert.equal(await runManage(read, io), 0, io.stderrText());
+      const { azureTokens } = JSON.parse(io.stdoutText()) as { azureTokens: Record<string, unknown>[] };
+      const [row, ...others] = azureTokens;
+      assert.deepEqual(others, []);
+      assert.deepEqual(
+        ['audience', 'state', 'kind', 'links', 'renewals', 'lastError'].map((name) => row![name]),
+        [`sb://${CLOUD_HOST}/orders`, 'valid', 'sas', 2, 0, null],
+      );
+      assert.ok(Number(row!['secondsLeft']) > 3_500);
+      assert.doesNotMatch(io.stdoutText(), /SharedAccessSignature/);
       await router.said(/Token for sb:\/\/.*\/orders from key of policy '.*' accepted, valid until 20/);
       assertSilentAbout(router, KEY);
       assertSilentAbout(router, 'SharedAccessSignature sr');

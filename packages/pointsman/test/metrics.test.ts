@@ -23,10 +23,38 @@ describe('the metrics', () => {
 
   it('say of each connector whether it is connected, whatever it is called', () => {
     const text = renderMetrics(NONE, [
-      { name: 'a "b" \\c\nqdr_forged 1', isOpen: true, hasBeenOpen: true },
-      { name: 'd', isOpen: false, hasBeenOpen: true },
+      { name: 'a "b" \\c\nqdr_forged 1', isOpen: true, hasBeenOpen: true, tokens: [] },
+      { name: 'd', isOpen: false, hasBeenOpen: true, tokens: [] },
     ]);
     assert.ok(text.includes('\npointsman_connector_open{connector="a \\"b\\" \\\\c\\nqdr_forged 1"} 1\n'), text);
     assert.ok(text.includes('\npointsman_connector_open{connector="d"} 0\n'), text);
+  });
+
+  it('say of each token how long it lasts, and nothing where there is none', () => {
+    const none = { name: 'a', isOpen: true, hasBeenOpen: true, tokens: [] };
+    assert.doesNotMatch(renderMetrics(NONE, [none]), /token/);
+    const token = { provider: 'p', kind: 'sas', putAtMs: 1, lastError: undefined, links: 1 } as const;
+    const text = renderMetrics(NONE, [
+      {
+        ...none,
+        tokens: [
+          { ...token, audience: 'sb://h/q', state: 'valid', expiresAtMs: 1_893_456_000_000, renewals: 2, failures: 0 },
+          { ...token, audience: 'sb://h/r', state: 'failed', expiresAtMs: undefined, renewals: 0, failures: 3 },
+        ],
+      },
+    ]);
+    const lines = text.split('\n').filter((line) => line.startsWith('pointsman_azure_token'));
+    assert.deepEqual(
+      lines.map((line) => line.replace('pointsman_azure_token_', '').replace('{connector="a",audience="sb://h/', '{')),
+      [
+        'valid{q"} 1',
+        'valid{r"} 0',
+        'expiry_timestamp_seconds{q"} 1893456000',
+        'renewals_total{q"} 2',
+        'renewals_total{r"} 0',
+        'failures_total{q"} 0',
+        'failures_total{r"} 3',
+      ],
+    );
   });
 });

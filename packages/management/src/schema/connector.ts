@@ -57,6 +57,7 @@ export const connector: EntityType = entityType('connector', {
   reported('failoverUrls', 'string', 'Addresses that are tried, in turn.', { deprecatedName: 'failoverList' }),
   reported('connectionStatus', 'string', 'State of the connection.'),
   reported('connectionMsg', 'string', 'What the last attempt met with.'),
+  reported('azureTokens', 'list', 'Tokens of the connection at Azure Service Bus, a map each: audience, source, kind, state, when they end, renewals, failures, lastError. Never the token.', { own: true }),
   settable('policyVhost', 'string', 'Policy vhost whose limits count for this connection.'),
   settable('openProperties', 'properties', 'Properties to add to our AMQP open.'),
 ]);

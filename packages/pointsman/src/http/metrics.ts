@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { TokenState } from '@pointsman/azure';
 import { VERSION } from '../version.js';
 
 /** The numbers of a router that are published, under the names of its management attributes. */
@@ -34,6 +35,8 @@ export interface ConnectorHealth {
   readonly isOpen: boolean;
   /** It has been open since the connector was made. */
   readonly hasBeenOpen: boolean;
+  /** Its tokens at Azure Service Bus. */
+  readonly tokens: readonly TokenState[];
 }
 
 type MetricKind = 'gauge' | 'counter';
@@ -86,8 +89,35 @@ export function renderMetrics(source: MetricsSource, connectors: readonly Connec
   };
   const isOpen = connectors.map(({ name, isOpen: open }) => [name, open ? 1 : 0] as const);
   addAll('pointsman_connector_open', 'Whether the connection of a connector is open: 1 or 0.', 'connector', isOpen);
+  lines.push(...tokenMetrics(connectors));
   addAll('pointsman_resources', 'What keeps the process running, by its kind in Node.js.', 'kind', resources());
   return `${lines.join('\n')}\n`;
+}
+
+/** Only where there are tokens. What cannot be said of one, as the end of one that never came, has no line. */
+function tokenMetrics(connectors: readonly ConnectorHealth[]): string[] {
+  const rows = connectors.flatMap(({ name, tokens }) =>
+    tokens.map((token) => ({
+      labels: `{connector="${escaped(name)}",audience="${escaped(token.audience)}"}`,
+      token,
+    })),
+  );
+  if (rows.length === 0) return [];
+  // prettier-ignore
+  const families: readonly Row<(token: TokenState) => number | undefined>[] = [
+    ['pointsman_azure_token_valid', 'gauge', 'Whether there is a valid token for an entity of Service Bus: 1 or 0.', ({ state }) => (state === 'valid' ? 1 : 0)],
+    ['pointsman_azure_token_expiry_timestamp_seconds', 'gauge', 'When the token ends, since the Unix epoch.', ({ expiresAtMs }) => (expiresAtMs === undefined ? undefined : expiresAtMs / 1000)],
+    ['pointsman_azure_token_renewals_total', 'counter', 'Renewals of the token since the connection was opened.', ({ renewals }) => renewals],
+    ['pointsman_azure_token_failures_total', 'counter', 'Failed attempts to get or put a token since the connection was opened.', ({ failures }) => failures],
+  ];
+  return families.flatMap(([name, kind, help, valueOf]) => [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} ${kind}`,
+    ...rows.flatMap(({ labels, token }) => {
+      const value = valueOf(token);
+      return value === undefined ? [] : [`${name}${labels} ${value}`];
+    }),
+  ]);
 }
 
 /** The value of a label. @see Prometheus, Exposition formats, text format details */

@@ -2,6 +2,8 @@
 import { ManagementError, entityTypeOf } from '@pointsman/management';
 import type { AttributeValue, EntityTable, EntityType, EntityValue, ManagedEntity } from '@pointsman/management';
 import { TlsCredentialsError } from '@pointsman/transport';
+import type { TokenState } from '@pointsman/azure';
+import { long } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 import { EntityRefused } from '../config/config-source.js';
 import type { ConfiguredEntity } from '../config/config-source.js';
@@ -156,6 +158,8 @@ function connectorAttribute(connector: ConnectorRuntime, attribute: string): Amq
       return STATUS[connector.step];
     case 'connectionMsg':
       return connector.lastMessage ?? null;
+    case 'azureTokens':
+      return connector.tokens.length === 0 ? null : connector.tokens.map(tokenMap);
     case 'failoverUrls':
       return connector.failoverUrls;
     case 'host':
@@ -168,6 +172,28 @@ function connectorAttribute(connector: ConnectorRuntime, attribute: string): Amq
     default:
       return undefined;
   }
+}
+
+/** What is known of a token, in the words of the entities of management. */
+function tokenMap(token: TokenState): AmqpValue {
+  const { expiresAtMs, putAtMs } = token;
+  return new Map<string, AmqpValue>([
+    ['audience', token.audience],
+    ['source', token.provider],
+    ['kind', token.kind ?? null],
+    ['state', token.state],
+    ['expiresAt', dateText(expiresAtMs)],
+    ['secondsLeft', expiresAtMs === undefined ? null : long(Math.floor((expiresAtMs - Date.now()) / 1000))],
+    ['putAt', dateText(putAtMs)],
+    ['renewals', long(token.renewals)],
+    ['failures', long(token.failures)],
+    ['lastError', token.lastError ?? null],
+    ['links', long(token.links)],
+  ]);
+}
+
+function dateText(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(Math.min(Math.max(ms, 0), 8.64e15)).toISOString();
 }
 
 /** `listener/0.0.0.0:amqp`, with the name behind it where one was given. */

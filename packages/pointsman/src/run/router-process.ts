@@ -479,10 +479,11 @@ export class RouterProcess {
     return {
       isRunning: this.#isRunning,
       closedListeners: listeners.filter(({ status }) => status !== 'open').map(({ name }) => name),
-      connectors: this.connectors.map(({ name, step, hasBeenOpen }) => ({
+      connectors: this.connectors.map(({ name, step, hasBeenOpen, tokens }) => ({
         name,
         isOpen: step === 'open',
         hasBeenOpen,
+        tokens,
       })),
     };
   }
