@@ -180,7 +180,13 @@ describe('a router that does not start', () => {
     const run = qdrouterd(t, ['-c', 'r.conf'], { cwd, conf });
     assert.deepEqual(await run.ended, [1, null]);
     assert.match(run.stderr, new RegExp(`^qdrouterd: .*127\\.0\\.0\\.1:${port}`, 'm'));
-    assert.match(readFileSync(join(cwd, 'r.log'), 'utf8'), /MAIN \(critical\) Router start-up failed: /);
+    const log = readFileSync(join(cwd, 'r.log'), 'utf8');
+    assert.match(log, new RegExp(`SERVER \\(error\\) Listener error on 127\\.0\\.0\\.1:${port}: .*another program listens there`));
+    assert.match(
+      log,
+      new RegExp(`SERVER \\(critical\\) Shutting down, required listener failed 127\\.0\\.0\\.1:${port}`),
+    );
+    assert.match(log, /MAIN \(critical\) Router start-up failed: /);
   });
 });
 

@@ -120,6 +120,18 @@ export class ListenerRuntime {
     this.#context.log.log('SERVER', 'notice', text);
   }
 
+  /** The port could not be opened at the start, and so there is no router. */
+  failedAtStart(error: unknown): void {
+    this.#logError(errorText(error));
+    const { host, port } = this.config;
+    this.#context.log.log('SERVER', 'critical', `Shutting down, required listener failed ${host}:${port}`);
+  }
+
+  #logError(text: string): void {
+    const { host, port, name } = this.config;
+    this.#context.log.log('SERVER', 'error', `Listener error on ${host}:${port}: ${text} (${name})`);
+  }
+
   #end(): void {
     this.status = 'closed';
     clearTimeout(this.#retry);
@@ -127,13 +139,9 @@ export class ListenerRuntime {
 
   #failed(error: unknown): void {
     if (this.status === 'closed') return;
-    const hint = error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : '';
-    const text = `${error instanceof Error ? error.message : String(error)}${hint}`;
+    const text = errorText(error);
     // The same again at every attempt would fill the log.
-    if (text !== this.error) {
-      const { host, port, name } = this.config;
-      this.#context.log.log('SERVER', 'error', `Cannot listen on ${host}:${port} (listener ${name}): ${text}`);
-    }
+    if (text !== this.error) this.#logError(text);
     this.status = 'failed';
     this.error = text;
     this.#failures += 1;
@@ -239,6 +247,12 @@ export class ListenerRuntime {
     this.#context.protocolTrace.follow(routed, engine);
     return engine;
   }
+}
+
+/** What went wrong, and what to change. */
+function errorText(error: unknown): string {
+  const hint = error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? ` ${error.hint}` : '';
+  return `${error instanceof Error ? error.message : String(error)}${hint}`;
 }
 
 /** EXTERNAL makes a certificate mandatory; where it is one way among others, who has one may show it. */

@@ -191,11 +191,14 @@ export class RouterProcess {
       tables: [...this.router.tables(), ...configuredTables(this), ...processTables(this), ...logTables(this.#log)],
       managementNodes: () => [],
     });
-    try {
-      for (const listener of this.#listeners.values()) await listener.open();
-    } catch (error) {
-      await this.stop(0);
-      throw error;
+    for (const listener of this.#listeners.values()) {
+      try {
+        await listener.open();
+      } catch (error) {
+        listener.failedAtStart(error);
+        await this.stop(0);
+        throw error;
+      }
     }
     this.#log.log('SERVER', 'notice', `Operational, 1 Threads Running (process ID ${process.pid})`);
     for (const listener of this.#listeners.values()) listener.announce();
