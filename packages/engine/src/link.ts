@@ -277,7 +277,8 @@ export class ReceiverLink extends Link {
       }
     }
     this.forgone = before - this.credit;
-    if (this.draining && this.announced === 0) this.draining = false;
+    // Credit that was given meanwhile is to be used up as well.
+    if (this.draining && this.announced === 0 && this.credit === 0) this.draining = false;
   }
 
   /** @internal ends the link for what its sender did. The error goes out before the handler can answer with a detach of its own. */

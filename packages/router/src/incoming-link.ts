@@ -155,7 +155,8 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.#arriving = undefined;
       this.#transits.delete(transit);
       transit.abort();
-      return this.#replace();
+      if (!transit.credited) this.#replace();
+      return;
     }
     const empty = frame.payloadStart === frame.payloadEnd;
     if (!empty || delivery.complete) transit.append(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
