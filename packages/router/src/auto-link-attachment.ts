@@ -174,6 +174,12 @@ export class AutoLinkAttachment implements LinkOwner {
       return;
     }
     const { link, connection } = this;
+    if (!('address' in terminus) || terminus.address === undefined || terminus.address === '') {
+      // Attached, but not to the node that was named: what is sent there would go nowhere.
+      this.#autoLink.lastError = `the container answered with a ${direction === 'in' ? 'source' : 'target'} without an address`;
+      this.#log('warning', `Auto Link not activated: ${this.#autoLink.lastError}`);
+      return;
+    }
     this.#autoLink.activations++;
     this.#activeSince = connection.router.clock.now();
     if (link instanceof IncomingLink) connection.router.startProducer(link, link.link);

@@ -133,6 +133,24 @@ describe('autolinks', () => {
     assert.equal(world.router.autoLinks[0]!.status, 'active');
   });
 
+  it('stays attaching where the container names no node in its answer', () => {
+    const world = new World();
+    const container = world.peer(broker);
+    container.answer = (): AttachParameters => ({ source: { type: 'source' }, target: { type: 'target' } });
+    const out = world.router.addAutoLink({ address: 'q', direction: 'out', connection: 'broker' });
+    const back = world.router.addAutoLink({ address: 'q', direction: 'in', phase: 0, connection: 'broker' });
+    world.run();
+    assert.deepEqual([out.status, back.status], ['attaching', 'attaching']);
+    assert.match(out.lastError ?? '', /target without an address/);
+    assert.match(back.lastError ?? '', /source without an address/);
+    assert.equal(world.peer().send('q').link.credit, 0, 'it is nobody to send to');
+    container.attached[0]!.link.detach();
+    container.answer = undefined;
+    world.run();
+    world.advance(2_000);
+    assert.equal(out.status, 'active');
+  });
+
   it('attaches at every connection of its container, and shows the furthest of them', () => {
     const world = new World({ autoLinks: [{ address: 'q', direction: 'out', connection: 'broker' }] });
     const [autoLink] = world.router.autoLinks;
