@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
+import { nearestName } from '@pointsman/management';
 import { parseArgs } from 'node:util';
 import { LOG_LEVELS, parseLogLevels } from './config/log-levels.js';
 import { createLogger } from './log.js';
@@ -83,10 +84,13 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
   }
 }
 
+const COMMANDS = ['check', 'reload', 'doctor', 'azure', 'demo', 'namespace', 'stat', 'manage', 'user'];
 const STOP_WAIT_SECONDS_MAX = 3_600;
 
 function usageError(io: CommandIo, message: string): number {
-  io.stderr.write(`pointsman: ${message}\nTry 'pointsman --help'.\n`);
+  // Node.js goes on to explain what hardly anybody wants to know.
+  const [plain] = message.split('. To specify a positional argument', 1);
+  io.stderr.write(`pointsman: ${plain}\nTry 'pointsman --help'.\n`);
   return 2;
 }
 
@@ -189,7 +193,12 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
       io.stdout.write(`${VERSION}\n`);
       return 0;
     }
-    if (positionals.length > 0) return usageError(io, `there is no command '${positionals[0]}'`);
+    const [word] = positionals;
+    if (word !== undefined) {
+      const nearest = nearestName(word, COMMANDS);
+      const hint = nearest === undefined ? '' : `; did you mean '${nearest}'?`;
+      return usageError(io, `there is no command '${word}'${hint}`);
+    }
     path = values.config;
     log = logChoice(values['log-format'], values['log-level']);
     settleMs = stopWaitMs(values['stop-wait']);

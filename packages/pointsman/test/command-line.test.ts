@@ -70,6 +70,20 @@ describe('pointsman -c FILE', () => {
   });
 });
 
+describe('pointsman with a word that it does not know', () => {
+  it('says so, names the command that may have been meant, and ends with status 2', async () => {
+    for (const [args, why] of [
+      [['stats'], /^pointsman: there is no command 'stats'; did you mean 'stat'\?\nTry 'pointsman --help'\.\n$/],
+      [['nothing'], /^pointsman: there is no command 'nothing'\n/],
+      [['--verbos'], /^pointsman: Unknown option '--verbos'\n/],
+    ] as const) {
+      const io = new TestIo();
+      assert.equal(await runCommand(args, io), 2);
+      assert.match(io.err, why);
+    }
+  });
+});
+
 describe('pointsman reload', () => {
   it(
     'lets a router that runs read its file again, and changes nothing where that is bad',

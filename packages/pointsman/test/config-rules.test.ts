@@ -442,12 +442,20 @@ describe('rules: connections', () => {
   it('refuse an sslProfile that does not fit together', () => {
     assert.match(only('sslProfile { name: p privateKeyFile: k }').message, /a private key without a certificate/u);
     assert.equal(only('sslProfile { name: p protocols: TLSv1.2 TLS1.3 }').nearest, 'TLSv1.3');
+    for (const word of ['SSLv2', 'SSLv3', 'SSLv23']) {
+      const { config, problems } = read(`sslProfile { name: p protocols: ${word} }`);
+      assert.deepEqual(
+        problems.map(({ severity }) => severity),
+        ['warning'],
+      );
+      assert.equal(config?.sslProfiles[0]?.protocols, undefined);
+    }
     assert.match(only('sslProfile { name: p uidFormat: cx }').message, /a letter that stands for nothing/u);
     assert.equal(only('sslProfile { certFile: c }').severity, 'warning');
     const both = read('sslProfile { name: p certFile: c password: env:KEY passwordFile: /pw }').problems;
     assert.deepEqual(
       both.map(({ severity }) => severity),
-      ['warning', 'error'],
+      ['warning', 'warning'],
     );
   });
 

@@ -181,7 +181,10 @@ describe('a router that does not start', () => {
     assert.deepEqual(await run.ended, [1, null]);
     assert.match(run.stderr, new RegExp(`^qdrouterd: .*127\\.0\\.0\\.1:${port}`, 'm'));
     const log = readFileSync(join(cwd, 'r.log'), 'utf8');
-    assert.match(log, new RegExp(`SERVER \\(error\\) Listener error on 127\\.0\\.0\\.1:${port}: .*another program listens there`));
+    assert.match(
+      log,
+      new RegExp(`SERVER \\(error\\) Listener error on 127\\.0\\.0\\.1:${port}: .*another program listens there`),
+    );
     assert.match(
       log,
       new RegExp(`SERVER \\(critical\\) Shutting down, required listener failed 127\\.0\\.0\\.1:${port}`),

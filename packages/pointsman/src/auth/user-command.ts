@@ -48,7 +48,9 @@ export async function runUserCommand(argv: readonly string[], io: ToolIo): Promi
       return 1;
     }
     if (!(error instanceof WrongArguments) && !(error instanceof TypeError)) throw error;
-    io.stderr.write(`pointsman user: ${error.message}\nTry 'pointsman user --help'.\n`);
+    io.stderr.write(
+      `pointsman user: ${error.message.split('. To specify a positional argument', 1)[0]}\nTry 'pointsman user --help'.\n`,
+    );
     return 2;
   }
 }

@@ -20,6 +20,8 @@ const HTTPS_PORT = 443;
 const FRAME_SIZE_MIN = 512;
 // Half of it is a minute: what every official client of Service Bus advertises.
 const IDLE_SECONDS_ADVISED = 120;
+/** Nobody should name them any more, and old files do. */
+const FORMER_PROTOCOLS: readonly string[] = ['SSLv2', 'SSLv3', 'SSLv23'];
 const LOOPBACK = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/u;
 const TLS_PROTOCOLS: readonly TlsProtocol[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
 const COMPONENTS: readonly string[] = MESSAGE_COMPONENTS;
@@ -105,9 +107,10 @@ export function mechanismsOf(entity: ConfigEntity): SaslMechanism[] | undefined 
 }
 
 export function tlsProtocolsOf(profile: ConfigEntity): TlsProtocol[] | undefined {
-  const words = wordsOf(profile.text('protocols'));
-  if (words.length === 0) return undefined;
-  return words.filter((word): word is TlsProtocol => TLS_PROTOCOLS.includes(word as TlsProtocol));
+  const words = wordsOf(profile.text('protocols')).filter((word): word is TlsProtocol =>
+    TLS_PROTOCOLS.includes(word as TlsProtocol),
+  );
+  return words.length === 0 ? undefined : words;
 }
 
 /** Frame size as it is used. */
@@ -389,12 +392,22 @@ function checkProfile(profile: ConfigEntity, problems: ProblemList): void {
     });
   }
   if (profile.given.has('password') && profile.given.has('passwordFile')) {
-    problems.error(profile.lineOf('passwordFile'), `${profile.label} has both 'password' and 'passwordFile'`, {
-      hint: "keep 'password'",
+    problems.warn(profile.lineOf('passwordFile'), `${profile.label} has both 'password' and 'passwordFile'`, {
+      hint: "'password' counts: take the other one out",
     });
   }
   for (const word of wordsOf(profile.text('protocols'))) {
     if (TLS_PROTOCOLS.includes(word as TlsProtocol)) continue;
+    if (FORMER_PROTOCOLS.includes(word)) {
+      problems.warn(
+        profile.lineOf('protocols'),
+        `${word} in 'protocols' of ${profile.label} is broken, and not spoken`,
+        {
+          hint: 'protocols: TLSv1.2 TLSv1.3',
+        },
+      );
+      continue;
+    }
     problems.error(profile.lineOf('protocols'), `'protocols' of ${profile.label} names no version of TLS`, {
       found: safeText(word),
       allowed: TLS_PROTOCOLS.join(', '),
