@@ -30,6 +30,7 @@ export class Broker {
   readonly policies: ReadonlyMap<string, Policy>;
   readonly #entities = new Map<string, Queue | Topic>();
   readonly #host: MessageQueueHost;
+  readonly #forwarders = new Map<MessageQueue, Forwarder>();
 
   /** @throws TypeError where an option is not valid */
   constructor(options: BrokerOptions, host: MessageQueueHost) {
@@ -76,19 +77,58 @@ export class Broker {
       return entity;
     }
     this.#checkForwarding(entity);
+    this.#forward(entity);
+    return entity;
+  }
+
+  /** Forwards from now on as the entity says, and no more as it said before. */
+  #forward(entity: Queue | Subscription): void {
     const { messages, transferDeadLetters, path, forwardTo, forwardDeadLetteredMessagesTo } = entity;
     const { deadLetters } = messages;
     const common = { transferDeadLetters, source: path };
-    if (forwardTo !== undefined) {
-      const destination = this.#destination(forwardTo);
-      messages.addConsumer(new Forwarder({ ...common, deadLetters, isDeadLetterQueue: false, destination }));
-    }
-    if (forwardDeadLetteredMessagesTo !== undefined && deadLetters !== undefined) {
-      const destination = this.#destination(forwardDeadLetteredMessagesTo);
-      deadLetters.addConsumer(
-        new Forwarder({ ...common, deadLetters: undefined, isDeadLetterQueue: true, destination }),
-      );
-    }
+    const add = (queue: MessageQueue, destination: string | undefined, isDeadLetterQueue: boolean): void => {
+      const former = this.#forwarders.get(queue);
+      if (former !== undefined) queue.removeConsumer(former);
+      this.#forwarders.delete(queue);
+      if (destination === undefined) return;
+      const forwarder = new Forwarder({
+        ...common,
+        deadLetters: isDeadLetterQueue ? undefined : deadLetters,
+        isDeadLetterQueue,
+        destination: this.#destination(destination),
+      });
+      this.#forwarders.set(queue, forwarder);
+      queue.addConsumer(forwarder);
+    };
+    add(messages, forwardTo, false);
+    if (deadLetters !== undefined) add(deadLetters, forwardDeadLetteredMessagesTo, true);
+  }
+
+  /**
+   * Changes where the messages of an entity go on to.
+   *
+   * @throws TypeError where there is no such queue or topic, or the entity requires sessions
+   */
+  changeForwarding(
+    entity: Queue | Subscription,
+    changes: Pick<HoldingOptions, 'forwardTo' | 'forwardDeadLetteredMessagesTo'>,
+  ): void {
+    const { forwardTo, forwardDeadLetteredMessagesTo } = changes;
+    this.#checkForwarding(changes);
+    if (forwardTo !== undefined && entity.requiresSession)
+      throw new TypeError('An entity that requires sessions cannot forward its messages (forwardTo).');
+    entity.forwardTo = forwardTo;
+    entity.forwardDeadLetteredMessagesTo = forwardDeadLetteredMessagesTo;
+    this.#forward(entity);
+  }
+
+  /** Takes a queue, topic or subscription away, with all that is in it. @returns it, or undefined where there was none */
+  remove(path: string): Queue | Topic | Subscription | undefined {
+    const entity = this.entity(path);
+    if (entity === undefined) return undefined;
+    if (entity.kind === 'subscription') return entity.topic.removeSubscription(entity.name);
+    entity.close();
+    this.#entities.delete(entity.path.toLowerCase());
     return entity;
   }
 

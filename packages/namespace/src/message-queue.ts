@@ -70,7 +70,7 @@ interface LockEnd {
  * With message sessions each of them has a line of its own, and the locks of its messages live and end with its own.
  */
 export class MessageQueue {
-  readonly settings: MessageQueueSettings;
+  settings: MessageQueueSettings;
   /** Undefined for a dead-letter queue: nothing is dead-lettered twice. */
   readonly deadLetters: MessageQueue | undefined;
   readonly #host: MessageQueueHost;
@@ -120,6 +120,14 @@ export class MessageQueue {
           host,
           true,
         );
+  }
+
+  /** From now on; what a message has been given already, an end of its lock or of its life, it keeps. */
+  change(settings: Partial<Omit<MessageQueueSettings, 'requiresSession'>>): void {
+    this.settings = { ...this.settings, ...settings };
+    const { lockDurationMs } = settings;
+    // A dead-letter queue has its own idea of the rest.
+    if (lockDurationMs !== undefined) this.deadLetters?.change({ lockDurationMs });
   }
 
   get consumers(): number {

@@ -111,6 +111,22 @@ export class Namespace {
       connection.detach(link, disabledRefusal(entity.path, this.#context.hostname));
   }
 
+  /** Takes an entity away, with all that is in it; its links are detached. @returns whether there was one */
+  remove(path: string): boolean {
+    const entity = this.broker.remove(path);
+    if (entity === undefined) return false;
+    const below = `${entity.path.toLowerCase()}/`;
+    for (const { connection, link } of this.#links()) {
+      const owner = link.entityPath;
+      if (owner !== below.slice(0, -1) && !owner.startsWith(below)) continue;
+      connection.detach(link, {
+        condition: 'amqp:not-found',
+        description: `The messaging entity 'sb://${this.#context.hostname}/${entity.path}' could not be found.`,
+      });
+    }
+    return true;
+  }
+
   /** Closes all connections and gives orders with the clock back. */
   close(): void {
     this.faults.closeConnections({ condition: 'amqp:connection:forced', description: 'The namespace is closing.' });

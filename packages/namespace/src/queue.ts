@@ -58,15 +58,18 @@ export function duplicateWindowOf(options: ReceivingOptions): number | undefined
 export class Queue implements Entity {
   readonly kind = 'queue';
   readonly path: string;
-  readonly maxMessageSizeBytes: number;
+  maxMessageSizeBytes: number;
   readonly requiresSession: boolean;
-  readonly policies: ReadonlyMap<string, Policy>;
+  policies: ReadonlyMap<string, Policy>;
   readonly messages: MessageQueue;
   /** Messages whose forwarding failed. */
   readonly transferDeadLetters: MessageQueue;
   readonly inbox: Inbox;
-  readonly forwardTo: string | undefined;
-  readonly forwardDeadLetteredMessagesTo: string | undefined;
+  /** Changed by the broker, which does it. */
+  forwardTo: string | undefined;
+  forwardDeadLetteredMessagesTo: string | undefined;
+  /** Ms; undefined where duplicates are not looked for. */
+  readonly duplicateWindowMs: number | undefined;
   #status: EntityStatus;
 
   constructor(options: QueueOptions, host: MessageQueueHost) {
@@ -80,10 +83,11 @@ export class Queue implements Entity {
     this.transferDeadLetters = new MessageQueue({ ...settings, requiresSession: false }, host, true);
     this.forwardTo = options.forwardTo;
     this.forwardDeadLetteredMessagesTo = options.forwardDeadLetteredMessagesTo;
+    this.duplicateWindowMs = duplicateWindowOf(options);
     this.inbox = new Inbox(
       {
         requiresSession: this.requiresSession,
-        duplicateWindowMs: duplicateWindowOf(options),
+        duplicateWindowMs: this.duplicateWindowMs,
         isFull: (bytes) => this.messages.isFull(bytes),
         store: (content, arrival) => this.messages.enqueue(content, arrival),
         scheduled: this.messages,

@@ -34,9 +34,10 @@ export class Subscription implements Entity {
   readonly requiresSession: boolean;
   readonly messages: MessageQueue;
   readonly transferDeadLetters: MessageQueue;
-  readonly forwardTo: string | undefined;
-  readonly forwardDeadLetteredMessagesTo: string | undefined;
-  readonly #deadLettersFilterFaults: boolean;
+  /** Changed by the broker, which does it. */
+  forwardTo: string | undefined;
+  forwardDeadLetteredMessagesTo: string | undefined;
+  deadLettersFilterFaults: boolean;
   readonly #rules = new Map<string, Rule>();
   readonly #scope: () => SqlScope;
   #status: EntityStatus;
@@ -52,7 +53,7 @@ export class Subscription implements Entity {
     this.transferDeadLetters = new MessageQueue({ ...settings, requiresSession: false }, host, true);
     this.forwardTo = options.forwardTo;
     this.forwardDeadLetteredMessagesTo = options.forwardDeadLetteredMessagesTo;
-    this.#deadLettersFilterFaults = options.deadLetterOnFilterEvaluationExceptions ?? true;
+    this.deadLettersFilterFaults = options.deadLetterOnFilterEvaluationExceptions ?? true;
     this.#scope = () => ({
       now: (host.timeOrigin ?? 0) + host.clock.now(),
       newGuid: () => randomGuid(host.random),
@@ -127,7 +128,7 @@ export class Subscription implements Entity {
         this.#keep(copy, arrival === undefined ? undefined : { ...arrival, changes: undefined });
     } catch (error) {
       if (!(error instanceof SqlError)) throw error;
-      if (!this.#deadLettersFilterFaults) return;
+      if (!this.deadLettersFilterFaults) return;
       const reason = deadLetterProperties('FilterEvaluationException', error.message);
       this.messages.enqueueDeadLetter(message.content, reason, arrival);
     }

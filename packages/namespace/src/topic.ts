@@ -29,15 +29,18 @@ export interface TopicOptions extends EntityOptions, ReceivingOptions {
 export class Topic implements Entity {
   readonly kind = 'topic';
   readonly path: string;
-  readonly maxMessageSizeBytes: number;
+  maxMessageSizeBytes: number;
   readonly requiresSession = false;
-  readonly policies: ReadonlyMap<string, Policy>;
+  policies: ReadonlyMap<string, Policy>;
   status: EntityStatus;
   /** Messages that wait for their time: all that a topic keeps itself. */
   readonly scheduled: MessageQueue;
   readonly inbox: Inbox;
   readonly #subscriptions = new Map<string, Subscription>();
-  readonly #defaultTtlMs: number;
+  /** Ms; Infinity for none. */
+  defaultTtlMs: number;
+  /** Ms; undefined where duplicates are not looked for. */
+  readonly duplicateWindowMs: number | undefined;
   readonly #host: MessageQueueHost;
 
   constructor(options: TopicOptions, host: MessageQueueHost) {
@@ -46,8 +49,9 @@ export class Topic implements Entity {
     this.maxMessageSizeBytes = options.maxMessageSizeBytes ?? MESSAGE_SIZE_MAX;
     this.policies = policiesByName(options.policies);
     this.status = options.status ?? 'Active';
-    this.#defaultTtlMs = options.defaultTtlMs ?? Infinity;
+    this.defaultTtlMs = options.defaultTtlMs ?? Infinity;
     this.#host = host;
+    this.duplicateWindowMs = duplicateWindowOf(options);
     this.scheduled = new MessageQueue(
       queueSettings({ maxSizeBytes: options.maxSizeBytes ?? ENTITY_SIZE_MAX }),
       host,
@@ -57,7 +61,7 @@ export class Topic implements Entity {
     this.inbox = new Inbox(
       {
         requiresSession: false,
-        duplicateWindowMs: duplicateWindowOf(options),
+        duplicateWindowMs: this.duplicateWindowMs,
         isFull: (bytes) =>
           this.scheduled.isFull(bytes) || this.subscriptions.some(({ messages }) => messages.isFull(bytes)),
         store: (content, arrival) => this.#distribute(content, arrival),
@@ -74,9 +78,17 @@ export class Topic implements Entity {
     const key = options.name.toLowerCase();
     if (this.#subscriptions.has(key))
       throw new TypeError(`Topic '${this.path}' has a subscription '${options.name}' already.`);
-    const defaultTtlMs = Math.min(options.defaultTtlMs ?? Infinity, this.#defaultTtlMs);
+    const defaultTtlMs = Math.min(options.defaultTtlMs ?? Infinity, this.defaultTtlMs);
     const subscription = new Subscription(this, { ...options, defaultTtlMs }, this.#host);
     this.#subscriptions.set(key, subscription);
+    return subscription;
+  }
+
+  /** @returns the subscription that is no more, or undefined where there was none */
+  removeSubscription(name: string): Subscription | undefined {
+    const subscription = this.subscription(name);
+    subscription?.close();
+    this.#subscriptions.delete(name.toLowerCase());
     return subscription;
   }
 
