@@ -224,6 +224,58 @@ describe('a management tool', () => {
     assert.equal((await tool.rows(type, 'identity')).length, 1);
   });
 
+  it('watches what goes through an address, to the message', async (owner) => {
+    const router = await startRouter(owner, `${CONF} address { prefix: news  distribution: multicast }`);
+    const tool = await Tool.open(owner, router);
+    const peer = rhea.create_container().connect({ host: '127.0.0.1', port: router.port(), reconnect: false });
+    whenOver(owner, () => peer.close());
+    let got = 0;
+    peer.on('message', ({ message, delivery }: EventContext) => {
+      got++;
+      if (message!.body === 'refused') delivery!.release({ undeliverable_here: false });
+      else delivery!.accept();
+    });
+    const receivers = [1, 2].map(() => peer.open_receiver({ source: 'news/a', autoaccept: false }));
+    await until('the receivers', () => receivers.every((receiver) => receiver.is_open()));
+    const sender = peer.open_sender('news/a');
+    await until('credit', () => sender.sendable());
+    let settled = 0;
+    peer.on('settled', () => settled++);
+    for (const body of ['one', 'two', 'refused']) sender.send({ body });
+    await until('the outcomes', () => settled === 3 && got === 6);
+
+    const ADDRESS = `${PREFIX}.router.address`;
+    const counts = ['key', 'distribution', 'subscriberCount', 'deliveriesIngress', 'deliveriesEgress', 'priority'];
+    const rows = await tool.rows(ADDRESS, ...counts);
+    assert.deepEqual(
+      rows.find(({ key }) => key === 'M0news/a'),
+      {
+        key: 'M0news/a',
+        distribution: 'multicast',
+        subscriberCount: 2,
+        deliveriesIngress: 3,
+        deliveriesEgress: 6,
+        priority: -1,
+      },
+    );
+    const read = (await tool.get(200, 'READ', { type: ADDRESS, identity: 'M0news/a' })) as Record<string, unknown>;
+    assert.deepEqual([read['deliveriesIngress'], read['remoteHostRouters']], [3, []]);
+    const links = await tool.rows(`${PREFIX}.router.link`, 'linkDir', 'owningAddr', 'deliveryCount', 'acceptedCount');
+    assert.deepEqual(
+      links
+        .filter(({ owningAddr }) => owningAddr === 'M0news/a')
+        .map(({ deliveryCount, acceptedCount }) => [deliveryCount, acceptedCount]),
+      [
+        [3, 2],
+        [3, 2],
+        [3, 2],
+      ],
+    );
+    const [totals] = await tool.rows(`${PREFIX}.router`, 'addrCount', 'linkCount');
+    assert.equal(totals!['linkCount'], links.length);
+    assert.equal(totals!['addrCount'], rows.length);
+  });
+
   it('is warned, in the log, of names that are on their way out', async (owner) => {
     const router = await startRouter(owner, CONF);
     const tool = await Tool.open(owner, router);

@@ -4,7 +4,7 @@ import { AmqpSymbol, decodeMessage, encodeMessage, Typed, uuid } from '@pointsma
 import type { AmqpValue } from '@pointsman/wire';
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { bench, growingTable, listTable } from './agent-fixture.js';
+import { bench, growingTable, listTable, standardTables } from './agent-fixture.js';
 
 const map = (values: Record<string, AmqpValue>): Map<AmqpValue, AmqpValue> => new Map(Object.entries(values));
 const full = (name: string): string => `${TYPE_PREFIX}.${name}`;
@@ -250,6 +250,38 @@ describe('ManagementAgent, CREATE', () => {
     const second = await call('CREATE', { type: 'address', name: 'n', body: map({ prefix: 'b' }) });
     assert.deepEqual([second.statusCode, second.statusDescription], [400, 'Name conflicts with an existing entity']);
   });
+
+  const lacking: readonly (readonly [type: string, operations: string, status: number])[] = [
+    ['console', 'QUERY CREATE READ UPDATE DELETE', 403],
+    ['router', 'CREATE READ DELETE', 403],
+    ['router', 'UPDATE', 501],
+    ['connection', 'DELETE', 403],
+    ['connection', 'CREATE', 501],
+    ['router.link', 'CREATE DELETE', 501],
+    ['router.address', 'CREATE UPDATE DELETE', 501],
+    ['router.config.address', 'UPDATE', 501],
+    ['router.config.linkRoute', 'UPDATE', 501],
+    ['router.config.autoLink', 'UPDATE', 501],
+    ['router.config.exchange', 'UPDATE', 501],
+    ['router.config.binding', 'UPDATE', 501],
+    ['router.connection.linkRoute', 'UPDATE', 501],
+  ];
+  for (const [type, operations, status] of lacking) {
+    it(`answers ${operations} of ${type} with ${status}, and changes nothing`, async () => {
+      const { call, failures } = bench([
+        ...standardTables(),
+        listTable('router.address', [['M0a', 'M0a', { key: 'M0a' }]]),
+        listTable('router.link', [['12', 'l', {}]], { update: () => undefined }),
+      ]);
+      const list = operations.split(' ');
+      for (const operation of list) {
+        const properties = operation === 'QUERY' ? { entityType: full(type) } : {};
+        const answer = await call(operation, { type: full(type), identity: '1', properties, body: map({}) });
+        assert.equal(answer.statusCode, status, `${operation}: ${answer.statusDescription}`);
+      }
+      assert.equal(failures.length, list.length);
+    });
+  }
 
   it('says that there is no profiler, and how to profile', async () => {
     const { call } = bench();
