@@ -32,6 +32,34 @@ describe('reload', () => {
   );
 
   it(
+    'changes an exchange together with its bindings, and leaves alone one that has not changed',
+    opening(async (opened) => {
+      const exchange = (name: string, rest = ''): string =>
+        `exchange { name: ${name}  address: at.${name} ${rest} }\nbinding { exchangeName: ${name}  nextHopAddress: to.${name} }\n`;
+      const router = await Running.start(opened, ROUTER + exchange('same') + exchange('other'));
+      const { exchanges } = router.process.router;
+      const same = exchanges.exchange('same');
+      router.write(ROUTER + exchange('same') + exchange('other', 'matchMethod: mqtt'));
+      assert.ok((await router.process.reload()).ok);
+      assert.equal(exchanges.exchange('same'), same);
+      assert.equal(same?.bindings.size, 1);
+      assert.equal(exchanges.exchange('other')?.matchMethod, 'mqtt');
+      assert.equal(exchanges.exchange('other')?.bindings.size, 1);
+      exchanges.add({ name: 'foreign', address: 'at.new' });
+      router.write(ROUTER + exchange('same') + exchange('new'));
+      assert.ok((await router.process.reload()).ok);
+      assert.deepEqual(
+        [...exchanges.exchanges].map(({ name }) => name),
+        ['same', 'foreign'],
+      );
+      assert.match(
+        router.io.err,
+        /AGENT \(error\) Error performing CREATE of .*config.exchange: duplicate exchange address/,
+      );
+    }),
+  );
+
+  it(
     'changes nothing where the file has a mistake, and says where it is',
     opening(async (opened) => {
       const router = await Running.start(opened, ROUTER + listener('stays'));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { plainAddress } from './address-text.js';
 import { Binding, Exchange, ExchangeRefused } from './exchange.js';
 import type { BindingSettings, ExchangeSettings } from './exchange.js';
 import { isBindingKey } from './subject-tree.js';
@@ -25,12 +26,14 @@ export class ExchangeRegistry {
     return undefined;
   }
 
-  /** @throws ExchangeRefused where the name or the address has an exchange already */
+  /** @throws ExchangeRefused where the name or the address has an exchange already, at whatever phase */
   add(settings: ExchangeSettings): Exchange {
     const router = this.#router;
     if (this.exchange(settings.name) !== undefined) throw new ExchangeRefused('duplicate exchange name');
+    const plain = plainAddress(settings.address);
+    for (const other of this.exchanges)
+      if (plainAddress(other.settings.address) === plain) throw new ExchangeRefused('duplicate exchange address');
     const address = router.bind(settings.address, settings.phase ?? 0, true);
-    if (address.exchange !== undefined) throw new ExchangeRefused('duplicate exchange address');
     const { alternateAddress } = settings;
     const alternate =
       alternateAddress === undefined ? undefined : this.#hop(alternateAddress, settings.alternatePhase ?? 0);

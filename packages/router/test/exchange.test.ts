@@ -263,6 +263,7 @@ describe('exchanges', () => {
       exchanges.addBinding({ exchangeName: 'E', bindingKey: 'a/b', nextHopAddress: 'one', ...more });
     refused(() => exchanges.add({ name: 'E', address: 'other' }), 'duplicate exchange name');
     refused(() => exchanges.add({ name: 'F', address: 'news' }), 'duplicate exchange address');
+    refused(() => exchanges.add({ name: 'F', address: 'news', phase: 1 }), 'duplicate exchange address');
     refused(binding({ exchangeName: 'X' }), 'Named exchange does not exist');
     refused(binding({}), 'Next hop for key already exists');
     refused(binding({ bindingKey: 'a/#/b' }), 'The binding key pattern is invalid');

@@ -397,3 +397,61 @@ describe('anonymous senders', () => {
     assert.equal((outlet.outcomes[0]!.state as { error: { condition: string } }).error.condition, 'amqp:not-found');
   });
 });
+
+describe('exchanges and bindings in management', () => {
+  it('are made, shown with their counts, and deleted, an exchange with its bindings', () => {
+    const world = new World();
+    create(world, 'router.config.exchange', { name: 'E', address: 'news', phase: 0, alternateAddress: 'rest' });
+    const bound = create(world, 'router.config.binding', {
+      exchangeName: 'E',
+      bindingKey: 'a.#',
+      nextHopAddress: 'one',
+      nextHopPhase: 0,
+    });
+    world.peer().receive('one');
+    world.peer().receive('rest');
+    const outlet = world.peer().send('news');
+    for (const subject of ['a.b', 'a', 'x']) outlet.text(subject, false, { properties: { subject } });
+    const [exchange] = entities(world, 'router.config.exchange') as [ManagedEntity];
+    const names = ['name', 'address', 'phase', 'alternateAddress', 'alternatePhase', 'matchMethod', 'bindingCount'];
+    assert.deepEqual([exchange.name, ...values(exchange, ...names.slice(1))], ['E', 'news', 0, 'rest', 0, 'amqp', 1]);
+    const counts = ['receivedCount', 'forwardedCount', 'divertedCount', 'droppedCount'];
+    assert.deepEqual(values(exchange, ...counts), [3, 3, 1, 0]);
+    assert.deepEqual(values(bound, 'exchangeName', 'bindingKey', 'nextHopAddress', 'nextHopPhase', 'matchedCount'), [
+      'E',
+      'a.#',
+      'one',
+      0,
+      2,
+    ]);
+    void table(world, 'router.config.exchange').delete!(exchange, REQUESTER);
+    assert.deepEqual(entities(world, 'router.config.binding'), []);
+    assert.deepEqual(entities(world, 'router.config.exchange'), []);
+  });
+
+  it('are refused with a reason', () => {
+    const world = new World();
+    create(world, 'router.config.exchange', { name: 'E', address: 'news', matchMethod: 'mqtt' });
+    create(world, 'router.config.binding', { name: 'b', exchangeName: 'E', nextHopAddress: 'one' });
+    const tries: [string, EntityValue, string][] = [
+      ['exchange', { address: 'a' }, 'exchange requires a unique name'],
+      ['exchange', { name: 'F' }, 'exchange address is mandatory'],
+      [
+        'exchange',
+        { name: 'F', address: 'a', matchMethod: 'x' },
+        "Exchange matchMethod must be either 'amqp' or 'mqtt'",
+      ],
+      ['exchange', { name: 'F', address: 'a', phase: 10 }, 'phase must be in the range 0-9'],
+      ['exchange', { name: 'E', address: 'a' }, 'duplicate exchange name'],
+      ['exchange', { name: 'F', address: 'news' }, 'duplicate exchange address'],
+      ['binding', { nextHopAddress: 'a' }, 'Binding configuration requires an exchange'],
+      ['binding', { exchangeName: 'E' }, 'No next hop specified'],
+      ['binding', { exchangeName: 'F', nextHopAddress: 'a' }, 'Named exchange does not exist'],
+      ['binding', { exchangeName: 'E', nextHopAddress: 'a', bindingKey: '#/a' }, 'The binding key pattern is invalid'],
+      ['binding', { exchangeName: 'E', nextHopAddress: 'a', nextHopPhase: -1 }, 'phase must be in the range 0-9'],
+      ['binding', { exchangeName: 'E', nextHopAddress: 'one' }, 'Next hop for key already exists'],
+    ];
+    for (const [name, attributes, text] of tries)
+      assert.throws(() => create(world, `router.config.${name}`, attributes), refused(text), text);
+  });
+});

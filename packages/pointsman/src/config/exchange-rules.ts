@@ -11,7 +11,7 @@ export function checkExchanges(context: RuleContext): void {
   const bindings = all(context, 'binding');
   for (const exchange of exchanges) checkName(context, exchange);
   refuseTwins(context, exchanges, 'takes the same messages as', 'address', (exchange) => [
-    placeOf(exchange, 'address', 'phase'),
+    plainAddress(exchange.text('address') ?? ''),
   ]);
   for (const binding of bindings) checkKey(context, binding);
   refuseTwins(context, bindings, 'says the same as', 'nextHopAddress', (binding) => [
