@@ -115,7 +115,9 @@ export class SaslClientExchange implements SaslExchange {
     const { username } = this.#options;
     if (frame.code === 0) return { done: { mechanism, user: username } };
     const who = username === undefined ? '' : ` as '${username}'`;
-    return { failed: `the peer refused SASL ${mechanism}${who}: ${SASL_CODE_NAMES[frame.code] ?? frame.code}` };
+    return {
+      failed: `Authentication failed [mech=${mechanism}]: the peer refused SASL ${mechanism}${who}: ${SASL_CODE_NAMES[frame.code] ?? frame.code}`,
+    };
   }
 
   #choose(offered: readonly string[]): SaslStep {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import type { SecureVersion } from 'node:tls';
 import { loadTlsCredentials } from '@pointsman/transport';
 import { connect } from '../src/client/client.js';
 import { runQdmanage } from '../src/tools/qdmanage.js';
@@ -29,9 +30,11 @@ function profile({ certFile, privateKeyFile }: { certFile: string; privateKeyFil
 }
 
 /** Fingerprint of the certificate that a port shows. */
-function shownAt(port: number): Promise<string> {
+function shownAt(port: number, version?: SecureVersion): Promise<string> {
+  const versions = version === undefined ? {} : { minVersion: version, maxVersion: version };
+  const options = { host: '127.0.0.1', port, rejectUnauthorized: false, ...versions };
   return new Promise((resolve, reject) => {
-    const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
+    const socket = connectTls(options, () => {
       resolve(socket.getPeerCertificate().fingerprint256);
       socket.destroy();
     });
@@ -93,6 +96,18 @@ describe('TLS of a router that runs', () => {
       const refused = await router.process.reload();
       assert.match(refused.ok ? '' : refused.problems[0]!.message, /the key does not belong to the certificate/);
       assert.equal(await shownAt(router.port('secure')!), printOf(fresh.certFile));
+    }),
+  );
+
+  it(
+    'speaks the versions that protocols names, also where one between them is left out',
+    opening(async (opened) => {
+      const files = certificatesOf(opened).issue('server');
+      const conf = profile(files).replace('}', '  protocols: TLSv1.1 TLSv1.3\n}');
+      const router = await Running.start(opened, BASE + conf + SECURE);
+      const port = router.port('secure')!;
+      await assert.rejects(shownAt(port, 'TLSv1.2'));
+      assert.equal(await shownAt(port, 'TLSv1.3'), printOf(files.certFile));
     }),
   );
 

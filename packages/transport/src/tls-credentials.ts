@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { X509Certificate, constants, createPrivateKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as tls from 'node:tls';
@@ -120,6 +120,14 @@ export function loadTlsCredentials(profile: TlsProfile = {}, files: FileReader =
   const loader = new ProfileLoader(profile, files);
   return loader.load();
 }
+
+/** OpenSSL's options against a version, lowest version first. */
+const SWITCHED_OFF = [
+  constants.SSL_OP_NO_TLSv1,
+  constants.SSL_OP_NO_TLSv1_1,
+  constants.SSL_OP_NO_TLSv1_2,
+  constants.SSL_OP_NO_TLSv1_3,
+];
 
 const PEM_CERTIFICATE = /-----BEGIN (?:X509 )?CERTIFICATE-----[^-]+-----END (?:X509 )?CERTIFICATE-----/g;
 const PEM_KEY = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/;
@@ -289,7 +297,7 @@ class ProfileLoader {
     }
   }
 
-  #versions(): { minVersion: SecureVersion; maxVersion: SecureVersion } {
+  #versions(): Pick<SecureContextOptions, 'minVersion' | 'maxVersion' | 'secureOptions'> {
     const known: readonly SecureVersion[] = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
     const words = (this.#profile.protocols ?? '').split(/[\s,]+/).filter((word) => word !== '');
     if (words.length === 0) return { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' };
@@ -304,15 +312,14 @@ class ProfileLoader {
       );
     });
     const [min, max] = [Math.min(...indexes), Math.max(...indexes)];
-    if (new Set(indexes).size !== max - min + 1) {
-      this.#fail(
-        'protocols',
-        undefined,
-        'versions between the lowest and the highest cannot be left out',
-        'Write TLSv1.2 TLSv1.3.',
-      );
-    }
-    return { minVersion: known[min] as SecureVersion, maxVersion: known[max] as SecureVersion };
+    // What lies between the lowest and the highest and is not named is switched off by itself.
+    let secureOptions = 0;
+    for (let index = min + 1; index < max; index++) if (!indexes.includes(index)) secureOptions |= SWITCHED_OFF[index]!;
+    return {
+      minVersion: known[min] as SecureVersion,
+      maxVersion: known[max] as SecureVersion,
+      ...(secureOptions === 0 ? {} : { secureOptions }),
+    };
   }
 
   /** Lets OpenSSL have its say about what only it can judge. */

@@ -126,7 +126,7 @@ describe('TLS profile', () => {
   it('checks ciphers and protocols', () => {
     assertRefused({ ciphers: 'NO-SUCH-CIPHER' }, 'ciphers', 'NO-SUCH-CIPHER');
     assertRefused({ protocols: 'TLSv1.2 SSLv3' }, 'protocols', 'SSLv3', 'TLSv1.2');
-    assertRefused({ protocols: 'TLSv1.1 TLSv1.3' }, 'protocols', 'cannot be left out');
+    assert.ok(credentialsOf(FILES, { protocols: 'TLSv1.1 TLSv1.3' }));
     assert.ok(credentialsOf(FILES, { protocols: 'TLSv1.2, TLSv1.3', ciphers: 'HIGH' }));
   });
 
