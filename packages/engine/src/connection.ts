@@ -684,7 +684,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     this.#sessions.length = 0;
     this.#byRemoteChannel.length = 0;
     this.#dirtySessions.length = 0;
-    for (const link of untold) link.commonHandler.onLost(link, error);
+    for (const link of untold) link.lose(error);
     for (const session of sessions) session.forget();
   }
 

@@ -41,6 +41,11 @@ export interface LinkHandler {
    * detach is out already.
    */
   onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void;
+  /**
+   * The peer answered our detach, or cannot any more since its session or connection is gone: then `closed` is true. Told
+   * once, to who asked for it by {@link Link.awaitsAnswer}; no other member is called after it.
+   */
+  onDetachAnswered?(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void;
   /** The session ended or the connection is gone; nothing can be sent on the link any more. Also told to who accepts too late. */
   onLost(link: Link, error: AmqpErrorFields | undefined): void;
 }
@@ -95,6 +100,10 @@ export abstract class Link {
   /** Our detach is out; what still arrives is for nobody. */
   localDetached = false;
   remoteDetached = false;
+  /** Set in {@link LinkHandler.onDetach}: the answer follows, it is not given when that returns. */
+  answersLater = false;
+  /** Set before {@link detach}: {@link LinkHandler.onDetachAnswered} is to be told. */
+  awaitsAnswer = false;
   /** @internal the next link of this name and direction on the session, attached while this one waits for its detach. */
   namesake: Link | undefined = undefined;
 
@@ -120,6 +129,17 @@ export abstract class Link {
   refuse(error: AmqpErrorFields, parameters: AttachParameters = {}): void {
     this.session.answerAttach(this, { ...parameters, ...this.refusedTermini(parameters) });
     this.detach(error, true);
+  }
+
+  /** @internal the peer answered our detach. */
+  answered(error: AmqpErrorFields | undefined, closed: boolean): void {
+    if (this.awaitsAnswer) this.commonHandler.onDetachAnswered?.(this, error, closed);
+  }
+
+  /** @internal its session is gone. */
+  lose(error: AmqpErrorFields | undefined): void {
+    if (this.awaitsAnswer) this.commonHandler.onDetachAnswered?.(this, undefined, true);
+    else this.commonHandler.onLost(this, error);
   }
 
   protected abstract refusedTermini(parameters: AttachParameters): AttachParameters;

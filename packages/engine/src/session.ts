@@ -130,7 +130,7 @@ export class Session {
 
   /** Tells every link that it is gone. */
   #lose(error: AmqpErrorFields | undefined): void {
-    for (const link of this.cut()) link.commonHandler.onLost(link, error);
+    for (const link of this.cut()) link.lose(error);
     this.forget();
   }
 
@@ -147,7 +147,7 @@ export class Session {
     this.#flowDebtors.length = 0;
     this.#settlements.clear();
     this.connection.waiting.removeOf(this);
-    const untold = links.filter((link) => !link.localDetached && !link.remoteDetached);
+    const untold = links.filter((link) => !link.remoteDetached && (!link.localDetached || link.awaitsAnswer));
     for (const link of links) {
       link.state = 'detached';
       link.localDetached = link.remoteDetached = true;
@@ -320,11 +320,14 @@ export class Session {
       return this.fail('amqp:session:unattached-handle', `detach of handle ${handle}, which is not attached`, '2.7.7');
     link.remoteDetached = true;
     this.#links.setRemote(handle, undefined);
-    if (link.localDetached) return this.#links.remove(link);
+    if (link.localDetached) {
+      this.#links.remove(link);
+      return link.answered(error, closed);
+    }
     link.state = 'detached';
     link.commonHandler.onDetach(link, error, closed);
     // A detach is always answered, even by a handler that forgot to.
-    if (!link.localDetached) link.detach(undefined, closed);
+    if (!link.localDetached && !link.answersLater) link.detach(undefined, closed);
   }
 
   /** Unsettled deliveries end with their link: nothing is resumed. */

@@ -20,6 +20,10 @@ const LINK_LOST: AmqpErrorFields = {
   condition: 'qd:routed-link-lost',
   description: 'Connectivity to the peer container was lost',
 };
+const EMPTY: DeliveryState = {
+  type: 'rejected',
+  error: { condition: 'amqp:decode-error', description: 'invalid message format: it is empty' },
+};
 const TAG_TOO_LONG: DeliveryState = {
   type: 'rejected',
   error: { condition: 'amqp:invalid-field', description: 'delivery tag length exceeded' },
@@ -71,6 +75,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   #queued = 0;
   #holds = false;
   #ended = false;
+  /** The end that was detached by its peer, and waits for the answer of the other. */
+  #leaving: { readonly link: Link; readonly closed: boolean } | undefined;
   /** Delivery that cannot be passed on: what comes of it is dropped. */
   #discarding: IncomingDelivery | undefined;
   /** Messages that have come and of which nothing was sent yet. */
@@ -187,16 +193,17 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
 
   onTransfer(link: ReceiverLink, incoming: IncomingDelivery, frame: TransferFrame): void {
     if (incoming === this.#discarding) {
-      if (incoming.complete) this.#dropped(incoming);
+      if (incoming.complete) this.#dropped(incoming, TAG_TOO_LONG);
       return;
     }
     const first = incoming.context === undefined;
     if (first) {
       if (frame.tagLength > TAG_MAX || incoming.aborted) {
-        if (incoming.complete) this.#dropped(incoming);
+        if (incoming.complete) this.#dropped(incoming, TAG_TOO_LONG);
         else this.#discarding = incoming;
         return;
       }
+      if (incoming.complete && incoming.bytes === 0) return this.#dropped(incoming, EMPTY);
       incoming.arrivedAt = this.#from.connection.router.tick;
       this.#from.began(incoming.settled);
       this.#from.connection.messageLog?.tell('Received', link, frame.bytes, frame.payloadStart, frame.payloadEnd);
@@ -207,6 +214,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       }
       incoming.context = this;
       this.waiting++;
+    } else if (incoming.complete && incoming.bytes === 0 && incoming.context === this) {
+      return this.#dropEmpty(incoming);
     }
     const bytes = keep(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
     this.#queue.push({
@@ -227,14 +236,26 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   }
 
   /** A message that is not passed on has come to its end: its sender may send another. */
-  #dropped(incoming: IncomingDelivery): void {
+  #dropped(incoming: IncomingDelivery, state: DeliveryState, isCounted = false): void {
     this.#discarding = undefined;
-    if (!incoming.settled) {
-      this.#receiver.settle(incoming, TAG_TOO_LONG);
-      this.#from.began(false);
-      this.#from.ended(TAG_TOO_LONG, this.#from.connection.router.tick);
+    const from = this.#from;
+    if (!incoming.aborted) {
+      if (!isCounted) from.began(incoming.settled);
+      if (incoming.settled) from.presettledDropped++;
+      else from.ended(state, from.connection.router.tick);
+      this.#receiver.settle(incoming, state);
     }
     this.#receiver.setCredit(this.#receiver.credit + 1, this.#receiver.draining);
+  }
+
+  /** Of a message that waited for its first byte none has come. */
+  #dropEmpty(incoming: IncomingDelivery): void {
+    this.waiting--;
+    const mine = this.#queue.filter((item) => item.incoming === incoming);
+    this.#queue = this.#queue.filter((item) => item.incoming !== incoming);
+    this.#queued -= mine.length * ITEM_BYTES;
+    for (const { bytes } of mine) letGo(bytes);
+    this.#dropped(incoming, EMPTY, true);
   }
 
   /** A message of `bytes` can go out in this very turn, in one frame. */
@@ -268,7 +289,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       if (item.aborted) {
         if (sender.current !== undefined) sender.abort();
       } else if (incoming.context === this) {
-        if (!sender.sendable) return;
+        // No message is empty: more of it comes, or it goes no further.
+        if (!sender.sendable || (incoming.bytes === 0 && !incoming.complete)) return;
         this.waiting--;
         const outgoing = this.#send(incoming, item.tag!, item.state, bytes, 0, bytes.length, !more);
         item.offset = sender.sentBytes;
@@ -301,6 +323,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     state: DeliveryState | undefined,
     settled: boolean,
   ): void {
+    if (this.#ended) return;
     const incoming = outgoing.context as IncomingDelivery;
     if (settled) {
       this.#settled(incoming, state);
@@ -316,7 +339,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   ): void {
     const outgoing = incoming.context;
     // What was not sent yet goes out as it stands now.
-    if (!(outgoing instanceof OutgoingDelivery)) return;
+    if (this.#ended || !(outgoing instanceof OutgoingDelivery)) return;
     if (settled) {
       this.#settled(incoming, state ?? incoming.localState);
       this.#sender.settle(outgoing, state);
@@ -366,9 +389,22 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
 
   // ---- the end ----
 
+  /** Answered as the other end answers. */
   onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
-    link.detach(undefined, closed);
+    const other = link === this.#client.link ? this.#container?.link : this.#client.link;
+    if (other === undefined || other.localDetached) {
+      link.detach(undefined, closed);
+    } else {
+      link.answersLater = other.awaitsAnswer = true;
+      this.#leaving = { link, closed };
+    }
     this.#end(link, error, closed);
+  }
+
+  onDetachAnswered(_link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
+    const leaving = this.#leaving;
+    leaving?.link.detach(error, closed || leaving.closed);
+    this.#leaveSession();
   }
 
   onLost(link: Link): void {
@@ -395,7 +431,11 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     else client.link.detach(error, closed);
     client.connection.linkGone(client);
     if (this.#container !== undefined) this.#at.linkGone(this.#container);
-    if (this.#session !== undefined) this.#at.leaveRoutedSession(client.link.session, this.#session);
+    if (this.#leaving === undefined) this.#leaveSession();
+  }
+
+  #leaveSession(): void {
+    if (this.#session !== undefined) this.#at.leaveRoutedSession(this.#client.link.session, this.#session);
   }
 }
 

@@ -76,8 +76,7 @@ export class Router {
   readonly startedAt: number;
   readonly #facts: () => Readonly<Record<string, AmqpValue>>;
   #cancelTick: (() => void) | undefined;
-  /** Numbers that look like names, not like indexes: two digits from the first on. */
-  #nextId = 10;
+  #nextId = 1;
 
   constructor(options: RouterOptions) {
     this.id = options.id;

@@ -20,7 +20,7 @@ describe('lines of the log about connections', () => {
     const [line] = lines(world, 'Connection Opened');
     assert.match(
       line!,
-      /^ROUTER_CORE \(info\) \[C10\] Connection Opened: dir=in host=10\.0\.0\.1:4711 vhost= encrypted=no auth=\S+ user=\S+ container_id=c1 props=\{:product="qpid", :"qd\.conn-id"=7, :password=<hidden>\}$/,
+      /^ROUTER_CORE \(info\) \[C1\] Connection Opened: dir=in host=10\.0\.0\.1:4711 vhost= encrypted=no auth=\S+ user=\S+ container_id=c1 props=\{:product="qpid", :"qd\.conn-id"=7, :password=<hidden>\}$/,
     );
   });
 });

@@ -5,7 +5,7 @@ import { ACCEPTED, RELEASED } from '@pointsman/engine';
 import type { DeliveryState } from '@pointsman/wire';
 import type { EntityTable, ManagedEntity } from '@pointsman/management';
 import type { AmqpValue, Attach } from '@pointsman/wire';
-import { symbol } from '@pointsman/wire';
+import { encodeMessage, symbol } from '@pointsman/wire';
 import { World } from './world.js';
 import type { Inlet, Outlet, Peer } from './world.js';
 
@@ -281,6 +281,28 @@ describe('the end of a routed link', () => {
     assert.equal(far.detached?.closed, false);
   });
 
+  it('is answered as the other end answers, and when that cannot', () => {
+    const { world, inlet, far, container, client } = receiving();
+    far.onDetach = (link): void => link.detach({ condition: 'a:b', description: 'for good' }, true);
+    inlet.link.awaitsAnswer = true;
+    inlet.link.detach(undefined, false);
+    assert.equal(inlet.detached, undefined);
+    world.run();
+    // The answer closes, though the question did not.
+    assert.deepEqual(inlet.answered, { description: 'for good', closed: true });
+    const second = client.receive('org.q', 1);
+    container.outlets[1]!.onDetach = (link): void => {
+      link.answersLater = true;
+    };
+    second.link.awaitsAnswer = true;
+    second.link.detach();
+    world.run();
+    assert.equal(second.answered, undefined, 'the container keeps it waiting');
+    container.cut();
+    assert.deepEqual(second.answered, { description: undefined, closed: true });
+    assert.deepEqual(client.connection.sessions[0]!.links, []);
+  });
+
   it('leaves nothing behind when the container takes no further link or session', () => {
     const world = new World({ linkRoutes: both });
     const container = world.peer(broker, { channelMax: 0 });
@@ -339,6 +361,24 @@ describe('what passes over a routed link', () => {
     assert.equal(far.deliveries[0]!.aborted, true);
     outlet.text('next');
     assert.deepEqual(far.texts, ['next']);
+    assert.equal(outlet.link.credit, far.link.credit);
+  });
+
+  it('is no message without a byte: that is rejected, in one frame or in several', () => {
+    const { world, outlet, far } = sending(2);
+    const nothing = new Uint8Array(0);
+    outlet.raw(nothing, false, 'empty');
+    outlet.raw(nothing, false, 'in parts', false);
+    assert.equal(far.deliveries.length, 0);
+    outlet.link.resume(nothing, 0, 0, true);
+    world.run();
+    assert.deepEqual(outlet.told, { empty: 'rejected', 'in parts': 'rejected' });
+    assert.equal(outlet.link.credit, 2, 'it may send others');
+    outlet.raw(nothing, false, 'late', false);
+    const bytes = encodeMessage({ body: { kind: 'value', value: 'late' } });
+    outlet.link.resume(bytes, 0, bytes.length, true);
+    world.run();
+    assert.deepEqual(far.texts, ['late']);
     assert.equal(outlet.link.credit, far.link.credit);
   });
 

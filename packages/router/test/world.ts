@@ -241,6 +241,8 @@ export class Inlet implements ReceiverHandler {
   readonly bytes: Uint8Array[] = [];
   readonly tags: string[] = [];
   detached: { error: AmqpErrorFields | undefined; closed: boolean } | undefined;
+  /** How the router answered a detach of ours; only where the link was told to wait for that. */
+  answered: { description: string | undefined; closed: boolean } | undefined;
   lost = false;
   /** Outcome given to each message as it comes. */
   auto: DeliveryState | undefined;
@@ -303,6 +305,9 @@ export class Inlet implements ReceiverHandler {
   }
   onDetach(_link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
     this.detached = { error, closed };
+  }
+  onDetachAnswered(_link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
+    this.answered = { description: error?.description, closed };
   }
   onLost(): void {
     this.lost = true;
