@@ -20,6 +20,10 @@ const STEADY_MS = 10_000;
 /** What ends a link in the normal course of things does so now and then. Oftener than this in a row, something is wrong. */
 const NORMAL_ENDS_MAX = 5;
 
+/** Time that a link has, when it is no longer wanted, to settle what it has in hand; and how often that is looked at. */
+const QUIESCE_MS = 5_000;
+const QUIESCE_LOOK_MS = 50;
+
 /** The link of an {@link AutoLink} at one connection: attached, and attached again. */
 export class AutoLinkAttachment implements LinkOwner {
   readonly connection: RouterConnection;
@@ -76,8 +80,33 @@ export class AutoLinkAttachment implements LinkOwner {
     this.status = 'inactive';
   }
 
-  /** It is no longer wanted. */
+  /**
+   * It is no longer wanted. It takes nothing more, and is detached once what it has in hand is settled, or after
+   * {@link QUIESCE_MS}: a broker would send again what was not.
+   */
   leave(): void {
+    const { link } = this;
+    this.#cancelRetry?.();
+    if (link === undefined || this.status !== 'active') return this.#detach();
+    this.status = 'quiescing';
+    const hadCredit = link instanceof IncomingLink && link.link.credit > 0;
+    if (link instanceof IncomingLink) link.quiesce();
+    else link.retire();
+    // What the container sent before it hears of the end of its credit is still to come.
+    if (hadCredit || isBusy(link)) this.#lookAgain(this.connection.router.clock.now() + QUIESCE_MS);
+    else this.#detach();
+  }
+
+  #lookAgain(until: number): void {
+    const { clock } = this.connection.router;
+    this.#cancelRetry = clock.after(QUIESCE_LOOK_MS, () => {
+      const { link } = this;
+      if (link !== undefined && isBusy(link) && clock.now() < until) this.#lookAgain(until);
+      else this.#detach();
+    });
+  }
+
+  #detach(): void {
     const { link, connection } = this;
     const session = this.#session;
     if (link !== undefined) {
@@ -193,6 +222,7 @@ export class AutoLinkAttachment implements LinkOwner {
     const { connection } = this;
     const wasActive = this.status === 'active';
     this.link = undefined;
+    if (this.status === 'quiescing') return this.#detach();
     this.#forsake(error);
     const { dialect, router } = connection;
     const description =
@@ -240,4 +270,9 @@ export class AutoLinkAttachment implements LinkOwner {
     this.status = status;
     this.#autoLink.onChange?.(this.#autoLink);
   }
+}
+
+/** There are messages on it whose outcome is not known. */
+function isBusy(link: IncomingLink | OutgoingLink): boolean {
+  return link instanceof IncomingLink ? link.unsettledCount > 0 : link.unsettled + link.queued > 0;
 }

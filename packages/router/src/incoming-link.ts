@@ -437,7 +437,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   onFlow(link: ReceiverLink): void {
     if (link.forgone === 0) return;
     // The answer to a drain may come when there is somewhere to go again: then the credit is given anew at once.
-    if (this.address === undefined || this.address.hasPaths) link.addCredit(link.forgone);
+    if (this.#hasPaths()) link.addCredit(link.forgone);
     else this.#withheld += link.forgone;
   }
 

@@ -365,14 +365,31 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     this.connection.linkGone(this);
   }
 
-  /** Takes the link out of its address: what was not sent is released, what was sent and is unsettled is in doubt. */
-  #end(): void {
+  /** Takes no more messages: what has not been begun is released, and what the receiver has it may still settle. */
+  retire(): void {
+    const begun = this.#queue.slice(this.#head, this.#head + 1) as Copy[];
+    const isBegun = begun[0]?.outgoing !== undefined;
+    const waiting = this.#queue.slice(this.#head + (isBegun ? 1 : 0)) as Copy[];
+    this.#queue = isBegun ? begun : [];
+    this.#head = 0;
+    this.#leaveAddress();
+    for (const copy of waiting) {
+      copy.done = true;
+      copy.transit.outcome(copy, RELEASED);
+    }
+  }
+
+  #leaveAddress(): void {
     const address = this.address;
     this.address = undefined;
-    if (address !== undefined) {
-      address.removeConsumer(this);
-      this.connection.router.addressLeft(address);
-    }
+    if (address === undefined) return;
+    address.removeConsumer(this);
+    this.connection.router.addressLeft(address);
+  }
+
+  /** Takes the link out of its address: what was not sent is released, what was sent and is unsettled is in doubt. */
+  #end(): void {
+    this.#leaveAddress();
     for (const outgoing of this.link.session.unsettledOf(this.link)) {
       const context = outgoing.context;
       if (context instanceof IncomingDelivery) (context.link.context as IncomingLink).finish(context, MODIFIED_FAILED);

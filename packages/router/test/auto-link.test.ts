@@ -8,6 +8,8 @@ import { World } from './world.js';
 
 const broker = { role: 'route-container', direction: 'out', name: 'broker' } as const;
 
+const isThere = (end: { readonly detached: unknown } | undefined): boolean => end?.detached === undefined;
+
 describe('autolinks', () => {
   it('passes messages through a queue of a broker and back', () => {
     const world = new World({
@@ -149,6 +151,65 @@ describe('autolinks', () => {
     world.run();
     world.advance(2_000);
     assert.equal(out.status, 'active');
+  });
+
+  it('settles what it has in hand before it is detached, when it is no longer wanted', () => {
+    const world = new World({
+      autoLinks: [
+        { address: 'q', direction: 'out', connection: 'broker' },
+        { address: 'q', direction: 'in', phase: 1, connection: 'broker' },
+      ],
+      addresses: [{ prefix: 'q', distribution: 'balanced', waypoint: true }],
+    });
+    const container = world.peer(broker);
+    const consumer = world.peer().receive('q');
+    const producer = world.peer().send('q');
+    const [toBroker] = container.attached;
+    const [fromBroker] = container.outlets;
+    toBroker!.credit(1);
+    producer.text('taken');
+    producer.text('waits');
+    fromBroker!.text('on its way');
+    const [out, back] = world.router.autoLinks;
+    world.router.removeAutoLink(out!);
+    world.router.removeAutoLink(back!);
+    world.run();
+    assert.deepEqual([toBroker, fromBroker].map(isThere), [true, true]);
+    assert.equal(fromBroker!.link.credit, 0, 'nothing more is fetched');
+    producer.text('later');
+    assert.deepEqual(producer.told, { waits: 'released', later: 'released' });
+    consumer.settle(0, ACCEPTED);
+    world.advance(50);
+    assert.deepEqual(fromBroker!.told, { 'on its way': 'accepted' });
+    assert.deepEqual([toBroker, fromBroker].map(isThere), [true, false]);
+    toBroker!.settle(0, ACCEPTED);
+    world.advance(50);
+    assert.deepEqual(producer.told, { taken: 'accepted', waits: 'released', later: 'released' });
+    assert.equal(isThere(toBroker), false);
+    assert.equal(container.inside.sessions.length, 0);
+  });
+
+  it('does not wait for ever for that, nor beyond the end of its connection', () => {
+    const autoLinks = [
+      { name: 'a', address: 'a', direction: 'out' as const, connection: 'broker' },
+      { name: 'b', address: 'b', direction: 'out' as const, connection: 'broker' },
+    ];
+    const world = new World({ autoLinks });
+    const container = world.peer(broker);
+    for (const inlet of container.attached) inlet.credit(1);
+    const producers = ['a', 'b'].map((address) => world.peer().send(address));
+    for (const producer of producers) producer.text('m');
+    world.router.removeAutoLink(world.router.autoLinks[0]!);
+    world.advance(4_000);
+    assert.equal(isThere(container.attached[0]), true);
+    world.advance(1_100);
+    assert.equal(isThere(container.attached[0]), false);
+    assert.deepEqual(producers[0]!.told, { m: 'modified' });
+    world.router.removeAutoLink(world.router.autoLinks[0]!);
+    container.cut();
+    assert.deepEqual(producers[1]!.told, { m: 'modified' });
+    world.advance(10_000);
+    assert.deepEqual([...world.router.addresses].length, 2, 'those of the producers');
   });
 
   it('attaches at every connection of its container, and shows the furthest of them', () => {
