@@ -5,6 +5,7 @@ import type { Lock, StoredMessage } from './stored-message.js';
 
 /** Of `x-opt-message-state`, where 0 is active. */
 const MESSAGE_DEFERRED = 1;
+const MESSAGE_SCHEDULED = 2;
 
 /** Message annotations that the broker sets on a message on its way out. `lock` where it is locked for the receiver. */
 export function brokerAnnotations(
@@ -18,6 +19,7 @@ export function brokerAnnotations(
   ]);
   if (message.originalSequence !== undefined)
     annotations.set('x-opt-enqueue-sequence-number', long(message.originalSequence));
+  if (message.deadLetterSource !== undefined) annotations.set('x-opt-deadletter-source', message.deadLetterSource);
   if (lock !== undefined) annotations.set('x-opt-locked-until', timestamp(utc(lock.until, host)));
   return annotations;
 }
@@ -25,7 +27,10 @@ export function brokerAnnotations(
 /** As {@link brokerAnnotations}, for a message that is only looked at. */
 export function peekAnnotations(message: StoredMessage, host: NamespaceHost): Map<string | bigint, AmqpValue> {
   const annotations = brokerAnnotations(message, undefined, host);
-  annotations.set('x-opt-message-state', int(message.deferred ? MESSAGE_DEFERRED : 0));
+  annotations.set(
+    'x-opt-message-state',
+    int(message.state === 'scheduled' ? MESSAGE_SCHEDULED : message.deferred ? MESSAGE_DEFERRED : 0),
+  );
   return annotations;
 }
 

@@ -40,7 +40,11 @@ function deadLetterChanges(
     reason ?? (foreign ? error.condition : ''),
     description ?? (foreign ? (error.description ?? '') : ''),
   );
-  for (const [name, value] of named) if (value !== '') changes.set(name, value);
+  for (const [name, value] of named) {
+    if (value !== '') changes.set(name, value);
+    // Clients that give no reason write null.
+    else if (changes.get(name) === null) changes.delete(name);
+  }
   return changes;
 }
 
