@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ACCEPTED } from '@pointsman/engine';
+import { World } from './world.js';
+import type { Inlet, Outlet } from './world.js';
+
+/** The beginning of a message of 600 kB in one data section, enough of it to be on its way. */
+const PART = new Uint8Array(200_000);
+PART.set([0, 0x53, 0x75, 0xb0, 0, 0x09, 0x27, 0xc0]);
+const REST = new Uint8Array(400_008);
+
+function finish(outlet: Outlet): void {
+  for (let at = 0; at < REST.length;) {
+    at += outlet.link.resume(REST, at, REST.length, true);
+    outlet.peer.world.run();
+  }
+}
+
+const ENDS: readonly (readonly [string, (end: Inlet | Outlet) => void])[] = [
+  [
+    'detaches',
+    (end) => {
+      end.link.detach();
+      end.peer.world.run();
+    },
+  ],
+  [
+    'ends its session',
+    (end) => {
+      end.link.session.end();
+      end.peer.world.run();
+    },
+  ],
+  ['is cut off', (end) => end.peer.cut()],
+];
+
+describe('a message of which only a part has come', () => {
+  for (const [what, leave] of ENDS) {
+    for (const distribution of ['balanced', 'multicast'] as const) {
+      it(`is aborted at each receiver where its sender ${what}: ${distribution}`, () => {
+        const world = new World({ defaultDistribution: distribution });
+        const ready = world.peer().receive('q');
+        const late = world.peer().receive('q', 0);
+        const outlet = world.peer().send('q');
+        outlet.raw(PART, false, 'half', false);
+        assert.equal(ready.deliveries.length, 1);
+        assert.equal(ready.deliveries[0]!.complete, false);
+        leave(outlet);
+        assert.equal(ready.deliveries[0]!.aborted, true);
+        late.credit(10);
+        assert.deepEqual([ready.texts, late.texts, late.deliveries.length], [[], [], 0]);
+        world.peer().send('q').text('next');
+        assert.ok(ready.texts.includes('next') || late.texts.includes('next'), 'the receivers go on');
+        assert.equal(ready.link.session.unsettledOf(ready.link).length, ready.texts.length);
+      });
+    }
+
+    it(`is in doubt where its receiver ${what}, and the next message goes to another`, () => {
+      const world = new World({ defaultDistribution: 'closest' });
+      const first = world.peer().receive('q');
+      const outlet = world.peer({ linkCapacity: 2 }).send('q');
+      outlet.raw(PART, false, 'half', false);
+      leave(first);
+      const second = world.peer().receive('q');
+      assert.deepEqual(outlet.told, {}, 'the sender is still at it');
+      finish(outlet);
+      assert.deepEqual(outlet.told, { half: 'modified' });
+      assert.equal(second.deliveries.length, 0, 'it is not begun anew in the middle');
+      assert.equal(outlet.link.credit, 2);
+      outlet.text('next');
+      second.settle(0, ACCEPTED);
+      assert.deepEqual(outlet.told, { half: 'modified', next: 'accepted' });
+    });
+
+    it(`is settled by those that stay, where one of several receivers ${what}`, () => {
+      const world = new World({ defaultDistribution: 'multicast' });
+      const goes = world.peer().receive('q');
+      const stays = world.peer().receive('q');
+      const outlet = world.peer().send('q');
+      outlet.raw(PART, false, 'big', false);
+      leave(goes);
+      finish(outlet);
+      assert.equal(stays.bytes[0]!.length, PART.length + REST.length);
+      assert.deepEqual(outlet.told, {});
+      stays.settle(0, ACCEPTED);
+      assert.deepEqual(outlet.told, { big: 'accepted' });
+    });
+  }
+
+  it('takes nothing with it where it is presettled: whoever leaves, the others go on', () => {
+    const world = new World();
+    const inlet = world.peer().receive('q');
+    const outlet = world.peer({ linkCapacity: 2 }).send('q');
+    outlet.raw(PART, true, 'half', false);
+    assert.equal(inlet.deliveries[0]!.settled, true);
+    outlet.link.abort();
+    world.run();
+    assert.equal(inlet.deliveries[0]!.aborted, true);
+    for (let i = 0; i < 10; i++) outlet.text(`m${i}`, true);
+    assert.equal(inlet.texts.length, 10);
+    inlet.peer.cut();
+    const other = world.peer().receive('q');
+    outlet.text('last', true);
+    assert.deepEqual(other.texts, ['last']);
+  });
+});
