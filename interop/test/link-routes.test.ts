@@ -263,4 +263,61 @@ describe('link routes from rhea clients to a rhea container', () => {
     await until("the container's settlement", () => receiver.settledBySender === 1);
     assert.ok(confirmed);
   });
+
+  it('reject a delivery whose tag is too long to be passed on, and nothing else', async (t) => {
+    const server = await RheaServer.listen(t, 'rhea-container', (container) => {
+      container.sasl_server_mechanisms.enable_anonymous();
+    });
+    const router = await startRouter(t, conf(server.port));
+    await router.linkRoutesActive('container');
+    const client = await RheaClient.connect(t, router.port('clients'));
+    const sender = await client.sender('far/queue');
+    const tags: number[] = [];
+    server.container.on('message', ({ delivery }: EventContext) => tags.push((delivery!.tag as Buffer).length));
+    await until('credit', () => sender.credit > 0);
+    const rejected = new Promise<EventContext>((resolve) => {
+      sender.link.once('rejected', resolve);
+    });
+    sender.link.send({ body: 'too long' }, Buffer.alloc(33));
+    const { delivery } = await rejected;
+    const { error } = delivery!.remote_state as { error: { condition: string; description: string } };
+    assert.deepEqual([error.condition, error.description], ['amqp:invalid-field', 'delivery tag length exceeded']);
+    sender.link.send({ body: 'just right' }, Buffer.alloc(32));
+    await until('the other one', () => tags.length === 1);
+    assert.deepEqual(tags, [32]);
+  });
+});
+
+describe('a link route that a client makes for its own connection', () => {
+  it('leads to it at once, and not any more when it is deleted or the client has gone', async (t) => {
+    const router = await startRouter(t, conf(await freePort()));
+    const service = await RheaClient.connect(t, router.port('clients'), { container_id: 'service' });
+    const reached: string[] = [];
+    service.connection.on('receiver_open', ({ receiver }: EventContext) => {
+      reached.push(receiver!.target.address);
+      receiver!.set_target(receiver!.target);
+    });
+    const replies = await service.receiver({ source: { dynamic: true } } as never);
+    const requests = await service.sender('$management');
+    const request = async (properties: object, body: object): Promise<Record<string, unknown>> => {
+      void requests.send({
+        reply_to: replies.link.source.address,
+        correlation_id: '1',
+        application_properties: { type: 'org.apache.qpid.dispatch.router.connection.linkRoute', ...properties },
+        body,
+      });
+      const { message } = await replies.next();
+      return { status: message.application_properties?.['statusCode'], ...(message.body as object) };
+    };
+    const made = await request({ operation: 'CREATE', name: 'mine' }, { pattern: 'service.#', direction: 'in' });
+    assert.deepEqual([made['status'], made['containerId'], made['name']], [201, 'service', 'mine']);
+    const client = await RheaClient.connect(t, router.port('clients'));
+    const sender = await client.sender('service.a');
+    assert.deepEqual(reached, ['service.a']);
+    assert.equal((await sender.send({ body: 'work' })).outcome, 'accepted');
+    const gone = await request({ operation: 'DELETE', name: 'mine' }, {});
+    assert.equal(gone['status'], 204);
+    await client.sender('service.b');
+    assert.deepEqual(reached, ['service.a'], 'a plain address again');
+  });
 });

@@ -410,7 +410,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   onLost(link: Link): void {
     const end = link === this.#client.link ? this.#client : this.#container;
     if (end !== undefined) end.isLost = true;
-    this.#end(link, LINK_LOST, !survives(this.#attach.source) && !survives(this.#attach.target));
+    const { role, source, target } = this.#attach;
+    this.#end(link, LINK_LOST, !survives(role ? source : target));
   }
 
   /** One end is gone: so is the other. @param gone - undefined where there will be no link at the container */

@@ -335,6 +335,43 @@ describe('what passes over a routed link', () => {
     assert.equal(world.router.deliveriesInFlight, 0);
   });
 
+  it('is a transaction: its coordinator, what that answers, and links in one session with it', () => {
+    const world = new World({
+      linkRoutes: [...both, { prefix: '$coordinator', direction: 'in', connection: 'broker' }],
+    });
+    const container = world.peer(broker);
+    const client = world.peer();
+    const coordinator = client.send(undefined, {
+      target: { type: 'coordinator', capabilities: ['amqp:local-transactions'] },
+    });
+    const [there] = container.attached;
+    there!.credit(2);
+    assert.equal((there!.link.remoteAttach!.target as { type: string }).type, 'coordinator');
+    coordinator.text('declare');
+    const declared: DeliveryState = { type: 'declared', txnId: Uint8Array.of(9) };
+    there!.settle(0, declared);
+    assert.deepEqual(coordinator.outcomes[0]!.state, declared);
+    client.send('org.q');
+    container.attached[1]!.credit(1);
+    assert.equal(container.attached[1]!.link.session, there!.link.session, 'what is together there stays together');
+    const [row] = rows(world, 'router.link');
+    assert.equal(row!.attribute('owningAddr'), null);
+  });
+
+  it('takes no more once the router stops, and is waited for', () => {
+    const { world, outlet, far } = sending(5);
+    outlet.text('a');
+    world.router.quiesce();
+    world.run();
+    assert.equal(outlet.link.credit, 0);
+    far.credit(5);
+    assert.equal(outlet.link.credit, 0, 'credit of the container’s comes too late');
+    assert.deepEqual([world.router.deliveriesInFlight, world.router.busyLinks.length], [1, 1]);
+    far.settle(0, ACCEPTED);
+    assert.deepEqual(outlet.told, { a: 'accepted' });
+    assert.equal(world.router.deliveriesInFlight, 0);
+  });
+
   it('is a drain, either way, answered once nothing is left to come', () => {
     const { world, inlet, far } = receiving(10);
     far.text('one');
