@@ -389,7 +389,9 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         return;
       }
       this.#transits.delete(context);
+      context.confirm();
       context.disown();
+      if (delivery.localState !== undefined) this.countOutcome(delivery.localState);
     } else {
       // The sender settled: the receiver that waits for it may settle too.
       const outgoing = context as OutgoingDelivery;

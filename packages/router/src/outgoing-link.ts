@@ -299,6 +299,10 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       (inbound.context as IncomingLink).update(incoming, this.#fromReceiver(state) ?? state);
       return;
     }
+    if (copy !== undefined && outgoing.complete && copy.transit.awaitsSender) {
+      copy.transit.told(copy, this.#fromReceiver(state) ?? state);
+      return;
+    }
     this.unsettled--;
     this.countOutcome(state);
     this.countAge(copy === undefined ? incoming!.arrivedAt : copy.transit.arrivedAt);

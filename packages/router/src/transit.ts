@@ -159,6 +159,27 @@ export class Transit {
     if (!this.complete) return this.abort();
     this.#release();
     this.incoming = undefined;
+    // What a receiver told has not reached the sender for certain.
+    for (const copy of this.copies) if (copy.waits) copy.link.confirm(copy.outgoing!, MODIFIED_FAILED);
+  }
+
+  /** Receivers that tell an outcome and wait are settled when the sender has settled: all at once, when all have told. */
+  get awaitsSender(): boolean {
+    const { incoming } = this;
+    if (this.isSingle || incoming === undefined || incoming.settled || !this.complete) return false;
+    return incoming.link.state === 'attached' && incoming.link.rcvSettleMode === 1;
+  }
+
+  /** A receiver told an outcome, of a message that it has as a whole, and waits for the sender to settle. */
+  told(copy: Copy, state: DeliveryState): void {
+    if (copy.settled || copy.told !== undefined) return;
+    copy.told = state;
+    this.#merge(copy, state);
+  }
+
+  /** The sender settled: so may those who wait for it. */
+  confirm(): void {
+    for (const copy of this.copies) if (copy.waits) copy.link.confirm(copy.outgoing!, copy.told);
   }
 
   /**
@@ -169,6 +190,10 @@ export class Transit {
     if (copy.settled) return;
     copy.settled = true;
     copy.done = true;
+    if (copy.told === undefined) this.#merge(copy, state);
+  }
+
+  #merge(copy: Copy, state: DeliveryState | undefined): void {
     this.#pending--;
     if (!this.isSingle && state !== undefined && 'type' in state && state.type === 'declared') {
       const { router } = copy.link.connection;
@@ -187,8 +212,12 @@ export class Transit {
       if (this.from === undefined) this.#dropParts();
       return;
     }
-    this.incoming = undefined;
     this.#dropParts();
+    if (this.copies.some(({ waits }) => waits)) {
+      this.from?.update(incoming, this.#outcome ?? ACCEPTED);
+      return;
+    }
+    this.incoming = undefined;
     this.from?.finish(incoming, this.#outcome);
   }
 }
@@ -241,11 +270,18 @@ export class Copy {
   /** All parts are out, or none will be any more. */
   done = false;
   settled = false;
+  /** Outcome that the receiver told without settling. */
+  told: DeliveryState | undefined = undefined;
 
   constructor(transit: Transit, link: OutgoingLink, first: Uint8Array | undefined) {
     this.transit = transit;
     this.link = link;
     this.first = first;
+  }
+
+  /** Its receiver waits for the sender to settle. */
+  get waits(): boolean {
+    return this.told !== undefined && !this.settled;
   }
 
   part(): Uint8Array | undefined {

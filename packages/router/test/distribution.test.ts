@@ -109,6 +109,44 @@ describe('multicast', () => {
     }
   });
 
+  it('waits for its sender to settle where both sides do so in three steps', () => {
+    const THREE = { rcvSettleMode: 1 as const };
+    const world = new World(MULTICAST);
+    const inlets = [0, 1, 2].map(() => world.peer().receive('m', 100, THREE));
+    const sender = world.peer();
+    const outlet = sender.send('m', THREE);
+    const tell = (i: number, message: number, state: DeliveryState): void => {
+      inlets[i]!.link.update(inlets[i]!.deliveries[message]!, state);
+      world.run();
+    };
+    const delivery = outlet.text('x');
+    tell(0, 0, RELEASED);
+    tell(1, 0, ACCEPTED);
+    tell(0, 0, REJECTED);
+    assert.equal(outlet.outcomes.length, 0);
+    tell(2, 0, MODIFIED_FAILED);
+    assert.deepEqual([outlet.told, outlet.outcomes[0]!.settled], [{ x: 'accepted' }, false]);
+    assert.deepEqual(
+      inlets.flatMap(({ confirmed }) => confirmed),
+      [],
+    );
+    outlet.link.settle(delivery, ACCEPTED);
+    world.run();
+    assert.deepEqual(
+      inlets.map(({ confirmed }) => confirmed),
+      [['x released'], ['x accepted'], ['x modified']],
+    );
+    // One that settles at once, one that is lost, and a sender that is lost before it settles.
+    outlet.text('y');
+    inlets[0]!.settle(1, RELEASED);
+    tell(1, 1, ACCEPTED);
+    inlets[2]!.peer.cut();
+    assert.equal(outlet.told['y'], 'accepted');
+    sender.cut();
+    assert.deepEqual(inlets[1]!.confirmed, ['x accepted', 'y modified']);
+    for (const { at } of world.peers) for (const link of at.links) assert.equal(link.unsettledCount, 0);
+  });
+
   it('has no transactions: one that is declared counts as a rejection, and is told of', () => {
     const world = new World(MULTICAST);
     const inlets = [world.peer().receive('m'), world.peer().receive('m')];
