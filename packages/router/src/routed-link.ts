@@ -427,6 +427,9 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     this.#queue = [];
     this.waiting = 0;
     const client = this.#client;
+    // A receiver is told that the message which it has a part of will not be whole.
+    const far = gone === client.link ? this.#container?.link : client.link;
+    if (gone !== undefined && far instanceof SenderLink) far.abort();
     if (gone === client.link) this.#container?.link.detach(error, closed);
     else if (!client.link.localAttached && error !== undefined) client.link.refuse(error, near(this.#attach));
     else client.link.detach(error, closed);

@@ -41,6 +41,23 @@ function sending(credit = 10): { world: World; container: Peer; client: Peer; ou
   return { world, container, client, outlet, far };
 }
 
+describe('a routed link whose sender leaves in mid-message', () => {
+  for (const [what, leave] of [
+    ['detaches', (outlet: Outlet): void => outlet.link.detach()],
+    ['is cut off', (outlet: Outlet): void => outlet.peer.cut()],
+  ] as const) {
+    it(`aborts it at the receiver before it is detached: ${what}`, () => {
+      const { world, outlet, far } = sending();
+      outlet.raw(new Uint8Array(20_000).fill(0x41), false, 'half', false);
+      assert.equal(far.deliveries[0]!.complete, false);
+      leave(outlet);
+      world.run();
+      assert.equal(far.deliveries[0]!.aborted, true);
+      assert.equal(far.detached?.closed, true);
+    });
+  }
+});
+
 describe('a routed link in management', () => {
   it('is two rows that name each other and count what passed', () => {
     const { world, inlet, far } = receiving();
