@@ -64,6 +64,8 @@ export class AzureError extends Error {
 
 export interface ConnectOptions {
   readonly connectionString: string;
+  /** Where it connects to, in place of the endpoint that the connection string names: `sb://host:port`. */
+  readonly customEndpoint?: string;
   readonly webSocket?: boolean;
   /** Further attempts of the client itself. Default: 0, so that each call is one. */
   readonly retries?: number;

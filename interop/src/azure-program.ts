@@ -81,10 +81,11 @@ function taken(message: ServiceBusReceivedMessage): Fields {
 const numberOf = (message: ServiceBusReceivedMessage): number => Number(message.applicationProperties?.['number']);
 
 const COMMANDS: Readonly<Record<string, (command: Fields) => Promise<unknown>>> = {
-  async connect({ name, connectionString, webSocket, retries = 0, timeoutMs = 30_000 }) {
+  async connect({ name, connectionString, customEndpoint, webSocket, retries = 0, timeoutMs = 30_000 }) {
     const options: ServiceBusClientOptions = {
       retryOptions: { maxRetries: Number(retries), retryDelayInMs: 50, timeoutInMs: Number(timeoutMs) },
       ...(webSocket === true ? { webSocketOptions: { webSocket: WebSocket as never } } : {}),
+      ...(customEndpoint === undefined ? {} : { customEndpointAddress: String(customEndpoint) }),
     };
     clients.set(String(name), new ServiceBusClient(String(connectionString), options));
   },

@@ -37,6 +37,7 @@ export {
   type TlsFailure,
   type TlsProblem,
 } from './failure.js';
+export { FrontDoor, type FrontDoorOptions } from './front-door.js';
 export { isServiceBusHost } from './host.js';
 export {
   outcomeToProducer,

@@ -89,6 +89,7 @@ describe('schema', () => {
     const secret = rows.filter(([, attribute]) => attribute.secret).map(([type, { name }]) => `${type.name}.${name}`);
     assert.deepEqual(secret, [
       'sslProfile.password',
+      'listener.azureKeys',
       'connector.connectionString',
       'connector.proxyPassword',
       'connector.saslPassword',

@@ -29,11 +29,11 @@ describe('formatProblems', () => {
       formatProblems(problems, { color: false }),
       `etc/a.conf:2: error: listener has no attribute 'prot'
   found    prot
-  allowed  authenticatePeer, cost, failoverUrls, healthz, host, http, httpRootDir, idleTimeoutSeconds,
-           initialHandshakeTimeoutSeconds, linkCapacity, maxFrameSize, maxSessionFrames, maxSessions,
-           messageLoggingComponents, metrics, multiTenant, name, openProperties, policyVhost, port,
-           requireEncryption, requireSsl, role, saslMechanisms, saslPlugin, socketAddressFamily, sslProfile,
-           stripAnnotations, trustedCertsFile, websockets
+  allowed  authenticatePeer, azureClients, azureKeys, cost, failoverUrls, healthz, host, http, httpRootDir,
+           idleTimeoutSeconds, initialHandshakeTimeoutSeconds, linkCapacity, maxFrameSize, maxSessionFrames,
+           maxSessions, messageLoggingComponents, metrics, multiTenant, name, openProperties, policyVhost,
+           port, requireEncryption, requireSsl, role, saslMechanisms, saslPlugin, socketAddressFamily,
+           sslProfile, stripAnnotations, trustedCertsFile, websockets
   nearest  port
 
 etc/a.conf:3: error: 'role' of listener is not one of its values

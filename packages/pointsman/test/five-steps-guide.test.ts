@@ -17,6 +17,8 @@ const SOURCES = [
   'packages/pointsman/src/run/connection-end.ts',
   'packages/pointsman/src/run/connection-tokens.ts',
   'packages/azure/src/token.ts',
+  'packages/azure/src/front-door.ts',
+  'packages/pointsman/src/run/front-door.ts',
   'packages/pointsman/src/tokens/identity-library.ts',
   'packages/pointsman/src/run/connector.ts',
   'packages/pointsman/src/run/destination.ts',

@@ -17,6 +17,8 @@ export const listener: EntityType = entityType('listener', {
   settable('sslProfile', 'string', 'Name of the sslProfile. With one, the port speaks TLS.'),
   settable('saslMechanisms', 'string', 'SASL mechanisms to offer, separated by blanks. EXTERNAL makes a client certificate mandatory.'),
   settable('authenticatePeer', 'boolean', 'Peers must authenticate.', { default: false }),
+  settable('azureClients', ['none', 'sas', 'admitted'], 'Clients of Azure Service Bus put tokens to $cbs here: none is refused, sas are let in by tokens made with azureKeys, admitted by the listener itself.', { default: 'none', own: true }),
+  settable('azureKeys', 'properties', 'Names of shared access policies, each with its key: env:NAME, file:PATH, or pass:TEXT, or a list of those.', { hidden: true, secret: true, own: true }),
   settable('saslPlugin', 'string', 'Name of the authServicePlugin that authenticates the peers.'),
   settable('requireEncryption', 'boolean', 'Refuse connections that are not encrypted.', { default: false }),
   settable('requireSsl', 'boolean', 'Refuse connections without TLS.', { default: false }),

@@ -11,18 +11,21 @@ const DEFAULT_MECHANISMS = ['EXTERNAL', 'PLAIN', 'ANONYMOUS'];
 
 /** Who is let in at a listener, on a connection that has come as far as SASL. */
 export function saslOf(
-  config: Pick<ListenerConfig, 'name' | 'authenticatePeer' | 'saslMechanisms'>,
+  config: Pick<ListenerConfig, 'name' | 'authenticatePeer' | 'saslMechanisms' | 'azureClients'>,
   info: Pick<StreamInfo, 'encrypted' | 'peerCertificate'>,
   users: Users,
   naming: CertificateNaming,
 ): SaslServerOptions {
   const certificate = info.peerCertificate?.verified === true ? info.peerCertificate : undefined;
+  const mechanisms = mechanismsOf(config, info, users).filter(
+    (mechanism) =>
+      (mechanism !== 'EXTERNAL' || certificate !== undefined) &&
+      (mechanism !== 'ANONYMOUS' || !config.authenticatePeer),
+  );
+  // By another name the same: some clients of Service Bus know that one alone.
+  const takesTokens = config.azureClients !== 'none' && mechanisms.includes('ANONYMOUS');
   return {
-    mechanisms: mechanismsOf(config, info, users).filter(
-      (mechanism) =>
-        (mechanism !== 'EXTERNAL' || certificate !== undefined) &&
-        (mechanism !== 'ANONYMOUS' || !config.authenticatePeer),
-    ),
+    mechanisms: takesTokens ? ['MSSBCBS', ...mechanisms] : mechanisms,
     optional: !config.authenticatePeer,
     authenticate({ mechanism, username, password, authorizationId }) {
       switch (mechanism) {
@@ -30,6 +33,7 @@ export function saslOf(
           if (certificate !== undefined) return { ok: true, user: userOf(certificate, naming) };
           break;
         case 'ANONYMOUS':
+        case 'MSSBCBS':
           return { ok: true, user: 'anonymous' };
         case 'PLAIN':
           // Nobody may act for another here.

@@ -3,6 +3,7 @@ import type { Secret } from '@pointsman/azure';
 
 import { phaseOf, phasesOf } from './address-rules.js';
 import { azureAccessOf } from './azure-rules.js';
+import { azureKeysOf } from './azure-client-rules.js';
 import {
   frameSizeOf,
   hostOf,
@@ -68,7 +69,7 @@ export function buildConfig(
     file: options.file,
     router: routerSettings(all(context, 'router')[0], options),
     sslProfiles: all(context, 'sslProfile').map((entity) => sslProfile(entity, secretOf)),
-    listeners: all(context, 'listener').map(listener),
+    listeners: all(context, 'listener').map((entity) => listener(entity, problems, options.secrets)),
     connectors: all(context, 'connector').map((entity) => connector(entity, secretOf)),
     addresses: all(context, 'address').map(address),
     linkRoutes: all(context, 'linkRoute').map(linkRoute),
@@ -90,6 +91,17 @@ function secretFor(
 ): Secret | undefined {
   const text = entity.text(attribute);
   if (text === undefined || entity.isUnsound(attribute)) return undefined;
+  return secretIn(entity, attribute, text, problems, sources);
+}
+
+/** The secret that a text of an attribute stands for. */
+function secretIn(
+  entity: ConfigEntity,
+  attribute: string,
+  text: string,
+  problems: ProblemList,
+  sources: SecretSources,
+): Secret | undefined {
   const line = entity.lineOf(attribute);
   const resolved = resolveSecret(attribute === 'passwordFile' ? `file:${text}` : text, sources);
   if ('reason' in resolved) {
@@ -173,12 +185,14 @@ function connectionSettings(entity: ConfigEntity): Omit<ConnectionSettings, 'hos
   };
 }
 
-function listener(entity: ConfigEntity): ListenerConfig {
+function listener(entity: ConfigEntity, problems: ProblemList, secrets: SecretSources): ListenerConfig {
   return {
     ...connectionSettings(entity),
     host: hostOf(entity),
     port: portOf(entity) ?? 0,
     authenticatePeer: entity.flag('authenticatePeer'),
+    azureClients: entity.text('azureClients') as ListenerConfig['azureClients'],
+    azureKeys: azureKeysOf(entity, (text) => secretIn(entity, 'azureKeys', text, problems, secrets)),
     saslPlugin: entity.text('saslPlugin'),
     requireEncryption: entity.flag('requireEncryption') || entity.flag('requireSsl'),
     initialHandshakeTimeoutSeconds: entity.number('initialHandshakeTimeoutSeconds') || undefined,

@@ -3,6 +3,7 @@ import { MESSAGE_COMPONENTS } from '@pointsman/router';
 import { checkIdleTimeOut, IDLE_MINIMUM_MS, IDLE_TIME_OUT_MS, isServiceBusHost } from '@pointsman/azure';
 import type { TlsMode } from '@pointsman/azure';
 import { nearestName } from '@pointsman/management';
+import { checkAzureClients } from './azure-client-rules.js';
 import { azureKindOf, checkAzureAuthentication } from './azure-rules.js';
 import { UID_LETTERS } from '../auth/certificate-user.js';
 import type { ConfigEntity } from './entity.js';
@@ -40,6 +41,7 @@ export function checkConnections(context: RuleContext): void {
   for (const listener of all(context, 'listener')) {
     checkListenerTls(context, listener);
     checkFailover(listener, problems);
+    checkAzureClients(listener, problems);
   }
   for (const connector of all(context, 'connector')) {
     checkConnectionString(connector, problems);

@@ -95,6 +95,10 @@ export interface ListenerConfig extends ConnectionSettings {
   /** 0: any free port. */
   readonly port: number;
   readonly authenticatePeer: boolean;
+  /** How clients of Azure Service Bus are let in that put tokens to `$cbs`. */
+  readonly azureClients: 'none' | 'sas' | 'admitted';
+  /** Keys of shared access policies, by name. */
+  readonly azureKeys: ReadonlyMap<string, readonly Secret[]>;
   readonly saslPlugin: string | undefined;
   /** `requireSsl` or `requireEncryption`: nothing goes without TLS. */
   readonly requireEncryption: boolean;

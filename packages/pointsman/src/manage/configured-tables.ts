@@ -94,6 +94,7 @@ function listenerTable(process: RouterProcess): EntityTable {
     entities,
     create: (attributes, given) =>
       changing(type, async () => {
+        refuseReferences(type, attributes, given);
         const { name } = await process.addListener(givenOf(attributes, given));
         return madeOf(entities(), name);
       }),
@@ -138,9 +139,15 @@ function refuseReferences(type: EntityType, attributes: EntityValue, given: Read
   for (const name of given) {
     const value = attributes[name];
     const isSecret = type.attributes.find((attribute) => attribute.name === name)?.secret === true;
-    if (!isSecret || typeof value !== 'string' || !/^(?:env|file):/u.test(value)) continue;
+    if (!isSecret || !isReference(value)) continue;
     throw new EntityRefused(`'${name}' by env: or file: is for configuration files; requests give pass:TEXT`);
   }
+}
+
+function isReference(value: AttributeValue | undefined): boolean {
+  if (typeof value === 'string') return /^(?:env|file):/u.test(value);
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).some((item: AttributeValue) => isReference(item));
 }
 
 const STATUS: Readonly<Record<ConnectorStep, string>> = {

@@ -13,6 +13,8 @@ import type { Readiness } from '../http/http-site.js';
 import { metricsOf } from '../http/router-metrics.js';
 import type { Logger } from '../log.js';
 import { commonOptions, messageLoggingOf, securityOf } from './endpoints.js';
+import { listenerDoor } from './front-door.js';
+import type { ListenerDoor } from './front-door.js';
 import type { ProtocolTrace } from './protocol-trace.js';
 
 /** `failed`: the port could not be opened, and is tried again. */
@@ -202,6 +204,7 @@ export class ListenerRuntime {
     const { router, counts } = this.#context;
     counts.processed += 1;
     const peer = `${info.remoteAddress}:${info.remotePort}`;
+    const door: ListenerDoor = listenerDoor(config, router, this.#context.log, () => routed.id);
     const routed = router.connection({
       role: config.role,
       direction: 'in',
@@ -212,8 +215,10 @@ export class ListenerRuntime {
       stripAnnotations: config.stripAnnotations,
       multiTenant: config.multiTenant,
       security: () => securityOf(info),
+      takeLink: door.takeLink,
       hooks: {
         onClosed: (_connection, end) => {
+          door.close();
           if (end.by === 'local' || (end.by === 'remote' && end.error === undefined)) return;
           if (end.by === 'lost' && end.cause === undefined) return;
           const why =

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ReceiverLink } from '@pointsman/engine';
+import type { Clock, Link, SenderLink } from '@pointsman/engine';
+import type { AmqpErrorFields, Attach } from '@pointsman/wire';
+import { CbsNode } from './cbs-node.js';
+import type { CbsAnswer } from './cbs-links.js';
+import { entityAddressOf } from './entity-address.js';
+import { covers, parseSasToken, verifySasToken } from './sas-token.js';
+import type { Secret } from './secret.js';
+
+export interface FrontDoorOptions {
+  /**
+   * Keys of a shared access policy by its name: whoever has made a token of one is let in, where the token says. Undefined: the
+   * connection was let in already, and its tokens are taken without a look.
+   */
+  readonly keysOf: ((policy: string) => readonly Secret[]) | undefined;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly nowMs: () => number;
+  /** What was decided of a token, for a log; without the token. */
+  readonly onToken?: (audience: string, answer: CbsAnswer) => void;
+}
+
+/** Tokens that one connection may hold, as at the service. */
+const TOKENS_MAX = 1000;
+/** An audience or a policy is repeated in texts up to this length. */
+const SHOWN_MAX = 200;
+/** Longest delay that timers of all platforms bear. */
+const DELAY_MAX_MS = 2_147_483_647;
+
+const TEXTS = {
+  malformed: 'MalformedToken: The token is malformed.',
+  'unknown-policy': 'InvalidSignature: The token has an invalid signature.',
+  'bad-signature': 'InvalidSignature: The token has an invalid signature.',
+  expired: 'ExpiredToken: The token is expired.',
+  'other-resource': 'InvalidAudience: The token does not cover the audience.',
+} as const;
+
+/**
+ * What a client of Service Bus finds at one connection to us: the node `$cbs`, and links that are let through as far as its tokens
+ * go.
+ */
+export class FrontDoor {
+  readonly #options: FrontDoorOptions;
+  readonly #node: CbsNode;
+  /** Ms since 1970 at which a token ends, by the resource that it opens. */
+  readonly #grants = new Map<string, number>();
+  /** Links that were let through, and what they are of. */
+  readonly #links = new Map<Link, string>();
+  #cancel: (() => void) | undefined;
+
+  constructor(options: FrontDoorOptions) {
+    this.#options = options;
+    this.#node = new CbsNode((type, audience, token) => {
+      const answer = this.#judge(type, audience, token);
+      options.onToken?.(shown(audience), answer);
+      return answer;
+    });
+  }
+
+  /** Takes or refuses a link that the peer attaches. @returns false where it is let through */
+  take(link: SenderLink | ReceiverLink, attach: Attach): boolean {
+    const terminus = link instanceof ReceiverLink ? attach.target : attach.source;
+    const isNode = terminus !== undefined && 'address' in terminus && terminus.dynamic !== true;
+    const address = isNode ? terminus.address : undefined;
+    const entity = address === undefined ? undefined : entityAddressOf(address);
+    if (entity?.kind === 'cbs') {
+      this.#node.take(link, attach);
+      return true;
+    }
+    if (this.#options.keysOf === undefined) return false;
+    const path = entity?.path ?? '';
+    const right = link instanceof ReceiverLink ? 'Send' : 'Listen';
+    // Nodes of the router itself are no entities, and no token opens them.
+    if (path !== '' && !/^[$_]|^amqp:/iu.test(path) && this.#mayAttach(path)) {
+      this.#forgetDetached();
+      this.#links.set(link, path);
+      return false;
+    }
+    link.refuse({
+      condition: 'amqp:unauthorized-access',
+      description: `Unauthorized access. '${right}' claim(s) are required to perform this operation. Resource: '${shown(path)}'. No token for it was put to $cbs of this connection.`,
+    });
+    return true;
+  }
+
+  /** The connection is gone. */
+  close(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#links.clear();
+    this.#grants.clear();
+  }
+
+  #judge(type: string, audience: string, token: Secret): CbsAnswer {
+    const { keysOf, nowMs } = this.#options;
+    if (keysOf === undefined) return { status: 202, description: 'Accepted' };
+    if (type !== 'servicebus.windows.net:sastoken') {
+      return {
+        status: 401,
+        description: `Tokens of type '${shown(type)}' cannot be judged here: this router knows shared access keys alone.`,
+      };
+    }
+    const keys = keysOf(parseSasToken(token)?.keyName ?? '');
+    const verdicts = keys.map((key) => verifySasToken(token, audience, () => key, nowMs()));
+    // Of several keys that of the signature decides; what else is wrong is worth more than that the others do not fit.
+    const verdict =
+      verdicts.find(({ ok }) => ok) ??
+      verdicts.find((one) => !one.ok && one.reason !== 'bad-signature') ??
+      verdicts[0] ??
+      verifySasToken(token, audience, () => undefined, nowMs());
+    if (!verdict.ok) return { status: 401, description: TEXTS[verdict.reason] };
+    const resource = pathOf(audience);
+    if (!this.#grants.has(resource) && this.#grants.size >= TOKENS_MAX) {
+      this.#forgetExpired();
+      if (this.#grants.size >= TOKENS_MAX)
+        return {
+          status: 403,
+          description: `The maximum number of '${TOKENS_MAX}' tokens per connection has been reached.`,
+        };
+    }
+    this.#grants.set(resource, verdict.expiresAtSeconds * 1000);
+    this.#watch();
+    return { status: 202, description: 'Accepted' };
+  }
+
+  #mayAttach(path: string): boolean {
+    const now = this.#options.nowMs();
+    for (const [resource, expiresAtMs] of this.#grants) {
+      if (expiresAtMs > now && (resource === '' || covers(resource, path))) return true;
+    }
+    return false;
+  }
+
+  #forgetExpired(): void {
+    const now = this.#options.nowMs();
+    for (const [resource, expiresAtMs] of this.#grants) if (expiresAtMs <= now) this.#grants.delete(resource);
+  }
+
+  #forgetDetached(): void {
+    for (const link of this.#links.keys()) if (link.state === 'detached') this.#links.delete(link);
+  }
+
+  /** Wakes up when the next token ends. */
+  #watch(): void {
+    const { clock, nowMs } = this.#options;
+    this.#cancel?.();
+    const next = Math.min(...this.#grants.values());
+    if (next === Infinity) return;
+    this.#cancel = clock.after(Math.min(Math.max(0, next - nowMs()), DELAY_MAX_MS), () => this.#expire());
+  }
+
+  /** Links that no token stands for any more end, as they do at the service. */
+  #expire(): void {
+    this.#cancel = undefined;
+    this.#forgetExpired();
+    this.#forgetDetached();
+    for (const [link, path] of this.#links) {
+      if (this.#mayAttach(path)) continue;
+      this.#links.delete(link);
+      const error: AmqpErrorFields = {
+        condition: 'amqp:link:detach-forced',
+        description: `The link is force detached. Code: RenewToken. Details: Unauthorized access. The token for '${shown(path)}' has expired.`,
+      };
+      const handler = link.commonHandler;
+      link.detach(error);
+      // Whoever serves the link has to hear of it: to them it is as if the peer had gone.
+      handler.onDetach(link, error, true);
+    }
+    this.#watch();
+  }
+}
+
+/** Path of an audience, '' for the whole namespace. The host is not looked at: the client knows this router by another. */
+function pathOf(audience: string): string {
+  return audience
+    .replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/iu, '')
+    .replace(/^\/+|\/+$/gu, '')
+    .toLowerCase();
+}
+
+function shown(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.slice(0, SHOWN_MAX).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/gu, ' ');
+}
