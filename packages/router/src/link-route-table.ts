@@ -6,7 +6,7 @@ import { PatternTree, normalisedPattern, prefixPattern } from './pattern-tree.js
 import type { RouterConnection } from './router-connection.js';
 import type { Direction, Log } from './settings.js';
 
-/** All link routes for one pattern and direction: they share their containers, and the first one's prefixes count. */
+/** All link routes for one pattern and direction: they share their containers, and the first configured one's prefixes count. */
 export class LinkRouteNode {
   /** As management shows it: `C` or `D` and a prefix, `E` or `F` and a pattern; the first of each pair for senders. */
   readonly key: AddressKey;
@@ -23,9 +23,16 @@ export class LinkRouteNode {
     this.key = keyOf(first);
   }
 
-  /** The one whose prefixes count. */
-  get first(): LinkRoute {
-    return this.routes[0]!;
+  /** Some of it was configured: it is not there by the will of clients alone. */
+  get isConfigured(): boolean {
+    return this.routes.some(({ owner }) => owner === undefined);
+  }
+
+  /** The route whose prefixes count on the way to a connection. */
+  routeTo(connection: RouterConnection): LinkRoute {
+    const { routes } = this;
+    const own = routes.find(({ owner }) => owner === connection);
+    return own ?? routes.find(({ owner }) => owner === undefined) ?? routes[0]!;
   }
 
   /** Connections that serve it, each once. */
@@ -41,9 +48,12 @@ export class LinkRouteNode {
   /** The connection that takes the next link: each in turn. */
   next(): RouterConnection | undefined {
     const count = this.#connections.length;
-    if (count === 0) return undefined;
-    if (this.#turn >= count) this.#turn = 0;
-    return this.#connections[this.#turn++];
+    for (let i = 0; i < count; i++) {
+      if (this.#turn >= count) this.#turn = 0;
+      const connection = this.#connections[this.#turn++]!;
+      if (connection.takesLinks) return connection;
+    }
+    return undefined;
   }
 }
 
@@ -120,7 +130,11 @@ export class LinkRouteTable {
 
   /** What is configured for links to an address, whether a container is there or not. */
   find(address: string, direction: Direction): LinkRouteNode | undefined {
-    return this.#trees[direction].match(plainAddress(address));
+    const plain = plainAddress(address);
+    const node = this.#trees[direction].match(plain);
+    if (node === undefined || node.isConfigured) return node;
+    // What clients make for themselves takes the router's own nodes, such as $management, from nobody.
+    return plain.startsWith('$') || plain.startsWith('_') ? undefined : node;
   }
 
   #activate(route: LinkRoute, connection: RouterConnection): void {

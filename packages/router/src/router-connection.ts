@@ -203,7 +203,7 @@ export class RouterConnection implements ConnectionHandler {
   routedSession(client: Session): Session {
     const known = this.#routedSessions.get(client) ?? [];
     const usable = known.find(
-      ({ session }) => session.state !== 'ended' && session.state !== 'ending' && session.hasFreeHandle,
+      ({ session, links }) => session.state !== 'ended' && session.state !== 'ending' && isRoomy(session, links),
     );
     if (usable !== undefined) {
       usable.links++;
@@ -346,7 +346,7 @@ export class RouterConnection implements ConnectionHandler {
     const lasts = survives(attach.role ? attach.source : attach.target);
     if (lasts && !this.router.allowResumableLinkRoute) return link.refuse(NOT_RESUMABLE, echoOf(attach));
     const owningKey = address === undefined ? undefined : `M0${address}`;
-    const routed = new RoutedLink(node.first, this, link, attach, to, owningKey);
+    const routed = new RoutedLink(node.routeTo(to), this, link, attach, to, owningKey);
     routed.start();
   }
 

@@ -509,6 +509,42 @@ describe('link routes of a connection', () => {
     assert.deepEqual(rows(world, 'router.address'), []);
   });
 
+  it('take the router’s own nodes from nobody, and leave what is configured as it is', () => {
+    const world = new World({ linkRoutes: [{ ...both[0], addExternalPrefix: 'inside/' }] });
+    world.router.serve('$management', () => undefined);
+    const service = world.peer();
+    for (const direction of ['in', 'out']) create(world, service, { pattern: '#', direction });
+    const client = world.peer();
+    client.send('$management');
+    client.receive('_local/x', 0);
+    assert.equal(service.attached.length + service.outlets.length, 0);
+    client.send('anything.else');
+    assert.equal(addressOf(service.attached[0]!.link.remoteAttach!.target), 'anything.else');
+    create(world, service, { pattern: 'org.#', direction: 'in' });
+    const container = world.peer(broker);
+    for (let i = 0; i < 2; i++) client.send('org.q');
+    assert.equal(addressOf(container.attached[0]!.link.remoteAttach!.target), 'inside/org.q');
+    assert.equal(addressOf(service.attached[1]!.link.remoteAttach!.target), 'org.q');
+  });
+
+  it('of a tenant are for its own clients, who know nothing of the space', () => {
+    const world = new World();
+    const tenant = (hostname: string): Peer => world.peer({ multiTenant: true }, { hostname });
+    const service = tenant('a.example');
+    const made = create(world, service, { pattern: 'svc.#', direction: 'in' });
+    assert.equal(made.attribute('pattern'), 'svc.#');
+    const own = tenant('a.example').send('svc.1');
+    tenant('b.example').send('svc.2');
+    world.peer().send('svc.3');
+    assert.deepEqual(
+      service.attached.map(({ link }) => addressOf(link.remoteAttach!.target)),
+      ['svc.1'],
+    );
+    assert.equal(addressOf(own.attach!.target), 'svc.1');
+    // A host name is whatever its client says.
+    assert.throws(() => create(world, tenant('#'), { pattern: 'svc.#', direction: 'in' }), { message: 'Forbidden' });
+  });
+
   it('are refused with a reason where something is wrong with them', () => {
     const world = new World();
     const service = world.peer();

@@ -2,6 +2,7 @@
 import { ManagementError } from '@pointsman/management';
 import type { EntityTable, Requester } from '@pointsman/management';
 import { plainAddress } from '../address-text.js';
+import { tokensOf } from '../pattern-tree.js';
 import type { LinkRoute } from '../link-route.js';
 import type { RouterConnection } from '../router-connection.js';
 import type { Router } from '../router.js';
@@ -12,7 +13,7 @@ import type { Attributes } from './view.js';
 const ROUTES_MAX = 10_000;
 
 const LINK_ROUTE: Attributes<LinkRoute> = {
-  pattern: ({ settings }) => settings.pattern ?? null,
+  pattern: ({ settings: { pattern = '' }, owner }) => owner?.tenant?.toOwn(pattern) ?? pattern,
   direction: ({ settings }) => settings.direction,
   containerId: ({ owner }) => owner?.containerId ?? null,
 };
@@ -42,7 +43,13 @@ export function connectionLinkRouteTable(router: Router): EntityTable {
       if (plainAddress(pattern).replace(/[./]/g, '') === '')
         throw new ManagementError(400, 'Pattern invalid - no tokens');
       if (direction !== 'in' && direction !== 'out') throw new ManagementError(400, "Invalid value for 'direction'");
-      return view(router.addLinkRoute({ name: named, pattern, direction }, owner));
+      // A tenant has routes in its own space only, and calls its nodes as it always does.
+      const { tenant } = owner;
+      if (tenant !== undefined && tokensOf(tenant.space).some((token) => token === '*' || token === '#'))
+        throw new ManagementError(403, 'Forbidden');
+      const full = owner.fullAddress(pattern);
+      const delExternalPrefix = tenant?.prefix;
+      return view(router.addLinkRoute({ name: named, pattern: full, direction, delExternalPrefix }, owner));
     },
     delete: (entity) => router.removeLinkRoute(subjectOf(entity) as LinkRoute),
   };
