@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export { Administration, type AdminRequest, type AdminResponse } from './admin/administration.js';
 export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';
 export type { Entity, EntityOptions, EntityStatus, Refusal } from './entity.js';
 export type { NamespaceHost } from './host.js';

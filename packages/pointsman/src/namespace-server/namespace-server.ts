@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHmac } from 'node:crypto';
 import { isIP } from 'node:net';
-import { DEVELOPMENT_POLICY, Namespace } from '@pointsman/namespace';
-import type { PolicyOptions, QueueOptions, Times, TopicOptions } from '@pointsman/namespace';
+import { Administration, DEVELOPMENT_POLICY, Namespace } from '@pointsman/namespace';
+import type { NamespaceHost, PolicyOptions, QueueOptions, Times, TopicOptions } from '@pointsman/namespace';
 import { SERVICE_BUS_WEBSOCKET_PATH, listen, loadTlsCredentials, processClock } from '@pointsman/transport';
 import type { Listener, ListenOptions, Refusal, ServerTlsOptions, StreamInfo } from '@pointsman/transport';
 import { certificateIn } from './certificate-folder.js';
 import type { CertificateFiles } from './certificate-folder.js';
+import { answerHttp } from './http-front.js';
+import type { Health } from './http-front.js';
 
 /** `cloud`: nothing goes without TLS. `emulator`: nothing goes with TLS, as at the development emulator. */
 export type NamespaceMode = 'cloud' | 'emulator';
 
 /**
  * The ports of a namespace. `amqps`: TLS from the first byte; `amqp`: in the cloud TLS by the AMQP header, at the emulator
- * plain; `wss` and `ws`: WebSocket with and without TLS.
+ * plain; `wss` and `ws`: HTTP with and without TLS, for WebSockets, the management API and `/health`.
  */
 export type PortName = 'amqps' | 'amqp' | 'wss' | 'ws';
 
@@ -115,6 +117,8 @@ class Server implements NamespaceServer {
   readonly #policies: readonly PolicyOptions[];
   readonly #tls: ServerTlsOptions | undefined;
   readonly #listeners: Listener[] = [];
+  readonly #administration: Administration;
+  #isClosing = false;
 
   constructor(options: NamespaceServerOptions, mode: NamespaceMode) {
     this.#options = options;
@@ -124,6 +128,13 @@ class Server implements NamespaceServer {
     this.#policies = options.policies ?? [DEVELOPMENT_POLICY];
     const { times, publisherCredit, log } = options;
     const connectionsMax = options.connectionsMax ?? (mode === 'emulator' ? EMULATOR_CONNECTIONS_MAX : undefined);
+    const host: NamespaceHost = {
+      clock: processClock,
+      timeOrigin: performance.timeOrigin,
+      random: Math.random,
+      hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
+      ...(log === undefined ? {} : { log }),
+    };
     this.namespace = new Namespace(
       {
         hostname: this.hostname,
@@ -135,14 +146,9 @@ class Server implements NamespaceServer {
         ...(connectionsMax === undefined ? {} : { connectionsMax }),
         ...(publisherCredit === undefined ? {} : { publisherCredit }),
       },
-      {
-        clock: processClock,
-        timeOrigin: performance.timeOrigin,
-        random: Math.random,
-        hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
-        ...(log === undefined ? {} : { log }),
-      },
+      host,
     );
+    this.#administration = new Administration(this.namespace, host, this.hostname);
     if (mode === 'cloud') {
       this.certificate = certificateIn(options.certificateFolder, this.#certificateNames());
       const { certFile, privateKeyFile } = this.certificate;
@@ -189,22 +195,31 @@ class Server implements NamespaceServer {
       .concat(';');
   }
 
+  #health(): Health {
+    if (this.#isClosing) return { healthy: false, message: 'The namespace is closing.' };
+    const { connections, links } = this.namespace;
+    return { healthy: true, message: `The namespace takes connections; it has ${connections}, with ${links} links.` };
+  }
+
   async close(graceMs = 0): Promise<void> {
+    this.#isClosing = true;
     this.namespace.close();
     await Promise.all(this.#listeners.map((listener) => listener.close(graceMs)));
     this.certificate?.dispose();
   }
 
   /** How a port of that name is opened. */
-  #how(name: PortName): Pick<ListenOptions, 'mode' | 'tls' | 'inBandTls' | 'websocketPaths'> {
+  #how(name: PortName): Pick<ListenOptions, 'mode' | 'tls' | 'inBandTls' | 'websocketPaths' | 'onRequest'> {
     const tls = this.#tls;
+    const onRequest: ListenOptions['onRequest'] = (request, response) =>
+      answerHttp(request, response, this.#administration, () => this.#health());
     switch (name) {
       case 'amqps':
         return { mode: 'tls', tls };
       case 'wss':
-        return { mode: 'websocket-tls', tls, websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH] };
+        return { mode: 'websocket-tls', tls, websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH], onRequest };
       case 'ws':
-        return { mode: 'websocket', websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH] };
+        return { mode: 'websocket', websocketPaths: [SERVICE_BUS_WEBSOCKET_PATH], onRequest };
       // A peer that leaves TLS out gets as far as it does in the cloud: to the list of mechanisms, and no further.
       case 'amqp':
         return tls === undefined

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: Apache-2.0
+import { audiencePath, readAddress } from '../address.js';
+import type { EntityStatus } from '../entity.js';
+import type { NamespaceHost } from '../host.js';
+import type { Namespace } from '../namespace.js';
+import { policiesByName, type Queue } from '../queue.js';
+import { SqlError } from '../rules/sql-tokens.js';
+import { readSasToken } from '../sas-token.js';
+import type { Subscription } from '../subscription.js';
+import type { Topic } from '../topic.js';
+import { AdminError, invalid } from './admin-error.js';
+import { Description } from './description.js';
+import {
+  checkFixed,
+  detailsOf,
+  holdingOptionsOf,
+  queueXml,
+  receivingOptionsOf,
+  statusOf,
+  subscriptionXml,
+  topicXml,
+  updateDetails,
+  type Details,
+} from './entity-description.js';
+import { ruleOptionsOf, ruleXml } from './rule-description.js';
+import { childOf, escapeXml, readXml, XmlError, type XmlElement } from './xml.js';
+
+/** A request to the management API, as HTTP brought it. */
+export interface AdminRequest {
+  /** In capitals. */
+  readonly method: string;
+  /** Path and query as sent: `/orders?api-version=2021-05`. */
+  readonly target: string;
+  /** By name in lower case. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly body: string;
+}
+
+export interface AdminResponse {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Entries of a page that asks for no number, and at most. */
+const PAGE_DEFAULT = 100;
+const PAGE_MAX = 100;
+
+const ATOM = 'application/atom+xml;type=entry;charset=utf-8';
+const FEED = 'application/atom+xml;type=feed;charset=utf-8';
+const CONNECT = 'http://schemas.microsoft.com/netservices/2010/10/servicebus/connect';
+const INSTANCE = 'http://www.w3.org/2001/XMLSchema-instance';
+
+type Target =
+  | { readonly kind: 'namespace' | 'queues' | 'topics' }
+  | { readonly kind: 'entity'; readonly path: string }
+  | { readonly kind: 'subscriptions'; readonly topic: string }
+  | { readonly kind: 'subscription'; readonly topic: string; readonly name: string }
+  | { readonly kind: 'rules'; readonly topic: string; readonly name: string }
+  | { readonly kind: 'rule'; readonly topic: string; readonly name: string; readonly rule: string };
+
+interface Page {
+  readonly skip: number;
+  readonly top: number;
+}
+
+/**
+ * The management API of a namespace: entities are made, read, changed, listed and taken away, as ATOM entries over HTTP. It
+ * knows no sockets; whoever has one hands requests in.
+ */
+export class Administration {
+  readonly #namespace: Namespace;
+  readonly #host: NamespaceHost;
+  readonly #hostname: string;
+  readonly #details = new WeakMap<object, Details>();
+  readonly #startedAt: number;
+
+  constructor(namespace: Namespace, host: NamespaceHost, hostname: string) {
+    this.#namespace = namespace;
+    this.#host = host;
+    this.#hostname = hostname;
+    this.#startedAt = this.#utcNow;
+  }
+
+  handle(request: AdminRequest): AdminResponse {
+    try {
+      return this.#answer(request);
+    } catch (error) {
+      const known =
+        error instanceof AdminError
+          ? error
+          : error instanceof XmlError
+            ? invalid(`The body is not valid XML: ${error.message}.`)
+            : error instanceof SqlError || error instanceof TypeError
+              ? invalid(error.message)
+              : undefined;
+      if (known === undefined) throw error;
+      const detail = escapeXml(known.message);
+      const body = `<Error><Code>${known.status}</Code><Detail>${detail}</Detail></Error>`;
+      return { status: known.status, contentType: 'application/xml; charset=utf-8', body };
+    }
+  }
+
+  get #utcNow(): number {
+    return this.#host.timeOrigin + this.#host.clock.now();
+  }
+
+  #answer({ method, target: written, headers, body }: AdminRequest): AdminResponse {
+    const { path, query } = splitTarget(written);
+    this.#authorize(headers['authorization'], path);
+    const target = targetOf(path);
+    switch (method) {
+      case 'GET':
+        return this.#get(target, pageOf(query), path);
+      case 'PUT':
+        return this.#put(target, readXml(body), headers['if-match'] === '*', path);
+      case 'DELETE':
+        return this.#delete(target, path);
+      default:
+        throw new AdminError(405, '40500', `There is no method ${method.slice(0, 20)}.`);
+    }
+  }
+
+  /** @throws AdminError where the request has no token with the right Manage for what it asks of */
+  #authorize(header: string | undefined, path: string): void {
+    if (header === undefined) throw new AdminError(401, '40100', 'The request has no Authorization header.');
+    const claims = readSasToken(header);
+    if (claims === undefined)
+      throw new AdminError(401, '40104', 'The Authorization header has no shared access signature that can be read.');
+    const scope = audiencePath(claims.resource.replace(/\?.*$/u, ''));
+    const entity = this.#namespace.broker.entity(readAddress(path).path);
+    const policies = [
+      this.#namespace.broker.policies.get(claims.policyName.toLowerCase()),
+      entity?.policies.get(claims.policyName.toLowerCase()),
+    ];
+    const policy = policies.find(
+      (one) => one?.hasSigned(this.#host.hmacSha256, claims.signedText, claims.signature) === true,
+    );
+    if (policy === undefined) throw new AdminError(401, '40103', 'Invalid authorization token signature.');
+    if (claims.expiresAtSeconds * 1_000 <= this.#utcNow)
+      throw new AdminError(401, '40105', 'The authorization token is expired.');
+    const asked = path.toLowerCase();
+    if (scope !== '' && asked !== scope && !asked.startsWith(`${scope}/`))
+      throw new AdminError(401, '40106', 'The authorization token is for something else.');
+    if (!policy.grants('Manage'))
+      throw new AdminError(401, '40100', `Unauthorized: 'Manage' claim(s) are required to perform this operation.`);
+  }
+
+  // ---- reading ----
+
+  #get(target: Target, page: Page, path: string): AdminResponse {
+    const { broker } = this.#namespace;
+    switch (target.kind) {
+      case 'namespace':
+        return this.#entry('$namespaceinfo', this.#hostname, 'NamespaceInfo', this.#namespaceXml());
+      case 'queues':
+      case 'topics': {
+        const kind = target.kind === 'queues' ? 'queue' : 'topic';
+        const found = broker.entities().filter((entity) => entity.kind === kind) as (Queue | Topic)[];
+        return this.#feed(path, page, byPath(found), (entity) => this.#entityEntry(entity));
+      }
+      case 'subscriptions': {
+        const topic = this.#topic(target.topic);
+        return this.#feed(path, page, byPath(topic.subscriptions), (entity) => this.#entityEntry(entity));
+      }
+      case 'rules': {
+        const { rules, path: owner } = this.#subscription(target);
+        const sorted = rules.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+        return this.#feed(path, page, sorted, (rule) =>
+          this.#entryXml(`${owner}/Rules/${rule.name}`, rule.name, 'RuleDescription', ruleXml(rule)),
+        );
+      }
+      case 'rule': {
+        const subscription = this.#subscription(target);
+        const rule = subscription.rule(target.rule);
+        if (rule === undefined) return this.#nothing();
+        return this.#entry(`${subscription.path}/Rules/${rule.name}`, rule.name, 'RuleDescription', ruleXml(rule));
+      }
+      case 'subscription':
+      case 'entity': {
+        const entity = broker.entity(
+          target.kind === 'entity' ? target.path : `${target.topic}/Subscriptions/${target.name}`,
+        );
+        if (entity === undefined) return this.#nothing();
+        return { status: 200, contentType: ATOM, body: this.#entityEntry(entity) };
+      }
+    }
+  }
+
+  /** What the cloud answers where an entity is asked for that is not there: a list with nothing in it. */
+  #nothing(): AdminResponse {
+    const title = 'Publicly Listed Services';
+    const id = `https://${this.#hostname}/`;
+    return {
+      status: 200,
+      contentType: FEED,
+      body: `<feed xmlns="http://www.w3.org/2005/Atom"><title type="text">${title}</title><id>${escapeXml(id)}</id><updated>${this.#now()}</updated></feed>`,
+    };
+  }
+
+  #entityEntry(entity: Queue | Topic | Subscription): string {
+    const details = this.#detailsOf(entity);
+    switch (entity.kind) {
+      case 'queue':
+        return this.#entryXml(entity.path, entity.path, 'QueueDescription', queueXml(entity, details));
+      case 'topic':
+        return this.#entryXml(entity.path, entity.path, 'TopicDescription', topicXml(entity, details));
+      case 'subscription':
+        return this.#entryXml(entity.path, entity.name, 'SubscriptionDescription', subscriptionXml(entity, details));
+    }
+  }
+
+  #detailsOf(entity: object): Details {
+    let details = this.#details.get(entity);
+    if (details === undefined) {
+      details = detailsOf(undefined, this.#startedAt);
+      this.#details.set(entity, details);
+    }
+    return details;
+  }
+
+  #namespaceXml(): string {
+    const started = new Date(this.#startedAt).toISOString();
+    const name = escapeXml(this.#hostname.split('.')[0] ?? this.#hostname);
+    return (
+      `<Alias/><CreatedTime>${started}</CreatedTime><MessagingSKU>Standard</MessagingSKU><ModifiedTime>${started}</ModifiedTime>` +
+      `<Name>${name}</Name><NamespaceType>Messaging</NamespaceType>`
+    );
+  }
+
+  // ---- making and changing ----
+
+  #put(target: Target, entry: XmlElement, isUpdate: boolean, path: string): AdminResponse {
+    const content = childOf(entry, 'content')?.children[0];
+    if (entry.name !== 'entry' || content === undefined) throw invalid('The body is no entry with a description.');
+    const description = new Description(content);
+    switch (target.kind) {
+      case 'entity':
+        return this.#putEntity(target.path, content.name, description, isUpdate);
+      case 'subscription':
+        return this.#putSubscription(target, content, description, isUpdate);
+      case 'rule': {
+        const subscription = this.#subscription(target);
+        const known = subscription.rule(target.rule);
+        if (isUpdate && known === undefined) throw notFound(path);
+        if (!isUpdate && known !== undefined) throw exists(path);
+        const options = ruleOptionsOf(target.rule, content);
+        // The new one is checked before the old one goes.
+        if (known !== undefined) subscription.removeRule(target.rule);
+        try {
+          const rule = subscription.addRule(options);
+          const body = this.#entryXml(
+            `${subscription.path}/Rules/${rule.name}`,
+            rule.name,
+            'RuleDescription',
+            ruleXml(rule),
+          );
+          return { status: isUpdate ? 200 : 201, contentType: ATOM, body };
+        } catch (error) {
+          if (known !== undefined) subscription.addRule(known);
+          throw error;
+        }
+      }
+      default:
+        throw new AdminError(405, '40500', 'Nothing can be put there.');
+    }
+  }
+
+  #putEntity(path: string, type: string, description: Description, isUpdate: boolean): AdminResponse {
+    const { broker } = this.#namespace;
+    const known = broker.entity(path);
+    if (isUpdate && known === undefined) throw notFound(path);
+    if (!isUpdate && known !== undefined) throw exists(path);
+    const status = statusOf(description);
+    if (known !== undefined) {
+      if (known.kind === 'subscription' || (type === 'QueueDescription') !== (known.kind === 'queue'))
+        throw invalid(`'${path}' is a ${known.kind}, and the description is a ${type}.`);
+      this.#change(known, description, status);
+      return { status: 200, contentType: ATOM, body: this.#entityEntry(known) };
+    }
+    const details = detailsOf(description, this.#utcNow);
+    const common = {
+      name: path,
+      policies: details.policies,
+      ...receivingOptionsOf(description),
+      ...(status === undefined ? {} : { status }),
+    };
+    const holding = holdingOptionsOf(description);
+    const made =
+      type === 'QueueDescription'
+        ? broker.createQueue({ ...holding, ...common })
+        : type === 'TopicDescription'
+          ? broker.createTopic({
+              ...common,
+              ...(holding.defaultTtlMs === undefined ? {} : { defaultTtlMs: holding.defaultTtlMs }),
+              ...(holding.maxSizeBytes === undefined ? {} : { maxSizeBytes: holding.maxSizeBytes }),
+            })
+          : undefined;
+    if (made === undefined) throw invalid(`There is no entity with a ${type.slice(0, 60)}.`);
+    this.#details.set(made, details);
+    return { status: 201, contentType: ATOM, body: this.#entityEntry(made) };
+  }
+
+  #putSubscription(
+    { topic: topicPath, name }: { readonly topic: string; readonly name: string },
+    content: XmlElement,
+    description: Description,
+    isUpdate: boolean,
+  ): AdminResponse {
+    const topic = this.#topic(topicPath);
+    const known = topic.subscription(name);
+    const path = `${topic.path}/Subscriptions/${name}`;
+    if (isUpdate && known === undefined) throw notFound(path);
+    if (!isUpdate && known !== undefined) throw exists(path);
+    const status = statusOf(description);
+    const faults = description.flag('DeadLetteringOnFilterEvaluationExceptions');
+    if (known !== undefined) {
+      this.#change(known, description, status);
+      if (faults !== undefined) known.deadLettersFilterFaults = faults;
+      return { status: 200, contentType: ATOM, body: this.#entityEntry(known) };
+    }
+    const rule = childOf(content, 'DefaultRuleDescription');
+    const ruleName = rule === undefined ? undefined : (childOf(rule, 'Name')?.text ?? '');
+    const made = this.#namespace.broker.createSubscription(topic.path, {
+      name,
+      ...holdingOptionsOf(description),
+      ...(status === undefined ? {} : { status }),
+      ...(faults === undefined ? {} : { deadLetterOnFilterEvaluationExceptions: faults }),
+      ...(rule === undefined ? {} : { rules: [ruleOptionsOf(ruleName === '' ? '$Default' : ruleName!, rule)] }),
+    });
+    this.#details.set(made, detailsOf(description, this.#utcNow));
+    return { status: 201, contentType: ATOM, body: this.#entityEntry(made) };
+  }
+
+  #change(entity: Queue | Topic | Subscription, description: Description, status: EntityStatus | undefined): void {
+    checkFixed(description, entity);
+    const holding = holdingOptionsOf(description);
+    const details = this.#detailsOf(entity);
+    const { forwardTo, forwardDeadLetteredMessagesTo, requiresSession: _, ...settings } = holding;
+    if (entity.kind === 'topic') {
+      if (settings.defaultTtlMs !== undefined) entity.defaultTtlMs = settings.defaultTtlMs;
+      if (settings.maxSizeBytes !== undefined) entity.scheduled.change({ maxSizeBytes: settings.maxSizeBytes });
+    } else {
+      this.#namespace.broker.changeForwarding(entity, { forwardTo, forwardDeadLetteredMessagesTo });
+      entity.messages.change(settings);
+    }
+    updateDetails(details, description, this.#utcNow);
+    if (entity.kind !== 'subscription') {
+      entity.policies = policiesByName(details.policies);
+      const { maxMessageSizeBytes } = receivingOptionsOf(description);
+      if (maxMessageSizeBytes !== undefined) entity.maxMessageSizeBytes = maxMessageSizeBytes;
+    }
+    if (status !== undefined) this.#namespace.setStatus(entity.path, status);
+  }
+
+  // ---- taking away ----
+
+  #delete(target: Target, path: string): AdminResponse {
+    let isGone: boolean;
+    switch (target.kind) {
+      case 'entity':
+        isGone = this.#namespace.remove(target.path);
+        break;
+      case 'subscription':
+        isGone = this.#namespace.remove(`${target.topic}/Subscriptions/${target.name}`);
+        break;
+      case 'rule':
+        isGone = this.#subscription(target).removeRule(target.rule);
+        break;
+      default:
+        throw new AdminError(405, '40500', 'Nothing can be taken away there.');
+    }
+    if (!isGone) throw notFound(path);
+    return { status: 200, contentType: ATOM, body: '' };
+  }
+
+  // ---- finding ----
+
+  #topic(path: string): Topic {
+    const entity = this.#namespace.broker.entity(path);
+    if (entity?.kind !== 'topic') throw notFound(path);
+    return entity;
+  }
+
+  #subscription({ topic, name }: { readonly topic: string; readonly name: string }): Subscription {
+    const subscription = this.#topic(topic).subscription(name);
+    if (subscription === undefined) throw notFound(`${topic}/Subscriptions/${name}`);
+    return subscription;
+  }
+
+  // ---- ATOM ----
+
+  #now(): string {
+    return new Date(this.#utcNow).toISOString();
+  }
+
+  #entry(path: string, title: string, type: string, inner: string): AdminResponse {
+    return { status: 200, contentType: ATOM, body: this.#entryXml(path, title, type, inner) };
+  }
+
+  #entryXml(path: string, title: string, type: string, inner: string): string {
+    const id = `https://${this.#hostname}/${encodedPath(path)}?api-version=2021-05`;
+    const now = this.#now();
+    return (
+      `<entry xmlns="http://www.w3.org/2005/Atom"><id>${escapeXml(id)}</id><title type="text">${escapeXml(title)}</title>` +
+      `<published>${now}</published><updated>${now}</updated><author><name>${escapeXml(this.#hostname)}</name></author>` +
+      `<link rel="self" href="${escapeXml(id)}"/><content type="application/xml"><${type} xmlns="${CONNECT}" xmlns:i="${INSTANCE}">${inner}</${type}></content></entry>`
+    );
+  }
+
+  #feed<T>(path: string, { skip, top }: Page, all: readonly T[], entryOf: (one: T) => string): AdminResponse {
+    const here = `https://${this.#hostname}/${path}`;
+    const link = (rel: string, at: number): string =>
+      `<link rel="${rel}" href="${escapeXml(`${here}?$skip=${at}&$top=${top}&api-version=2021-05`)}"/>`;
+    const entries = all.slice(skip, skip + top).map((one) => entryOf(one));
+    const next = skip + top < all.length ? link('next', skip + top) : '';
+    return {
+      status: 200,
+      contentType: FEED,
+      body:
+        `<feed xmlns="http://www.w3.org/2005/Atom"><title type="text">${escapeXml(path)}</title><id>${escapeXml(here)}</id>` +
+        `<updated>${this.#now()}</updated>${link('self', skip)}${next}${entries.join('')}</feed>`,
+    };
+  }
+}
+
+/** A path as it stands in an id; clients take names from there, and expect `$Default` as it is. */
+function encodedPath(path: string): string {
+  return path
+    .split('/')
+    .map((part) => encodeURIComponent(part).replaceAll('%24', '$'))
+    .join('/');
+}
+
+function byPath<T extends { readonly path: string }>(entities: readonly T[]): T[] {
+  return entities.toSorted((a, b) => (a.path.toLowerCase() < b.path.toLowerCase() ? -1 : 1));
+}
+
+function notFound(path: string): AdminError {
+  return new AdminError(404, '40400', `Not Found. The operation cannot find the entity '${path.slice(0, 300)}'.`);
+}
+
+function exists(path: string): AdminError {
+  return new AdminError(409, '40900', `Conflict. There is an entity '${path.slice(0, 300)}' already.`);
+}
+
+/** @throws AdminError for what is no path */
+function splitTarget(target: string): { readonly path: string; readonly query: URLSearchParams } {
+  const at = target.indexOf('?');
+  try {
+    const path = decodeURIComponent(at < 0 ? target : target.slice(0, at)).replace(/^\/+|\/+$/gu, '');
+    return { path, query: new URLSearchParams(at < 0 ? '' : target.slice(at + 1)) };
+  } catch {
+    throw invalid('The path is not percent-encoded as it should be.');
+  }
+}
+
+function pageOf(query: URLSearchParams): Page {
+  const number = (name: string, fallback: number): number => {
+    const text = query.get(name);
+    if (text === null) return fallback;
+    if (!/^\d{1,9}$/u.test(text)) throw invalid(`${name} is no number.`);
+    return Number(text);
+  };
+  return { skip: number('$skip', 0), top: Math.min(number('$top', PAGE_DEFAULT) || PAGE_DEFAULT, PAGE_MAX) };
+}
+
+/** Names may contain slashes, so the marks are looked for from the right. */
+function targetOf(path: string): Target {
+  const lower = path.toLowerCase();
+  if (lower === '$namespaceinfo') return { kind: 'namespace' };
+  if (lower === '$resources/queues') return { kind: 'queues' };
+  if (lower === '$resources/topics') return { kind: 'topics' };
+  const [, topic, name, rule] = /^(.+)\/subscriptions(?:\/([^/]+)(?:\/rules(?:\/([^/]+))?)?)?$/iu.exec(path) ?? [];
+  if (topic === undefined) {
+    if (path === '' || path.startsWith('$')) throw notFound(path);
+    return { kind: 'entity', path };
+  }
+  if (name === undefined) return { kind: 'subscriptions', topic };
+  if (rule !== undefined) return { kind: 'rule', topic, name, rule };
+  return lower.endsWith('/rules') ? { kind: 'rules', topic, name } : { kind: 'subscription', topic, name };
+}

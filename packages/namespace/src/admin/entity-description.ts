@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { EntityStatus } from '../entity.js';
+import type { MessageQueue } from '../message-queue.js';
+import type { PolicyOptions, Right } from '../policy.js';
+import type { HoldingOptions, Queue, ReceivingOptions } from '../queue.js';
+import type { Subscription } from '../subscription.js';
+import type { Topic } from '../topic.js';
+import { invalid } from './admin-error.js';
+import type { Description } from './description.js';
+import { durationOf } from './duration.js';
+import { childOf, escapeXml } from './xml.js';
+
+const MEGABYTE = 1024 * 1024;
+const SECOND = 1_000;
+const MINUTE = 60_000;
+const DAY = 86_400_000;
+
+const STATUSES: readonly EntityStatus[] = ['Active', 'Disabled', 'SendDisabled', 'ReceiveDisabled'];
+const RIGHTS: readonly Right[] = ['Listen', 'Manage', 'Send'];
+
+/** What is kept of an entity only to be shown again. */
+export interface Details {
+  /** Ms since 1970. */
+  readonly createdAt: number;
+  updatedAt: number;
+  userMetadata: string | undefined;
+  /** Ms; Infinity for never. */
+  autoDeleteOnIdleMs: number;
+  enableBatchedOperations: boolean;
+  readonly enablePartitioning: boolean;
+  readonly enableExpress: boolean;
+  supportOrdering: boolean;
+  /** With their keys, for those who may manage. */
+  policies: readonly PolicyOptions[];
+}
+
+/** @param utcNow - ms since 1970 */
+export function detailsOf(description: Description | undefined, utcNow: number): Details {
+  return {
+    createdAt: utcNow,
+    updatedAt: utcNow,
+    userMetadata: description?.text('UserMetadata'),
+    autoDeleteOnIdleMs: description?.duration('AutoDeleteOnIdle', 5 * MINUTE, Infinity) ?? Infinity,
+    enableBatchedOperations: description?.flag('EnableBatchedOperations') ?? true,
+    enablePartitioning: description?.flag('EnablePartitioning') ?? false,
+    enableExpress: description?.flag('EnableExpress') ?? false,
+    supportOrdering: description?.flag('SupportOrdering') ?? true,
+    policies: description === undefined ? [] : policiesOf(description),
+  };
+}
+
+/** Changes what is shown as a later description has it. */
+export function updateDetails(details: Details, description: Description, utcNow: number): void {
+  const { enablePartitioning, enableExpress, createdAt } = details;
+  const next = detailsOf(description, utcNow);
+  const change = description.flag('EnablePartitioning');
+  if (change !== undefined && change !== enablePartitioning) throw fixed('EnablePartitioning');
+  Object.assign(details, { ...next, createdAt, enablePartitioning, enableExpress });
+}
+
+/** Settings of a queue or a subscription as a description has them; what it leaves out is not there. */
+export function holdingOptionsOf(description: Description): HoldingOptions {
+  const megabytes = description.number('MaxSizeInMegabytes', 1, 81_920);
+  const options: { -readonly [K in keyof HoldingOptions]: HoldingOptions[K] } = {
+    forwardTo: entityNameOf(description.text('ForwardTo')),
+    forwardDeadLetteredMessagesTo: entityNameOf(description.text('ForwardDeadLetteredMessagesTo')),
+  };
+  assign(options, 'lockDurationMs', description.duration('LockDuration', 5 * SECOND, 5 * MINUTE));
+  assign(options, 'maxDeliveryCount', description.number('MaxDeliveryCount', 1, 2_000));
+  assign(options, 'defaultTtlMs', description.duration('DefaultMessageTimeToLive', SECOND, Infinity));
+  assign(options, 'deadLetterOnExpiration', description.flag('DeadLetteringOnMessageExpiration'));
+  assign(options, 'requiresSession', description.flag('RequiresSession'));
+  assign(options, 'maxSizeBytes', megabytes === undefined ? undefined : megabytes * MEGABYTE);
+  return options;
+}
+
+/** Settings of a queue or a topic. */
+export function receivingOptionsOf(description: Description): ReceivingOptions & { maxMessageSizeBytes?: number } {
+  const kilobytes = description.number('MaxMessageSizeInKilobytes', 1, 102_400);
+  const window = description.duration('DuplicateDetectionHistoryTimeWindow', 20 * SECOND, 7 * DAY);
+  return {
+    requiresDuplicateDetection: description.flag('RequiresDuplicateDetection') ?? false,
+    ...(window === undefined ? {} : { duplicateDetectionWindowMs: window }),
+    ...(kilobytes === undefined ? {} : { maxMessageSizeBytes: kilobytes * 1_024 }),
+  };
+}
+
+export function statusOf(description: Description): EntityStatus | undefined {
+  return description.oneOf('Status', STATUSES);
+}
+
+/** Refuses to change what is fixed when an entity is made. @throws AdminError */
+export function checkFixed(description: Description, entity: Queue | Topic | Subscription): void {
+  const session = description.flag('RequiresSession');
+  if (session !== undefined && session !== entity.requiresSession) throw fixed('RequiresSession');
+  if (entity.kind === 'subscription') return;
+  const duplicates = description.flag('RequiresDuplicateDetection');
+  if (duplicates !== undefined && duplicates !== (entity.duplicateWindowMs !== undefined))
+    throw fixed('RequiresDuplicateDetection');
+}
+
+function fixed(name: string): Error {
+  return invalid(`${name} cannot be changed once the entity is there.`);
+}
+
+function assign<T extends object, K extends keyof T>(target: T, key: K, value: T[K] | undefined): void {
+  if (value !== undefined) target[key] = value;
+}
+
+/** The name in `sb://host/name`, or the text itself. */
+function entityNameOf(text: string | undefined): string | undefined {
+  return text?.replace(/^[a-z]+:\/\/[^/]*\//iu, '').replace(/\/$/u, '');
+}
+
+function policiesOf(description: Description): PolicyOptions[] {
+  const rules = description.element('AuthorizationRules')?.children ?? [];
+  return rules
+    .filter(({ name }) => name === 'AuthorizationRule')
+    .map((rule) => {
+      const text = (name: string): string => childOf(rule, name)?.text ?? '';
+      const rights = (childOf(rule, 'Rights')?.children ?? []).map((right) => right.text);
+      const secondaryKey = text('SecondaryKey');
+      if (text('KeyName') === '' || text('PrimaryKey') === '')
+        throw invalid('An AuthorizationRule needs KeyName and PrimaryKey.');
+      return {
+        name: text('KeyName'),
+        key: text('PrimaryKey'),
+        ...(secondaryKey === '' ? {} : { secondaryKey }),
+        rights: RIGHTS.filter((right) => rights.includes(right)),
+      };
+    });
+}
+
+// ---- what is shown; the order is that of the service: some clients read no other ----
+
+type Row = readonly [name: string, value: string | number | boolean | undefined];
+
+export function queueXml(queue: Queue, details: Details): string {
+  return rows([
+    ['LockDuration', durationOf(queue.messages.settings.lockDurationMs)],
+    ['MaxSizeInMegabytes', Math.round(queue.messages.settings.maxSizeBytes / MEGABYTE)],
+    ['RequiresDuplicateDetection', queue.duplicateWindowMs !== undefined],
+    ['RequiresSession', queue.requiresSession],
+    ['DefaultMessageTimeToLive', durationOf(queue.messages.settings.defaultTtlMs)],
+    ['DeadLetteringOnMessageExpiration', queue.messages.settings.deadLetterOnExpiration],
+    ['DuplicateDetectionHistoryTimeWindow', durationOf(queue.duplicateWindowMs ?? 10 * MINUTE)],
+    ['MaxDeliveryCount', queue.messages.settings.maxDeliveryCount],
+    ['EnableBatchedOperations', details.enableBatchedOperations],
+    ['SizeInBytes', queue.messages.counts().sizeBytes],
+    ['MessageCount', total(queue.messages)],
+  ]).concat(
+    '<IsAnonymousAccessible>false</IsAnonymousAccessible>',
+    rulesXml(details.policies),
+    rows([
+      ['Status', queue.status],
+      ['ForwardTo', queue.forwardTo],
+      ['UserMetadata', details.userMetadata],
+      ['CreatedAt', date(details.createdAt)],
+      ['UpdatedAt', date(details.updatedAt)],
+      ['AccessedAt', NEVER],
+      ['SupportOrdering', details.supportOrdering],
+    ]),
+    countsXml(queue.messages, queue.transferDeadLetters),
+    rows([
+      ['AutoDeleteOnIdle', durationOf(details.autoDeleteOnIdleMs)],
+      ['EnablePartitioning', details.enablePartitioning],
+      ['EntityAvailabilityStatus', 'Available'],
+      ['ForwardDeadLetteredMessagesTo', queue.forwardDeadLetteredMessagesTo],
+      ['EnableExpress', details.enableExpress],
+      ['MaxMessageSizeInKilobytes', Math.floor(queue.maxMessageSizeBytes / 1_024)],
+    ]),
+  );
+}
+
+export function topicXml(topic: Topic, details: Details): string {
+  return rows([
+    ['DefaultMessageTimeToLive', durationOf(topic.defaultTtlMs)],
+    ['MaxSizeInMegabytes', Math.round(topic.scheduled.settings.maxSizeBytes / MEGABYTE)],
+    ['RequiresDuplicateDetection', topic.duplicateWindowMs !== undefined],
+    ['DuplicateDetectionHistoryTimeWindow', durationOf(topic.duplicateWindowMs ?? 10 * MINUTE)],
+    ['EnableBatchedOperations', details.enableBatchedOperations],
+    ['SizeInBytes', topic.subscriptions.reduce((sum, { messages }) => sum + messages.counts().sizeBytes, 0)],
+    ['FilteringMessagesBeforePublishing', false],
+    ['IsAnonymousAccessible', false],
+  ]).concat(
+    rulesXml(details.policies),
+    rows([
+      ['Status', topic.status],
+      ['UserMetadata', details.userMetadata],
+      ['CreatedAt', date(details.createdAt)],
+      ['UpdatedAt', date(details.updatedAt)],
+      ['AccessedAt', NEVER],
+      ['SupportOrdering', details.supportOrdering],
+    ]),
+    countsXml(topic.scheduled, undefined),
+    rows([
+      ['SubscriptionCount', topic.subscriptions.length],
+      ['AutoDeleteOnIdle', durationOf(details.autoDeleteOnIdleMs)],
+      ['EnablePartitioning', details.enablePartitioning],
+      ['EntityAvailabilityStatus', 'Available'],
+      ['EnableExpress', details.enableExpress],
+      ['MaxMessageSizeInKilobytes', Math.floor(topic.maxMessageSizeBytes / 1_024)],
+    ]),
+  );
+}
+
+export function subscriptionXml(subscription: Subscription, details: Details): string {
+  const { settings } = subscription.messages;
+  return rows([
+    ['LockDuration', durationOf(settings.lockDurationMs)],
+    ['RequiresSession', subscription.requiresSession],
+    ['DefaultMessageTimeToLive', durationOf(settings.defaultTtlMs)],
+    ['DeadLetteringOnMessageExpiration', settings.deadLetterOnExpiration],
+    ['DeadLetteringOnFilterEvaluationExceptions', subscription.deadLettersFilterFaults],
+    ['MessageCount', total(subscription.messages)],
+    ['MaxDeliveryCount', settings.maxDeliveryCount],
+    ['EnableBatchedOperations', details.enableBatchedOperations],
+    ['Status', subscription.status],
+    ['ForwardTo', subscription.forwardTo],
+    ['CreatedAt', date(details.createdAt)],
+    ['UpdatedAt', date(details.updatedAt)],
+    ['AccessedAt', NEVER],
+    ['UserMetadata', details.userMetadata],
+  ]).concat(
+    countsXml(subscription.messages, subscription.transferDeadLetters),
+    rows([
+      ['ForwardDeadLetteredMessagesTo', subscription.forwardDeadLetteredMessagesTo],
+      ['AutoDeleteOnIdle', durationOf(details.autoDeleteOnIdleMs)],
+      ['EntityAvailabilityStatus', 'Available'],
+    ]),
+  );
+}
+
+/** When nothing was accessed: access is not recorded here. */
+const NEVER = '0001-01-01T00:00:00Z';
+
+const date = (ms: number): string => new Date(ms).toISOString();
+
+function rows(list: readonly Row[]): string {
+  return list
+    .map(([name, value]) => (value === undefined ? '' : `<${name}>${escapeXml(String(value))}</${name}>`))
+    .join('');
+}
+
+function total(messages: MessageQueue): number {
+  const { active, scheduled, deferred, deadLetter } = messages.counts();
+  return active + scheduled + deferred + deadLetter;
+}
+
+function countsXml(messages: MessageQueue, transferDeadLetters: MessageQueue | undefined): string {
+  // Deferred messages count as active ones.
+  const { active, deferred, scheduled, deadLetter } = messages.counts();
+  const counts: readonly (readonly [string, number])[] = [
+    ['ActiveMessageCount', active + deferred],
+    ['DeadLetterMessageCount', deadLetter],
+    ['ScheduledMessageCount', scheduled],
+    ['TransferMessageCount', 0],
+    ['TransferDeadLetterMessageCount', transferDeadLetters?.counts().active ?? 0],
+  ];
+  const inner = counts.map(([name, count]) => `<d2p1:${name}>${count}</d2p1:${name}>`).join('');
+  return `<CountDetails xmlns:d2p1="http://schemas.microsoft.com/netservices/2011/06/servicebus">${inner}</CountDetails>`;
+}
+
+function rulesXml(policies: readonly PolicyOptions[]): string {
+  const rules = policies.map(({ name, key, secondaryKey, rights }) => {
+    const granted = rights.map((right) => `<AccessRights>${right}</AccessRights>`).join('');
+    return (
+      '<AuthorizationRule i:type="SharedAccessAuthorizationRule"><ClaimType>SharedAccessKey</ClaimType><ClaimValue>None</ClaimValue>' +
+      `<Rights>${granted}</Rights>${rows([
+        ['KeyName', name],
+        ['PrimaryKey', key],
+        ['SecondaryKey', secondaryKey],
+      ])}</AuthorizationRule>`
+    );
+  });
+  return `<AuthorizationRules>${rules.join('')}</AuthorizationRules>`;
+}
