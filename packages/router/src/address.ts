@@ -86,7 +86,10 @@ export class Address {
   /** Gives the address a companion, which takes what nobody takes here. */
   setFallback(companion: Address, text: string): void {
     this.fallback = companion;
-    this.fallbackWay = { hops: [{ address: companion, to: text, phase: FALLBACK_PHASE }], settles: false };
+    this.fallbackWay = {
+      hops: [{ address: companion, to: text, phase: FALLBACK_PHASE, insteadOf: this }],
+      settles: false,
+    };
     companion.fallbackFor = this;
   }
 

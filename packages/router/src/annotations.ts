@@ -50,11 +50,23 @@ export interface MessageHead {
   readonly hasRouterAnnotations: boolean;
 }
 
-/** True where the message begins with a section behind which message annotations cannot stand: the common case. */
+/**
+ * True where it is plain at a glance that there are no annotations: the message begins with a section behind which none
+ * can stand, or with a header and such a section. That is the common case.
+ */
 export function hasNoAnnotations(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < 3) return true;
+  if (bytes[start] !== 0 || bytes[start + 1] !== 0x53) return false;
+  const code = bytes[start + 2]!;
+  return code > SECTION.messageAnnotations || (code === SECTION.header && isPlainBehind(bytes, start + 3, end));
+}
+
+/** @param at - where the list of a header begins */
+function isPlainBehind(bytes: Uint8Array, at: number, end: number): boolean {
+  const form = bytes[at];
+  const next = form === 0x45 ? at + 1 : form === 0xc0 ? at + 2 + bytes[at + 1]! : end;
   return (
-    end - start < 3 ||
-    (bytes[start] === 0 && bytes[start + 1] === 0x53 && bytes[start + 2]! > SECTION.messageAnnotations)
+    next + 3 <= end && bytes[next] === 0 && bytes[next + 1] === 0x53 && bytes[next + 2]! > SECTION.messageAnnotations
   );
 }
 

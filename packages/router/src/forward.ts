@@ -36,7 +36,8 @@ export function forward(transit: Transit, way: Way, origin: Origin): void {
     copies.push(transit.addCopy(consumer, first));
   };
   for (const hop of way.hops) {
-    const { address } = hop;
+    const { address, insteadOf } = hop;
+    if (insteadOf !== undefined) insteadOf.deliveriesRedirectedToFallback++;
     if (address.distribution === 'multicast') {
       for (const consumer of address.consumers) copy(consumer, hop);
     } else if (address.receivers.length === 0) {

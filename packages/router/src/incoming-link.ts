@@ -232,10 +232,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       if (!transit.complete) return transit.collect();
     }
     this.#countIngress(address);
-    if (way.hops[0]!.address === address.fallback) {
-      address.deliveriesRedirectedToFallback++;
-      this.redirected++;
-    }
+    for (const { insteadOf } of way.hops) if (insteadOf !== undefined) this.redirected++;
     this.#transits.add(transit);
     delivery.context = transit;
     if (way.settles) transit.settled = true;

@@ -7,6 +7,8 @@ export interface Hop {
   /** Address and phase that stand in the annotations in place of what came. */
   readonly to?: string;
   readonly phase?: number;
+  /** Address that has nobody: this one takes what is meant for it. */
+  readonly insteadOf?: Address;
   /** The message begins a new journey: where it came from and through is forgotten. */
   readonly resets?: true;
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AmqpSymbol, Writer, encodeMessage, int, sectionsOf, writeValue } from '@pointsman/wire';
 import type { AmqpValue, Message } from '@pointsman/wire';
+import { hasNoAnnotations } from '../src/annotations.js';
 import { World } from './world.js';
 import type { Outlet } from './world.js';
 
@@ -179,6 +180,36 @@ describe('annotations', () => {
       assert.deepEqual(inlet.message(0).messageAnnotations!.get('mine'), [int(1), 'two']);
     }
     assert.deepEqual(Buffer.from(inlets[0]!.bytes[0]!), Buffer.from(bytes));
+  });
+
+  it('are not looked for where it is plain that there are none', () => {
+    const body = { body: { kind: 'value', value: 'x' } } as const;
+    const properties = { subject: 's' };
+    const plain: readonly Message[] = [
+      body,
+      { properties, ...body },
+      { header: {}, ...body },
+      {
+        header: { durable: true, priority: 4, ttl: 1_000, firstAcquirer: true, deliveryCount: 9 },
+        properties,
+        ...body,
+      },
+    ];
+    const other: readonly Message[] = [
+      { ...annotated([['mine', 'x']]), ...body },
+      { header: { durable: true }, ...annotated([['mine', 'x']]), ...body },
+      { header: { durable: true }, deliveryAnnotations: new Map([['d', 'x']]) as never, ...body },
+      { deliveryAnnotations: new Map([['d', 'x']]) as never, ...body },
+      { header: { durable: true } },
+    ];
+    const isPlain = (message: Message): boolean => {
+      const bytes = encodeMessage(message);
+      return hasNoAnnotations(bytes, 0, bytes.length);
+    };
+    assert.ok(plain.every(isPlain));
+    assert.ok(!other.some(isPlain));
+    assert.equal(hasNoAnnotations(Uint8Array.of(0, 0x53, 0x70, 0xc0, 200, 1, 0, 0x53, 0x77), 0, 9), false);
+    assert.equal(hasNoAnnotations(Uint8Array.of(0, 0x53, 0x70), 0, 3), false);
   });
 
   it('may be longer than what is looked at first', () => {

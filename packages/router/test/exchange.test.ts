@@ -357,6 +357,21 @@ describe('fallback destinations', () => {
     }
   });
 
+  it('take what an exchange sends on, too, and are counted', () => {
+    const world = new World({
+      addresses: [FALLBACK],
+      exchanges: [{ name: 'E', address: 'news' }],
+      bindings: [{ exchangeName: 'E', nextHopAddress: 'q.1' }],
+    });
+    const fallback = world.peer({ stripAnnotations: 'no' }).receive('q.1', 10, asFallback('q.1'));
+    send(world.peer().send('news'), 's', 'x');
+    assert.deepEqual(fallback.texts, ['x']);
+    assert.equal(fallback.message(0).messageAnnotations!.get('x-opt-qd.to'), 'q.1');
+    assert.equal(world.router.counters.deliveriesRedirectedToFallback, 1);
+    const node = [...world.router.addresses].find(({ key }) => key === 'M0q.1')!;
+    assert.equal(node.deliveriesRedirectedToFallback, 1);
+  });
+
   it('leave the sender without credit when they go, too, and nothing behind', () => {
     const world = new World({ addresses: [FALLBACK] });
     const consumer = world.peer();
