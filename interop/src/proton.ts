@@ -16,11 +16,12 @@ export async function runBlocking(
   program: string,
   ...args: (string | number)[]
 ): Promise<ProcessEvent[]> {
-  const child = new JsonProcess(owner, `Proton (${program})`, PYTHON, [
-    join(PROGRAMS, 'blocking.py'),
-    program,
-    ...args.map(String),
-  ]);
+  return runProgram(owner, 'blocking.py', program, ...args);
+}
+
+/** Runs a file of `python/` to its end. @returns what it said */
+export async function runProgram(owner: Owner, file: string, ...args: (string | number)[]): Promise<ProcessEvent[]> {
+  const child = new JsonProcess(owner, `Proton (${file})`, PYTHON, [join(PROGRAMS, file), ...args.map(String)]);
   await child.done();
   return child.events;
 }
