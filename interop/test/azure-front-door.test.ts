@@ -36,6 +36,7 @@ sslProfile {
 
 listener { name: keys      host: 127.0.0.1  port: 0  sslProfile: ours  azureClients: sas  azureKeys: { "${POLICY}": ["env:FRONT_DOOR_OLD_KEY", "env:FRONT_DOOR_KEY"] } }
 listener { name: admitted  host: 127.0.0.1  port: 0  sslProfile: ours  azureClients: admitted }
+listener { name: web       host: 127.0.0.1  port: 0  sslProfile: ours  azureClients: admitted  http: yes }
 listener { name: closed    host: 127.0.0.1  port: 0  sslProfile: ours }
 
 connector { name: service-bus  role: route-container  sslProfile: ours  connectionString: env:FRONT_DOOR_CLOUD  azureAuthentication: sas }
@@ -48,11 +49,12 @@ linkRoute { prefix: news    direction: out  connection: service-bus }
 );
 await until('the connector to be open', () => router.process.connectors[0]!.step === 'open');
 
-function connect(listener: string, key: string = KEY): Promise<AzureConnection> {
+function connect(listener: string, key: string = KEY, webSocket = false): Promise<AzureConnection> {
   const { port } = router.process.listeners.find(({ name }) => name === listener)!;
   return azure.connect({
     connectionString: `Endpoint=sb://${HOST}/;SharedAccessKeyName=${POLICY};SharedAccessKey=${key}`,
     customEndpoint: `sb://localhost:${port}`,
+    webSocket,
     timeoutMs: 10_000,
   });
 }
@@ -132,6 +134,12 @@ describe('an unmodified client of Service Bus whose custom endpoint is the route
   it('is let in with any token where the listener itself decides', async () => {
     const client = await connect('admitted', 'whatever it has');
     await roundTrip(client, 'admitted');
+    await client.close();
+  });
+
+  it('comes over a WebSocket, too', async () => {
+    const client = await connect('web', KEY, true);
+    await roundTrip(client, 'over a WebSocket');
     await client.close();
   });
 

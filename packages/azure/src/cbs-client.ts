@@ -80,8 +80,6 @@ const JITTER_SHARE = 1 / 20;
 const JITTER_MAX_MS = 30_000;
 /** Least time between two looks for a newer token. */
 const LOOK_AGAIN_MS = 1_000;
-/** What the service has accepted counts for so long, whatever this machine's clock says of its expiry. */
-const ACCEPTED_MS = 30_000;
 /** A refusal holds for so long: clients that attach again and again do not ask the service each time. */
 const REFUSAL_HOLDS_MS = 1_000;
 
@@ -345,7 +343,7 @@ export class CbsClient {
     entry.isStale = false;
     entry.token = token;
     entry.putAt = now;
-    entry.validUntil = now + Math.max(ACCEPTED_MS, token.expiresAtMs - nowMs());
+    entry.validUntil = now + Math.max(LOOK_AGAIN_MS, token.expiresAtMs - nowMs());
     entry.attempt = 0;
     entry.failure = undefined;
     if (isRenewal) entry.renewals += 1;

@@ -8,15 +8,22 @@ import type { HttpSite } from './http-site.js';
 /** The subprotocols of AMQP over WebSocket: the standard's, and the one of clients from before it. */
 export const HTTP_LISTENER_PROTOCOLS: readonly string[] = ['amqp', 'binary'];
 
+/** What clients of Service Bus ask for. */
+const SERVICE_BUS_PROTOCOL = 'AMQPWSB10';
+
 /** How the port of a listener with `http: yes` is opened: AMQP over WebSocket, and `site` for all other requests. */
 export function httpListenOptions(
-  config: Pick<ListenerConfig, 'authenticatePeer' | 'requireEncryption' | 'saslMechanisms' | 'websockets'>,
+  config: Pick<
+    ListenerConfig,
+    'authenticatePeer' | 'azureClients' | 'requireEncryption' | 'saslMechanisms' | 'websockets'
+  >,
   credentials: TlsCredentials | undefined,
   site: HttpSite,
 ): Pick<ListenOptions, 'mode' | 'tls' | 'detectTls' | 'websockets' | 'websocketProtocols' | 'onRequest'> {
   const common = {
     websockets: config.websockets,
-    websocketProtocols: HTTP_LISTENER_PROTOCOLS,
+    websocketProtocols:
+      config.azureClients === 'none' ? HTTP_LISTENER_PROTOCOLS : [...HTTP_LISTENER_PROTOCOLS, SERVICE_BUS_PROTOCOL],
     onRequest: site.answer,
   };
   if (credentials === undefined) return { ...common, mode: 'websocket' };

@@ -85,6 +85,7 @@ function failureOf(access: EntraAccess, error: unknown): TokenError {
   ].filter((secret) => secret !== undefined);
   const status = typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 0;
   const name = error instanceof Error ? error.name : '';
-  const isSetup = name === 'CredentialUnavailableError' || status === 400 || status === 401 || status === 403;
+  const isFile = error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'EACCES');
+  const isSetup = isFile || name === 'CredentialUnavailableError' || status === 400 || status === 401 || status === 403;
   return new TokenError(isSetup ? 'setup' : 'passing', onOneLine(withoutSecrets(message, secrets)));
 }
