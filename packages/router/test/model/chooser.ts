@@ -20,6 +20,8 @@ export class Chooser {
   readonly #field: Field;
   /** How often nothing is on its way after a step: always, or once in so many. */
   readonly #calm: number;
+  /** One message in so many is large: it is sent on while it still comes. */
+  readonly #rareness: number;
   #client = 0;
   #link = 0;
   #message = 0;
@@ -29,6 +31,7 @@ export class Chooser {
     this.#random = random;
     this.#field = field;
     this.#calm = [1, 1, 3, 8][random.below(4)]!;
+    this.#rareness = [3, 15, 60, 60][random.below(4)]!;
   }
 
   next(): Step {
@@ -128,11 +131,12 @@ export class Chooser {
     if (producer === undefined) return undefined;
     if (producer.open !== undefined) {
       if (random.once(6)) return { op: 'abort', link: producer.id };
-      return { op: 'more', link: producer.id, count: random.once(2) ? 1e9 : random.below(100_000) };
+      return { op: 'more', link: producer.id, count: random.once(3) ? 1e9 : random.below(200_000) };
     }
     if (!producer.mayBegin) return undefined;
     const sizes = [random.below(200), random.below(200), random.below(5_000), random.below(40_000)];
-    const size = random.once(40) ? random.below(700_000) : random.pick(sizes)!;
+    const isLarge = random.once(this.#rareness);
+    const size = isLarge ? random.below(500_000) : random.pick(sizes)!;
     return {
       op: 'send',
       link: producer.id,
@@ -140,7 +144,7 @@ export class Chooser {
       to: producer.address !== undefined || random.once(30) ? undefined : this.#someAddress(),
       size,
       settled: random.once(7),
-      whole: size < 1_000 || !random.once(4),
+      whole: size < 1_000 || random.below(4) > (isLarge ? 2 : 0),
     };
   }
 
@@ -162,7 +166,8 @@ export class Chooser {
     if (random.once(5)) return { op: 'say all', link: consumer.id, outcome };
     const open = consumer.receipts.filter(({ said, delivery }) => said === undefined && !delivery.settled);
     // Now and then before it is whole.
-    const receipt = random.pick(random.once(5) ? open : open.filter(({ complete }) => complete));
+    const early = random.once(3);
+    const receipt = random.pick(open.filter(({ complete }) => complete !== early));
     if (receipt === undefined) return undefined;
     return { op: 'say', link: consumer.id, message: receipt.message.id, outcome, settles: !random.once(5) };
   }

@@ -81,10 +81,9 @@ export class Client implements ConnectionHandler {
     const [from, to] = toRouter ? [this.connection, this.inside] : [this.inside, this.connection];
     const buffers = from.takeOutput(now);
     if (buffers === undefined) return false;
-    for (const buffer of buffers) {
-      if (toRouter) this.#feed(buffer);
-      else to.receive(Uint8Array.prototype.slice.call(buffer), now);
-    }
+    const bytes = Buffer.concat(buffers);
+    if (toRouter) this.#feed(bytes);
+    else to.receive(bytes, now);
     from.releaseOutput(buffers, now);
     return true;
   }

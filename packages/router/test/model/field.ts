@@ -28,6 +28,8 @@ export class Field {
   readonly held: Set<Uint8Array> = new Set();
   /** Number of the step under way. */
   step = 0;
+  /** That after which last nothing was on its way. */
+  silentAt = 0;
   /** Consumers that were attached when last nothing was on its way, by node. */
   readonly settledIn: Map<string, Consumer[]> = new Map();
   readonly #autoIds = new Map<number, number>();
@@ -224,6 +226,7 @@ export class Field {
       letGo(chunk);
       this.held.delete(chunk);
     }
+    this.silentAt = this.step;
     this.settledIn.clear();
     for (const consumer of this.consumers.values()) {
       if (consumer.ended) consumer.goneAt = Math.min(consumer.goneAt, this.step);

@@ -92,6 +92,8 @@ export class Ledger {
     if (consumer.ended) return;
     const where = `${message.name} at ${consumer.name}`;
     if (message.isOut) assert.ok(complete || said !== undefined, `${where} is not whole`);
+    else if (message.stage === 'in doubt')
+      assert.ok(complete || aborted || said !== undefined, `${where} is not whole`);
     else if (message.stage === 'aborted' && message.producer.open !== message)
       assert.ok(aborted || said !== undefined, `${where} goes on, though its sender has aborted it or is gone`);
     if (said === undefined || delivery.settled || message.producer.confirms) return;
@@ -197,7 +199,19 @@ export class Ledger {
     if (!open) this.#checkWaits(message);
   }
 
+  /** A link that is routed is as long and as wide at one end as at the other. */
+  #checkRouted(producer: Producer): void {
+    const { consumers } = this.#field;
+    const consumer = consumers.get(producer.id < 1_000_000 ? producer.id + 1_000_000 : producer.id - 1_000_000);
+    if (consumer === undefined) return;
+    const both = `${producer.name} and ${consumer.name}`;
+    assert.equal(producer.ended, consumer.ended, `${both} are one link: both have ended, or none`);
+    if (!producer.attached || !consumer.attached || producer.open !== undefined) return;
+    assert.equal(producer.link.credit, consumer.link.announced, `${both} are one link: their credit`);
+  }
+
   #checkProducer(producer: Producer): void {
+    if (producer.node?.startsWith('routed') === true) this.#checkRouted(producer);
     if (!producer.attached || producer.node?.startsWith('routed') === true) return;
     const { capacity, link } = [...producer.client.at.links].find((row) => row.link.name === producer.link.name)!;
     const granted = link.credit;
@@ -238,6 +252,9 @@ export class Ledger {
       if (message.producer.ended || message.settled || message.stage === 'aborted') continue;
       assert.ok(message.told, `${message.name} never gets an outcome`);
     }
+    const hasBroker = [...this.#field.clients.values()].some(({ settings, isUp }) => settings.isBroker && isUp);
+    for (const { name, status } of this.#field.router.autoLinks)
+      assert.equal(status, hasBroker ? 'active' : 'inactive', `autolink ${name}`);
     for (const producer of this.#field.producers.values()) {
       if (!producer.attached || producer.node?.startsWith('routed') === true) continue;
       if (producer.node !== undefined && !this.#field.settledIn.has(producer.node)) continue;

@@ -20,7 +20,9 @@ export class Message {
   /** Step in which it was begun. */
   readonly sentAt: number;
   /** How much of it its producer has handed over. */
-  stage: 'arriving' | 'whole' | 'aborted' = 'arriving';
+  stage: 'arriving' | 'whole' | 'aborted' | 'in doubt' = 'arriving';
+  /** Step in which it was whole. */
+  handedAt = 0;
   /** What its producer was told of it. */
   outcome: DeliveryState | undefined = undefined;
   told = false;

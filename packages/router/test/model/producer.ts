@@ -59,7 +59,7 @@ export class Producer implements SenderHandler {
     this.messages.push(message);
     const { bytes } = message;
     const goal = whole ? bytes.length : Math.min(FIRST_PART, bytes.length - 1);
-    message.stage = whole ? 'whole' : 'arriving';
+    if (whole) this.#handedOver(message);
     const delivery = this.link.send(undefined, 0, message.settled, message, bytes, 0, goal, whole);
     this.#current = { message, delivery, at: this.link.sentBytes, goal };
     this.#pump();
@@ -70,9 +70,14 @@ export class Producer implements SenderHandler {
     const current = this.#current;
     if (current === undefined || this.ended || current.message.stage !== 'arriving') return;
     const left = current.message.bytes.length - current.goal;
-    if (count >= left) current.message.stage = 'whole';
+    if (count >= left) this.#handedOver(current.message);
     current.goal += Math.min(count, left);
     this.#pump();
+  }
+
+  #handedOver(message: Message): void {
+    message.stage = 'whole';
+    message.handedAt = this.client.field.step;
   }
 
   abort(): void {
@@ -168,5 +173,8 @@ export class Producer implements SenderHandler {
     // Handed over, but not written: nobody will ever see the rest.
     if (this.#current?.message.stage === 'whole') this.#current.message.stage = 'aborted';
     this.#current = undefined;
+    // Whether the last of it has come to the router, or the wire broke before, nobody knows.
+    for (const message of this.messages)
+      if (message.stage === 'whole' && message.handedAt > this.client.field.silentAt) message.stage = 'in doubt';
   }
 }

@@ -39,11 +39,25 @@ export function checkRows(field: Field): void {
       assert.equal(Number(row.attribute(name)), expected, `${name} of ${consumer.name}`);
     is('deliveryCount', receipts.length);
     is('unsettledCount', receipts.filter(({ delivery }) => !delivery.settled).length);
+    // What is said of a message while it is aborted may come too late to count.
+    if (receipts.some(({ message }) => message.producer.confirms || message.stage !== 'whole')) continue;
+    for (const kind of ['rejected', 'released', 'modified'])
+      is(`${kind}Count`, receipts.filter(({ said }) => kindOf(said) === kind).length);
+    if (!consumer.settled) is('acceptedCount', receipts.filter(({ said }) => kindOf(said) === 'accepted').length);
   }
   checkAddresses(field, rowsOf('router.address'));
+  checkTimers(field);
   const [router] = rowsOf('router');
   const up = [...field.clients.values()].filter(({ end }) => end === undefined);
   assert.equal(router!.attribute('connectionCount'), up.length, 'connectionCount of the router');
+}
+
+/** Nothing waits for its time but the router's own tick, and attaches that a container refused. */
+function checkTimers({ router, clock, clients }: Field): void {
+  const up = [...clients.values()].filter(({ end }) => end === undefined);
+  const refusable = up.filter(({ settings }) => settings.isBroker).length * router.autoLinks.length;
+  const most = (up.length > 0 ? 1 : 0) + refusable;
+  assert.ok(clock.pending <= most, `${clock.pending} timers run, and no more than ${most} have a reason`);
 }
 
 function checkAddresses(field: Field, rows: readonly ManagedEntity[]): void {
