@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 export { Administration, type AdminRequest, type AdminResponse } from './admin/administration.js';
+export { durationOf, msOfDuration } from './admin/duration.js';
 export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';
 export type { Entity, EntityOptions, EntityStatus, Refusal } from './entity.js';
 export type { NamespaceHost } from './host.js';

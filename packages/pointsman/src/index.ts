@@ -16,6 +16,8 @@ export type {
   NamespaceServerOptions,
   PortName,
 } from './namespace-server/namespace-server.js';
+export { startNamespace } from './namespace-server/start-namespace.js';
+export type { RunningNamespace } from './namespace-server/start-namespace.js';
 export { ConnectorRuntime } from './run/connector.js';
 export type { ConnectorStep } from './run/connector.js';
 export { ConnectorError } from './run/destination.js';

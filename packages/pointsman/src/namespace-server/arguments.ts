@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { DEVELOPMENT_POLICY } from '@pointsman/namespace';
 import type { PolicyOptions, Right, TopicOptions } from '@pointsman/namespace';
+import { EmulatorConfigError, readEmulatorConfig } from './emulator-config.js';
+import type { EmulatorEntities } from './emulator-config.js';
 import type { NamespaceServerOptions, PortName } from './namespace-server.js';
 
 /** Where the certificate lies unless another folder is named; the demo's configuration names the same. */
@@ -23,13 +26,14 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
   const values = valuesOf(argv);
   if (values.help === true) return 'help';
   const emulator = values.emulator === true;
-  const queues = values.queue ?? [];
-  const topics = topicsOf(values.topic ?? []);
-  const isEmpty = queues.length === 0 && topics.length === 0;
+  const file = values.config === undefined ? undefined : emulatorConfigOf(values.config);
+  const queues = [...(file?.queues ?? []), ...new Set(values.queue ?? [])];
+  const topics = [...(file?.topics ?? []), ...topicsOf(values.topic ?? [])];
+  const isEmpty = file === undefined && queues.length === 0 && topics.length === 0;
   if (emulator && values['in-band-port'] !== undefined)
     throw new UsageError('--in-band-port is about TLS, which the emulator has none of: use --port');
   const port = portOf('--port', values.port) ?? (emulator ? 5672 : 5671);
-  const webSocket = portOf('--websocket-port', values['websocket-port']) ?? false;
+  const webSocket = portOf('--http-port', values['http-port'] ?? values['websocket-port']) ?? false;
   const ports: Partial<Record<PortName, number | false>> = emulator
     ? { amqp: port, ws: webSocket }
     : { amqps: port, amqp: portOf('--in-band-port', values['in-band-port']) ?? false, wss: webSocket };
@@ -41,7 +45,7 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
       host: values.host ?? '127.0.0.1',
       ...(values.hostname === undefined ? {} : { hostname: values.hostname }),
       // What the demo's configuration uses.
-      queues: isEmpty ? ['orders'] : [...new Set(queues)],
+      queues: isEmpty ? ['orders'] : queues,
       topics: isEmpty ? [{ name: 'order-events', subscriptions: [{ name: 'all' }] }] : topics,
       policies: [DEVELOPMENT_POLICY, ...more],
       ports,
@@ -69,6 +73,8 @@ const parse = (argv: readonly string[]) =>
       port: { type: 'string' },
       'in-band-port': { type: 'string' },
       'websocket-port': { type: 'string' },
+      'http-port': { type: 'string' },
+      config: { type: 'string', short: 'c' },
       host: { type: 'string' },
       hostname: { type: 'string' },
       certificates: { type: 'string' },
@@ -77,6 +83,16 @@ const parse = (argv: readonly string[]) =>
       help: { type: 'boolean', short: 'h' },
     },
   });
+
+function emulatorConfigOf(path: string): EmulatorEntities {
+  try {
+    return readEmulatorConfig(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (error instanceof EmulatorConfigError) throw new UsageError(`${path}: ${error.message}`);
+    if (error instanceof Error && 'code' in error) throw new UsageError(`--config: ${error.message}`);
+    throw error;
+  }
+}
 
 /** `TOPIC` or `TOPIC/SUBSCRIPTION`, also with `/Subscriptions/` between the two; a topic may come several times. */
 function topicsOf(texts: readonly string[]): TopicOptions[] {

@@ -18,11 +18,13 @@ Options:
       --queue NAME             a queue; may be given several times
       --topic TOPIC[/SUB]      a topic, with a subscription; may be given several times
                                default: the queue orders and the topic order-events with the subscription all
+  -c, --config FILE            the entities of a Config.json of the official emulator
       --policy NAME:RIGHTS     a shared access policy besides RootManageSharedAccessKey, with a key made up;
                                rights are Send, Listen, Manage, joined by +
       --port N                 TLS from the first byte (default 5671; with --emulator plain, 5672); 0 for any free one
       --in-band-port N         TLS by the AMQP header, as Service Bus has it on 5672 (default: not opened)
-      --websocket-port N       AMQP over WebSocket (default: not opened)
+      --http-port N            HTTP for AMQP over WebSocket, the management API (ServiceBusAdministrationClient) and
+                               /health; with TLS, without for --emulator (default: not opened)
       --emulator               plain, for connection strings with UseDevelopmentEmulator=true
       --host ADDRESS           address to listen on (default 127.0.0.1)
       --hostname NAME          name of the namespace, in its certificate and its texts (default localhost)
@@ -34,7 +36,7 @@ Examples:
   pointsman namespace
   pointsman namespace --queue orders --topic news/all --topic news/sports
   pointsman namespace --policy shop:Send --policy warehouse:Listen --queue orders
-  pointsman namespace --emulator --port 0
+  pointsman namespace --emulator --config Config.json --http-port 5300
 
 Exit status: 0 when stopped, 1 where a port or the certificate cannot be had, 2 for wrong arguments.
 `;
@@ -108,6 +110,14 @@ function introduction(server: NamespaceServer, options: NamespaceServerOptions, 
     ...(ports.amqp === undefined ? [] : [row(mode === 'cloud' ? 'AMQP, TLS in-band' : 'AMQP, plain', at(ports.amqp))]),
     ...(ports.wss === undefined ? [] : [row('WebSocket', `wss://${hostname}:${ports.wss}/$servicebus/websocket`)]),
     ...(ports.ws === undefined ? [] : [row('WebSocket', `ws://${hostname}:${ports.ws}/$servicebus/websocket`)]),
+    ...(ports.wss === undefined && ports.ws === undefined
+      ? []
+      : [
+          row(
+            'management',
+            `http${ports.wss === undefined ? '' : 's'}://${hostname}:${ports.wss ?? ports.ws}/  ${faint('(and /health)')}`,
+          ),
+        ]),
     ...(certificate === undefined
       ? []
       : [

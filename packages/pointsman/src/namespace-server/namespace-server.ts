@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { isIP } from 'node:net';
 import { Administration, DEVELOPMENT_POLICY, Namespace } from '@pointsman/namespace';
+import type { Clock } from '@pointsman/engine';
 import type { NamespaceHost, PolicyOptions, QueueOptions, Times, TopicOptions } from '@pointsman/namespace';
 import { SERVICE_BUS_WEBSOCKET_PATH, listen, loadTlsCredentials, processClock } from '@pointsman/transport';
 import type { Listener, ListenOptions, Refusal, ServerTlsOptions, StreamInfo } from '@pointsman/transport';
@@ -38,6 +39,8 @@ export interface NamespaceServerOptions {
   /** Folder for the certificate, kept for the next run. Default: a temporary one, removed by {@link NamespaceServer.close}. */
   readonly certificateFolder?: string | undefined;
   readonly times?: Partial<Times> | undefined;
+  /** Drives locks, expiry, schedules and the clocks of links: a test's own. Default: that of the process. */
+  readonly clock?: Clock | undefined;
   readonly connectionsMax?: number | undefined;
   readonly publisherCredit?: number | undefined;
   /** Happenings for a developer to read, without secrets. */
@@ -129,8 +132,9 @@ class Server implements NamespaceServer {
     const { times, publisherCredit, log } = options;
     const connectionsMax = options.connectionsMax ?? (mode === 'emulator' ? EMULATOR_CONNECTIONS_MAX : undefined);
     const host: NamespaceHost = {
-      clock: processClock,
-      timeOrigin: performance.timeOrigin,
+      clock: options.clock ?? processClock,
+      // A clock of one's own begins at the time at which the namespace is made.
+      timeOrigin: options.clock === undefined ? performance.timeOrigin : Date.now() - options.clock.now(),
       random: Math.random,
       hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
       ...(log === undefined ? {} : { log }),

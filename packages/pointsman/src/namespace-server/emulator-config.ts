@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+import { msOfDuration } from '@pointsman/namespace';
+import type {
+  CorrelationFilter,
+  HoldingOptions,
+  QueueOptions,
+  ReceivingOptions,
+  RuleFilter,
+  RuleOptions,
+  SubscriptionOptions,
+  TopicOptions,
+} from '@pointsman/namespace';
+
+/** The entities of a namespace, as a file has them. */
+export interface EmulatorEntities {
+  readonly queues: readonly QueueOptions[];
+  readonly topics: readonly TopicOptions[];
+}
+
+/** A mistake in the file: where, what was found and what was expected. */
+export class EmulatorConfigError extends Error {}
+
+const LENGTH_MAX = 4_194_304;
+const ENTITIES_MAX = 10_000;
+/** Where the file says nothing, as the emulator has it. */
+const MAX_DELIVERY_COUNT = 3;
+const TTL_MS = 3_600_000;
+const DUPLICATE_WINDOW_MS = 20_000;
+
+/**
+ * Reads the Config.json of the official emulator: `UserConfig.Namespaces[]` with `Queues`, `Topics`, their `Subscriptions` and
+ * `Rules`. Limits are those of this namespace, which are wider than the emulator's.
+ *
+ * @throws EmulatorConfigError
+ */
+export function readEmulatorConfig(text: string): EmulatorEntities {
+  if (text.length > LENGTH_MAX) throw new EmulatorConfigError(`it has more than ${LENGTH_MAX} characters`);
+  let json: unknown;
+  try {
+    json = JSON.parse(text.replace(/^\ufeff/u, ''));
+  } catch (error) {
+    throw new EmulatorConfigError(`it is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const namespaces = new Node(json, '').object('UserConfig').list('Namespaces');
+  if (namespaces.length === 0)
+    throw new EmulatorConfigError('UserConfig.Namespaces: expected one namespace, found none');
+  if (namespaces.length > 1)
+    throw new EmulatorConfigError('UserConfig.Namespaces: expected one namespace, as the emulator has, found more');
+  const [namespace] = namespaces as [Node];
+  return { queues: namespace.list('Queues').map(queueOf), topics: namespace.list('Topics').map(topicOf) };
+}
+
+function queueOf(queue: Node): QueueOptions {
+  const properties = queue.object('Properties');
+  return { name: queue.text('Name'), ...holdingOf(properties), ...receivingOf(properties) };
+}
+
+function topicOf(topic: Node): TopicOptions {
+  const properties = topic.object('Properties');
+  return {
+    name: topic.text('Name'),
+    ...receivingOf(properties),
+    defaultTtlMs: properties.duration('DefaultMessageTimeToLive') ?? TTL_MS,
+    subscriptions: topic.list('Subscriptions').map(subscriptionOf),
+  };
+}
+
+function subscriptionOf(subscription: Node): SubscriptionOptions {
+  const rules = subscription.list('Rules').map(ruleOf);
+  return {
+    name: subscription.text('Name'),
+    ...holdingOf(subscription.object('Properties')),
+    ...(rules.length === 0 ? {} : { rules }),
+  };
+}
+
+function holdingOf(properties: Node): HoldingOptions {
+  return {
+    lockDurationMs: properties.duration('LockDuration') ?? 60_000,
+    maxDeliveryCount: properties.number('MaxDeliveryCount', 1, 2_000) ?? MAX_DELIVERY_COUNT,
+    defaultTtlMs: properties.duration('DefaultMessageTimeToLive') ?? TTL_MS,
+    deadLetterOnExpiration: properties.flag('DeadLetteringOnMessageExpiration') ?? false,
+    requiresSession: properties.flag('RequiresSession') ?? false,
+    forwardTo: properties.name('ForwardTo'),
+    forwardDeadLetteredMessagesTo: properties.name('ForwardDeadLetteredMessagesTo'),
+  };
+}
+
+function receivingOf(properties: Node): ReceivingOptions {
+  return {
+    requiresDuplicateDetection: properties.flag('RequiresDuplicateDetection') ?? false,
+    duplicateDetectionWindowMs: properties.duration('DuplicateDetectionHistoryTimeWindow') ?? DUPLICATE_WINDOW_MS,
+  };
+}
+
+function ruleOf(rule: Node): RuleOptions {
+  const properties = rule.object('Properties');
+  const action = properties.object('Action').name('SqlExpression');
+  return { name: rule.text('Name'), filter: filterOf(properties), ...(action === undefined ? {} : { action }) };
+}
+
+function filterOf(properties: Node): RuleFilter {
+  const type = properties.name('FilterType') ?? 'Sql';
+  if (type.toLowerCase() === 'sql')
+    return { kind: 'sql', expression: properties.object('SqlFilter').name('SqlExpression') ?? '1=1' };
+  if (type.toLowerCase() !== 'correlation') throw properties.wrong('FilterType', 'Sql or Correlation');
+  const from = properties.object('CorrelationFilter');
+  const filter: CorrelationFilter = {
+    kind: 'correlation',
+    correlationId: from.name('CorrelationId'),
+    messageId: from.name('MessageId'),
+    to: from.name('To'),
+    replyTo: from.name('ReplyTo'),
+    subject: from.name('Label'),
+    sessionId: from.name('SessionId'),
+    replyToSessionId: from.name('ReplyToSessionId'),
+    contentType: from.name('ContentType'),
+  };
+  const own = from.plainValues('Properties');
+  return own.size === 0 ? filter : { ...filter, properties: own };
+}
+
+/** A value of the file and the way to it. */
+class Node {
+  readonly #value: Readonly<Record<string, unknown>>;
+  readonly #path: string;
+
+  constructor(value: unknown, path: string) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new EmulatorConfigError(`${path === '' ? 'the file' : path}: expected an object, found ${found(value)}`);
+    this.#value = value as Readonly<Record<string, unknown>>;
+    this.#path = path;
+  }
+
+  #at(name: string): string {
+    return this.#path === '' ? name : `${this.#path}.${name}`;
+  }
+
+  #get(name: string): unknown {
+    return Object.hasOwn(this.#value, name) ? this.#value[name] : undefined;
+  }
+
+  wrong(name: string, expected: string): EmulatorConfigError {
+    return new EmulatorConfigError(`${this.#at(name)}: expected ${expected}, found ${found(this.#get(name))}`);
+  }
+
+  /** An empty one where it is not there. */
+  object(name: string): Node {
+    return new Node(this.#get(name) ?? {}, this.#at(name));
+  }
+
+  list(name: string): Node[] {
+    const value = this.#get(name) ?? [];
+    if (!Array.isArray(value)) throw this.wrong(name, 'a list');
+    if (value.length > ENTITIES_MAX) throw new EmulatorConfigError(`${this.#at(name)}: more than ${ENTITIES_MAX}`);
+    return value.map((one, at) => new Node(one, `${this.#at(name)}[${at}]`));
+  }
+
+  text(name: string): string {
+    const value = this.#get(name);
+    if (typeof value !== 'string' || value.trim() === '') throw this.wrong(name, 'a name');
+    return value;
+  }
+
+  /** Empty counts as not there. */
+  name(name: string): string | undefined {
+    const value = this.#get(name);
+    if (value === undefined || value === null || value === '') return undefined;
+    return this.text(name);
+  }
+
+  flag(name: string): boolean | undefined {
+    const value = this.#get(name);
+    if (value === undefined || typeof value === 'boolean') return value;
+    throw this.wrong(name, 'true or false');
+  }
+
+  number(name: string, min: number, max: number): number | undefined {
+    const value = this.#get(name);
+    if (value === undefined) return undefined;
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+    throw this.wrong(name, `a number from ${min} to ${max}`);
+  }
+
+  /** Milliseconds. */
+  duration(name: string): number | undefined {
+    const text = this.name(name);
+    if (text === undefined) return undefined;
+    const ms = msOfDuration(text);
+    if (ms === undefined || ms <= 0) throw this.wrong(name, 'a duration such as PT1M');
+    return ms;
+  }
+
+  plainValues(name: string): Map<string, string | number | boolean> {
+    const value = this.#get(name) ?? {};
+    const entries = Object.entries(new Node(value, this.#at(name)).#value);
+    return new Map(
+      entries.map(([key, one]) => {
+        if (typeof one !== 'string' && typeof one !== 'number' && typeof one !== 'boolean')
+          throw new EmulatorConfigError(
+            `${this.#at(name)}.${key}: expected a text, number or flag, found ${found(one)}`,
+          );
+        return [key, one] as const;
+      }),
+    );
+  }
+}
+
+/** What was found, short and on one line. */
+function found(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { get } from 'node:https';
+import { get as getPlain } from 'node:http';
+import { describe, it } from 'node:test';
+import { startNamespace } from '../src/index.js';
+import { connect } from '../src/client/client.js';
+import { EmulatorConfigError, readEmulatorConfig } from '../src/namespace-server/emulator-config.js';
+
+const config = (namespace: object): string =>
+  JSON.stringify({ UserConfig: { Namespaces: [{ Name: 'sbemulatorns', ...namespace }] } });
+
+function fetched(url: string, ca?: string): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const ask = url.startsWith('https') ? get(url, { ca }) : getPlain(url);
+    ask.on('error', reject);
+    ask.on('response', (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (text: string) => (body += text));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+    });
+  });
+}
+
+describe('startNamespace', () => {
+  it('is there at once, for a client and as long as its block', async () => {
+    let port: number;
+    {
+      await using ns = await startNamespace({ queues: ['orders'] });
+      assert.match(ns.connectionString, /^Endpoint=sb:\/\/localhost:\d+\/;.*UseDevelopmentEmulator=true;$/u);
+      assert.equal(ns.administrationConnectionString, undefined);
+      port = ns.server.ports.amqp!;
+      const client = await connect({
+        host: 'localhost',
+        port,
+        sasl: { mechanisms: ['PLAIN'], username: 'RootManageSharedAccessKey', password: () => 'SAS_KEY_VALUE' },
+      });
+      const sender = await client.sender('orders');
+      assert.equal((await sender.send({ body: { kind: 'value', value: 1 } })).type, 'accepted');
+      assert.equal(ns.namespace.counts('orders').active, 1);
+      await client.close();
+      await ns.close();
+    }
+    await assert.rejects(connect({ host: 'localhost', port }), /refused the connection/u);
+  });
+
+  it('exists as often as one likes, each for itself', async () => {
+    await using one = await startNamespace({ queues: ['a'] });
+    await using other = await startNamespace({ queues: ['b'], mode: 'cloud' });
+    assert.notEqual(one.connectionString, other.connectionString);
+    assert.throws(() => other.namespace.counts('a'));
+    assert.match(other.administrationConnectionString!, new RegExp(`localhost:${other.server.ports.wss}/`, 'u'));
+  });
+
+  it('tells its health, at the port for HTTP', async () => {
+    await using plain = await startNamespace();
+    const { status, body } = await fetched(`http://localhost:${plain.server.ports.ws}/health`);
+    assert.equal(status, 200);
+    assert.equal((JSON.parse(body) as { status: string }).status, 'healthy');
+    await using cloud = await startNamespace({ mode: 'cloud' });
+    const ca = readFileSync(cloud.caCertFile!, 'utf8');
+    assert.equal((await fetched(`https://localhost:${cloud.server.ports.wss}/health`, ca)).status, 200);
+    // Whoever asks for more has to prove who asks.
+    assert.equal((await fetched(`https://localhost:${cloud.server.ports.wss}/orders`, ca)).status, 401);
+  });
+
+  it('goes by the clock of a test', async () => {
+    const waiting: { at: number; run: () => void }[] = [];
+    let now = 0;
+    const clock = {
+      now: (): number => now,
+      after: (ms: number, run: () => void): (() => void) => {
+        const entry = { at: now + ms, run };
+        waiting.push(entry);
+        return () => waiting.splice(waiting.indexOf(entry) >>> 0, 1);
+      },
+    };
+    await using ns = await startNamespace({ queues: [{ name: 'orders', defaultTtlMs: 3_600_000 }], clock });
+    const client = await connect({
+      host: 'localhost',
+      port: ns.server.ports.amqp!,
+      sasl: { mechanisms: ['PLAIN'], username: 'RootManageSharedAccessKey', password: () => 'SAS_KEY_VALUE' },
+    });
+    await (await client.sender('orders')).send({ body: { kind: 'value', value: 1 } });
+    assert.equal(ns.namespace.counts('orders').active, 1);
+    await client.close();
+    now += 3_600_001;
+    for (const { at, run } of [...waiting]) if (at <= now) run();
+    assert.equal(ns.namespace.counts('orders').active, 0);
+  });
+});
+
+describe('Config.json of the emulator', () => {
+  it('gives queues, topics, subscriptions and rules, with the defaults of the emulator', () => {
+    const { queues, topics } = readEmulatorConfig(
+      config({
+        Queues: [
+          { Name: 'plain' },
+          {
+            Name: 'queue.1',
+            Properties: {
+              DeadLetteringOnMessageExpiration: true,
+              DefaultMessageTimeToLive: 'PT30M',
+              DuplicateDetectionHistoryTimeWindow: 'PT20S',
+              ForwardDeadLetteredMessagesTo: '',
+              ForwardTo: 'plain',
+              LockDuration: 'PT2M',
+              MaxDeliveryCount: 5,
+              RequiresDuplicateDetection: true,
+              RequiresSession: false,
+            },
+          },
+        ],
+        Topics: [
+          {
+            Name: 'topic.1',
+            Subscriptions: [
+              {
+                Name: 'sub',
+                Rules: [
+                  {
+                    Name: 'by-fields',
+                    Properties: {
+                      FilterType: 'Correlation',
+                      CorrelationFilter: { Label: 'x', Properties: { prop: 'v', number: 3 } },
+                    },
+                  },
+                  {
+                    Name: 'by-sql',
+                    Properties: {
+                      FilterType: 'Sql',
+                      SqlFilter: { SqlExpression: "sys.MessageId = 'a'" },
+                      Action: { SqlExpression: "SET sys.To = 'b'" },
+                    },
+                  },
+                ],
+              },
+              { Name: 'all' },
+            ],
+          },
+        ],
+      }),
+    );
+    const [plain, first] = queues;
+    assert.deepEqual([plain?.maxDeliveryCount, plain?.lockDurationMs, plain?.defaultTtlMs], [3, 60_000, 3_600_000]);
+    assert.deepEqual(
+      [first?.maxDeliveryCount, first?.lockDurationMs, first?.forwardTo, first?.forwardDeadLetteredMessagesTo],
+      [5, 120_000, 'plain', undefined],
+    );
+    const [sub, all] = topics[0]!.subscriptions!;
+    assert.equal(all?.rules, undefined);
+    assert.deepEqual(
+      sub?.rules?.map(({ name, filter, action }) => [name, filter?.kind, action]),
+      [
+        ['by-fields', 'correlation', undefined],
+        ['by-sql', 'sql', "SET sys.To = 'b'"],
+      ],
+    );
+  });
+
+  it('says where a mistake is, what was found and what was expected', () => {
+    for (const [text, words] of [
+      ['{', /no JSON/u],
+      ['[]', /the file: expected an object, found \[\]/u],
+      ['{}', /Namespaces: expected one namespace/u],
+      [config({ Queues: {} }), /^UserConfig\.Namespaces\[0\]\.Queues: expected a list, found \{\}$/u],
+      [config({ Queues: [{ Name: 3 }] }), /Queues\[0\]\.Name: expected a name, found 3/u],
+      [
+        config({ Queues: [{ Name: 'a', Properties: { LockDuration: '1m' } }] }),
+        /LockDuration: expected a duration such as PT1M, found "1m"/u,
+      ],
+      [
+        config({ Queues: [{ Name: 'a', Properties: { MaxDeliveryCount: '3' } }] }),
+        /expected a number from 1 to 2000, found "3"/u,
+      ],
+      [
+        config({
+          Topics: [
+            { Name: 't', Subscriptions: [{ Name: 's', Rules: [{ Name: 'r', Properties: { FilterType: 'Regex' } }] }] },
+          ],
+        }),
+        /FilterType: expected Sql or Correlation, found "Regex"/u,
+      ],
+    ] as const)
+      assert.throws(
+        () => readEmulatorConfig(text),
+        (error) => error instanceof EmulatorConfigError && words.test(error.message),
+        text,
+      );
+  });
+});
