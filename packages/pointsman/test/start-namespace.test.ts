@@ -87,7 +87,7 @@ describe('startNamespace', () => {
     assert.equal(ns.namespace.counts('orders').active, 1);
     await client.close();
     now += 3_600_001;
-    for (const { at, run } of [...waiting]) if (at <= now) run();
+    for (const { run } of waiting.filter(({ at }) => at <= now)) run();
     assert.equal(ns.namespace.counts('orders').active, 0);
   });
 });
