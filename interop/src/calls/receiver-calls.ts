@@ -60,11 +60,35 @@ export const RECEIVER_CALLS: readonly CallRow[] = rowsOf('ServiceBusReceiver', [
       const { queue, receiver } = await scene.filled(['a']);
       await receiver.deadLetterMessage(await takeOne(receiver));
       assert.equal((await takeOne(scene.receiver(queue, { subQueueType: 'deadLetter' }))).body, 'a');
-      const source = scene.queue({ forwardTo: target });
-      await scene.sender(source).sendMessages({ body: 'b' });
+      const { queue: source, receiver: dying } = await scene.filled(['b'], { forwardDeadLetteredMessagesTo: target });
+      await dying.deadLetterMessage(await takeOne(dying));
       const moved = await takeOne(scene.receiver(source, { subQueueType: 'transferDeadLetter' }));
       assert.equal(moved.body, 'b');
       assert.match(moved.deadLetterErrorDescription ?? '', /disabled/);
+    },
+  ],
+  [
+    'receiveMessages',
+    'what was forwarded, with where it came from',
+    async (scene) => {
+      const target = scene.queue();
+      const source = scene.queue({ forwardTo: target });
+      await scene.sender(target).sendMessages({ body: 'first' });
+      await scene.sender(source).sendMessages({ body: 'forwarded' });
+      const [, forwarded] = await take(scene.receiver(target), 2);
+      assert.deepEqual(
+        [forwarded!.body, Number(forwarded!.sequenceNumber), Number(forwarded!.enqueuedSequenceNumber)],
+        ['forwarded', 2, 1],
+      );
+      await assert.rejects(scene.receiver(source).receiveMessages(1, { maxWaitTimeInMs: 50 }), /forwards its messages/);
+      const graveyard = scene.queue();
+      const { queue, receiver } = await scene.filled(['dead'], { forwardDeadLetteredMessagesTo: graveyard });
+      await receiver.deadLetterMessage(await takeOne(receiver), {
+        deadLetterReason: 'unfit',
+        deadLetterErrorDescription: 'x',
+      });
+      const dead = await takeOne(scene.receiver(graveyard));
+      assert.deepEqual([dead.body, dead.deadLetterReason, dead.deadLetterSource], ['dead', 'unfit', queue]);
     },
   ],
   [

@@ -85,15 +85,15 @@ export class Broker {
   #forward(entity: Queue | Subscription): void {
     const { messages, transferDeadLetters, path, forwardTo, forwardDeadLetteredMessagesTo } = entity;
     const { deadLetters } = messages;
-    const common = { transferDeadLetters, source: path };
     const add = (queue: MessageQueue, destination: string | undefined, isDeadLetterQueue: boolean): void => {
       const former = this.#forwarders.get(queue);
       if (former !== undefined) queue.removeConsumer(former);
       this.#forwarders.delete(queue);
       if (destination === undefined) return;
       const forwarder = new Forwarder({
-        ...common,
-        deadLetters: isDeadLetterQueue ? undefined : deadLetters,
+        source: path,
+        // Nothing is dead-lettered twice in the same queue.
+        deadLetters: isDeadLetterQueue ? transferDeadLetters : deadLetters!,
         isDeadLetterQueue,
         destination: this.#destination(destination),
       });

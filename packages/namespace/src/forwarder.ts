@@ -13,10 +13,8 @@ const HOPS_MAX = 4;
 export type Destination = (content: MessageContent, arrival: Arrival) => Refusal | undefined;
 
 export interface ForwarderSettings {
-  /** Takes what must not be forwarded once more; undefined where it is a dead-letter queue that is forwarded. */
-  readonly deadLetters: MessageQueue | undefined;
-  /** Takes what the destination refuses. */
-  readonly transferDeadLetters: MessageQueue;
+  /** Takes what cannot be forwarded. */
+  readonly deadLetters: MessageQueue;
   /** Path of the entity, told with its dead letters. */
   readonly source: string;
   readonly isDeadLetterQueue: boolean;
@@ -37,15 +35,16 @@ export class Forwarder implements Consumer {
   }
 
   take(message: StoredMessage): void {
-    const { deadLetters, transferDeadLetters, source, isDeadLetterQueue, destination } = this.#settings;
+    const { deadLetters, source, isDeadLetterQueue, destination } = this.#settings;
     if (message.hops >= HOPS_MAX) {
       message.change(
         deadLetterProperties(
           'MaxTransferHopCountExceeded',
-          `The message was forwarded ${HOPS_MAX} times, which is the most that a message may be.`,
+          'The maximum number of allowed hops when forwarding between queues has been exceeded. ' +
+            `This value is set to ${HOPS_MAX}.`,
         ),
       );
-      (deadLetters ?? transferDeadLetters).adopt(message);
+      deadLetters.adopt(message);
       return;
     }
     const refusal = destination(message.content, {
@@ -56,6 +55,6 @@ export class Forwarder implements Consumer {
     });
     if (refusal === undefined) return;
     message.change(deadLetterProperties(refusal.condition, refusal.description));
-    transferDeadLetters.adopt(message);
+    deadLetters.adopt(message);
   }
 }

@@ -36,6 +36,7 @@ import { SessionConsumerLink } from './session-consumer-link.js';
 import { wholeSource, wholeTarget } from './terminus.js';
 import { tracked } from './tracking.js';
 import { Transactions } from './transactions.js';
+import { deadLetterProperties } from './settlement.js';
 
 const CREDIT_CBS = 100;
 const CREDIT_MANAGEMENT = 1000;
@@ -100,6 +101,8 @@ export class LinkDesk {
       };
     }
     if (address.kind === 'cbs') return this.#attachCbs(link, attach);
+    const fault = this.#context.attachFaults.take(address.path);
+    if (fault !== undefined) return fault;
     const right: Right = link.isReceiver ? 'Send' : 'Listen';
     if (address.isManagement) return this.#attachManagement(link, attach, address);
     if (!this.#access.may(right, address.written.toLowerCase())) return this.#unauthorized([right], address);
@@ -162,19 +165,22 @@ export class LinkDesk {
   ): Refusal | undefined {
     const { host, hostname } = this.#context;
     const { inbox } = destination;
-    const utcNow = (): number => host.timeOrigin + host.clock.now();
+    const isDirect = first === destination || first.kind === 'topic';
     const check = (): Refusal | undefined =>
-      canSend(destination.status) ? inbox.check(contents) : disabledRefusal(destination.path, hostname);
-    if (txnId === undefined) {
-      const refusal = check();
-      if (refusal === undefined) inbox.keep(contents, utcNow());
-      return refusal;
-    }
-    return this.#transactions.enlist(txnId, {
-      entityPath: first.path.toLowerCase(),
-      check,
-      apply: () => inbox.keep(contents, utcNow()),
-    });
+      isDirect && !canSend(destination.status) ? disabledRefusal(destination.path, hostname) : inbox.check(contents);
+    const apply = (): void => {
+      if (canSend(destination.status)) return inbox.keep(contents, host.timeOrigin + host.clock.now());
+      // Only by way of another entity does it come so far: that one keeps what a disabled destination does not take.
+      const { condition, description } = disabledRefusal(destination.path, hostname);
+      const changes = deadLetterProperties(condition, description);
+      if (first.kind === 'queue')
+        for (const content of contents) first.transferDeadLetters.enqueue(content, { changes });
+    };
+    if (txnId !== undefined)
+      return this.#transactions.enlist(txnId, { entityPath: first.path.toLowerCase(), check, apply });
+    const refusal = check();
+    if (refusal === undefined) apply();
+    return refusal;
   }
 
   #attachCoordinator(link: ReceiverLink, attach: Attach): NamespaceLink | Refusal {
@@ -269,6 +275,11 @@ export class LinkDesk {
       sessionId: textOf(wanted),
       timeoutMs: Math.min(SESSION_WAIT_MAX_MS, Math.max(1, given ?? SESSION_WAIT_MS)),
       clock: host.clock,
+      // The token may have run out meanwhile.
+      refusal: () =>
+        this.#access.may('Listen', settings.nodePath)
+          ? undefined
+          : this.#unauthorized(['Listen'], readAddress(settings.nodePath)),
       accept: (session) => {
         const consumer = new SessionConsumerLink(link, this.#connection, settings, session);
         const until = BigInt(Math.round(host.timeOrigin + session.lockedUntil));

@@ -600,7 +600,7 @@ export class MessageQueue {
   /** Ends an attempt: back to where it was, or to the dead-letter queue. */
   #giveBack(message: StoredMessage, counted: boolean): void {
     if (counted) message.deliveryCount += 1;
-    if (message.expiresAt <= this.#host.clock.now()) {
+    if (message.expiresAt <= this.#host.clock.now() && !message.deferred) {
       // Time to live does not touch a message while it is locked; now it does.
       this.#expireOne(message);
       return;
@@ -670,8 +670,8 @@ export class MessageQueue {
       message = this.#expiring.peek()
     ) {
       this.#expiring.pop();
-      // A locked one is looked at again when its lock ends.
-      if (message.state === 'available' || message.state === 'deferred') this.#expireOne(message);
+      // A locked one is looked at again when its lock ends; a deferred one stays until it is received.
+      if (message.state === 'available') this.#expireOne(message);
     }
     const next = this.#expiring.peek();
     if (next !== undefined) this.#expiryAlarm.atLatest(next.expiresAt);

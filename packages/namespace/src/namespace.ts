@@ -49,6 +49,8 @@ export interface Faults {
   refuseSends(times: number, path?: string, refusal?: Refusal): void;
   /** Refuses the next `times` settlements at an entity (or at any). */
   refuseSettlements(times: number, path?: string, refusal?: Refusal): void;
+  /** Refuses the next `times` attaches to an entity (or to any), those to its `$management` included. */
+  refuseAttaches(times: number, path?: string, refusal?: Refusal): void;
   /** Refuses the next `times` requests to `$management` of an entity (or of any). */
   refuseRequests(times: number, path?: string, refusal?: Refusal): void;
 }
@@ -75,6 +77,7 @@ export class Namespace {
       sendFaults: new FaultPlan(),
       settlementFaults: new FaultPlan(),
       requestFaults: new FaultPlan(),
+      attachFaults: new FaultPlan(),
     };
     this.faults = this.#makeFaults();
   }
@@ -140,7 +143,7 @@ export class Namespace {
   }
 
   #makeFaults(): Faults {
-    const { connections, sendFaults, settlementFaults, requestFaults } = this.#context;
+    const { connections, sendFaults, settlementFaults, requestFaults, attachFaults } = this.#context;
     const each = (act: (connection: ServiceConnection) => void): number => {
       const all = [...connections];
       for (const connection of all) act(connection);
@@ -176,6 +179,7 @@ export class Namespace {
         return met.length;
       },
       refuseSends: (times, path, refusal) => sendFaults.plan(path, refusal ?? SERVER_BUSY, times),
+      refuseAttaches: (times, path, refusal) => attachFaults.plan(path, refusal ?? SERVER_BUSY, times),
       refuseRequests: (times, path, refusal) => requestFaults.plan(path, refusal ?? SERVER_BUSY, times),
       refuseSettlements: (times, path, refusal) => settlementFaults.plan(path, refusal ?? SERVER_BUSY, times),
     };

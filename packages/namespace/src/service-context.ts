@@ -24,4 +24,5 @@ export interface ServiceContext {
   readonly sendFaults: FaultPlan;
   readonly settlementFaults: FaultPlan;
   readonly requestFaults: FaultPlan;
+  readonly attachFaults: FaultPlan;
 }

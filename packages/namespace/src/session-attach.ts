@@ -13,6 +13,8 @@ export interface SessionAttachSettings {
   /** Ms after which an attach for any session is refused. */
   readonly timeoutMs: number;
   readonly clock: Clock;
+  /** Why the attach, however late, is not allowed. */
+  readonly refusal: () => Refusal | undefined;
   /** Accepts the link for a session that is now its own. */
   readonly accept: (session: MessageSession) => SessionConsumer;
   readonly refuse: (refusal: Refusal) => void;
@@ -54,6 +56,11 @@ export class SessionAttach implements SessionWaiter, SenderHandler {
 
   accept(session: MessageSession): SessionConsumer | undefined {
     if (this.#isOver) return undefined;
+    const refusal = this.#settings.refusal();
+    if (refusal !== undefined) {
+      this.#refuse(refusal);
+      return undefined;
+    }
     this.#end();
     return this.#settings.accept(session);
   }

@@ -113,12 +113,16 @@ export class Subscription implements Entity {
    */
   offer(message: SqlMessage, arrival: Arrival | undefined): void {
     let isPlainMatch = false;
+    // As the classes of the service's own exceptions are called.
+    let reason = 'FilterException';
     const scope = this.#scope();
     try {
       const copies: MessageContent[] = [];
       for (const rule of this.#rules.values()) {
         if (isPlainMatch && rule.action === undefined) continue;
+        reason = 'FilterException';
         if (!rule.matches(message, scope)) continue;
+        reason = 'RuleActionException';
         if (rule.action === undefined) isPlainMatch = true;
         else copies.push(rule.apply(message, scope));
       }
@@ -129,8 +133,7 @@ export class Subscription implements Entity {
     } catch (error) {
       if (!(error instanceof SqlError)) throw error;
       if (!this.deadLettersFilterFaults) return;
-      const reason = deadLetterProperties('FilterEvaluationException', error.message);
-      this.messages.enqueueDeadLetter(message.content, reason, arrival);
+      this.messages.enqueueDeadLetter(message.content, deadLetterProperties(reason, error.message), arrival);
     }
   }
 

@@ -264,6 +264,10 @@ describe('sending', () => {
       'accepted',
       'to be seen later',
     );
+    harness.namespace.faults.refuseAttaches(2, 'Orders');
+    assert.equal(client.sender('orders').detached?.condition, 'com.microsoft:server-busy');
+    assert.equal(client.receiver('orders/$management').detached?.condition, 'com.microsoft:server-busy');
+    assert.equal(client.receiver('orders').detached, undefined);
     harness.namespace.faults.refuseSends(2, 'Orders');
     assert.equal(conditionOf(sender.text('x')), 'rejected com.microsoft:server-busy');
     assert.equal(conditionOf(sender.text('x')), 'rejected com.microsoft:server-busy');

@@ -59,7 +59,7 @@ describe('SQL filters', () => {
     ["path LIKE 'a\\%b\\_c' ESCAPE '\\'", "path LIKE 'a!%%' ESCAPE '!'", "'axxbxxc' LIKE 'a%b%c'", "'' LIKE '%%'"],
   ].flat();
   const FALSE = [
-    ["color = 'RED'", 'size = 13', 'FALSE', 'NULL = NULL', 'missing = missing', 'NOT missing = 1', 'NULL IS NOT NULL'],
+    ["color = 'RED'", 'size = 13', 'FALSE', 'NULL = NULL', 'missing = missing', 'NOT missing = 1'],
     ['color = 1', 'color <> 1', "size = '12'", 'missing > 1', "missing LIKE '%'", "missing IN ('a')", 'nothing = 1'],
     ["missing NOT IN ('a')", "color NOT IN ('blue', NULL)", "color LIKE 'R%'", "color LIKE 're'", "size LIKE '1%'"],
     ["path LIKE 'a!%b!_d' ESCAPE '!'", "'aab' LIKE 'a_'", "property('none') = 'red'", 'missing = 1 AND 1 = 1'],
@@ -98,6 +98,8 @@ describe('SQL filters', () => {
       ['color NOT = 1', /Expected IN or LIKE/],
       ['color IN ()', /Expected a value/],
       ['[] = 1', /empty name/],
+      ['1 IS NULL', /IS NULL is for a property/],
+      ['_a = 1', /no token at character 1/],
       ['9223372036854775808 = 1', /does not fit 64 bits/],
       ['AND', /Expected the name of a property/],
       [`a = '${'x'.repeat(1024)}'`, /1030 characters: 1024 at the most/],
@@ -194,6 +196,16 @@ describe('SQL actions', () => {
     assert.equal(own.get('RuleName'), 'r');
     assert.deepEqual(changed.body, { kind: 'data', sections: [Uint8Array.of(1, 2, 3)] });
     assert.equal(changed.header?.ttl, 60_000);
+  });
+
+  it('keep the kind of a property that they set, where that is possible', () => {
+    const own = applied(
+      "SET color = 7; SET size = '8'; SET weight = 3; SET fragile = 'false'; SET quoted = TRUE; SET big = 'x'",
+    ).applicationProperties!;
+    assert.deepEqual(
+      ['color', 'Size', 'weight', 'fragile', 'quoted', 'big'].map((name) => own.get(name)),
+      ['7', long(8), double(3), false, 'True', 'x'],
+    );
   });
 
   it('do not touch the message that other subscriptions get', () => {

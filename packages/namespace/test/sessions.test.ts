@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ACCEPTED, MODIFIED_FAILED } from '@pointsman/engine';
 import { AmqpArray, entryOf, int, long, symbol, timestamp, uint, type AmqpValue } from '@pointsman/wire';
-import { conditionOf, Harness, numberIn, TIME_ORIGIN, type Client, type TestReceiver } from './harness.js';
+import { conditionOf, Harness, numberIn, sasToken, TIME_ORIGIN, type Client, type TestReceiver } from './harness.js';
 
 const OPTIONS = { queues: [{ name: 's', requiresSession: true, lockDurationMs: 30_000 }, { name: 'plain' }] };
 const FILTER = 'com.microsoft:session-filter';
@@ -89,6 +89,21 @@ describe('message sessions', () => {
     dropped.connection.abort();
     harness.run();
     client.sender('s').send({ properties: { groupId: 'new' }, body: { kind: 'value', value: 'x' } });
+    assert.equal(sessionOf(accept(client, null)), 'new');
+  });
+
+  it('do not go to who lost the right while waiting', () => {
+    const { harness, client } = prepared();
+    const audience = 'sb://example.servicebus.windows.net/s';
+    const other = harness.connect();
+    other.requester('$cbs')(
+      { operation: 'put-token', type: 'servicebus.windows.net:sastoken', name: audience },
+      sasToken(audience, 'root', 'root-key', TIME_ORIGIN / 1000 + 10),
+    );
+    const late = accept(other, null);
+    harness.advance(12_000);
+    client.sender('s').send({ properties: { groupId: 'new' }, body: { kind: 'value', value: 'x' } });
+    assert.equal(late.detached?.condition, 'amqp:unauthorized-access');
     assert.equal(sessionOf(accept(client, null)), 'new');
   });
 

@@ -136,6 +136,45 @@ describe('transactions', () => {
     assert.equal(harness.namespace.counts('other').active, 2);
   });
 
+  it('leave what a disabled destination does not take with the entity that it goes by way of', () => {
+    const { harness, client, coordinator } = prepared();
+    const via = client.sender('orders', {
+      properties: new Map([['com.microsoft:transfer-destination-address', 'other']]),
+    });
+    const id = coordinator.declare();
+    sent(via, 'a', id);
+    harness.namespace.setStatus('other', 'SendDisabled');
+    assert.equal(coordinator.discharge(id), 'accepted');
+    const left = client.receiver('orders/$Transfer/$DeadLetterQueue', 5);
+    assert.deepEqual(left.bodies, ['a']);
+    assert.equal(left.last.message.applicationProperties?.get('DeadLetterReason'), 'com.microsoft:entity-disabled');
+    const direct = client.sender('orders');
+    const second = coordinator.declare();
+    sent(direct, 'b', second);
+    harness.namespace.setStatus('orders', 'SendDisabled');
+    assert.equal(coordinator.discharge(second), 'rejected amqp:transaction:rollback');
+  });
+
+  it('send by way of another entity where they may send to both, and both are there', () => {
+    const harness = new Harness({
+      queues: [
+        { name: 'orders' },
+        { name: 'other', policies: [{ name: 'root', key: 'root-key', rights: ['Listen'] }] },
+      ],
+      policies: [
+        { name: 'weak', key: 'weak-key', rights: ['Listen'] },
+        { name: 'root', key: 'root-key', rights: ['Manage'] },
+      ],
+    });
+    const client = harness.connect({ user: 'root' });
+    const to = (path: string): string | undefined =>
+      client.sender('orders', { properties: new Map([['com.microsoft:transfer-destination-address', path]]) }).detached
+        ?.condition;
+    assert.equal(to('other'), undefined);
+    assert.equal(to('nowhere'), 'amqp:not-found');
+    assert.equal(to('orders/$DeadLetterQueue'), 'amqp:not-found');
+  });
+
   it('refuse at once what could not be done', () => {
     const { client, coordinator } = prepared();
     const id = coordinator.declare();

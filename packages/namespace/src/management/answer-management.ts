@@ -37,9 +37,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'set-session-state': { rights: ['Listen'], on: 'sessions', run: setSessionState },
   'get-session-state': { rights: ['Listen'], on: 'sessions', run: getSessionState },
   'get-message-sessions': { rights: ['Listen'], on: 'sessions', run: getMessageSessions },
-  'add-rule': { rights: ['Manage'], on: 'rules', run: addRule },
-  'remove-rule': { rights: ['Manage'], on: 'rules', run: removeRule },
-  'enumerate-rules': { rights: ['Listen', 'Manage'], on: 'rules', run: enumerateRules },
+  'add-rule': { rights: ['Listen'], on: 'rules', run: addRule },
+  'remove-rule': { rights: ['Listen'], on: 'rules', run: removeRule },
+  'enumerate-rules': { rights: ['Listen'], on: 'rules', run: enumerateRules },
 };
 
 export interface ManagementContext {

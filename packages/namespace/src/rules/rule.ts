@@ -120,7 +120,7 @@ export class Rule {
       } else {
         const name = [...own.keys()].find((key) => key.toLowerCase() === property.name.toLowerCase()) ?? property.name;
         if (statement.kind === 'remove') own.delete(name);
-        else own.set(name, amqpValueOf(value));
+        else own.set(name, amqpValueOf(convertedAs(sqlValueOf(own.get(name)), value)));
       }
       current = new SqlMessage(current.content.with(properties, own));
     }
@@ -128,6 +128,18 @@ export class Rule {
     own.set('RuleName', this.name);
     return current.content.with(current.properties, own);
   }
+}
+
+/** A value that takes the place of another, in the kind of that one where it can be. */
+function convertedAs(former: SqlValue, value: SqlValue): SqlValue {
+  if (former === undefined || value === undefined || typeof former === typeof value) return value;
+  if (typeof former === 'string') return typeof value === 'boolean' ? (value ? 'True' : 'False') : String(value);
+  if (typeof former === 'number' && typeof value === 'bigint') return Number(value);
+  if (typeof value !== 'string') return value;
+  const text = value.trim();
+  if (typeof former === 'boolean') return /^(true|false)$/i.test(text) ? text.toLowerCase() === 'true' : value;
+  if (typeof former === 'bigint') return /^[+-]?\d{1,18}$/.test(text) ? BigInt(text.replace('+', '')) : value;
+  return text !== '' && Number.isFinite(Number(text)) ? Number(text) : value;
 }
 
 function amqpValueOf(value: SqlValue): AmqpValue {

@@ -102,6 +102,7 @@ class Parser {
     if (this.#takeWord('IS')) {
       const negated = this.#takeWord('NOT');
       if (!this.#takeWord('NULL')) throw this.#unexpected('NULL');
+      if (operand.kind !== 'property') throw new SqlError('IS NULL is for a property.');
       return notIf(negated, { kind: 'is-null', operand });
     }
     const token = this.#token;
