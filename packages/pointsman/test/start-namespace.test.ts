@@ -6,6 +6,7 @@ import { get as getPlain } from 'node:http';
 import { describe, it } from 'node:test';
 import { startNamespace } from '../src/index.js';
 import { connect } from '../src/client/client.js';
+import type { Client } from '../src/client/client.js';
 import { EmulatorConfigError, readEmulatorConfig } from '../src/namespace-server/emulator-config.js';
 
 const config = (namespace: object): string =>
@@ -64,6 +65,30 @@ describe('startNamespace', () => {
     assert.equal((await fetched(`https://localhost:${cloud.server.ports.wss}/health`, ca)).status, 200);
     // Whoever asks for more has to prove who asks.
     assert.equal((await fetched(`https://localhost:${cloud.server.ports.wss}/orders`, ca)).status, 401);
+  });
+
+  it('takes a thousand connections, and is rid of them when they go', async () => {
+    await using ns = await startNamespace({ queues: ['orders'], connectionsMax: 1_000 });
+    const port = ns.server.ports.amqp!;
+    const open = (): Promise<Client> =>
+      connect({
+        host: '127.0.0.1',
+        port,
+        sasl: { mechanisms: ['PLAIN'], username: 'RootManageSharedAccessKey', password: () => 'SAS_KEY_VALUE' },
+      });
+    const clients: Client[] = [];
+    while (clients.length < 1_000) clients.push(...(await Promise.all(Array.from({ length: 50 }, open))));
+    assert.equal(ns.namespace.connections, 1_000);
+    await Promise.all(
+      clients.map(async (client) => {
+        const sender = await client.sender('orders');
+        assert.equal((await sender.send({ body: { kind: 'value', value: 1 } })).type, 'accepted');
+      }),
+    );
+    assert.equal(ns.namespace.links, 1_000);
+    assert.equal(ns.namespace.counts('orders').active, 1_000);
+    await Promise.all(clients.map((client) => client.close()));
+    assert.deepEqual([ns.namespace.connections, ns.namespace.links], [0, 0]);
   });
 
   it('goes by the clock of a test', async () => {
