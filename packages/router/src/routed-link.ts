@@ -77,6 +77,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   #ended = false;
   /** The end that was detached by its peer, and waits for the answer of the other. */
   #leaving: { readonly link: Link; readonly closed: boolean } | undefined;
+  /** The sending end has gone, and with what words: the other is told them when what came whole by then is out. */
+  #finishing: { readonly error: AmqpErrorFields | undefined; readonly closed: boolean } | undefined;
   /** Delivery that cannot be passed on: what comes of it is dropped. */
   #discarding: IncomingDelivery | undefined;
   /** Messages that have come and of which nothing was sent yet. */
@@ -309,6 +311,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       }
     }
     if (sender.draining) this.#used();
+    const finishing = this.#finishing;
+    if (finishing !== undefined) this.#end(this.#receiver, finishing.error, finishing.closed);
   }
 
   onSendable(): void {
@@ -327,8 +331,9 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     const incoming = outgoing.context as IncomingDelivery;
     if (settled) {
       this.#settled(incoming, state);
-      this.#receiver.settle(incoming, state);
-    } else if (state !== undefined) this.#receiver.update(incoming, state);
+      if (this.#finishing === undefined) this.#receiver.settle(incoming, state);
+    } else if (this.#finishing !== undefined) return;
+    else if (state !== undefined) this.#receiver.update(incoming, state);
   }
 
   onRemoteState(
@@ -417,6 +422,11 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   /** One end is gone: so is the other. @param gone - undefined where there will be no link at the container */
   #end(gone: Link | undefined, error: AmqpErrorFields | undefined, closed: boolean): void {
     if (this.#ended) return;
+    if (gone !== undefined && gone === this.#receiver && this.#finishing === undefined && this.#hasMore()) {
+      this.#finishing = { error, closed };
+      this.#from.connection.linkGone(this.#from);
+      return this.#pump();
+    }
     this.#ended = true;
     this.#release?.(error);
     if (this.#holds) {
@@ -436,6 +446,22 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     client.connection.linkGone(client);
     if (this.#container !== undefined) this.#at.linkGone(this.#container);
     if (this.#leaving === undefined) this.#leaveSession();
+  }
+
+  /** Whole messages wait for room, and have credit: those of a sender that settles them and leaves must not be lost. */
+  #hasMore(): boolean {
+    if (this.#queue.length === 0 || this.waiting > this.#sender.credit) return false;
+    const { incoming } = this.#queue.at(-1)!;
+    if (incoming.complete) return true;
+    // The last one never will be whole.
+    if (incoming.context === this) this.waiting--;
+    const dropped = this.#queue.filter((item) => item.incoming === incoming);
+    this.#queue = this.#queue.filter((item) => item.incoming !== incoming);
+    for (const { bytes } of dropped) {
+      letGo(bytes);
+      this.#queued -= bytes.length + ITEM_BYTES;
+    }
+    return this.#queue.length > 0;
   }
 
   #leaveSession(): void {

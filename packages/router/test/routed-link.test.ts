@@ -298,6 +298,28 @@ describe('the end of a routed link', () => {
     assert.equal(far.detached?.closed, false);
   });
 
+  it('comes behind what its sender had sent whole, and before what never will be', () => {
+    for (const leaves of ['detaches', 'is cut off'] as const) {
+      const { world, client, outlet, far } = sending(3_000);
+      const { session } = far.link;
+      session.holdWindow();
+      for (let i = 0; i < 2_000; i++) outlet.text(String(i), true);
+      outlet.raw(new Uint8Array(10), true, 'never whole', false);
+      const before = far.texts.length;
+      assert.ok(before < 2_000, 'the container’s window is closed');
+      if (leaves === 'detaches') outlet.link.detach();
+      else client.cut();
+      world.run();
+      assert.equal(far.detached, undefined);
+      session.releaseWindow();
+      world.run();
+      assert.equal(far.texts.length, 2_000);
+      assert.equal(far.deliveries.length, 2_000);
+      assert.ok(far.detached !== undefined);
+      assert.deepEqual(rows(world, 'router.link'), []);
+    }
+  });
+
   it('is answered as the other end answers, and when that cannot', () => {
     const { world, inlet, far, container, client } = receiving();
     far.onDetach = (link): void => link.detach({ condition: 'a:b', description: 'for good' }, true);
@@ -434,6 +456,55 @@ describe('what passes over a routed link', () => {
     world.run();
     assert.deepEqual(far.texts, ['late']);
     assert.equal(outlet.link.credit, far.link.credit);
+  });
+
+  it('waits while the near end has no room, and leaves the credit right', () => {
+    const { world, inlet, far } = receiving(3_000);
+    const { session } = inlet.link;
+    session.holdWindow();
+    for (let i = 0; i < 2_000; i++) far.text(String(i));
+    const client = rows(world, 'router.link').find((row) => row.attribute('linkDir') === 'out')!;
+    const waiting = client.attribute('undeliveredCount') as number;
+    assert.equal(waiting, 2_000 - inlet.texts.length);
+    assert.ok(waiting > 0);
+    const more = (count: number): void => {
+      inlet.link.setCredit(inlet.link.credit + count);
+      world.run();
+    };
+    more(10);
+    assert.equal(far.link.credit, 1_010);
+    session.releaseWindow();
+    world.run();
+    assert.equal(inlet.texts.length, 2_000);
+    more(5);
+    assert.deepEqual([far.link.credit, inlet.link.credit], [1_015, 1_015]);
+    assert.equal(client.attribute('undeliveredCount'), 0);
+  });
+
+  it('is a drain that a last message uses up', () => {
+    const { world, inlet, far } = receiving(0);
+    const bytes = encodeMessage({ body: { kind: 'value', value: 'last' } });
+    far.onDrain = (link): void => void link.send(undefined, 0, false, 'last', bytes, 0, bytes.length, true);
+    const before = inlet.flows;
+    inlet.link.addCredit(1);
+    inlet.link.drain();
+    world.run();
+    assert.deepEqual(inlet.texts, ['last']);
+    assert.equal(inlet.flows, before + 1, 'the client hears that no more comes');
+    assert.equal(inlet.link.draining, false);
+  });
+
+  it('is told in the log like other messages, where that is asked for', () => {
+    const world = new World({ linkRoutes: both });
+    const messageLogging = { components: 'all', isOn: () => true };
+    const container = world.peer({ ...broker, messageLogging });
+    const outlet = world.peer({ messageLogging }).send('org.q');
+    container.attached[0]!.credit(1);
+    outlet.text('hi', false, { properties: { subject: 'greeting' } });
+    const told = world.logs.filter((line) => line.startsWith('MESSAGE'));
+    assert.match(told[0]!, /Received Message\{.*subject="greeting"/);
+    assert.match(told[1]!, /Sent Message\{.*subject="greeting"/);
+    assert.equal(told.length, 2);
   });
 
   it('is credit that came before the container’s answer', () => {
