@@ -396,7 +396,11 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       consumer.confirm(outgoing, state);
       if (delivery.localState !== undefined) this.countOutcome(delivery.localState);
       const copy = outgoing.context;
-      if (copy instanceof Copy) this.#transits.delete(copy.transit);
+      if (copy instanceof Copy) {
+        this.#transits.delete(copy.transit);
+        // More of it may come, and be taken back: its credit is given again here.
+        copy.transit.credited = true;
+      }
     }
     this.countAge(delivery.arrivedAt);
     this.#replace();

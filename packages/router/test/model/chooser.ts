@@ -91,12 +91,15 @@ export class Chooser {
     const random = this.#random;
     const client = random.pick(this.#clients);
     if (client === undefined || this.#consumers.length >= LINKS_MAX) return undefined;
+    // Who receives from an exchange itself is not part of the model.
+    const address = random.once(10) ? undefined : random.pick(ADDRESSES.filter((name) => !name.startsWith('post/')))!;
     return {
       op: 'consumer',
       client: client.id,
       session: random.below(2),
       link: this.#link++,
-      address: random.once(10) ? undefined : random.pick(ADDRESSES)!,
+      address,
+      fallback: address?.startsWith('fall/') === true && random.once(2),
       credit: random.once(3) ? 0 : random.below(8),
       settled: random.once(8),
     };

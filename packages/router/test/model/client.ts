@@ -110,6 +110,9 @@ export class Client implements ConnectionHandler {
     const now = this.field.clock.time;
     this.inside.receiveEnd(now, new Error('cut'));
     this.connection.receiveEnd(now, new Error('cut'));
+    // What was written and not carried is left to the garbage collector elsewhere; here it is given back, to be counted.
+    this.inside.output.take();
+    this.inside.output.release();
   }
 
   close(): void {

@@ -7,7 +7,7 @@ import { Client } from './client.js';
 import { Consumer } from './consumer.js';
 import { Ledger } from './ledger.js';
 import { Message } from './message.js';
-import { LINK_CAPACITY, PLAN, isRouted, nodeOf } from './plan.js';
+import { LINK_CAPACITY, PLAN, fallbackOf, isRouted, nodeOf, subjectOf, waysOf } from './plan.js';
 import { Producer } from './producer.js';
 import { Random } from './random.js';
 import { OUTCOMES } from './step.js';
@@ -20,6 +20,8 @@ const RETRIES_MS = 6_000;
 export class Field {
   readonly clock: VirtualClock = new VirtualClock();
   readonly router: Router;
+  /** Keys of the addresses that exchanges hold. */
+  readonly configured: ReadonlySet<string>;
   readonly ledger: Ledger = new Ledger(this);
   readonly clients: Map<number, Client> = new Map();
   readonly producers: Map<number, Producer> = new Map();
@@ -37,6 +39,7 @@ export class Field {
   constructor() {
     const random = new Random(1);
     this.router = new Router({ id: 'R', clock: this.clock, random: () => random.fraction(), ...PLAN });
+    this.configured = new Set([...this.router.addresses].map(({ key }) => key));
   }
 
   /** Number for the next of the links that the router attaches at a client for one of its autolinks. */
@@ -156,11 +159,15 @@ export class Field {
   #attachConsumer(step: Step & { op: 'consumer' }): void {
     const client = this.clients.get(step.client);
     if (client?.isUp !== true || this.consumers.has(step.link)) return;
-    const { address } = step;
-    const node = address === undefined ? undefined : isRouted(address) ? `routed ${step.link}` : nodeOf(address, true);
+    const { address, fallback } = step;
+    const known = address === undefined ? undefined : isRouted(address) ? `routed ${step.link}` : nodeOf(address, true);
+    const node = fallback && known !== undefined ? fallbackOf(known) : known;
     const consumer = new Consumer(step.link, client, node, step.settled);
     consumer.link = client.session(step.session).attachReceiver(`L${step.link}`, consumer, {
-      source: address === undefined ? { type: 'source', dynamic: true } : { type: 'source', address },
+      source:
+        address === undefined
+          ? { type: 'source', dynamic: true }
+          : { type: 'source', address, ...(fallback ? { capabilities: ['qd.fallback'] } : {}) },
       target: { type: 'target' },
       sndSettleMode: step.settled ? 1 : 2,
     });
@@ -186,7 +193,8 @@ export class Field {
     const producer = this.producers.get(link);
     if (producer?.mayBegin !== true || this.ledger.messages.has(id)) return;
     const node = producer.node ?? (to === undefined ? 'nowhere' : nodeOf(to, false));
-    const audience = (this.settledIn.get(node) ?? []).filter(({ ended }) => !ended);
+    const ways = waysOf(node, subjectOf(id)).flat();
+    const audience = ways.flatMap((way) => (this.settledIn.get(way) ?? []).filter(({ ended }) => !ended));
     const message = new Message(id, producer, node, producer.address ?? to, size, settled, this.step, audience);
     this.ledger.messages.set(id, message);
     producer.begin(message, whole);

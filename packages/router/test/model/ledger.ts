@@ -4,9 +4,12 @@ import type { Consumer } from './consumer.js';
 import type { Field } from './field.js';
 import { kindOf } from './message.js';
 import type { Message, Receipt } from './message.js';
-import { isMulticast } from './plan.js';
+import { isExchange, isMulticast, waysOf } from './plan.js';
 import type { Producer } from './producer.js';
 import { checkRows } from './rows.js';
+
+/** Bytes of a message from which on its sender may be held back. */
+const HELD_BACK = 1 << 18;
 
 /** How strong an outcome is where several receivers told one. */
 const STRENGTH = ['none', 'released', 'modified', 'accepted', 'rejected'];
@@ -26,51 +29,61 @@ export class Ledger {
   /** A consumer has got the beginning of a message. */
   begun(receipt: Receipt): void {
     const { message, consumer } = receipt;
-    assert.equal(
-      consumer.node,
-      message.node,
-      `${message.name} comes to ${consumer.name}, which receives from ${consumer.node}`,
-    );
+    this.#checkWay(message, consumer);
     assert.ok(!consumer.byMessage.has(message.id), `${message.name} comes to ${consumer.name} twice`);
-    if (!isMulticast(message.node)) {
-      assert.equal(
-        message.receipts.length,
-        0,
-        `${message.name} comes to ${consumer.name} and went to ${message.receipts[0]?.consumer.name}`,
+    if (!isMulticast(consumer.node!)) {
+      const other = message.receipts.find(
+        (earlier) => earlier.consumer.node === consumer.node || !isExchange(message.node),
       );
-      assert.ok(!message.told || consumer.settled, `${message.name} comes after its outcome`);
+      assert.ok(other === undefined, `${message.name} comes to ${consumer.name} and went to ${other?.consumer.name}`);
     }
+    if (!isMulticast(message.node) && !isExchange(message.node))
+      assert.ok(!message.told || consumer.settled, `${message.name} comes after its outcome`);
     const before = consumer.receipts.findLast((other) => other.message.producer === message.producer);
     assert.ok(
       before === undefined || before.message.id < message.id,
       `${message.name} comes to ${consumer.name} behind message ${before?.message.id}`,
     );
-    if (message.settled) assert.ok(receipt.delivery.settled, `${message.name} was sent settled and comes unsettled`);
+    if (message.settled || isExchange(message.node))
+      assert.ok(receipt.delivery.settled, `${message.name} is settled and comes unsettled`);
     else if (!consumer.settled) assert.ok(!receipt.delivery.settled, `${message.name} comes settled`);
     message.receipts.push(receipt);
     consumer.receipts.push(receipt);
     consumer.byMessage.set(message.id, receipt);
   }
 
+  /** A message goes to the consumers of its node; to those of a fallback or alternate only where there are no others. */
+  #checkWay(message: Message, consumer: Consumer): void {
+    const [first, second] = waysOf(message.node, message.subject);
+    const node = consumer.node!;
+    const where = `${message.name} comes to ${consumer.name}, which receives from ${node}`;
+    assert.ok(first.includes(node) || second.includes(node), where);
+    if (first.includes(node)) return;
+    const better = message.audience.find((other) => first.includes(other.node!) && !other.ended);
+    assert.ok(better === undefined, `${where}, though ${better?.name} was there`);
+  }
+
   /** A producer was told an outcome. */
   told(message: Message): void {
     const kind = kindOf(message.outcome);
     assert.ok(kind !== 'none', `${message.name} is settled without an outcome`);
-    if (kind !== 'accepted') return;
+    if (kind !== 'accepted' || isExchange(message.node)) return;
     const accepted = message.receipts.some(({ said }) => kindOf(said) === 'accepted');
     assert.ok(
-      accepted || this.#consumersOf(message.node).some(({ settled }) => settled),
+      accepted || this.#consumersOf(message).some(({ settled }) => settled),
       `${message.name} is accepted, but no receiver has accepted it`,
     );
   }
 
-  #consumersOf(node: string): Consumer[] {
-    return [...this.#field.consumers.values()].filter((consumer) => consumer.node === node);
+  /** All that it may go to. */
+  #consumersOf(message: Message): Consumer[] {
+    const ways = waysOf(message.node, message.subject).flat();
+    return [...this.#field.consumers.values()].filter(({ node }) => node !== undefined && ways.includes(node));
   }
 
   /** Whether a consumer of its node has left since it was sent. */
   #lostOne(message: Message): boolean {
-    return this.#consumersOf(message.node).some(({ goneAt }) => goneAt !== Infinity && goneAt >= message.sentAt);
+    return this.#consumersOf(message).some(({ goneAt }) => goneAt !== Infinity && goneAt >= message.sentAt);
   }
 
   /** Nothing is on its way: everything has to be where it belongs. */
@@ -79,7 +92,8 @@ export class Ledger {
       for (const receipt of message.receipts) this.#checkReceipt(receipt);
       if (message.producer.ended || !message.isOut) continue;
       if (message.settled) continue;
-      if (isMulticast(message.node)) this.#checkMulticast(message);
+      if (isExchange(message.node)) this.#checkExchanged(message);
+      else if (isMulticast(message.node)) this.#checkMulticast(message);
       else this.#checkOne(message);
     }
     for (const producer of this.#field.producers.values()) this.#checkProducer(producer);
@@ -136,7 +150,7 @@ export class Ledger {
     switch (kind) {
       case 'released':
         assert.ok(
-          lost || message.audience.length === 0,
+          lost || message.audience.length === 0 || this.#mayMissFallback(message),
           `${message.name} is released, though ${message.audience[0]?.name} was there for it all the time`,
         );
         break;
@@ -148,10 +162,15 @@ export class Ledger {
         break;
       default:
         assert.ok(
-          this.#consumersOf(message.node).some(({ settled, ended }) => settled && ended),
+          this.#consumersOf(message).some(({ settled, ended }) => settled && ended),
           `${message.name} is ${kind}, and nobody has seen it`,
         );
     }
+  }
+
+  /** An address that no link is attached to has no fallback either: an anonymous producer does not make one. */
+  #mayMissFallback({ producer, node, audience }: Message): boolean {
+    return producer.node === undefined && audience.every((consumer) => consumer.node !== node);
   }
 
   /** A message without an outcome that nobody has seen waits for somebody's credit. */
@@ -161,10 +180,38 @@ export class Ledger {
 
   /** Whether some consumer may be the reason that a message is not through. */
   #mayWait(message: Message): boolean {
-    if (!isMulticast(message.node) && message.receipts.length > 0) return false;
-    return this.#consumersOf(message.node).some(
+    if (!isMulticast(message.node) && !isExchange(message.node) && message.receipts.length > 0) return false;
+    return this.#consumersOf(message).some(
       (consumer) => consumer.attached && isBusy(consumer) && !consumer.byMessage.has(message.id),
     );
+  }
+
+  /** A message for an exchange is accepted where anybody is there to take it, else released; each who is there gets it. */
+  #checkExchanged(message: Message): void {
+    const kind = kindOf(message.outcome);
+    // What is so large that its sender is held back is accepted when it has gone.
+    if (!message.told && message.bytes.length > HELD_BACK && this.#mayWait(message)) return;
+    assert.ok(message.told, `${message.name} has no outcome, though exchanges wait for nobody`);
+    const lost = this.#lostOne(message);
+    if (kind === 'released') {
+      assert.ok(lost || message.audience.length === 0, `${message.name} is released, though somebody was there`);
+      assert.equal(message.receipts.length, 0, `${message.name} is released and went to somebody`);
+      return;
+    }
+    assert.equal(kind, 'accepted', `${message.name}: its outcome`);
+    if (lost) return;
+    const [first] = waysOf(message.node, message.subject);
+    for (const node of first) {
+      const here = this.#consumersOf(message).filter((consumer) => consumer.node === node);
+      // What waits for credit may be dropped in favour of what comes behind it.
+      if (here.length === 0 || here.some((consumer) => !message.audience.includes(consumer) || hasDropped(consumer)))
+        continue;
+      if (here.some(isBusy)) continue;
+      assert.ok(
+        here.some(({ byMessage }) => byMessage.has(message.id)),
+        `${message.name} has not come to ${node}`,
+      );
+    }
   }
 
   #checkMulticast(message: Message): void {
@@ -231,10 +278,21 @@ export class Ledger {
     );
     assert.ok(producer.link.credit <= granted, `${producer.name} has more credit than the router gave`);
     if (granted > 0) assert.ok(producer.link.credit > 0, `${producer.name} is not told of its credit`);
-    if (producer.node !== undefined && !this.#field.settledIn.has(producer.node)) return;
+    if (producer.node !== undefined && !this.#hasTakers(producer.node)) return;
     assert.ok(
       granted + inHand + mayBeInHand >= capacity,
       `${producer.name} has lost credit: ${granted} left and ${inHand} on the way, of ${capacity}`,
+    );
+  }
+
+  /** Somebody takes what is sent there; of exchanges that is not asked. */
+  #hasTakers(node: string): boolean {
+    const { settledIn } = this.#field;
+    return (
+      isExchange(node) ||
+      waysOf(node, '')
+        .flat()
+        .some((way) => settledIn.has(way))
     );
   }
 
@@ -257,7 +315,7 @@ export class Ledger {
       assert.equal(status, hasBroker ? 'active' : 'inactive', `autolink ${name}`);
     for (const producer of this.#field.producers.values()) {
       if (!producer.attached || producer.node?.startsWith('routed') === true) continue;
-      if (producer.node !== undefined && !this.#field.settledIn.has(producer.node)) continue;
+      if (producer.node !== undefined && !this.#hasTakers(producer.node)) continue;
       const { capacity, link } = [...producer.client.at.links].find((row) => row.link.name === producer.link.name)!;
       assert.equal(link.credit, capacity, `${producer.name} has all its credit again`);
     }
@@ -265,12 +323,9 @@ export class Ledger {
 
   /** Everybody has left. */
   checkForgotten(): void {
-    const { router, clock, held } = this.#field;
-    assert.deepEqual(
-      [...router.addresses].map(({ key }) => key),
-      [],
-      'no address is left',
-    );
+    const { router, clock, held, configured } = this.#field;
+    const left = [...router.addresses].map(({ key }) => key).filter((key) => !configured.has(key));
+    assert.deepEqual(left, [], 'no address is left');
     assert.equal(router.connections.size, 0, 'no connection is left');
     assert.equal(router.deliveriesInFlight, 0, 'no delivery is left');
     assert.equal(clock.pending, 0, 'no timer is left');
@@ -281,4 +336,9 @@ export class Ledger {
 /** Whether something may wait for a consumer: it has no credit, or takes a message that is still coming. */
 function isBusy({ link }: Consumer): boolean {
   return link.credit === 0 || link.current !== undefined;
+}
+
+/** The router has dropped settled messages that waited for it. */
+function hasDropped({ client, link }: Consumer): boolean {
+  return [...client.at.links].some((row) => row.link.name === link.name && row.presettledDropped > 0);
 }

@@ -4,6 +4,7 @@ import type { IncomingDelivery } from '@pointsman/engine';
 import { decodeMessage, encodeMessage } from '@pointsman/wire';
 import type { DeliveryState } from '@pointsman/wire';
 import type { Consumer } from './consumer.js';
+import { subjectOf } from './plan.js';
 import type { Producer } from './producer.js';
 
 /** What a message is found by among the bytes of its first frame. */
@@ -52,6 +53,10 @@ export class Message {
   /** All of it has been sent: none of it waits for room on its session. */
   get isOut(): boolean {
     return this.stage === 'whole' && this.producer.open !== this;
+  }
+
+  get subject(): string {
+    return subjectOf(this.id);
   }
 
   get name(): string {
@@ -105,7 +110,7 @@ function bytesOf(id: number, to: string | undefined, size: number): Uint8Array {
   return encodeMessage({
     ...(id % 3 === 0 ? { header: { durable: true } } : {}),
     ...(id % 4 === 0 ? { messageAnnotations: new Map([['x-mine', `own ${id}`]]) } : {}),
-    properties: { messageId: `${MARK}${id}.`, to },
+    properties: { messageId: `${MARK}${id}.`, to, subject: subjectOf(id) },
     body: { kind: 'data', sections: [body] },
   });
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { attempt, report } from './run.js';
 
-const RUNS = Number(process.env['ROUTER_MODEL_RUNS'] ?? 200);
+const RUNS = Number(process.env['ROUTER_MODEL_RUNS'] ?? 120);
 const STEPS = Number(process.env['ROUTER_MODEL_STEPS'] ?? 250);
 const SEED = Number(process.env['ROUTER_MODEL_SEED'] ?? 1);
 

@@ -15,6 +15,13 @@ export const PLAN: Partial<RouterOptions> = {
     { prefix: 'void', distribution: 'unavailable' },
     { prefix: 'way', distribution: 'balanced', waypoint: true },
     { prefix: 'chain', distribution: 'balanced', ingressPhase: 0, egressPhase: 2 },
+    { prefix: 'fall', distribution: 'balanced', enableFallback: true },
+  ],
+  exchanges: [{ name: 'post', address: 'post/p', alternateAddress: 'queue/b' }],
+  bindings: [
+    { exchangeName: 'post', bindingKey: 'a.*', nextHopAddress: 'queue/a' },
+    { exchangeName: 'post', bindingKey: 'a.b', nextHopAddress: 'near/x' },
+    { exchangeName: 'post', bindingKey: '#.all', nextHopAddress: 'all/y' },
   ],
   linkRoutes: [
     { name: 'to', prefix: 'routed', direction: 'in', containerId: BROKER },
@@ -27,6 +34,14 @@ export const PLAN: Partial<RouterOptions> = {
     { name: 'one-in', address: 'chain/c', direction: 'in', phase: 1, externalAddress: 'one', containerId: BROKER },
     { name: 'two-out', address: 'chain/c', direction: 'out', phase: 1, externalAddress: 'two', containerId: BROKER },
     { name: 'two-in', address: 'chain/c', direction: 'in', phase: 2, externalAddress: 'two', containerId: BROKER },
+    {
+      name: 'spare',
+      address: 'fall/f',
+      direction: 'out',
+      fallback: true,
+      externalAddress: 'spare',
+      containerId: BROKER,
+    },
   ],
 };
 
@@ -40,7 +55,41 @@ export const ADDRESSES: readonly string[] = [
   'chain/c',
   'routed/r',
   'void/z',
+  'fall/f',
+  'post/p',
 ];
+
+/** Subjects that messages carry, and where the exchange sends those of each. */
+const SUBJECTS: Readonly<Record<string, readonly string[]>> = {
+  'a.b': ['M0queue/a', 'M0near/x'],
+  'a.all': ['M0queue/a', 'M0all/y'],
+  'x.y.all': ['M0all/y'],
+  'b.b': [],
+};
+
+const EXCHANGE = 'M0post/p';
+const ALTERNATE = 'M0queue/b';
+
+/** The subject of a message, by its number. */
+export function subjectOf(id: number): string {
+  const subjects = Object.keys(SUBJECTS);
+  return subjects[id % subjects.length]!;
+}
+
+/** Its messages are accepted once they are on their way, and reach their receivers settled. */
+export function isExchange(node: string): boolean {
+  return node === EXCHANGE;
+}
+
+/** The nodes whose consumers may get a message for `node`: the first ones before the second ones. */
+export function waysOf(node: string, subject: string): readonly [readonly string[], readonly string[]] {
+  if (node === EXCHANGE) return [SUBJECTS[subject] ?? [], [ALTERNATE]];
+  return [[node], node.startsWith('M0fall/') ? [fallbackOf(node)] : []];
+}
+
+export function fallbackOf(node: string): string {
+  return `MF${node.slice(2)}`;
+}
 
 /** The nodes that autolinks hold, by the name that the container knows; `receives` is the router's part. */
 export const AUTO_NODES: readonly { readonly external: string; readonly receives: boolean; readonly key: string }[] = [
@@ -50,6 +99,7 @@ export const AUTO_NODES: readonly { readonly external: string; readonly receives
   { external: 'one', receives: true, key: 'M1chain/c' },
   { external: 'two', receives: false, key: 'M1chain/c' },
   { external: 'two', receives: true, key: 'M2chain/c' },
+  { external: 'spare', receives: false, key: 'MFfall/f' },
 ];
 
 export const AUTO_KEYS: ReadonlySet<string> = new Set(AUTO_NODES.map(({ key }) => key));

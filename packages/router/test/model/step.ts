@@ -32,6 +32,8 @@ export type Step =
       readonly address: string | undefined;
       readonly credit: number;
       readonly settled: boolean;
+      /** It takes what nobody else takes. */
+      readonly fallback: boolean;
     }
   | {
       readonly op: 'producer';
