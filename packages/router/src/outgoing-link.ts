@@ -299,7 +299,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       (inbound.context as IncomingLink).update(incoming, this.#fromReceiver(state) ?? state);
       return;
     }
-    if (copy !== undefined && outgoing.complete && copy.transit.awaitsSender) {
+    if (copy !== undefined && outgoing.complete && copy.transit.collectsOutcomes) {
       copy.transit.told(copy, this.#fromReceiver(state) ?? state);
       return;
     }

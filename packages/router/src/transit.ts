@@ -163,11 +163,16 @@ export class Transit {
     for (const copy of this.copies) if (copy.waits) copy.link.confirm(copy.outgoing!, MODIFIED_FAILED);
   }
 
-  /** Receivers that tell an outcome and wait are settled when the sender has settled: all at once, when all have told. */
-  get awaitsSender(): boolean {
+  /** Of several receivers those that tell an outcome and wait are settled together, once the sender has been told. */
+  get collectsOutcomes(): boolean {
     const { incoming } = this;
-    if (this.isSingle || incoming === undefined || incoming.settled || !this.complete) return false;
-    return incoming.link.state === 'attached' && incoming.link.rcvSettleMode === 1;
+    return (
+      !this.isSingle &&
+      incoming !== undefined &&
+      !incoming.settled &&
+      this.complete &&
+      incoming.link.state === 'attached'
+    );
   }
 
   /** A receiver told an outcome, of a message that it has as a whole, and waits for the sender to settle. */
@@ -177,7 +182,7 @@ export class Transit {
     this.#merge(copy, state);
   }
 
-  /** The sender settled: so may those who wait for it. */
+  /** The sender knows the outcome: those who wait for that are settled. */
   confirm(): void {
     for (const copy of this.copies) if (copy.waits) copy.link.confirm(copy.outgoing!, copy.told);
   }
@@ -213,12 +218,14 @@ export class Transit {
       return;
     }
     this.#dropParts();
-    if (this.copies.some(({ waits }) => waits)) {
+    if (incoming.link.rcvSettleMode === 1 && this.copies.some(({ waits }) => waits)) {
+      // The sender settles first.
       this.from?.update(incoming, this.#outcome ?? ACCEPTED);
       return;
     }
     this.incoming = undefined;
     this.from?.finish(incoming, this.#outcome);
+    this.confirm();
   }
 }
 

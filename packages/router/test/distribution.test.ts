@@ -147,6 +147,22 @@ describe('multicast', () => {
     for (const { at } of world.peers) for (const link of at.links) assert.equal(link.unsettledCount, 0);
   });
 
+  it('settles those who wait for it when its sender has been told', () => {
+    const world = new World(MULTICAST);
+    const inlets = [0, 1, 2].map(() => world.peer().receive('m', 100));
+    const outlet = world.peer().send('m');
+    outlet.text('x');
+    inlets[0]!.settle(0, RELEASED);
+    for (const i of [1, 2]) {
+      assert.equal(outlet.outcomes.length, 0);
+      assert.deepEqual(inlets[1]!.confirmed, []);
+      inlets[i]!.link.update(inlets[i]!.deliveries[0]!, i === 1 ? ACCEPTED : RELEASED);
+      world.run();
+    }
+    assert.deepEqual([outlet.told, outlet.outcomes.at(-1)?.settled], [{ x: 'accepted' }, true]);
+    assert.deepEqual([inlets[1]!.confirmed, inlets[2]!.confirmed], [['x accepted'], ['x released']]);
+  });
+
   it('has no transactions: one that is declared counts as a rejection, and is told of', () => {
     const world = new World(MULTICAST);
     const inlets = [world.peer().receive('m'), world.peer().receive('m')];
