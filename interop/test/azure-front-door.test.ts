@@ -119,6 +119,49 @@ describe('an unmodified client of Service Bus whose custom endpoint is the route
     await client.close();
   });
 
+  it('shares the management of an entity, of which the service has one for each connection, with other clients', async () => {
+    const clients = [await connect('keys'), await connect('admitted'), await connect('keys')];
+    const sender = await clients[0]!.sender('orders');
+    await sender.send({ body: 'one' }, { body: 'two' });
+    const receivers = await Promise.all(clients.map((client) => client.receiver('orders')));
+    const peeked = await Promise.all(receivers.map((receiver) => receiver.peek(2)));
+    for (const messages of peeked) {
+      assert.deepEqual(
+        messages.map(({ body }) => body),
+        ['one', 'two'],
+      );
+    }
+    // Each renews the lock of its own message, and they come and go.
+    const first = await receivers[1]!.next();
+    const second = await receivers[2]!.next();
+    await clients[0]!.close();
+    assert.ok((await receivers[1]!.renew(first)).getTime() > Date.now());
+    assert.ok((await receivers[2]!.renew(second)).getTime() > Date.now());
+    await receivers[1]!.complete(first);
+    await receivers[2]!.complete(second);
+    await clients[1]!.close();
+    assert.deepEqual(await receivers[2]!.peek(1), []);
+    await clients[2]!.close();
+    assert.equal(cloud.namespace.counts('orders').active, 0);
+  });
+
+  it('finds the management of an entity again after the service has detached it', async () => {
+    const client = await connect('keys');
+    const receiver = await client.receiver('orders');
+    assert.deepEqual(await receiver.peek(1), []);
+    assert.ok(cloud.namespace.faults.detachLinks('orders/$management') > 0);
+    await until('the client to peek again', async () => {
+      try {
+        return (await receiver.peek(1)).length === 0;
+      } catch (error) {
+        // The client has not noticed the detach yet.
+        assert.ok(error instanceof AzureError, String(error));
+        return undefined;
+      }
+    });
+    await client.close();
+  });
+
   it('is refused with a wrong key, and told so', async () => {
     const client = await connect('keys', 'no-key-of-ours');
     const sender = await client.sender('orders');

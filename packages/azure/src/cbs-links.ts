@@ -16,6 +16,7 @@ import type {
 import { RemoteProtocolError, decodeMessage, encodeMessage } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, DeliveryState, Message } from '@pointsman/wire';
 import { plainOf } from '@pointsman/wire';
+import { joined } from './request-links.js';
 import type { AzureToken } from './token.js';
 
 /** What `$cbs` answered to a token. */
@@ -196,7 +197,7 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
     this.#size += frame.payloadEnd - frame.payloadStart;
     if (this.#size <= ANSWER_SIZE_MAX) this.#parts.push(copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd));
     if (!delivery.complete) return;
-    const bytes = this.#size <= ANSWER_SIZE_MAX && !delivery.aborted ? joined(this.#parts, this.#size) : undefined;
+    const bytes = this.#size <= ANSWER_SIZE_MAX && !delivery.aborted ? joined(this.#parts) : undefined;
     this.#parts = [];
     this.#size = 0;
     link.settle(delivery, ACCEPTED);
@@ -254,15 +255,4 @@ function answerOf({ applicationProperties }: Message): CbsResult {
   if (!Number.isInteger(status) || status < 100 || status > 999)
     return { error: { condition: 'amqp:decode-error', description: 'an answer of $cbs has no status-code' } };
   return { status, description: typeof description === 'string' ? description.slice(0, DESCRIPTION_MAX) : '' };
-}
-
-function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

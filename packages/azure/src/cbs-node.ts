@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ACCEPTED, ReceiverLink, copyOf } from '@pointsman/engine';
-import type {
-  IncomingDelivery,
-  Link,
-  OutgoingDelivery,
-  ReceiverHandler,
-  SenderHandler,
-  SenderLink,
-  TransferFrame,
-} from '@pointsman/engine';
-import { RemoteProtocolError, decodeMessage, encodeMessage, int, plainOf } from '@pointsman/wire';
+import { ReceiverLink } from '@pointsman/engine';
+import type { SenderLink } from '@pointsman/engine';
+import { decodeMessage, encodeMessage, int, plainOf } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Attach, Message } from '@pointsman/wire';
 import type { CbsAnswer } from './cbs-links.js';
+import { AnswerLink, AnswerLinks, RequestLink, targetAddressOf } from './request-links.js';
 import { Secret } from './secret.js';
 
 /** Judges a token. @param audience - URI of what is to be opened */
@@ -21,16 +14,13 @@ export type TokenJudge = (type: string, audience: string, token: Secret) => CbsA
 const CREDIT = 100;
 /** Bytes of a request; a token has at most some thousand. */
 const REQUEST_SIZE_MAX = 65_536;
-/** Answers that wait for a client that gives no credit. */
-const ANSWERS_MAX = 100;
 /** Links to `$cbs` of one connection. The service allows one pair; clients that come back before the old ones are gone have two. */
 const LINKS_MAX = 16;
 
 /** The node `$cbs` of one connection that came to us: requests on any link to it, answers on the one that reply-to means. */
 export class CbsNode {
   readonly #judge: TokenJudge;
-  /** Links for answers, oldest first. */
-  readonly #answers = new Set<AnswerLink>();
+  readonly #answers = new AnswerLinks();
   #links = 0;
 
   constructor(judge: TokenJudge) {
@@ -51,7 +41,7 @@ export class CbsNode {
       this.#links -= 1;
     };
     if (link instanceof ReceiverLink) {
-      link.accept(new RequestLink((request) => this.#answer(request), onGone), {
+      link.accept(new RequestLink((request) => this.#answer(decodeMessage(request)), onGone), {
         source: attach.source ?? { type: 'source' },
         target: attach.target,
         maxMessageSize: BigInt(REQUEST_SIZE_MAX),
@@ -59,37 +49,25 @@ export class CbsNode {
       link.addCredit(CREDIT);
       return;
     }
-    const target = attach.target;
-    const address = target !== undefined && 'address' in target ? target.address : undefined;
-    const answers = new AnswerLink(link, address, () => {
+    const answers = new AnswerLink(link, targetAddressOf(attach), () => {
       onGone();
       this.#answers.delete(answers);
     });
     this.#answers.add(answers);
-    link.accept(answers, { source: attach.source, target: target ?? { type: 'target' } });
-  }
-
-  /** Some clients name the address of their link as reply-to, some its name, and some name neither and have one link. */
-  #linkFor(replyTo: string | undefined): AnswerLink | undefined {
-    const links = [...this.#answers].toReversed();
-    return (
-      links.find(({ address }) => address !== undefined && address === replyTo) ??
-      links.find(({ name }) => name === replyTo) ??
-      links.find(({ address }) => replyTo === undefined || address === undefined)
-    );
+    link.accept(answers, { source: attach.source, target: attach.target ?? { type: 'target' } });
   }
 
   /** @returns why the request was not taken, or undefined where it was */
   #answer(request: Message): AmqpErrorFields | undefined {
     const { replyTo, messageId, correlationId } = request.properties ?? {};
-    const link = this.#linkFor(replyTo);
+    const link = this.#answers.for(replyTo);
     if (link === undefined)
       return {
         condition: 'amqp:not-found',
         description: 'this connection has no link for the answer: attach one that receives from $cbs first',
       };
     const { status, description } = judged(request, this.#judge);
-    link.send({
+    const answer = encodeMessage({
       properties: {
         // Type and value: a client that sends a uuid looks for a uuid.
         correlationId: messageId ?? correlationId,
@@ -101,6 +79,7 @@ export class CbsNode {
       ]),
       body: { kind: 'value', value: null },
     });
+    link.send(answer);
     return undefined;
   }
 }
@@ -120,117 +99,4 @@ function judged({ applicationProperties, body }: Message, judge: TokenJudge): Cb
 function textOf(value: AmqpValue | undefined): string | undefined {
   const plain = plainOf(value);
   return typeof plain === 'string' ? plain : undefined;
-}
-
-/** A link that requests come on. */
-class RequestLink implements ReceiverHandler {
-  readonly #take: (request: Message) => AmqpErrorFields | undefined;
-  readonly #onGone: () => void;
-  #parts: Uint8Array[] = [];
-
-  constructor(take: (request: Message) => AmqpErrorFields | undefined, onGone: () => void) {
-    this.#take = take;
-    this.#onGone = onGone;
-  }
-
-  onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
-    // Larger ones end the link before they come here: that is in our attach.
-    this.#parts.push(copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd));
-    if (!delivery.complete) return;
-    const parts = this.#parts;
-    this.#parts = [];
-    link.addCredit(1);
-    if (delivery.aborted) return;
-    let error: AmqpErrorFields | undefined;
-    try {
-      error = this.#take(decodeMessage(joined(parts)));
-    } catch (breach) {
-      if (!(breach instanceof RemoteProtocolError)) throw breach;
-      error = { condition: breach.condition, description: breach.message };
-    }
-    link.settle(delivery, error === undefined ? ACCEPTED : { type: 'rejected', error });
-  }
-
-  onDetach(link: Link): void {
-    link.detach();
-    this.#onGone();
-  }
-
-  onLost(): void {
-    this.#onGone();
-  }
-}
-
-/** A link that answers leave on, settled. */
-class AnswerLink implements SenderHandler {
-  /** Of its target, where the client gave one. */
-  readonly address: string | undefined;
-  readonly #link: SenderLink;
-  readonly #onGone: () => void;
-  readonly #waiting: Uint8Array[] = [];
-  #rest: { readonly bytes: Uint8Array; position: number } | undefined;
-
-  constructor(link: SenderLink, address: string | undefined, onGone: () => void) {
-    this.#link = link;
-    this.address = address;
-    this.#onGone = onGone;
-  }
-
-  get name(): string {
-    return this.#link.name;
-  }
-
-  /** The oldest go where there are too many. */
-  send(answer: Message): void {
-    if (this.#waiting.length >= ANSWERS_MAX) this.#waiting.shift();
-    this.#waiting.push(encodeMessage(answer));
-    this.onSendable();
-  }
-
-  onSendable(): void {
-    const link = this.#link;
-    const rest = this.#rest;
-    if (rest !== undefined) {
-      rest.position += link.resume(rest.bytes, rest.position, rest.bytes.length, true);
-      if (rest.position < rest.bytes.length) return;
-      this.#rest = undefined;
-    }
-    while (link.sendable) {
-      const bytes = this.#waiting.shift();
-      if (bytes === undefined) return;
-      link.send(undefined, 0, true, undefined, bytes, 0, bytes.length, true);
-      if (link.sentBytes < bytes.length) {
-        this.#rest = { bytes, position: link.sentBytes };
-        return;
-      }
-    }
-  }
-
-  onDisposition(link: SenderLink, delivery: OutgoingDelivery): void {
-    link.settle(delivery);
-  }
-
-  onDrain(link: SenderLink): void {
-    if (this.#waiting.length === 0) link.drained();
-  }
-
-  onDetach(link: Link): void {
-    link.detach();
-    this.#onGone();
-  }
-
-  onLost(): void {
-    this.#onGone();
-  }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Uint8Array(parts.reduce((size, { length }) => size + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -39,6 +39,7 @@ export {
 } from './failure.js';
 export { FrontDoor, type FrontDoorOptions } from './front-door.js';
 export { isServiceBusHost } from './host.js';
+export { ManagementRelays, type Authorize, type ManagementRelayOptions } from './management-relay.js';
 export {
   outcomeToProducer,
   outcomeToServiceBus,

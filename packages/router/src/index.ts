@@ -15,6 +15,7 @@ export { OutgoingLink } from './outgoing-link.js';
 export * from './pattern-tree.js';
 export { Router } from './router.js';
 export type { Bound, RouterObserver } from './router.js';
+export { routedLinkName } from './routed-link.js';
 export { RouterCounters } from './router-counters.js';
 export type { CounterName, CounterSums } from './router-counters.js';
 export { RouterConnection } from './router-connection.js';

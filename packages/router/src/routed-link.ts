@@ -51,6 +51,11 @@ interface Waiting {
   offset: number;
 }
 
+/** Name at a container of the link that a client attached as `name`. */
+export function routedLinkName(name: string, containerId: string): string {
+  return `${name}@${containerId}`;
+}
+
 /**
  * Joins a link of a client with a link at a container: attaches, flows, transfers, dispositions and detaches pass through,
  * delivery tags and states untouched. One of the two ends receives, the other sends.
@@ -132,7 +137,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       source: attach.role ? renamed(attach.source, (address) => this.#toExternal(address)) : attach.source,
       target: attach.role ? attach.target : renamed(attach.target, (address) => this.#toExternal(address)),
     };
-    const name = `${attach.name}@${client.connection.containerId}`;
+    const name = routedLinkName(attach.name, client.connection.containerId);
     let link: SenderLink | ReceiverLink;
     try {
       this.#session = at.routedSession(client.link.session);

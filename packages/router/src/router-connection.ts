@@ -345,8 +345,10 @@ export class RouterConnection implements ConnectionHandler {
     if (to === undefined) return link.refuse(NO_ROUTE, echoOf(attach));
     const lasts = survives(attach.role ? attach.source : attach.target);
     if (lasts && !this.router.allowResumableLinkRoute) return link.refuse(NOT_RESUMABLE, echoOf(attach));
+    const route = node.routeTo(to);
+    if (address !== undefined && to.dialect?.takeLink?.(link, attach, route.toExternal(address)) === true) return;
     const owningKey = address === undefined ? undefined : `M0${address}`;
-    const routed = new RoutedLink(node.routeTo(to), this, link, attach, to, owningKey);
+    const routed = new RoutedLink(route, this, link, attach, to, owningKey);
     routed.start();
   }
 

@@ -98,6 +98,13 @@ export interface ContainerDialect {
     direction: Direction,
     done: (error: AmqpErrorFields | undefined) => void,
   ): (error?: AmqpErrorFields) => void;
+  /**
+   * Hears first of every link of a client that is to be routed to the container. True where the dialect has taken the link and
+   * serves it itself.
+   *
+   * @param address - the node's name at the container
+   */
+  takeLink?(link: SenderLink | ReceiverLink, attach: Attach, address: string): boolean;
   /** What a consumer's outcome becomes towards the container. */
   outcomeToContainer?(state: DeliveryState | undefined): DeliveryState;
   /** What the container's outcome becomes towards the producer. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isServiceBusHost, withoutSecrets } from '@pointsman/azure';
+import { ManagementRelays, isServiceBusHost, withoutSecrets } from '@pointsman/azure';
 import type { CbsClient, TokenState } from '@pointsman/azure';
 import { Connection } from '@pointsman/engine';
 import type { ConnectionEnd } from '@pointsman/engine';
-import { Router } from '@pointsman/router';
+import { Router, routedLinkName } from '@pointsman/router';
 import { TransportError, keepConnected } from '@pointsman/transport';
 import type {
   Backoff,
@@ -236,7 +236,7 @@ export class ConnectorRuntime {
       hooks: {
         onAuthenticated: (connection) => {
           if (this.#isServiceBus(connection)) {
-            this.#tokens = connectionTokens({
+            const tokens = connectionTokens({
               connector: this.name,
               to: this.#to,
               connection,
@@ -244,6 +244,7 @@ export class ConnectorRuntime {
               id: routed.id,
               log: this.#context.log,
             });
+            this.#tokens = tokens;
             routed.dialect = serviceBusDialect({
               connector: this.name,
               host,
@@ -252,8 +253,14 @@ export class ConnectorRuntime {
               byConnectionString: this.config.connectionString !== undefined,
               secrets: this.#to.secrets,
               random: Math.random,
-              tokens: this.#tokens,
-              tokenSource: this.#tokens === undefined ? undefined : this.#to.tokens?.name,
+              tokens,
+              tokenSource: tokens === undefined ? undefined : this.#to.tokens?.name,
+              management: new ManagementRelays({
+                connection,
+                name: `${router.id}-management-${routed.id}`,
+                authorize: tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done),
+                linkNameOf: (client, name) => routedLinkName(name, client.remoteOpen?.containerId ?? ''),
+              }),
             });
           }
           this.#become('authenticated');

@@ -8,7 +8,7 @@ import {
   outcomeToServiceBus,
   retryDelay,
 } from '@pointsman/azure';
-import type { CbsClient, ConsumerSaid, Secret } from '@pointsman/azure';
+import type { CbsClient, ConsumerSaid, ManagementRelays, Secret } from '@pointsman/azure';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
 import type { ContainerDialect, RefusedLink } from '@pointsman/router';
 import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
@@ -24,7 +24,9 @@ export interface ServiceBusPlace {
   readonly random: () => number;
   /** Tokens of the connection; undefined where SASL has said who we are. */
   readonly tokens: CbsClient | undefined;
-  /** Where they come from. */
+  /** What serves the nodes for management of its entities. */
+  readonly management: ManagementRelays;
+  /** Where tokens come from. */
   readonly tokenSource: string | undefined;
 }
 
@@ -36,6 +38,7 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
   const { tokens } = place;
   return {
     ...(tokens === undefined ? {} : { authorize: (address, _direction, done) => tokens.authorize(address, done) }),
+    takeLink: (link, attach, address) => place.management.take(link, attach, address),
     inboundCredit: INBOUND_CREDIT,
     settleSecond: true,
     outcomeToContainer: (state) => toServiceBus(state),

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ACCEPTED, copyOf } from '@pointsman/engine';
+import type {
+  IncomingDelivery,
+  Link,
+  OutgoingDelivery,
+  ReceiverHandler,
+  ReceiverLink,
+  SenderHandler,
+  SenderLink,
+  TransferFrame,
+} from '@pointsman/engine';
+import { RemoteProtocolError } from '@pointsman/wire';
+import type { AmqpErrorFields, Attach } from '@pointsman/wire';
+
+/** Takes a request: a whole message. @returns why it was not taken, or undefined where it was */
+export type RequestTaker = (request: Uint8Array) => AmqpErrorFields | undefined;
+
+/** What is held of answers for a client that gives no credit. The oldest go where there are more. */
+const ANSWERS_MAX = 100;
+const ANSWERS_BYTES_MAX = 1 << 24;
+
+/** A link of a client that requests come on. A message that is larger than its attach allows ends the link. */
+export class RequestLink implements ReceiverHandler {
+  readonly #take: RequestTaker;
+  readonly #onGone: () => void;
+  #parts: Uint8Array[] = [];
+
+  constructor(take: RequestTaker, onGone: () => void) {
+    this.#take = take;
+    this.#onGone = onGone;
+  }
+
+  onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
+    // Larger ones end the link before they come here: that is in our attach.
+    this.#parts.push(copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd));
+    if (!delivery.complete) return;
+    const parts = this.#parts;
+    this.#parts = [];
+    link.addCredit(1);
+    if (delivery.aborted) return;
+    let error: AmqpErrorFields | undefined;
+    try {
+      error = this.#take(joined(parts));
+    } catch (breach) {
+      if (!(breach instanceof RemoteProtocolError)) throw breach;
+      error = { condition: breach.condition, description: breach.message };
+    }
+    link.settle(delivery, error === undefined ? ACCEPTED : { type: 'rejected', error });
+  }
+
+  onDetach(link: Link): void {
+    link.detach();
+    this.#onGone();
+  }
+
+  onLost(): void {
+    this.#onGone();
+  }
+}
+
+/** A link of a client that answers leave on, settled. */
+export class AnswerLink implements SenderHandler {
+  /** Of its target, where the client gave one. */
+  readonly address: string | undefined;
+  readonly #link: SenderLink;
+  readonly #onGone: () => void;
+  readonly #waiting: Uint8Array[] = [];
+  #bytes = 0;
+  #rest: { readonly bytes: Uint8Array; position: number } | undefined;
+
+  constructor(link: SenderLink, address: string | undefined, onGone: () => void) {
+    this.#link = link;
+    this.address = address;
+    this.#onGone = onGone;
+  }
+
+  get name(): string {
+    return this.#link.name;
+  }
+
+  /** @param answer - a whole message */
+  send(answer: Uint8Array): void {
+    this.#waiting.push(answer);
+    this.#bytes += answer.length;
+    this.onSendable();
+    while (this.#waiting.length > ANSWERS_MAX || this.#bytes > ANSWERS_BYTES_MAX) this.#next();
+  }
+
+  #next(): Uint8Array | undefined {
+    const next = this.#waiting.shift();
+    this.#bytes -= next?.length ?? 0;
+    return next;
+  }
+
+  onSendable(): void {
+    const link = this.#link;
+    const rest = this.#rest;
+    if (rest !== undefined) {
+      rest.position += link.resume(rest.bytes, rest.position, rest.bytes.length, true);
+      if (rest.position < rest.bytes.length) return;
+      this.#rest = undefined;
+    }
+    while (link.sendable) {
+      const bytes = this.#next();
+      if (bytes === undefined) return;
+      link.send(undefined, 0, true, undefined, bytes, 0, bytes.length, true);
+      if (link.sentBytes < bytes.length) {
+        this.#rest = { bytes, position: link.sentBytes };
+        return;
+      }
+    }
+  }
+
+  onDisposition(link: SenderLink, delivery: OutgoingDelivery): void {
+    link.settle(delivery);
+  }
+
+  onDrain(link: SenderLink): void {
+    if (this.#waiting.length === 0) link.drained();
+  }
+
+  onDetach(link: Link): void {
+    link.detach();
+    this.#onGone();
+  }
+
+  onLost(): void {
+    this.#onGone();
+  }
+}
+
+/** Links for answers, of one client. */
+export class AnswerLinks {
+  readonly #links = new Set<AnswerLink>();
+
+  get size(): number {
+    return this.#links.size;
+  }
+
+  add(link: AnswerLink): void {
+    this.#links.add(link);
+  }
+
+  delete(link: AnswerLink): void {
+    this.#links.delete(link);
+  }
+
+  /** Some clients name the address of their link as reply-to, some its name, and some name neither and have one link. */
+  for(replyTo: string | undefined): AnswerLink | undefined {
+    const links = [...this.#links].toReversed();
+    return (
+      links.find(({ address }) => address !== undefined && address === replyTo) ??
+      links.find(({ name }) => name === replyTo) ??
+      links.find(({ address }) => replyTo === undefined || address === undefined)
+    );
+  }
+}
+
+/** The address that a client gives its receiving link. */
+export function targetAddressOf({ target }: Attach): string | undefined {
+  return target !== undefined && 'address' in target ? target.address : undefined;
+}
+
+/** The pieces of a message as one. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Uint8Array(parts.reduce((size, { length }) => size + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
