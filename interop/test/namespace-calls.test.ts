@@ -4,18 +4,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { after, describe, it } from 'node:test';
 import { ServiceBusClient } from '@azure/service-bus';
 import { openNamespace } from '../src/azure-scene.js';
-import { CallScene, type CallRow } from '../src/calls/call-row.js';
-import { CLIENT_CALLS } from '../src/calls/client-calls.js';
-import { RECEIVER_CALLS } from '../src/calls/receiver-calls.js';
-import { RULE_CALLS } from '../src/calls/rule-calls.js';
-import { SENDER_CALLS } from '../src/calls/sender-calls.js';
-import { SESSION_CALLS } from '../src/calls/session-calls.js';
+import { CALLS, callTable } from '../src/calls/all-calls.js';
+import { CallScene } from '../src/calls/call-row.js';
 
 const PAGE = new URL('../../../docs/namespace.md', import.meta.url);
 const BEGIN = '<!-- calls: written by the tests -->';
 const END = '<!-- end of calls -->';
-
-const ROWS: readonly CallRow[] = [...CLIENT_CALLS, ...SENDER_CALLS, ...RECEIVER_CALLS, ...SESSION_CALLS, ...RULE_CALLS];
 
 const server = await openNamespace({ after }, { mode: 'emulator', queues: ['any'], topics: [{ name: 'topic' }] });
 const clients: ServiceBusClient[] = [];
@@ -28,18 +22,9 @@ const scene = new CallScene(server.namespace, () => {
 });
 after(() => Promise.all(clients.map((client) => client.close())));
 
-/** The table of the page, a line a row. */
-function table(): string {
-  const lines = ROWS.map(({ of, call, what, missing }) => {
-    const state = missing === undefined ? 'yes' : `no: ${missing}`;
-    return `| \`${of}\` | \`${call}\` | ${what} | ${state} |`;
-  });
-  return ['| of | call | | proven |', '| --- | --- | --- | --- |', ...lines].join('\n');
-}
-
 // Each has entities of its own.
 describe('each call of the official client at the namespace', { concurrency: 8 }, () => {
-  for (const { of, call, what, run } of ROWS) {
+  for (const { of, call, what, run } of CALLS) {
     if (run !== undefined) it(`${of} ${call}: ${what}`, () => run(scene));
   }
 });
@@ -56,7 +41,7 @@ describe('the table of calls', () => {
     // Not for users: helpers, and what TypeScript's declarations leave out.
     const inner = ['constructor', 'logPrefix', 'getRules'];
     for (const [of, object] of Object.entries(objects)) {
-      const named = new Set(ROWS.filter((row) => row.of === of).flatMap(({ call }) => call.split(', ')));
+      const named = new Set(CALLS.filter((row) => row.of === of).flatMap(({ call }) => call.split(', ')));
       for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(object))) {
         if (name.startsWith('_') || inner.includes(name) || named.has(name)) continue;
         // A closed manager of rules is of no consequence: it has no close().
@@ -70,7 +55,7 @@ describe('the table of calls', () => {
     const page = readFileSync(PAGE, 'utf8');
     const [start, end] = [page.indexOf(BEGIN), page.indexOf(END)];
     assert.ok(start >= 0 && end > start, 'the page has no place for the table');
-    const whole = `${page.slice(0, start)}${BEGIN}\n\n${table()}\n\n${page.slice(end)}`;
+    const whole = `${page.slice(0, start)}${BEGIN}\n\n${callTable()}\n\n${page.slice(end)}`;
     if (process.env['UPDATE'] === '1') writeFileSync(PAGE, whole);
     else assert.equal(page, whole, 'run the tests with UPDATE=1');
   });

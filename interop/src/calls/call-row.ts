@@ -20,6 +20,8 @@ export interface CallRow {
   readonly run?: (scene: CallScene) => Promise<void>;
   /** Why it is not proven. */
   readonly missing?: string;
+  /** Why it is not proven through a router. */
+  readonly missingRouted?: string;
 }
 
 /** Rows of one class or interface. */
