@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { ManagedEntity } from '@pointsman/management';
 import type { Field } from './field.js';
 import { kindOf } from './message.js';
+import type { Receipt } from './message.js';
 import { AUTO_KEYS, BROKER } from './plan.js';
 
 /** Nothing is on its way: what management shows agrees with what the links at the other ends have seen. */
@@ -42,8 +43,9 @@ export function checkRows(field: Field): void {
     // What is said of a message while it is aborted may come too late to count.
     if (receipts.some(({ message }) => message.producer.confirms || message.stage !== 'whole')) continue;
     for (const kind of ['rejected', 'released', 'modified'])
-      is(`${kind}Count`, receipts.filter(({ said }) => kindOf(said) === kind).length);
-    if (!consumer.settled) is('acceptedCount', receipts.filter(({ said }) => kindOf(said) === 'accepted').length);
+      is(`${kind}Count`, receipts.filter(({ said, delivery }) => delivery.settled && kindOf(said) === kind).length);
+    const isAccepted = ({ said, delivery }: Receipt): boolean => delivery.settled && kindOf(said) === 'accepted';
+    if (!consumer.settled) is('acceptedCount', receipts.filter(isAccepted).length);
   }
   checkAddresses(field, rowsOf('router.address'));
   checkTimers(field);
