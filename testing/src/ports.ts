@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { randomInt } from 'node:crypto';
 import { connect, createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 
 /** A port of 127.0.0.1 that was free just now: for programs of others, which cannot be given port 0. */
 export async function freePort(): Promise<number> {
@@ -8,21 +9,32 @@ export async function freePort(): Promise<number> {
   return port!;
 }
 
+/** Below those that systems give to connections and to port 0: nobody takes one of these between our look and its use. */
+const FIRST_PORT = 12_000;
+const LAST_PORT = 32_000;
+
 /** Different ports that were free just now, all bound at once, so that none comes twice. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<void>((resolve, reject) => {
-          server.once('error', reject);
-          server.listen(0, '127.0.0.1', resolve);
-        }),
-    ),
-  );
+  const servers: Server[] = [];
+  while (servers.length < count) {
+    const server = await boundTo(randomInt(FIRST_PORT, LAST_PORT));
+    if (server !== undefined) servers.push(server);
+  }
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
+}
+
+/** @returns undefined where the port is taken */
+function boundTo(port: number): Promise<Server | undefined> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(undefined);
+      else reject(error);
+    });
+    server.listen(port, '127.0.0.1', () => resolve(server));
+  });
 }
 
 const AMQP_HEADER = Buffer.from('AMQP\u0003\u0001\u0000\u0000', 'latin1');
