@@ -47,6 +47,60 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
     }
   });
 
+  it('leaves the answer to a handler that gives it later', () => {
+    const p = new RawPeer().begin().sender(1);
+    const receiving = p.recorder.receivers[0]!;
+    receiving.onDetach = (link: ReceiverLink): void => {
+      link.answersLater = true;
+    };
+    p.say({ type: 'detach', handle: 0, closed: true });
+    assert.deepEqual(heardOf(p), []);
+    receiving.link.detach({ condition: 'a:b' });
+    assert.deepEqual(heardOf(p), ['detach 0 closed a:b']);
+    assert.deepEqual(receiving.link.session.links, []);
+  });
+
+  it('tells who asked for it how a detach was answered, or that it cannot be any more', () => {
+    for (const end of ['answered', 'session ended', 'connection lost'] as const) {
+      const p = new RawPeer().begin().sender(1);
+      const { link } = p.recorder.receivers[0]!;
+      const told: string[] = [];
+      link.handler.onDetachAnswered = (_link, error, closed): void => {
+        told.push(`${error?.condition} ${closed}`);
+      };
+      link.handler.onLost = (): void => {
+        told.push('lost');
+      };
+      link.awaitsAnswer = true;
+      link.detach(undefined, false);
+      if (end === 'answered') {
+        p.say({
+          type: 'detach',
+          handle: 0,
+          closed: false,
+          error: { condition: 'a:b' },
+        });
+        p.say({ type: 'end' });
+        assert.deepEqual(told, ['a:b false']);
+      } else {
+        if (end === 'session ended') p.say({ type: 'end' });
+        else p.connection.receiveEnd(0, new Error('cut'));
+        assert.deepEqual(told, ['undefined true']);
+      }
+    }
+  });
+
+  it('takes a longer delivery-tag where its owner deals with that, and ends the connection where not (2.8.7)', () => {
+    for (const tagMax of [32, Infinity]) {
+      const p = new RawPeer().begin().sender(1);
+      const { link, deliveries } = p.recorder.receivers[0]!;
+      link.tagMax = tagMax;
+      p.say(transferOf(0, { deliveryTag: new Uint8Array(33) }));
+      assert.equal(deliveries.length, tagMax === 32 ? 0 : 1);
+      assert.equal(p.connection.isOpen, tagMax !== 32);
+    }
+  });
+
   it('drops what crosses our detach, and takes the detach of the peer', () => {
     const p = new RawPeer().begin().sender(5);
     const { link, deliveries } = p.recorder.receivers[0]!;
