@@ -151,6 +151,21 @@ describe('a management tool', () => {
     await refused(400, LISTENER, { port: 'http' }, /'port' of listener 'x' is no port/);
     await refused(400, LISTENER, { port: '0', sslProfile: 'none' }, /names no sslProfile/);
     await refused(400, CONNECTOR, { saslUsername: 'a', saslPassword: 'env:HOME' }, /is for configuration files/);
+    await refused(
+      400,
+      CONNECTOR,
+      { azureAuthentication: 'managedIdentity' },
+      /managedIdentity is for configuration files/,
+    );
+    const command = { azureAuthentication: 'command', azureTokenCommand: 'touch /nowhere' };
+    await refused(400, CONNECTOR, command, /command is for configuration files/);
+    const keys = { azureClients: 'sas', azureKeys: new Map([['p', 'file:/etc/hostname']]) };
+    await refused(
+      400,
+      LISTENER,
+      { port: '0', host: 'localhost', ...keys },
+      /'azureKeys' by env: or file: is for config/,
+    );
     await refused(400, `${PREFIX}.sslProfile`, { certFile: '/nowhere.pem' }, /there is no such file/);
     await refused(400, `${PREFIX}.vhost`, { hostname: 'h' }, /not supported yet/);
     assert.equal((await tool.rows(LISTENER, 'name')).length, 1);

@@ -311,8 +311,9 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     this.#end(error ?? LOST);
   }
 
-  onLost(_link: Link, error: AmqpErrorFields | undefined): void {
-    this.#end(error ?? LOST);
+  onLost(): void {
+    // What ended the connection ends links of others only: they come back.
+    this.#end(LOST);
   }
 
   /** @param error - what clients are told; undefined where the last of them has gone */

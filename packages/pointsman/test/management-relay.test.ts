@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ManagementRelays } from '@pointsman/azure';
+import { Connection } from '@pointsman/engine';
+import type {
+  ConnectionHandler,
+  IncomingDelivery,
+  Link,
+  OutgoingDelivery,
+  ReceiverHandler,
+  ReceiverLink,
+  SenderHandler,
+  SenderLink,
+  TransferFrame,
+} from '@pointsman/engine';
+import { decodeMessage, encodeMessage, int, long, plainOf, uuid } from '@pointsman/wire';
+import type { AmqpErrorFields, AmqpValue, DeliveryState, Message } from '@pointsman/wire';
+import { VirtualCloud } from './virtual-cloud.js';
+
+/** A link of a client, whichever way it goes. */
+class ClientLink implements SenderHandler, ReceiverHandler {
+  link!: SenderLink | ReceiverLink;
+  isAttached = false;
+  error: AmqpErrorFields | undefined;
+  outcome = '';
+  readonly answers: Message[] = [];
+  #parts: Uint8Array[] = [];
+
+  onAttached(link: Link): void {
+    const { source, target } = link.remoteAttach!;
+    this.isAttached = source !== undefined && target !== undefined;
+  }
+  onDetach(link: Link, error: AmqpErrorFields | undefined): void {
+    this.error = error ?? { condition: 'none' };
+    link.detach();
+  }
+  onLost(): void {
+    this.error = { condition: 'lost' };
+  }
+  onSendable(): void {
+    /* tests send by hand */
+  }
+  onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined): void {
+    const { type, error } = state as { type: string; error?: AmqpErrorFields };
+    this.outcome = `${type} ${error?.condition ?? ''}`.trim();
+    link.settle(delivery);
+  }
+  onTransfer(_link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
+    this.#parts.push(Uint8Array.from(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd)));
+    if (!delivery.complete) return;
+    this.answers.push(decodeMessage(Uint8Array.from(this.#parts.flatMap((part) => [...part]))));
+    this.#parts = [];
+  }
+}
+
+/** A client of the router whose links to `$management` nodes are all taken by the relays. */
+class RelayedClient implements ConnectionHandler {
+  readonly #cloud: VirtualCloud;
+  readonly #mine: Connection;
+  readonly #routers: Connection;
+  #names = 0;
+
+  constructor(cloud: VirtualCloud, relays: ManagementRelays, containerId: string) {
+    this.#cloud = cloud;
+    this.#mine = new Connection({ role: 'client', containerId, now: 0 }, this);
+    this.#routers = new Connection(
+      { role: 'server', containerId: 'R', now: 0 },
+      {
+        onOpen: (connection) => connection.open(),
+        onBegin: (session) => session.begin(),
+        onEnd: () => undefined,
+        onClosed: () => undefined,
+        onAttach(link, attach) {
+          const terminus = attach.role ? attach.source : attach.target;
+          const address = (terminus as { address: string }).address;
+          if (!relays.take(link, attach, address)) link.refuse({ condition: 'not:ours' });
+        },
+      },
+    );
+    this.#carry();
+  }
+
+  /** Lets everything happen, here and at the namespace. */
+  async settle(): Promise<this> {
+    for (let round = 0; round < 4; round++) {
+      this.#carry();
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#cloud.settle();
+    }
+    return this;
+  }
+
+  #carry(): void {
+    const { time } = this.#cloud.clock;
+    for (let moved = true; moved;) {
+      moved = false;
+      for (const [from, to] of [
+        [this.#mine, this.#routers],
+        [this.#routers, this.#mine],
+      ] as const) {
+        const buffers = from.takeOutput(time);
+        if (buffers === undefined) continue;
+        moved = true;
+        for (const buffer of buffers) to.receive(Uint8Array.from(buffer), time);
+        from.releaseOutput(buffers, time);
+      }
+    }
+  }
+
+  attach(address: string, role: 'sends' | 'receives', name = `l${this.#names++}`): ClientLink {
+    const link = new ClientLink();
+    const session = this.#mine.sessions[0] ?? this.#mine.session();
+    if (role === 'sends') {
+      link.link = session.attachSender(name, link, { source: { type: 'source' }, target: { type: 'target', address } });
+    } else {
+      link.link = session.attachReceiver(name, link, {
+        source: { type: 'source', address },
+        target: { type: 'target', address: 'replies' },
+      });
+      link.link.addCredit(100);
+    }
+    return link;
+  }
+
+  send(link: ClientLink, message: Message): void {
+    const bytes = encodeMessage(message);
+    (link.link as SenderLink).send(undefined, 0, false, undefined, bytes, 0, bytes.length, true);
+  }
+
+  cut(): void {
+    this.#routers.abort();
+  }
+
+  onOpen(connection: Connection): void {
+    connection.open();
+  }
+  onBegin(): void {
+    /* begun by us */
+  }
+  onEnd(): void {
+    /* links are told */
+  }
+  onAttach(): void {
+    /* the router attaches nothing */
+  }
+  onClosed(): void {
+    /* cut by a test */
+  }
+}
+
+function relaysOf(cloud: VirtualCloud): ManagementRelays {
+  return new ManagementRelays({
+    connection: cloud.connection,
+    name: 'R-management',
+    authorize: (address, done) => cloud.cbs.authorize(address, done),
+    linkNameOf: (client, name) => `${name}@${client.remoteOpen!.containerId}`,
+  });
+}
+
+const peek = (id: AmqpValue, replyTo = 'replies'): Message => ({
+  properties: { messageId: id, replyTo },
+  applicationProperties: new Map<string, AmqpValue>([['operation', 'com.microsoft:peek-message']]),
+  body: {
+    kind: 'value',
+    value: new Map<AmqpValue, AmqpValue>([
+      ['from-sequence-number', long(0)],
+      ['message-count', int(1)],
+    ]),
+  },
+});
+
+const status = ({ applicationProperties }: Message): number =>
+  Number(plainOf(applicationProperties?.get('statusCode')));
+
+describe('links of clients to $management of an entity', () => {
+  it('share one pair, each with ids of its own: the same ids of two clients do not meet', async () => {
+    const cloud = new VirtualCloud();
+    const relays = relaysOf(cloud);
+    const clients = [new RelayedClient(cloud, relays, 'a'), new RelayedClient(cloud, relays, 'b')];
+    const pairs = clients.map((client) => [
+      client.attach('orders/$management', 'sends'),
+      client.attach('ORDERS/$Management', 'receives'),
+    ]);
+    for (const client of clients) await client.settle();
+    for (const client of clients) await client.settle();
+    assert.ok(pairs.flat().every(({ isAttached }) => isAttached));
+    const ids = [uuid(Uint8Array.from({ length: 16 }, (_, n) => n)), 'same'];
+    for (const [n, client] of clients.entries()) for (const id of ids) client.send(pairs[n]![0]!, peek(id));
+    for (const client of clients) await client.settle();
+    for (const client of clients) await client.settle();
+    for (const [, answers] of pairs) {
+      assert.deepEqual(
+        answers!.answers.map(({ properties }) => properties?.correlationId),
+        ids,
+      );
+      assert.deepEqual(
+        answers!.answers.map(({ properties }) => properties?.to),
+        ['replies', 'replies'],
+      );
+      assert.deepEqual(answers!.answers.map(status), [204, 204]);
+    }
+    // $cbs and one pair.
+    assert.equal(cloud.namespace.links, 4);
+  });
+
+  it('are all there is: with the last of them the pair goes, and the next makes another', async () => {
+    const cloud = new VirtualCloud();
+    const client = new RelayedClient(cloud, relaysOf(cloud), 'a');
+    const links = [client.attach('orders/$management', 'sends'), client.attach('orders/$management', 'receives')];
+    await client.settle();
+    for (const { link } of links) link.detach();
+    await client.settle();
+    assert.equal(cloud.namespace.links, 2, 'those to $cbs');
+    assert.equal(cloud.cbs.tokens[0]!.links, 0);
+    const again = client.attach('orders/$management', 'sends');
+    await client.settle();
+    assert.ok(again.isAttached);
+  });
+
+  it('are refused with the words of the service, or for want of a token', async () => {
+    const cloud = new VirtualCloud();
+    const client = new RelayedClient(cloud, relaysOf(cloud), 'a');
+    const missing = client.attach('nothing/$management', 'sends');
+    await client.settle();
+    assert.equal(missing.error?.condition, 'amqp:not-found');
+    assert.equal(missing.isAttached, false);
+    assert.equal(client.attach('orders', 'sends').error, undefined);
+  });
+
+  it('end when the service detaches the pair, and with the connection to it', async () => {
+    const cloud = new VirtualCloud();
+    const client = new RelayedClient(cloud, relaysOf(cloud), 'a');
+    const first = client.attach('orders/$management', 'receives');
+    await client.settle();
+    cloud.namespace.faults.detachLinks('orders/$management');
+    await client.settle();
+    assert.equal(first.error?.condition, 'amqp:link:detach-forced');
+    const second = client.attach('orders/$management', 'receives');
+    await client.settle();
+    assert.ok(second.isAttached);
+    cloud.namespace.faults.closeConnections();
+    await client.settle();
+    assert.equal(second.error?.condition, 'amqp:link:detach-forced');
+    assert.match(second.error?.description ?? '', /link to the namespace was lost/);
+  });
+
+  it('get no request through that nobody could be answered, or that is no message', async () => {
+    const cloud = new VirtualCloud();
+    const client = new RelayedClient(cloud, relaysOf(cloud), 'a');
+    const requests = client.attach('orders/$management', 'sends');
+    await client.settle();
+    client.send(requests, peek('x'));
+    await client.settle();
+    assert.equal(requests.outcome, 'rejected amqp:not-found');
+    const sender = requests.link as SenderLink;
+    sender.send(undefined, 0, false, undefined, Uint8Array.of(1, 2, 3), 0, 3, true);
+    await client.settle();
+    assert.equal(requests.outcome, 'rejected amqp:decode-error');
+    assert.equal(requests.error, undefined);
+    const large = new Uint8Array((1 << 20) + 1);
+    sender.send(undefined, 0, false, undefined, large, 0, large.length, true);
+    let sent = sender.sentBytes;
+    while (sent < large.length && sender.state === 'attached') {
+      // oxlint-disable-next-line no-await-in-loop
+      await client.settle();
+      sent += sender.resume(large, sent, large.length, true);
+    }
+    await client.settle();
+    assert.equal(requests.error?.['condition' as never], 'amqp:link:message-size-exceeded');
+  });
+
+  it('leave nothing behind when their client goes without a word', async () => {
+    const cloud = new VirtualCloud();
+    const relays = relaysOf(cloud);
+    const client = new RelayedClient(cloud, relays, 'a');
+    const requests = client.attach('orders/$management', 'sends');
+    client.attach('orders/$management', 'receives');
+    await client.settle();
+    client.send(requests, peek('x'));
+    client.cut();
+    await client.settle();
+    assert.equal(cloud.namespace.links, 2, 'those to $cbs');
+    const next = new RelayedClient(cloud, relays, 'b');
+    const other = next.attach('orders/$management', 'receives');
+    await next.settle();
+    assert.ok(other.isAttached);
+    assert.deepEqual(other.answers, []);
+  });
+});
