@@ -6,6 +6,9 @@ import { isBindingKey } from './subject-tree.js';
 import type { Router } from './router.js';
 import type { Hop } from './way.js';
 
+/** Loops that the log tells of: a tangle of exchanges has very many. */
+const LOOPS_MAX = 100;
+
 /** The exchanges of a router and their bindings, in the order in which they came. */
 export class ExchangeRegistry {
   readonly exchanges: Set<Exchange> = new Set();
@@ -93,7 +96,7 @@ export class ExchangeRegistry {
 
   #tellLoop(names: readonly string[]): void {
     const loop = names.join("' -> '");
-    if (this.#loops.has(loop)) return;
+    if (this.#loops.has(loop) || this.#loops.size >= LOOPS_MAX) return;
     this.#loops.add(loop);
     this.#router.log(
       'ROUTER_CORE',
