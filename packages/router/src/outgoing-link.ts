@@ -124,7 +124,8 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       if (i > this.#head && copy.transit.settled && copy.outgoing === undefined) {
         this.presettledDropped++;
         this.presettled++;
-        copy.transit.outcome(copy, undefined);
+        // For an exchange it was taken: its sender may wait for that, where it is large.
+        copy.transit.outcome(copy, ACCEPTED);
       } else {
         kept.push(copy);
       }
