@@ -170,6 +170,9 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     } else if (delivery.complete || transit.held >= STREAM_FROM) {
       this.#route(transit);
     }
+    // A sender that knows the outcome may settle with a frame of the message itself.
+    if (delivery.settled && delivery.localState !== undefined && delivery.context instanceof OutgoingDelivery)
+      this.onRemoteState(this.link, delivery, delivery.localState, true);
   }
 
   /** Decides where a message goes, and sends or queues it. */
