@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import { Secret, makeSasToken } from '@pointsman/azure';
+import { int, plainOf } from '@pointsman/wire';
 import { connect } from '../src/client/client.js';
 import { runManage } from '../src/tools/command-tools.js';
 import {
@@ -135,6 +136,54 @@ describe('a connector with tokens', () => {
       );
       assert.equal(router.log.includes('(warning)'), false, router.log);
       await roundTrip(router);
+    }),
+  );
+
+  it(
+    'loses no message while the service takes tokens back, again and again',
+    scene(async (one) => {
+      const MESSAGES = 600;
+      const cloud = await one.openNamespace({ queues: [{ name: 'orders', lockDurationMs: 1_000 }] });
+      const router = await one.startRouter(byTokens(one, cloud.port, {}));
+      await router.active();
+      const client = await connect({ host: '127.0.0.1', port: router.port });
+      one.whenOver(() => client.close());
+      const came = new Map<number, number>();
+      await client.receiver('orders', { credit: 20 }, ({ message }) => {
+        const { body } = message;
+        const number = body?.kind === 'value' ? Number(plainOf(body.value)) : -1;
+        came.set(number, (came.get(number) ?? 0) + 1);
+      });
+      const sender = await client.sender('orders');
+      let accepted = 0;
+      let again = 0;
+      // As an application does: what was not accepted is sent again.
+      const send = async (number: number): Promise<void> => {
+        for (;;) {
+          // oxlint-disable-next-line no-await-in-loop
+          const { type } = await sender.send({ body: { kind: 'value', value: int(number) } });
+          if (type === 'accepted') break;
+          again += 1;
+        }
+        accepted += 1;
+      };
+      const all = Promise.all(Array.from({ length: MESSAGES }, (_, number) => send(number)));
+      for (const mark of [100, 300, 500]) {
+        // oxlint-disable-next-line no-await-in-loop
+        await router.until(`${mark} messages to be sent`, () => accepted >= mark);
+        cloud.namespace.faults.revokeTokens();
+      }
+      await all;
+      await router.until('all to come', () => came.size === MESSAGES);
+      await router.until('the queue to be empty', () => cloud.namespace.counts('orders').active === 0);
+      assert.deepEqual(
+        [...came.keys()].toSorted((a, b) => a - b),
+        Array.from({ length: MESSAGES }, (_, number) => number),
+      );
+      const doubles = [...came.values()].filter((times) => times > 1).length;
+      // A double is a message that was under way when its link ended: sent again, or its lock had to run out.
+      assert.ok(doubles <= again + 3 * 50, `${doubles} doubles of ${MESSAGES}`);
+      assert.ok(router.process.router.autoLinks.every(({ activations }) => activations >= 2));
     }),
   );
 
