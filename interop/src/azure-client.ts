@@ -63,7 +63,10 @@ export class AzureError extends Error {
 }
 
 export interface ConnectOptions {
-  readonly connectionString: string;
+  /** Left out where {@link host} and {@link credential} stand in its place. */
+  readonly connectionString?: string;
+  readonly host?: string;
+  readonly credential?: { readonly name: string; readonly key: string } | { readonly signature: string };
   /** Where it connects to, in place of the endpoint that the connection string names: `sb://host:port`. */
   readonly customEndpoint?: string;
   readonly webSocket?: boolean;

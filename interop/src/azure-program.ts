@@ -81,13 +81,27 @@ function taken(message: ServiceBusReceivedMessage): Fields {
 const numberOf = (message: ServiceBusReceivedMessage): number => Number(message.applicationProperties?.['number']);
 
 const COMMANDS: Readonly<Record<string, (command: Fields) => Promise<unknown>>> = {
-  async connect({ name, connectionString, customEndpoint, webSocket, retries = 0, timeoutMs = 30_000 }) {
+  /** By a connection string, or by the name of a host and a credential, `{name, key}` or `{signature}`. */
+  async connect({
+    name,
+    connectionString,
+    host,
+    credential,
+    customEndpoint,
+    webSocket,
+    retries = 0,
+    timeoutMs = 30_000,
+  }) {
     const options: ServiceBusClientOptions = {
       retryOptions: { maxRetries: Number(retries), retryDelayInMs: 50, timeoutInMs: Number(timeoutMs) },
       ...(webSocket === true ? { webSocketOptions: { webSocket: WebSocket as never } } : {}),
       ...(customEndpoint === undefined ? {} : { customEndpointAddress: String(customEndpoint) }),
     };
-    clients.set(String(name), new ServiceBusClient(String(connectionString), options));
+    const client =
+      credential === undefined
+        ? new ServiceBusClient(String(connectionString), options)
+        : new ServiceBusClient(String(host), credential as { name: string; key: string }, options);
+    clients.set(String(name), client);
   },
 
   async sender({ client, name, entity }) {

@@ -325,7 +325,7 @@ for (const way of WAYS) {
       const queue = queueAt(server);
       const changed = (from: string, to: string): ConnectOptions => ({
         ...way.options,
-        connectionString: way.options.connectionString.replace(from, to),
+        connectionString: way.options.connectionString!.replace(from, to),
       });
       const wrong = await azure.connect(changed(`SharedAccessKey=${KEY}`, 'SharedAccessKey=other'));
       await assert.rejects((await wrong.sender(queue)).send({ body: 1 }), {

@@ -11,8 +11,11 @@ const PAGE = new URL('../../../docs/namespace.md', import.meta.url);
 const BEGIN = '<!-- calls: written by the tests -->';
 const END = '<!-- end of calls -->';
 
-const server = await openNamespace({ after }, { mode: 'emulator', queues: ['any'], topics: [{ name: 'topic' }] });
+// Before the namespace goes: a client takes its time to see that a connection is dead.
 const clients: ServiceBusClient[] = [];
+after(() => Promise.all(clients.map((client) => client.close())));
+
+const server = await openNamespace({ after }, { mode: 'emulator', queues: ['any'], topics: [{ name: 'topic' }] });
 const scene = new CallScene(server.namespace, () => {
   const client = new ServiceBusClient(server.connectionString(), {
     retryOptions: { maxRetries: 0, timeoutInMs: 4_000 },
@@ -20,7 +23,6 @@ const scene = new CallScene(server.namespace, () => {
   clients.push(client);
   return client;
 });
-after(() => Promise.all(clients.map((client) => client.close())));
 
 // Each has entities of its own.
 describe('each call of the official client at the namespace', { concurrency: 8 }, () => {

@@ -6,6 +6,10 @@ import { openNamespace } from '../src/azure-scene.js';
 import { CALLS } from '../src/calls/all-calls.js';
 import { CallScene } from '../src/calls/call-row.js';
 
+// Before the router goes: a client takes its time to see that a connection is dead.
+const clients: ServiceBusClient[] = [];
+after(() => Promise.all(clients.map((client) => client.close())));
+
 const owner = { after };
 const server = await openNamespace(owner, { mode: 'emulator' });
 process.env['ROUTED_CALLS_CLOUD'] = server.connectionString();
@@ -25,7 +29,6 @@ linkRoute { pattern: "#"  direction: out  connection: service-bus }
 );
 await until('the connector to be open', () => router.process.connectors[0]!.step === 'open');
 
-const clients: ServiceBusClient[] = [];
 const scene = new CallScene(server.namespace, () => {
   const client = new ServiceBusClient(
     `Endpoint=sb://localhost:${router.port()};SharedAccessKeyName=any;SharedAccessKey=any;UseDevelopmentEmulator=true`,
@@ -34,7 +37,6 @@ const scene = new CallScene(server.namespace, () => {
   clients.push(client);
   return client;
 });
-after(() => Promise.all(clients.map((client) => client.close())));
 
 // All of them over one connection of the router's.
 describe('each call of the official client through the router', { concurrency: 8 }, () => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CallRow } from './call-row.js';
 import { CLIENT_CALLS } from './client-calls.js';
+import { CREDENTIAL_CALLS } from './credential-calls.js';
 import { RECEIVER_CALLS } from './receiver-calls.js';
 import { RULE_CALLS } from './rule-calls.js';
 import { SENDER_CALLS } from './sender-calls.js';
@@ -8,6 +9,7 @@ import { SESSION_CALLS } from './session-calls.js';
 
 /** Every call of the official client, in the order of the table. */
 export const CALLS: readonly CallRow[] = [
+  ...CREDENTIAL_CALLS,
   ...CLIENT_CALLS,
   ...SENDER_CALLS,
   ...RECEIVER_CALLS,

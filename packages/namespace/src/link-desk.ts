@@ -349,9 +349,10 @@ export class LinkDesk {
         rights,
         credit: CREDIT_MANAGEMENT,
         now: () => host.clock.now(),
-        answer: (request) =>
+        answer: (request, txnId) =>
           answerManagement(request, {
             node,
+            enlist: txnId === undefined ? undefined : (works) => this.#transactions.enlistAll(txnId, works),
             host,
             hostname: this.#context.hostname,
             owner: this.#connection,

@@ -20,8 +20,8 @@ export interface RequestNodeSettings {
   /** Link credit for requests. */
   readonly credit: number;
   readonly now: () => number;
-  /** Answers a request. Properties that tie the answer to the request are added. */
-  readonly answer: (request: Message) => Message;
+  /** Answers a request, within a transaction where `txnId` is given. Properties that tie the answer to the request are added. */
+  readonly answer: (request: Message, txnId: Uint8Array | undefined) => Message;
 }
 
 /** Bytes of a request; tokens and lists of lock tokens are far smaller. */
@@ -61,7 +61,7 @@ export class RequestNode {
       this.#owner,
       this.#settings,
       credit,
-      (request) => this.#answer(request),
+      (request, txnId) => this.#answer(request, txnId),
       () => {
         this.#requests = undefined;
       },
@@ -78,12 +78,12 @@ export class RequestNode {
     return answers;
   }
 
-  #answer(request: Message): void {
+  #answer(request: Message, txnId: Uint8Array | undefined): void {
     const link = this.#answers;
     const replyTo = request.properties?.replyTo;
     // Nobody would ever see the answer; the request is not carried out either.
     if (link === undefined || (replyTo !== undefined && link.address !== undefined && replyTo !== link.address)) return;
-    const answer = this.#settings.answer(request);
+    const answer = this.#settings.answer(request, txnId);
     link.send({
       ...answer,
       properties: {
@@ -106,7 +106,7 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
   lastActivity: number;
   readonly #owner: LinkOwner;
   readonly #credit: number;
-  readonly #onRequest: (request: Message) => void;
+  readonly #onRequest: (request: Message, txnId: Uint8Array | undefined) => void;
   readonly #onGone: () => void;
   readonly #payload = new IncomingPayload();
 
@@ -115,7 +115,7 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
     owner: LinkOwner,
     settings: RequestNodeSettings,
     credit: number,
-    onRequest: (request: Message) => void,
+    onRequest: (request: Message, txnId: Uint8Array | undefined) => void,
     onGone: () => void,
   ) {
     this.link = link;
@@ -141,6 +141,7 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
       });
       return;
     }
+    const { state } = frame;
     const bytes = this.#payload.add(delivery, frame);
     if (!delivery.complete) return;
     link.addCredit(1);
@@ -157,8 +158,10 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
       });
       return;
     }
-    link.settle(delivery, ACCEPTED);
-    this.#onRequest(request);
+    const txnId =
+      state !== undefined && 'type' in state && state.type === 'transactional-state' ? state.txnId : undefined;
+    link.settle(delivery, txnId === undefined ? ACCEPTED : { type: 'transactional-state', txnId, outcome: ACCEPTED });
+    this.#onRequest(request, txnId);
   }
 
   onDetach(): void {

@@ -25,7 +25,7 @@ interface Transaction {
 
 /** Works of one transaction. */
 const WORKS_MAX = 100;
-/** Ms from the declaration. */
+/** Ms from the first operation. */
 const DURATION_MAX = 120_000;
 /** Transactions of one connection that are neither committed nor rolled back. */
 const OPEN_MAX = 1000;
@@ -59,7 +59,6 @@ export class Transactions {
     });
     const transaction: Transaction = { id, key: hexOf(id), works: [], deadline, hasTimedOut: false };
     this.#open.set(transaction.key, transaction);
-    deadline.atLatest(this.#host.clock.now() + DURATION_MAX);
     return id;
   }
 
@@ -88,8 +87,21 @@ export class Transactions {
         description: 'The message is settled in this transaction already.',
       };
     const refusal = work.check();
-    if (refusal === undefined) works.push(work);
-    return refusal;
+    if (refusal !== undefined) return refusal;
+    if (works.length === 0) transaction.deadline.atLatest(this.#host.clock.now() + DURATION_MAX);
+    works.push(work);
+    return undefined;
+  }
+
+  /** Adds several to a transaction, all or none. @returns why that is not possible */
+  enlistAll(id: Uint8Array, works: readonly TransactionWork[]): Refusal | undefined {
+    for (const [at, work] of works.entries()) {
+      const refusal = this.enlist(id, work);
+      if (refusal === undefined) continue;
+      this.#open.get(hexOf(id))?.works.splice(-at, at);
+      return refusal;
+    }
+    return undefined;
   }
 
   /** Commits or rolls back. @returns why it was rolled back where it should have been committed */

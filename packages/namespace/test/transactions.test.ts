@@ -2,8 +2,19 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
-import { Described, symbol, ulong, type AmqpValue, type DeliveryState } from '@pointsman/wire';
-import { conditionOf, Harness, type Client, type TestSender } from './harness.js';
+import {
+  AmqpArray,
+  Described,
+  int,
+  long,
+  symbol,
+  ulong,
+  uuid,
+  type AmqpValue,
+  type DeliveryState,
+} from '@pointsman/wire';
+import { swapGuid } from '../src/guid.js';
+import { conditionOf, Harness, numberIn, type Client, type TestSender } from './harness.js';
 
 const OPTIONS = {
   queues: [{ name: 'orders', lockDurationMs: 30_000 }, { name: 'other' }, { name: 'tiny', maxSizeBytes: 200 }],
@@ -111,11 +122,15 @@ describe('transactions', () => {
     assert.equal(harness.namespace.counts('orders').active, 1);
   });
 
-  it('end after two minutes', () => {
+  it('end two minutes after their first operation', () => {
     const { harness, client, coordinator } = prepared();
     const sender = client.sender('orders');
     const id = coordinator.declare();
-    harness.advance(120_100);
+    harness.advance(200_000);
+    assert.equal(conditionOf(sent(sender, 'first', id)), 'transactional-state');
+    harness.advance(119_000);
+    assert.equal(conditionOf(sent(sender, 'second', id)), 'transactional-state');
+    harness.advance(1_100);
     assert.equal(conditionOf(sent(sender, 'late', id)), 'rejected amqp:transaction:timeout');
     assert.equal(coordinator.discharge(id), 'rejected amqp:transaction:timeout');
   });
@@ -134,6 +149,37 @@ describe('transactions', () => {
     assert.equal(coordinator.discharge(id), 'accepted');
     assert.equal(harness.namespace.counts('orders').active, 0);
     assert.equal(harness.namespace.counts('other').active, 2);
+  });
+
+  it('settle by lock token, all or none of a request; nothing else on $management is part of one', () => {
+    const { harness, client, coordinator } = prepared();
+    const sender = client.sender('orders');
+    for (const body of ['a', 'b', 'c']) sender.text(body);
+    const tokens = client.receiver('orders', 3).received.map(({ tag }) => uuid(swapGuid(tag)));
+    const answers = client.receiver('orders/$management', 10, { target: { type: 'target', address: 'replies' } });
+    const requests = client.sender('orders/$management');
+    const ask = (operation: string, body: Record<string, AmqpValue>, id: Uint8Array): number => {
+      const state = requests.send(
+        {
+          properties: { messageId: 1, replyTo: 'replies' },
+          applicationProperties: new Map([['operation', `com.microsoft:${operation}`]]),
+          body: { kind: 'value', value: new Map(Object.entries(body)) },
+        },
+        { state: within(id) },
+      );
+      assert.equal(conditionOf(state), 'transactional-state');
+      return numberIn(answers.last.message.applicationProperties?.get('statusCode'));
+    };
+    const settle = (id: Uint8Array, ...which: AmqpValue[]): number =>
+      ask('update-disposition', { 'disposition-status': 'completed', 'lock-tokens': new AmqpArray('uuid', which) }, id);
+    const id = coordinator.declare();
+    assert.equal(settle(id, tokens[0]!, uuid(new Uint8Array(16))), 410);
+    assert.equal(settle(id, tokens[0]!, tokens[1]!), 200, 'the first was not kept');
+    assert.equal(ask('peek-message', { 'from-sequence-number': long(1), 'message-count': int(1) }, id), 501);
+    assert.equal(settle(Uint8Array.of(1), tokens[2]!), 400);
+    assert.equal(harness.namespace.counts('orders').active, 3);
+    assert.equal(coordinator.discharge(id), 'accepted');
+    assert.equal(harness.namespace.counts('orders').active, 1);
   });
 
   it('leave what a disabled destination does not take with the entity that it goes by way of', () => {

@@ -22,6 +22,8 @@ interface Operation {
   readonly rights: readonly Right[];
   /** What it works on: without it, it is not supported. */
   readonly on: 'messages' | 'sessions' | 'rules' | 'inbox';
+  /** May be part of a transaction. */
+  readonly isTransactional?: boolean;
   readonly run: (request: ManagementRequest) => Answer;
 }
 
@@ -30,7 +32,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'renew-lock': { rights: ['Listen'], on: 'messages', run: renewLock },
   'peek-message': { rights: ['Listen'], on: 'messages', run: peekMessage },
   'receive-by-sequence-number': { rights: ['Listen'], on: 'messages', run: receiveBySequenceNumber },
-  'update-disposition': { rights: ['Listen'], on: 'messages', run: updateDisposition },
+  'update-disposition': { rights: ['Listen'], on: 'messages', isTransactional: true, run: updateDisposition },
   'schedule-message': { rights: ['Send'], on: 'inbox', run: scheduleMessage },
   'cancel-scheduled-message': { rights: ['Send'], on: 'inbox', run: cancelScheduledMessage },
   'renew-session-lock': { rights: ['Listen'], on: 'sessions', run: renewSessionLock },
@@ -48,6 +50,8 @@ export interface ManagementContext {
   readonly hostname: string;
   /** The connection that asks. */
   readonly owner: unknown;
+  /** As in {@link ManagementRequest}. */
+  readonly enlist?: ManagementRequest['enlist'];
   /** Whether it has a right on the node. */
   readonly may: (right: Right) => boolean;
   /** What it is told where it has none of these. */
@@ -88,9 +92,11 @@ function perform(request: Message, context: ManagementContext): Answer {
   if (isDisabled(node, operation.on)) return refusedWith(disabledRefusal(node.entity.path, context.hostname));
   const planned = fault();
   if (planned !== undefined) return refusedWith(planned);
+  if (context.enlist !== undefined && operation.isTransactional !== true)
+    return refused(501, 'amqp:not-implemented', `The operation '${name}' cannot be part of a transaction.`);
   const body = request.body?.kind === 'value' ? request.body.value : undefined;
   if (!(body instanceof Map)) return invalid('The body of a request is a map.');
-  return operation.run({ node, body, host, owner });
+  return operation.run({ node, body, host, owner, enlist: context.enlist });
 }
 
 function isDisabled({ entity }: BrokerNode, on: Operation['on']): boolean {

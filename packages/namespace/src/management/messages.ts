@@ -99,7 +99,20 @@ export function updateDisposition(request: ManagementRequest): Answer {
   if (tokens === undefined || tokens.length === 0) return invalid("'lock-tokens' is an array of uuid.");
   if (settlement === undefined) return invalid("'disposition-status' is completed, abandoned, suspended or defered.");
   if (sessionIdOf(body) !== undefined && sessionOf(request) === undefined) return SESSION_LOST;
-  const results = tokens.map((token) => node.messages!.settle(token, settlement));
+  const messages = node.messages!;
+  if (request.enlist !== undefined) {
+    const { entity } = node;
+    const entityPath = (entity.kind === 'subscription' ? entity.topic : entity).path.toLowerCase();
+    const works = tokens.map((lockToken) => ({
+      entityPath,
+      lockToken,
+      check: () => (messages.isLocked(lockToken) ? undefined : LOCK_LOST.refusal),
+      apply: () => void messages.settle(lockToken, settlement),
+    }));
+    const refusal = request.enlist(works);
+    return refusal === undefined ? { status: 200 } : refusedWith(refusal);
+  }
+  const results = tokens.map((token) => messages.settle(token, settlement));
   return results.includes('lock-lost') ? LOCK_LOST : { status: 200 };
 }
 

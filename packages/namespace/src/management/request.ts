@@ -4,6 +4,7 @@ import type { BrokerNode } from '../broker.js';
 import type { Refusal } from '../entity.js';
 import type { NamespaceHost } from '../host.js';
 import { numberOf, textOf } from '../message-content.js';
+import type { TransactionWork } from '../transactions.js';
 
 export type Arguments = ReadonlyMap<AmqpValue, AmqpValue>;
 
@@ -14,6 +15,8 @@ export interface ManagementRequest {
   readonly host: NamespaceHost;
   /** The connection that it came on: whose message sessions it may work with. */
   readonly owner: unknown;
+  /** Puts what is done into the transaction that the request belongs to, where it belongs to one. */
+  readonly enlist?: ((works: readonly TransactionWork[]) => Refusal | undefined) | undefined;
 }
 
 /** What a request comes to. */

@@ -40,7 +40,9 @@ export function addRule({ node, body }: ManagementRequest): Answer {
     return invalid("'rule-name' is a string and 'rule-description' a map.");
   const filter = filterOf(description);
   if (filter === undefined)
-    return invalid("'rule-description' has a 'sql-filter' with an 'expression', or a 'correlation-filter'.");
+    return invalid(
+      "'rule-description' has a 'sql-filter' with an 'expression', or a 'correlation-filter' with something in it.",
+    );
   if (subscription.rule(name) !== undefined)
     return refused(
       409,
@@ -93,6 +95,7 @@ function filterOf(description: Arguments): RuleFilter | undefined {
   const given = correlation.get('properties');
   const properties = new Map<string, AmqpValue>();
   if (given instanceof Map) for (const [key, value] of given) if (typeof key === 'string') properties.set(key, value);
+  if (Object.keys(fields).length === 0 && properties.size === 0) return undefined;
   return { kind: 'correlation', ...fields, ...(properties.size === 0 ? {} : { properties }) };
 }
 

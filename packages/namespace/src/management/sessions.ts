@@ -65,7 +65,7 @@ export function getMessageSessions({ node, body, host }: ManagementRequest): Ans
   return {
     status: 200,
     body: new Map<AmqpValue, AmqpValue>([
-      ['skip', int(Math.min(skip + ids.length, 0x7fff_ffff))],
+      ['skip', int(Math.min(skip, 0x7fff_ffff))],
       ['sessions-ids', ids],
     ]),
   };

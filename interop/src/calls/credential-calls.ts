@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHmac } from 'node:crypto';
+import type { Owner } from '@pointsman/testing';
+import { AzureClient, type ConnectOptions } from '../azure-client.js';
+import { openNamespace } from '../azure-scene.js';
+import type { CallRow } from './call-row.js';
+
+const POLICY = { name: 'RootManageSharedAccessKey', key: 'SAS_KEY_VALUE' };
+
+/** `ServiceBusClient` with credentials in place of a connection string: over TLS alone, so at a namespace of their own. */
+export const CREDENTIAL_CALLS: readonly CallRow[] = [
+  row('with a host and a NamedKeyCredential', () => POLICY),
+  row('with a host and a SASCredential', (host) => ({ signature: signatureFor(host) })),
+  {
+    of: 'ServiceBusClient',
+    call: 'constructor',
+    what: 'with a host and a TokenCredential',
+    missing: 'tokens of Microsoft Entra ID are not taken',
+  },
+];
+
+function row(what: string, credentialFor: (host: string) => Required<ConnectOptions>['credential']): CallRow {
+  return {
+    of: 'ServiceBusClient',
+    call: 'constructor',
+    what,
+    run: async () => {
+      const endings: (() => void | Promise<void>)[] = [];
+      const owner: Owner = { after: (action) => void endings.push(action) };
+      try {
+        await roundTrip(owner, credentialFor);
+      } finally {
+        for (const end of endings.reverse()) await end();
+      }
+    },
+    missingRouted: 'tokens at the router are tested apart, with connection strings',
+  };
+}
+
+async function roundTrip(
+  owner: Owner,
+  credentialFor: (host: string) => Required<ConnectOptions>['credential'],
+): Promise<void> {
+  const cloud = await openNamespace(owner, { queues: ['orders'] });
+  const azure = new AzureClient(owner, cloud.caCertFile);
+  const host = `localhost:${cloud.ports.amqps}`;
+  const client = await azure.connect({ host, credential: credentialFor(host) });
+  await (await client.sender('orders')).send({ body: 'a' });
+  const receiver = await client.receiver('orders');
+  await receiver.complete(await receiver.next());
+  await client.close();
+}
+
+function signatureFor(host: string): string {
+  const resource = encodeURIComponent(`sb://${host}/`);
+  const expiry = Math.floor(Date.now() / 1000) + 600;
+  const hmac = createHmac('sha256', POLICY.key).update(`${resource}\n${expiry}`).digest('base64');
+  return `SharedAccessSignature sr=${resource}&sig=${encodeURIComponent(hmac)}&se=${expiry}&skn=${POLICY.name}`;
+}
