@@ -402,8 +402,10 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   /** Answered as the other end answers. */
   onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
     const other = link === this.#client.link ? this.#container?.link : this.#client.link;
-    if (other === undefined || other.localDetached) {
+    if (other === undefined || other.localDetached || other.remoteDetached) {
       link.detach(undefined, closed);
+      // The other had left before, and what it had sent was still on its way.
+      this.#leaving = undefined;
     } else {
       link.answersLater = other.awaitsAnswer = true;
       this.#leaving = { link, closed };

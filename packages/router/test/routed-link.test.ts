@@ -320,6 +320,24 @@ describe('the end of a routed link', () => {
     }
   });
 
+  it('is answered at both ends where the far one leaves while it is still sent what had come', () => {
+    const { world, outlet, far } = sending(3_000);
+    far.link.session.holdWindow();
+    for (let i = 0; i < 2_000; i++) outlet.text(String(i), true);
+    outlet.link.detach();
+    world.run();
+    assert.equal(far.detached, undefined);
+    far.link.detach();
+    world.run();
+    assert.deepEqual([outlet.link.session.links, far.link.session.links], [[], []]);
+    assert.equal(
+      far.link.session.connection.sessions.length,
+      0,
+      'the session at the container ends with its last link',
+    );
+    assert.deepEqual(rows(world, 'router.link'), []);
+  });
+
   it('is answered as the other end answers, and when that cannot', () => {
     const { world, inlet, far, container, client } = receiving();
     far.onDetach = (link): void => link.detach({ condition: 'a:b', description: 'for good' }, true);
