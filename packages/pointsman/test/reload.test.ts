@@ -60,6 +60,25 @@ describe('reload', () => {
   );
 
   it(
+    'notices that a secret has changed, wherever it stands',
+    opening(async (opened) => {
+      const text = (key: string, secret: string): string =>
+        `${ROUTER}${listener('sdk', `azureClients: sas  azureKeys: { "p": ["pass:old", "pass:${key}"] }`)}
+connector { name: cloud  host: 127.0.0.1  port: 1  azureAuthentication: clientSecret  azureTenantId: t  azureClientId: c  azureClientSecret: pass:${secret} }
+`;
+      const router = await Running.start(opened, text('a', 'b'));
+      const changesTo = async (key: string, secret: string): Promise<unknown> => {
+        router.write(text(key, secret));
+        const result = await router.process.reload();
+        return result.ok && result.changes.filter((change) => change.endsWith('added or changed'));
+      };
+      assert.deepEqual(await changesTo('a', 'b'), []);
+      assert.deepEqual(await changesTo('other', 'b'), ['listener sdk added or changed']);
+      assert.deepEqual(await changesTo('other', 'another'), ['connector cloud added or changed']);
+    }),
+  );
+
+  it(
     'changes nothing where the file has a mistake, and says where it is',
     opening(async (opened) => {
       const router = await Running.start(opened, ROUTER + listener('stays'));

@@ -40,13 +40,20 @@ export function fileEntities(config: RouterConfig): FileEntity[] {
       const isNamed = config.source.find(section, entity.name)?.value['name'] !== undefined;
       const { name } = entity;
       const content = { ...entity, ...dependsOn(config, entity), line: 0, name: isNamed ? name : '' };
-      const secrets = Object.values(entity).flatMap((value) => (value instanceof Secret ? value.reveal() : []));
-      const text = JSON.stringify([content, secrets], (_key, value: unknown) =>
-        value instanceof Set ? [...(value as ReadonlySet<unknown>)] : value,
+      const text = JSON.stringify([content, secretsIn(entity)], (_key, value: unknown) =>
+        value instanceof Set || value instanceof Map ? [...(value as Iterable<unknown>)] : value,
       );
       return { section, name, isNamed, digest: createHash('sha256').update(text).digest('base64') };
     }),
   );
+}
+
+/** What the secrets of an entity stand for, wherever in it they are. */
+function secretsIn(value: unknown): string[] {
+  if (value instanceof Secret) return [value.reveal()];
+  if (typeof value !== 'object' || value === null) return [];
+  const parts = value instanceof Map ? [...value.values()] : Object.values(value);
+  return parts.flatMap(secretsIn);
 }
 
 /** What has to go and what has to come so that one configuration becomes the other. */
