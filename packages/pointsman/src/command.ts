@@ -122,9 +122,10 @@ function check(argv: readonly string[], io: CommandIo): number {
     io.stderr.write(`${path}: ${startFailure(error)}\n`);
     return 1;
   }
-  const { listeners, connectors, autoLinks, linkRoutes, addresses } = config;
+  const { listeners, connectors, autoLinks, linkRoutes, addresses, exchanges, bindings } = config;
+  const more = exchanges.length === 0 ? '' : `, ${exchanges.length} exchanges with ${bindings.length} bindings`;
   io.stdout.write(
-    `${path}: good. ${listeners.length} listeners, ${connectors.length} connectors, ${addresses.length} addresses, ${autoLinks.length} autolinks, ${linkRoutes.length} link routes\n`,
+    `${path}: good. ${listeners.length} listeners, ${connectors.length} connectors, ${addresses.length} addresses, ${autoLinks.length} autolinks, ${linkRoutes.length} link routes${more}\n`,
   );
   return 0;
 }
