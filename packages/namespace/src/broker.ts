@@ -2,7 +2,8 @@
 import { readAddress, type NodeAddress } from './address.js';
 import { canSend, REFUSALS, type Entity, type EntityStatus } from './entity.js';
 import { Forwarder, type Destination } from './forwarder.js';
-import type { MessageCounts, MessageQueue, MessageQueueHost } from './message-queue.js';
+import type { MessageQueue } from './message-queue.js';
+import type { MessageCounts, MessageQueueHost } from './queue-settings.js';
 import type { Policy, PolicyOptions } from './policy.js';
 import { policiesByName, Queue, type HoldingOptions, type QueueOptions } from './queue.js';
 import type { Subscription, SubscriptionOptions } from './subscription.js';

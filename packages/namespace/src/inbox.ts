@@ -3,7 +3,8 @@ import type { AmqpValue } from '@pointsman/wire';
 import { DuplicateHistory } from './duplicate-history.js';
 import { REFUSALS, type Refusal } from './entity.js';
 import { keyTextOf, textOf, type MessageContent } from './message-content.js';
-import type { MessageQueue, MessageQueueHost } from './message-queue.js';
+import type { MessageQueue } from './message-queue.js';
+import type { MessageQueueHost } from './queue-settings.js';
 import type { Arrival } from './stored-message.js';
 
 export interface InboxSettings {

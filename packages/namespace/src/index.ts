@@ -4,7 +4,7 @@ export { durationOf, msOfDuration } from './admin/duration.js';
 export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';
 export type { Entity, EntityOptions, EntityStatus, Refusal } from './entity.js';
 export type { NamespaceHost } from './host.js';
-export type { MessageCounts } from './message-queue.js';
+export type { MessageCounts } from './queue-settings.js';
 export { DEVELOPMENT_POLICY, Namespace, type Faults, type NamespaceOptions } from './namespace.js';
 export type { HmacSha256, PolicyOptions, Right } from './policy.js';
 export type { HoldingOptions, QueueOptions, ReceivingOptions } from './queue.js';

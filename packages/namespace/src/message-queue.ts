@@ -1,48 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpValue } from '@pointsman/wire';
 import { Alarm } from './alarm.js';
-import type { Clock } from '@pointsman/engine';
 import type { Consumer, ReceiveMode } from './consumer.js';
 import { hexOf, randomGuid, swapGuid } from './guid.js';
 import { MinHeap } from './heap.js';
 import type { MessageContent } from './message-content.js';
 import { MessageLine } from './message-line.js';
 import { MessageSessions, type MessageSession, type SessionWaiter } from './message-session.js';
+import type { MessageCounts, MessageQueueHost, MessageQueueSettings } from './queue-settings.js';
 import { deadLetterProperties, type Settlement, type SettleResult } from './settlement.js';
 import { StoredMessage, type Arrival, type Lock } from './stored-message.js';
-
-export interface MessageQueueSettings {
-  readonly lockDurationMs: number;
-  /** Attempts after which a message is dead-lettered; Infinity for never. */
-  readonly maxDeliveryCount: number;
-  /** Cap of the time to live; Infinity for none. */
-  readonly defaultTtlMs: number;
-  readonly deadLetterOnExpiration: boolean;
-  /** Bytes of all messages together. */
-  readonly maxSizeBytes: number;
-  /** Messages are received session by session. */
-  readonly requiresSession?: boolean;
-}
-
-export interface MessageCounts {
-  /** Those to be received, locked ones included. */
-  readonly active: number;
-  /** Of the active ones, those that someone holds. */
-  readonly locked: number;
-  readonly deferred: number;
-  /** Those that wait for their time. */
-  readonly scheduled: number;
-  readonly deadLetter: number;
-  readonly sizeBytes: number;
-}
-
-export interface MessageQueueHost {
-  readonly clock: Clock;
-  /** Ms since 1970 at which the clock showed 0; 0 unless given. */
-  readonly timeOrigin?: number;
-  /** 0 to 1, exclusive. */
-  readonly random: () => number;
-}
 
 /** Receive requests that an entity keeps waiting at a time. */
 export const CONSUMERS_MAX = 5000;
@@ -476,6 +443,24 @@ export class MessageQueue {
       message.state = 'available';
       return { message, lock: this.#hold(message, mode) };
     });
+  }
+
+  /**
+   * Removes messages that nobody holds, oldest first; not those that are deferred or scheduled.
+   *
+   * @param before - ms of the clock: those that came later stay
+   * @param session - those of this one alone
+   * @returns how many it removed
+   */
+  deleteBatch(count: number, before: number, session?: MessageSession): number {
+    let deleted = 0;
+    for (const message of this.#messages.values()) {
+      if (deleted >= count || message.enqueuedAt > before) break;
+      if (message.state !== 'available' || (session !== undefined && message.session !== session)) continue;
+      this.#remove(message);
+      deleted += 1;
+    }
+    return deleted;
   }
 
   /** Gives orders with the clock back. Nothing may be called afterwards. */

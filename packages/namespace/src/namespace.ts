@@ -6,7 +6,7 @@ import { Broker, type BrokerOptions } from './broker.js';
 import { canReceive, canSend, disabledRefusal, type EntityStatus, type Refusal } from './entity.js';
 import { FaultPlan, SERVER_BUSY } from './fault-plan.js';
 import type { NamespaceHost } from './host.js';
-import type { MessageCounts } from './message-queue.js';
+import type { MessageCounts } from './queue-settings.js';
 import type { NamespaceLink } from './namespace-link.js';
 import type { PolicyOptions } from './policy.js';
 import { ServiceConnection, type ConnectionInfo } from './service-connection.js';

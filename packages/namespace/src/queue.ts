@@ -11,7 +11,8 @@ import {
 } from './entity.js';
 import { Inbox } from './inbox.js';
 import type { MessageContent } from './message-content.js';
-import { MessageQueue, type MessageQueueHost, type MessageQueueSettings } from './message-queue.js';
+import { MessageQueue } from './message-queue.js';
+import type { MessageQueueHost, MessageQueueSettings } from './queue-settings.js';
 import { Policy, type PolicyOptions } from './policy.js';
 
 /** Settings of what holds messages: queues and subscriptions. */

@@ -2,7 +2,8 @@
 import { canReceive, type Entity, type EntityStatus } from './entity.js';
 import { randomGuid } from './guid.js';
 import type { MessageContent } from './message-content.js';
-import { MessageQueue, type MessageQueueHost } from './message-queue.js';
+import { MessageQueue } from './message-queue.js';
+import type { MessageQueueHost } from './queue-settings.js';
 import type { Policy } from './policy.js';
 import { queueSettings, type HoldingOptions } from './queue.js';
 import { DEFAULT_RULE_NAME, Rule, type RuleOptions } from './rules/rule.js';

@@ -10,7 +10,8 @@ import {
 } from './entity.js';
 import { Inbox } from './inbox.js';
 import type { MessageContent } from './message-content.js';
-import { MessageQueue, type MessageQueueHost } from './message-queue.js';
+import { MessageQueue } from './message-queue.js';
+import type { MessageQueueHost } from './queue-settings.js';
 import type { Policy } from './policy.js';
 import { duplicateWindowOf, policiesByName, queueSettings, type ReceivingOptions } from './queue.js';
 import { SqlMessage } from './rules/sql-evaluator.js';

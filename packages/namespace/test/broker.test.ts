@@ -14,7 +14,8 @@ import {
 import fc from 'fast-check';
 import { guidText, swapGuid } from '../src/guid.js';
 import { BATCH_FORMAT, MessageContent, messagesOf } from '../src/message-content.js';
-import { MessageQueue, type MessageQueueSettings } from '../src/message-queue.js';
+import { MessageQueue } from '../src/message-queue.js';
+import type { MessageQueueSettings } from '../src/queue-settings.js';
 import type { Lock } from '../src/stored-message.js';
 import { BrokerScenario, contentOf } from './broker-scenarios.js';
 import { seededRandom, VirtualClock } from './virtual-clock.js';

@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { AmqpArray, decodeMessage, int, long, Typed, ulong, uuid, type AmqpValue, type Message } from '@pointsman/wire';
+import {
+  AmqpArray,
+  decodeMessage,
+  int,
+  long,
+  timestamp,
+  Typed,
+  ulong,
+  uuid,
+  type AmqpValue,
+  type Message,
+} from '@pointsman/wire';
 import { swapGuid } from '../src/guid.js';
 import { conditionOf, Harness, numberIn, sasToken, TIME_ORIGIN } from './harness.js';
 
@@ -258,6 +269,30 @@ describe('$management', () => {
       200,
     );
     assert.equal(harness.namespace.counts('orders').active, 0);
+  });
+
+  it('deletes what nobody holds, up to a number and a time', () => {
+    const { request, harness, client } = prepared();
+    const counted = (): number => harness.namespace.counts('orders').active;
+    const before = counted();
+    const sender = harness.connect({ user: 'root' }).sender('orders');
+    for (const body of ['x', 'y', 'z']) sender.text(body);
+    client.receiver('orders', 1);
+    const held = harness.namespace.counts('orders').locked;
+    const now = TIME_ORIGIN + harness.clock.now();
+    const del = (count: number, at: number): [number, unknown] => {
+      const { status, body } = request('batch-delete-messages', {
+        'message-count': int(count),
+        'enqueued-time-utc': timestamp(at),
+      });
+      return [status, body.get('message-count')];
+    };
+    assert.deepEqual(del(5, now - 1_000_000), [204, undefined]);
+    assert.deepEqual(del(1, now), [200, int(1)]);
+    assert.equal(counted(), before + 2);
+    assert.equal(del(4_000, now)[0], 200);
+    assert.equal(counted(), held, 'what somebody holds stays');
+    assert.equal(request('batch-delete-messages', {}).status, 400);
   });
 
   it('says what it does not do, and what is malformed', () => {

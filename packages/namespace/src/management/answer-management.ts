@@ -6,6 +6,7 @@ import type { NamespaceHost } from '../host.js';
 import { textOf } from '../message-content.js';
 import type { Right } from '../policy.js';
 import {
+  batchDeleteMessages,
   cancelScheduledMessage,
   peekMessage,
   receiveBySequenceNumber,
@@ -33,6 +34,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'peek-message': { rights: ['Listen'], on: 'messages', run: peekMessage },
   'receive-by-sequence-number': { rights: ['Listen'], on: 'messages', run: receiveBySequenceNumber },
   'update-disposition': { rights: ['Listen'], on: 'messages', isTransactional: true, run: updateDisposition },
+  'batch-delete-messages': { rights: ['Listen'], on: 'messages', run: batchDeleteMessages },
   'schedule-message': { rights: ['Send'], on: 'inbox', run: scheduleMessage },
   'cancel-scheduled-message': { rights: ['Send'], on: 'inbox', run: cancelScheduledMessage },
   'renew-session-lock': { rights: ['Listen'], on: 'sessions', run: renewSessionLock },

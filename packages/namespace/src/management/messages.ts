@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AmqpArray, long, RemoteProtocolError, timestamp, Typed, uuid, type AmqpValue } from '@pointsman/wire';
+import { AmqpArray, int, long, RemoteProtocolError, timestamp, Typed, uuid, type AmqpValue } from '@pointsman/wire';
 import { deferredAnnotations, peekAnnotations, utc } from '../broker-annotations.js';
 import { hexOf, randomGuid, swapGuid } from '../guid.js';
 import { joined } from '../incoming-payload.js';
@@ -24,6 +24,8 @@ import { sessionOf } from './sessions.js';
 const PEEK_MAX = 250;
 /** Bytes of messages that one peek returns, the first message apart. */
 const PEEK_BYTES_MAX = 1_048_576;
+/** Messages that one request deletes at most. */
+const DELETE_MAX = 4000;
 /** Messages that one request schedules at most. */
 const SCHEDULE_MAX = 1000;
 
@@ -114,6 +116,18 @@ export function updateDisposition(request: ManagementRequest): Answer {
   }
   const results = tokens.map((token) => messages.settle(token, settlement));
   return results.includes('lock-lost') ? LOCK_LOST : { status: 200 };
+}
+
+export function batchDeleteMessages(request: ManagementRequest): Answer {
+  const { node, body, host } = request;
+  const count = numberOf(body.get('message-count'));
+  const before = numberOf(body.get('enqueued-time-utc'));
+  if (count === undefined || before === undefined || count < 1)
+    return invalid("'message-count' is an int above 0 and 'enqueued-time-utc' a timestamp.");
+  const session = sessionIdOf(body) === undefined ? undefined : sessionOf(request);
+  if (sessionIdOf(body) !== undefined && session === undefined) return SESSION_LOST;
+  const deleted = node.messages!.deleteBatch(Math.min(count, DELETE_MAX), before - host.timeOrigin, session);
+  return deleted === 0 ? NOTHING : { status: 200, body: new Map([['message-count', int(deleted)]]) };
 }
 
 export function scheduleMessage({ node, body, host }: ManagementRequest): Answer {
