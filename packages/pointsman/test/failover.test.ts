@@ -114,6 +114,21 @@ autoLink { address: q  direction: out  connection: c }
   );
 
   it(
+    'may be created while the router runs: autolinks of the file wait for it',
+    opening(async (opened) => {
+      const peer = await running(opened, `router { id: peer }\n${listener()}`);
+      const router = await running(
+        opened,
+        'router { id: QDR.A }\nautoLink { address: q  direction: out  connection: later }\n',
+      );
+      assert.equal(router.router.autoLinks[0]!.status, 'inactive');
+      const place = { host: '127.0.0.1', port: String(portOf(peer)) };
+      router.addConnector({ name: 'later', role: 'route-container', ...place });
+      await until('the autolink', () => router.router.autoLinks[0]!.status === 'active');
+    }),
+  );
+
+  it(
     'has several connectors to one host, each with its autolinks',
     opening(async (opened) => {
       const peer = await running(opened, `router { id: peer }\n${listener()}`);

@@ -196,19 +196,23 @@ export function checkReferences(context: RuleContext): void {
       // A made-up name changes with the settings that it is made of: only names that were given can be relied on.
       const named = context.entities.filter((other) => to.includes(other.section) && other.text('name') !== undefined);
       if (named.some((other) => other.name === wanted)) continue;
-      entity.markUnsound(attribute);
       const names = named.map((other) => other.name);
-      context.problems.error(
-        entity.lineOf(attribute),
-        `'${attribute}' of ${entity.label} names no ${to.join(' or ')}`,
-        {
-          found: safeText(wanted),
-          allowed: names.length > 0 ? names.map(safeText).join(', ') : `there is no ${to.join(' or ')} with a name`,
-          nearest: nearestName(wanted, names),
-          hint:
-            attribute === 'connection' ? "for a container id write 'containerId' in place of 'connection'" : undefined,
-        },
-      );
+      const nearest = nearestName(wanted, names);
+      const message = `'${attribute}' of ${entity.label} names no ${to.join(' or ')}`;
+      const details = {
+        found: safeText(wanted),
+        allowed: names.length > 0 ? names.map(safeText).join(', ') : `there is no ${to.join(' or ')} with a name`,
+        nearest,
+        hint:
+          attribute === 'connection' ? "for a container id write 'containerId' in place of 'connection'" : undefined,
+      };
+      if (attribute === 'connection' && nearest === undefined) {
+        // No slip of the pen: management may create it while the router runs.
+        context.problems.warn(entity.lineOf(attribute), `${message}: it waits until there is one`, details);
+        continue;
+      }
+      entity.markUnsound(attribute);
+      context.problems.error(entity.lineOf(attribute), message, details);
     }
   }
 }
