@@ -242,18 +242,6 @@ describe('rules: references', () => {
     assert.equal(problem.allowed, 'role: route-container');
   });
 
-  it('warn of a connection that nobody has yet, and refuse one that is a slip of the pen', () => {
-    const autoLink = 'autoLink { address: a  direction: in  phase: 0  connection: azure }';
-    const later = readConfig(`${autoLink}`, { path: 'r.conf' });
-    assert.ok(later.ok);
-    assert.deepEqual(
-      later.warnings.map(({ severity, message }) => `${severity}: ${message}`),
-      ["warning: 'connection' of autoLink names no connector or listener: it waits until there is one"],
-    );
-    const slip = only(`connector { name: azur  role: route-container }\n${autoLink}`);
-    assert.equal(slip.nearest, 'azur');
-  });
-
   it('refuse a saslPlugin and an exchange that do not exist', () => {
     assert.match(only('listener { saslPlugin: x }', everything).message, /names no authServicePlugin/u);
     assert.match(only('binding { exchangeName: x nextHopAddress: y }', everything).message, /names no exchange/u);

@@ -71,9 +71,9 @@ async function running(opened: Opened, conf: string): Promise<RouterProcess> {
 const listener = (more = ''): string => `listener { name: it  host: 127.0.0.1  port: 0 ${more} }\n`;
 const portOf = (process: RouterProcess): number => process.listeners[0]!.port;
 
-describe('a connector whose peer goes away', () => {
+describe('a connector', () => {
   it(
-    'goes on with a place that the peer had named, its autolinks included, and comes back',
+    'whose peer goes away goes on with a place that it had named, autolinks included, and comes back',
     opening(async (opened) => {
       const second = await running(opened, `router { id: second }\n${listener()}`);
       const other = `127.0.0.1:${portOf(second)}`;
@@ -112,6 +112,22 @@ autoLink { address: q  direction: out  connection: c }
       assert.equal(connector.connection?.remoteOpen?.containerId, 'again');
     }),
   );
+
+  it('is warned of where the file has none of that name, and a mistake where it has nearly that name', () => {
+    const autoLink = 'autoLink { address: a  direction: in  phase: 0  connection: azure }';
+    const later = readConfig(autoLink, { path: 'r.conf' });
+    assert.ok(later.ok);
+    assert.deepEqual(
+      later.warnings.map(({ severity, message }) => `${severity}: ${message}`),
+      ["warning: 'connection' of autoLink names no connector or listener: it waits until there is one"],
+    );
+    const slip = readConfig(`connector { name: azur  role: route-container }\n${autoLink}`, { path: 'r.conf' });
+    assert.equal(slip.ok, false);
+    assert.deepEqual(
+      slip.problems.map(({ severity, nearest }) => [severity, nearest]),
+      [['error', 'azur']],
+    );
+  });
 
   it(
     'may be created while the router runs: autolinks of the file wait for it',
