@@ -23,10 +23,11 @@ export interface CbsClientOptions {
   /** Time for a token to be had, and for `$cbs` to answer. */
   readonly timeoutMs?: number;
   /**
-   * A connection without a token is closed by the service. Where no link has asked for one by then, one is kept for this entity,
-   * or for the whole namespace ('').
+   * A connection without a token, or without links, is closed by the service. Where no link stands on a token by then, one is put
+   * for this entity, or for the whole namespace (''), and again each time: so that there are links at least to `$cbs`, and these are
+   * not idle. An answer of any kind will do.
    */
-  readonly firstToken?: { readonly path: string; readonly afterMs: number };
+  readonly keepAlive?: { readonly path: string; readonly firstMs: number; readonly everyMs: number };
   readonly onEvent?: (event: CbsEvent) => void;
 }
 
@@ -124,16 +125,27 @@ export class CbsClient {
   readonly #options: CbsClientOptions;
   readonly #links: CbsLinks;
   readonly #entries = new Map<string, Entry>();
-  readonly #cancelFirst: () => void;
+  #cancelKeepAlive: (() => void) | undefined;
   #isClosed = false;
 
   constructor(options: CbsClientOptions) {
     this.#options = options;
-    const { connection, clock, name, timeoutMs = TIMEOUT_MS, firstToken } = options;
+    const { connection, clock, name, timeoutMs = TIMEOUT_MS, keepAlive } = options;
     this.#links = new CbsLinks({ connection, clock, name, timeoutMs });
-    this.#cancelFirst = clock.after(firstToken?.afterMs ?? 0, () => {
-      if (firstToken === undefined || !connection.isOpen || this.#entries.size > 0) return;
-      this.authorize(firstToken.path, () => undefined);
+    if (keepAlive !== undefined) this.#keepAliveAfter(keepAlive.firstMs);
+  }
+
+  #keepAliveAfter(ms: number): void {
+    const { clock, connection, keepAlive } = this.#options;
+    if (keepAlive === undefined) return;
+    this.#cancelKeepAlive = clock.after(ms, () => {
+      this.#keepAliveAfter(keepAlive.everyMs);
+      if (!connection.isOpen || [...this.#entries.values()].some(({ links }) => links > 0)) return;
+      const entry = this.#entryOf(keepAlive.path);
+      if (entry === undefined) return;
+      // The same again is what it takes.
+      entry.isStale = true;
+      this.#ask(entry);
     });
   }
 
@@ -216,7 +228,7 @@ export class CbsClient {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#cancelFirst();
+    this.#cancelKeepAlive?.();
     const error = { condition: 'amqp:connection:forced', description: 'the connection was closed' };
     this.#links.close(error);
     for (const entry of this.#entries.values()) {

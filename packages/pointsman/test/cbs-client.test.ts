@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Secret, TokenError, sasKeyProvider, sasTokenProvider, sharedTokenProvider } from '@pointsman/azure';
 import type { AzureToken } from '@pointsman/azure';
-import { CLOUD, POLICY, VirtualCloud } from './virtual-cloud.js';
+import { CLOUD, KEY, POLICY, VirtualCloud } from './virtual-cloud.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -216,13 +216,41 @@ describe('tokens of a connection', () => {
     assert.equal(link.error?.condition, 'amqp:connection:forced');
   });
 
-  it('keep a connection that has no links yet', async () => {
-    const cloud = new VirtualCloud({}, { firstToken: { path: '', afterMs: 5_000 } });
-    await cloud.advance(30_000);
+  it('keep a connection that has no links, for as long as that takes', async () => {
+    const keepAlive = { path: '', firstMs: 5_000, everyMs: 4 * MINUTE };
+    const cloud = new VirtualCloud({}, { keepAlive });
+    await cloud.advance(3 * HOUR);
     assert.equal(cloud.end, undefined);
-    assert.deepEqual(cloud.story, ['put ']);
+    assert.equal(cloud.story[0], 'put ');
+    assert.ok(cloud.story.slice(1).every((line) => line === 'renewed '));
+    // A client comes and goes, and nothing is different afterwards.
+    const link = cloud.send('orders');
+    await cloud.settle();
+    assert.equal(link.state, 'attached');
+    link.link!.detach();
+    link.release();
+    await cloud.advance(3 * HOUR);
+    assert.equal(cloud.end, undefined);
     const idle = new VirtualCloud();
     await idle.advance(30_000);
     assert.match(idle.end?.error?.description ?? '', /No valid token/);
+  });
+
+  it('keep it even by answers that are a no, once there has been a yes', async () => {
+    const cloud = new VirtualCloud(
+      {
+        policies: [{ name: POLICY, key: 'another', rights: ['Send'] }],
+        queues: [{ name: 'orders', policies: [{ name: POLICY, key: KEY.reveal(), rights: ['Send'] }] }],
+      },
+      { keepAlive: { path: '', firstMs: 5_000, everyMs: 4 * MINUTE } },
+    );
+    const link = cloud.send('orders');
+    await cloud.settle();
+    assert.equal(link.state, 'attached', JSON.stringify(link.error));
+    link.link!.detach();
+    link.release();
+    await cloud.advance(2 * HOUR);
+    assert.equal(cloud.end, undefined);
+    assert.equal(cloud.story.at(-1), 'refused ');
   });
 });

@@ -16,8 +16,11 @@ export interface ConnectionTokensOptions {
   readonly log: Logger;
 }
 
-/** A connection without a token is closed by the service after 20 seconds; links that want one mostly come at once. */
-const FIRST_TOKEN_MS = 5_000;
+/**
+ * The service closes a connection without a token after 20 seconds, and one without links after five minutes. Links that want a
+ * token mostly come at once; a connection that serves link routes alone may wait for its first client for days.
+ */
+const KEEP_ALIVE = { firstMs: 5_000, everyMs: 240_000 };
 
 /** The tokens of one connection to Service Bus, or undefined where SASL has said who we are. Closed with its connection. */
 export function connectionTokens(options: ConnectionTokensOptions): CbsClient | undefined {
@@ -33,7 +36,7 @@ export function connectionTokens(options: ConnectionTokensOptions): CbsClient | 
     nowMs: Date.now,
     random: Math.random,
     name: `${routerId}-cbs-${id}`,
-    firstToken: { path: to.entityPath ?? '', afterMs: FIRST_TOKEN_MS },
+    keepAlive: { path: to.entityPath ?? '', ...KEEP_ALIVE },
     onEvent: (event) => {
       const { level, text } = lineOf(event, tokens.name, event.audience === root);
       log.log('SERVER', level, `[C${id}] ${text} (connector ${connector})`);
@@ -45,14 +48,14 @@ function lineOf(
   event: CbsEvent,
   provider: string,
   isRoot: boolean,
-): { readonly level: 'info' | 'warning'; readonly text: string } {
+): { readonly level: 'debug' | 'info' | 'warning'; readonly text: string } {
   const { type, audience, expiresAtMs } = event;
   const ends = expiresAtMs === undefined ? '' : dateText(expiresAtMs);
   switch (type) {
     case 'put':
       return { level: 'info', text: `Token for ${audience} from ${provider} accepted, valid until ${ends}` };
     case 'renewed':
-      return { level: 'info', text: `Token for ${audience} renewed, valid until ${ends}` };
+      return { level: isRoot ? 'debug' : 'info', text: `Token for ${audience} renewed, valid until ${ends}` };
     case 'ends':
       return {
         level: 'warning',
