@@ -43,6 +43,8 @@ const ANSWER_SIZE_MAX = 1 << 24;
 /** Requests that wait for credit of the service, and those whose answers have not come. */
 const WAITING_MAX = 1_000;
 const PENDING_MAX = 10_000;
+/** Nodes at a time: each takes a session of the connection. */
+const NODES_MAX = 1_000;
 /** Clients' links to one node. */
 const LINKS_MAX = 10_000;
 
@@ -69,16 +71,25 @@ export class ManagementRelays {
   take(link: SenderLink | ReceiverLink, attach: Attach, address: string): boolean {
     if (entityAddressOf(address).kind !== 'management') return false;
     const key = entityAddressOf(address).path.toLowerCase();
-    let relay = this.#relays.get(key);
-    if (relay === undefined) {
-      const name = `${this.#options.name}-${++this.#count}`;
-      const made = new ManagementRelay({ ...this.#options, name }, address, () => {
-        if (this.#relays.get(key) === made) this.#relays.delete(key);
-      });
-      relay = made;
-      this.#relays.set(key, made);
+    const known = this.#relays.get(key);
+    if (known !== undefined) {
+      known.take(link, attach);
+      return true;
     }
+    if (this.#relays.size >= NODES_MAX) {
+      link.refuse({
+        condition: 'amqp:resource-limit-exceeded',
+        description: `${NODES_MAX} nodes for management are in use on the connection to the namespace already`,
+      });
+      return true;
+    }
+    const name = `${this.#options.name}-${++this.#count}`;
+    const relay = new ManagementRelay({ ...this.#options, name }, address, () => {
+      if (this.#relays.get(key) === relay) this.#relays.delete(key);
+    });
+    this.#relays.set(key, relay);
     relay.take(link, attach);
+    relay.start();
     return true;
   }
 }
@@ -95,7 +106,7 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
   readonly #options: ManagementRelayOptions;
   readonly #address: string;
   readonly #onOver: () => void;
-  readonly #release: ((error?: AmqpErrorFields) => void) | undefined;
+  #release: ((error?: AmqpErrorFields) => void) | undefined;
   #session: Session | undefined;
   #sender: SenderLink | undefined;
   #receiver: ReceiverLink | undefined;
@@ -116,11 +127,16 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     this.#options = options;
     this.#address = address;
     this.#onOver = onOver;
-    if (options.authorize === undefined) {
+  }
+
+  /** Attaches the pair, as soon as it may. */
+  start(): void {
+    const { authorize } = this.#options;
+    if (authorize === undefined) {
       this.#attach();
       return;
     }
-    const release = options.authorize(address, (error) => {
+    const release = authorize(this.#address, (error) => {
       if (error === undefined) this.#attach();
       else this.#end(error);
     });

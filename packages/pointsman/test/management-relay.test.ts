@@ -228,6 +228,31 @@ describe('links of clients to $management of an entity', () => {
     assert.equal(client.attach('orders', 'sends').error, undefined);
   });
 
+  it('are refused where the connection has no room for a session more', async () => {
+    const cloud = new VirtualCloud({}, {});
+    await cloud.settle();
+    const relays = new ManagementRelays({
+      connection: cloud.connection,
+      name: 'R-management',
+      authorize: undefined,
+      linkNameOf: (_client, name) => name,
+    });
+    for (const { length } = cloud.connection.sessions; cloud.connection.sessions.length < 5_000 + length;) {
+      try {
+        cloud.connection.session();
+      } catch {
+        break;
+      }
+    }
+    const client = new RelayedClient(cloud, relays, 'a');
+    const links = [client.attach('orders/$management', 'sends'), client.attach('orders/$management', 'receives')];
+    await client.settle();
+    assert.deepEqual(
+      links.map(({ error, isAttached }) => [error?.condition, isAttached]),
+      Array.from({ length: 2 }, () => ['amqp:resource-limit-exceeded', false]),
+    );
+  });
+
   it('end when the service detaches the pair, and with the connection to it', async () => {
     const cloud = new VirtualCloud();
     const client = new RelayedClient(cloud, relaysOf(cloud), 'a');
