@@ -105,6 +105,30 @@ export const RECEIVER_CALLS: readonly CallRow[] = rowsOf('ServiceBusReceiver', [
   ],
   [
     'receiveMessages',
+    'with the time to live that the entity leaves it, and when that ends',
+    async (scene) => {
+      const { queue, receiver } = await scene.filled(['default'], { defaultTtlMs: 600_000 });
+      await scene.sender(queue).sendMessages([
+        { body: 'long', timeToLive: 3_600_000 },
+        { body: 'short', timeToLive: 60_000 },
+      ]);
+      const got = await take(receiver, 3);
+      assert.deepEqual(
+        got.map(({ body, timeToLive, expiresAtUtc, enqueuedTimeUtc }) => [
+          body,
+          timeToLive,
+          expiresAtUtc!.getTime() - enqueuedTimeUtc!.getTime(),
+        ]),
+        [
+          ['default', 600_000, 600_000],
+          ['long', 600_000, 600_000],
+          ['short', 60_000, 60_000],
+        ],
+      );
+    },
+  ],
+  [
+    'receiveMessages',
     'what is never settled comes again, counted, until it is dead-lettered',
     async (scene) => {
       const { queue, receiver } = await scene.filled(['a'], { lockDurationMs: 200, maxDeliveryCount: 2 }, NO_RENEWAL);

@@ -7,6 +7,18 @@ import type { Lock, StoredMessage } from './stored-message.js';
 const MESSAGE_DEFERRED = 1;
 const MESSAGE_SCHEDULED = 2;
 
+/** A message as it goes out, with annotations of the broker: pieces to be sent one behind the other. */
+export function encodedMessage(
+  message: StoredMessage,
+  annotations: Map<string | bigint, AmqpValue>,
+  host: NamespaceHost,
+): Uint8Array[] {
+  const { content, deliveryCount, changes, enqueuedAt, expiresAt } = message;
+  const expiry =
+    expiresAt === Infinity ? undefined : { ttlMs: Math.round(expiresAt - enqueuedAt), atUtc: utc(expiresAt, host) };
+  return content.encode(deliveryCount, annotations, changes, expiry);
+}
+
 /** Message annotations that the broker sets on a message on its way out. `lock` where it is locked for the receiver. */
 export function brokerAnnotations(
   message: StoredMessage,

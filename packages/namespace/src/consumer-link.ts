@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ACCEPTED, RELEASED, type OutgoingDelivery, type SenderHandler, type SenderLink } from '@pointsman/engine';
 import type { AmqpErrorFields, DeliveryState, Rejected } from '@pointsman/wire';
-import { brokerAnnotations } from './broker-annotations.js';
+import { brokerAnnotations, encodedMessage } from './broker-annotations.js';
 import type { Refusal } from './entity.js';
 import type { NamespaceHost } from './host.js';
 import { joined } from './incoming-payload.js';
@@ -75,9 +75,7 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
 
   take(message: StoredMessage, lock: Lock | undefined): void {
     const { host } = this.#settings;
-    const bytes = joined(
-      message.content.encode(message.deliveryCount, brokerAnnotations(message, lock, host), message.changes),
-    );
+    const bytes = joined(encodedMessage(message, brokerAnnotations(message, lock, host), host));
     this.link.send(lock?.tag, message.content.format, lock === undefined, lock?.token, bytes, 0, bytes.length, true);
     if (this.link.sentBytes < bytes.length) this.#rest = { bytes, position: this.link.sentBytes };
     this.#owner.onActivity(this);

@@ -28,6 +28,8 @@ import { hexOf } from './guid.js';
 /** Message format of a batch: a series of data sections, each holding one encoded message. */
 export const BATCH_FORMAT = 0x8001_3700;
 
+const UINT_MAX = 0xffff_ffff;
+
 /** Messages in one batch: what fits in the largest batch, at a few bytes each, is far below. */
 const BATCH_MESSAGES_MAX = 16_384;
 
@@ -59,8 +61,8 @@ export class MessageContent {
   /** Span of the application properties in `bare`; empty, at the place where they belong, where there are none. */
   readonly #applicationProperties: { readonly start: number; readonly end: number; readonly value: number | undefined };
   readonly messageId: AmqpValue;
-  /** Place of the properties in `bare`, where there are any. */
-  readonly #properties: { readonly start: number; readonly end: number } | undefined;
+  /** Place of the properties in `bare`, where there are any; their list begins at `value`. */
+  readonly #properties: { readonly start: number; readonly value: number; readonly end: number } | undefined;
   /** `group-id`: the message session that it belongs to. */
   readonly groupId: string | undefined;
   /** Of the whole message as sent. */
@@ -85,7 +87,9 @@ export class MessageContent {
     const start = first?.start ?? bytes.length;
     this.bare = bytes.subarray(start);
     this.#properties =
-      properties === undefined ? undefined : { start: properties.valueStart - start, end: properties.end - start };
+      properties === undefined
+        ? undefined
+        : { start: properties.start - start, value: properties.valueStart - start, end: properties.end - start };
     const own = at(SECTION.applicationProperties);
     // Decoded once now, so that a malformed map is refused here and not when the message is dead-lettered.
     if (own !== undefined) readStringMap(reader(own));
@@ -131,7 +135,7 @@ export class MessageContent {
   /** The properties section, decoded anew. */
   properties(): PropertiesFields {
     const place = this.#properties;
-    return place === undefined ? {} : readPropertiesBody(new Reader(this.bare, place.start, place.end));
+    return place === undefined ? {} : readPropertiesBody(new Reader(this.bare, place.value, place.end));
   }
 
   /** The same message with other properties and application properties; everything else stays bit for bit. */
@@ -163,26 +167,34 @@ export class MessageContent {
    * properties extended where settling or dead-lettering changed some.
    *
    * @param deliveryCount - earlier attempts, 0 the first time
+   * @param expiry - time to live as the entity caps it, in ms, and when that ends, in ms since 1970: both are told
    * @returns pieces to be sent one behind the other; the last is never copied
    */
   encode(
     deliveryCount: number,
     brokerAnnotations: Annotations,
     changes?: ReadonlyMap<string, AmqpValue>,
+    expiry?: { readonly ttlMs: number; readonly atUtc: number },
   ): Uint8Array[] {
     const w = new Writer();
-    writeHeader(w, { ...this.header, deliveryCount });
+    const ttl = expiry === undefined ? this.header?.ttl : Math.min(expiry.ttlMs, UINT_MAX);
+    writeHeader(w, { ...this.header, ttl, deliveryCount });
     const annotations: Annotations = new Map(this.annotations);
     for (const [key, value] of brokerAnnotations) annotations.set(key, value);
     writeDescriptor(w, SECTION.messageAnnotations);
     writeAnnotations(w, annotations);
-    if (changes === undefined || changes.size === 0) return [w.toBytes(), this.bare];
+    let from = 0;
+    if (expiry !== undefined) {
+      writeProperties(w, { ...this.properties(), absoluteExpiryTime: BigInt(expiry.atUtc) });
+      from = this.#properties?.end ?? 0;
+    }
+    if (changes === undefined || changes.size === 0) return [w.toBytes(), this.bare.subarray(from)];
 
     const { start, end } = this.#applicationProperties;
     const changed = new Writer();
     writeDescriptor(changed, SECTION.applicationProperties);
     writeStringMap(changed, new Map([...this.applicationProperties(), ...changes]));
-    return [w.toBytes(), this.bare.subarray(0, start), changed.toBytes(), this.bare.subarray(end)];
+    return [w.toBytes(), this.bare.subarray(from, start), changed.toBytes(), this.bare.subarray(end)];
   }
 }
 

@@ -178,6 +178,25 @@ describe('message content', () => {
     );
   });
 
+  it('tells when it ends, where it does, and changes nothing else', () => {
+    const content = MessageContent.read(bytes, 0);
+    const changes = new Map([['added', 'x']]);
+    for (const changed of [undefined, changes]) {
+      const plain = decodeMessage(Buffer.concat(content.encode(0, new Map(), changed)));
+      const ending = decodeMessage(Buffer.concat(content.encode(0, new Map(), changed, { ttlMs: 4000, atUtc: 77 })));
+      assert.equal(ending.header?.ttl, 4000);
+      assert.equal(ending.properties?.absoluteExpiryTime, 77n);
+      assert.deepEqual(
+        { ...ending, header: undefined, properties: { ...ending.properties, absoluteExpiryTime: undefined } },
+        { ...plain, header: undefined, properties: plain.properties },
+      );
+    }
+    const bare = MessageContent.read(encodeMessage({ body: { kind: 'value', value: 'v' } }), 0);
+    const ending = decodeMessage(Buffer.concat(bare.encode(0, new Map(), undefined, { ttlMs: 2 ** 40, atUtc: 77 })));
+    assert.deepEqual([ending.header?.ttl, ending.properties?.absoluteExpiryTime], [0xffff_ffff, 77n]);
+    assert.deepEqual(ending.body, { kind: 'value', value: 'v' });
+  });
+
   it('puts application properties in their place where there were none', () => {
     for (const body of [undefined, { kind: 'value' as const, value: 'v' }]) {
       for (const given of [undefined, properties]) {

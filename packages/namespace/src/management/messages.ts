@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AmqpArray, int, long, RemoteProtocolError, timestamp, Typed, uuid, type AmqpValue } from '@pointsman/wire';
-import { deferredAnnotations, peekAnnotations, utc } from '../broker-annotations.js';
+import { deferredAnnotations, encodedMessage, peekAnnotations, utc } from '../broker-annotations.js';
 import { hexOf, randomGuid, swapGuid } from '../guid.js';
 import { joined } from '../incoming-payload.js';
 import { MessageContent, numberOf, textOf } from '../message-content.js';
@@ -53,9 +53,7 @@ export function peekMessage({ node, body, host }: ManagementRequest): Answer {
   const found: AmqpValue[] = [];
   let bytes = 0;
   for (const message of node.messages!.peek(from, Math.min(count, PEEK_MAX), sessionIdOf(body))) {
-    const encoded = joined(
-      message.content.encode(message.deliveryCount, peekAnnotations(message, host), message.changes),
-    );
+    const encoded = joined(encodedMessage(message, peekAnnotations(message, host), host));
     bytes += encoded.length;
     if (found.length > 0 && bytes > PEEK_BYTES_MAX) break;
     found.push(new Map<AmqpValue, AmqpValue>([['message', encoded]]));
@@ -83,12 +81,7 @@ export function receiveBySequenceNumber(request: ManagementRequest): Answer {
     ({ message, lock }) =>
       new Map<AmqpValue, AmqpValue>([
         ...(lock === undefined ? [] : [['lock-token', uuid(swapGuid(lock.tag))] as [AmqpValue, AmqpValue]]),
-        [
-          'message',
-          joined(
-            message.content.encode(message.deliveryCount, deferredAnnotations(message, lock, host), message.changes),
-          ),
-        ],
+        ['message', joined(encodedMessage(message, deferredAnnotations(message, lock, host), host))],
       ]),
   );
   return { status: 200, body: new Map([['messages', list]]) };
