@@ -22,6 +22,8 @@ export class Chooser {
   readonly #calm: number;
   /** One message in so many is large: it is sent on while it still comes. */
   readonly #rareness: number;
+  /** Few addresses, so that there is traffic on each. */
+  readonly #addresses: readonly string[];
   #client = 0;
   #link = 0;
   #message = 0;
@@ -31,6 +33,7 @@ export class Chooser {
     this.#random = random;
     this.#field = field;
     this.#calm = [1, 1, 3, 8][random.below(4)]!;
+    this.#addresses = Array.from({ length: 2 + random.below(4) }, () => random.pick(ADDRESSES)!);
     this.#rareness = [3, 15, 60, 60][random.below(4)]!;
   }
 
@@ -92,7 +95,9 @@ export class Chooser {
     const client = random.pick(this.#clients);
     if (client === undefined || this.#consumers.length >= LINKS_MAX) return undefined;
     // Who receives from an exchange itself is not part of the model.
-    const address = random.once(10) ? undefined : random.pick(ADDRESSES.filter((name) => !name.startsWith('post/')))!;
+    const address = random.once(10)
+      ? undefined
+      : (random.pick(this.#addresses.filter((name) => !name.startsWith('post/'))) ?? 'queue/a');
     return {
       op: 'consumer',
       client: client.id,
@@ -125,7 +130,7 @@ export class Chooser {
     const dynamic = this.#consumers.flatMap(({ node, address }) =>
       node?.startsWith('Ltemp') === true && address !== undefined ? [address] : [],
     );
-    return (random.once(6) ? random.pick(dynamic) : undefined) ?? random.pick(ADDRESSES)!;
+    return (random.once(6) ? random.pick(dynamic) : undefined) ?? random.pick(this.#addresses)!;
   }
 
   #send(): Step | undefined {
