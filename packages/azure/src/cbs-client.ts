@@ -38,6 +38,8 @@ export type CbsEvent =
       readonly type: 'refused' | 'not-renewed';
       readonly audience: string;
       readonly reason: string;
+      /** What `$cbs` answered; undefined where there was no token to put, or no answer. */
+      readonly status: number | undefined;
       /** The old token lasts until then; undefined where there is none. */
       readonly expiresAtMs: number | undefined;
     }
@@ -370,7 +372,7 @@ export class CbsClient {
   /** The token or the answer did not come. Links that stand on the old token are left alone for as long as it lasts. */
   #failed(entry: Entry, failure: TokenFailure): void {
     const { clock, random } = this.#options;
-    const { error } = failure;
+    const { error, status } = failure;
     entry.isAsking = false;
     entry.failure = failure;
     entry.failedAt = clock.now();
@@ -378,7 +380,13 @@ export class CbsClient {
     const isValid = this.#isValid(entry);
     const reason = error.description ?? error.condition;
     const expiresAtMs = isValid ? entry.token?.expiresAtMs : undefined;
-    this.#tellOwner({ type: isValid ? 'not-renewed' : 'refused', audience: entry.audience, reason, expiresAtMs });
+    this.#tellOwner({
+      type: isValid ? 'not-renewed' : 'refused',
+      audience: entry.audience,
+      reason,
+      status,
+      expiresAtMs,
+    });
     const delay = retryDelay(classify(error.condition, error.description), entry.attempt, random);
     entry.attempt += 1;
     if (entry.links > 0 && (isValid || entry.waiting.size < entry.links)) {

@@ -68,7 +68,10 @@ function lineOf(
       };
     case 'refused':
       // Nobody asked for that one: it only keeps the connection, and a key of one entity has no right to it.
-      return { level: isRoot ? 'info' : 'warning', text: `No token for ${audience}: ${event.reason}` };
+      return {
+        level: isRoot && event.status !== undefined ? 'info' : 'warning',
+        text: `No token for ${audience}: ${event.reason}`,
+      };
   }
 }
 
