@@ -2,11 +2,12 @@
 import { readAddress, type NodeAddress } from './address.js';
 import { canSend, REFUSALS, type Entity, type EntityStatus } from './entity.js';
 import { Forwarder, type Destination } from './forwarder.js';
+import { QueueJournal, type Journal, type JournalRecord, type QueueHistory } from './journal.js';
 import type { MessageQueue } from './message-queue.js';
 import type { MessageCounts, MessageQueueHost } from './queue-settings.js';
 import type { Policy, PolicyOptions } from './policy.js';
 import { policiesByName, Queue, type HoldingOptions, type QueueOptions } from './queue.js';
-import type { Subscription, SubscriptionOptions } from './subscription.js';
+import { Subscription, type SubscriptionOptions } from './subscription.js';
 import { Topic, type TopicOptions } from './topic.js';
 
 export interface BrokerOptions {
@@ -32,6 +33,7 @@ export class Broker {
   readonly #entities = new Map<string, Queue | Topic>();
   readonly #host: MessageQueueHost;
   readonly #forwarders = new Map<MessageQueue, Forwarder>();
+  #journal: Journal | undefined;
 
   /** @throws TypeError where an option is not valid */
   constructor(options: BrokerOptions, host: MessageQueueHost) {
@@ -74,12 +76,56 @@ export class Broker {
   /** Starts to forward what an entity forwards. */
   #connect<T extends Queue | Topic | Subscription>(entity: T): T {
     if (entity.kind === 'topic') {
+      this.#writeDown(entity);
       for (const subscription of entity.subscriptions) this.#connect(subscription);
       return entity;
     }
     this.#checkForwarding(entity);
     this.#forward(entity);
+    this.#writeDown(entity);
     return entity;
+  }
+
+  // ---- what survives ----
+
+  /**
+   * Puts back what a journal has of the entities that are there, and writes down in another what happens from now on.
+   *
+   * @param history - by name of the queue, in lower case
+   * @param now - ms of the clock
+   * @returns how many messages are back, and the names of queues that are not there any more
+   */
+  restore(
+    history: ReadonlyMap<string, QueueHistory>,
+    journal: Journal,
+    now: number,
+  ): { readonly messages: number; readonly missing: readonly string[] } {
+    const queues = new Map(this.entities().flatMap((entity) => queuesOf(entity)));
+    const wasPaused = new Map([...queues.values()].map((queue) => [queue, queue.paused]));
+    // Nothing is forwarded on before all of it is back and written down.
+    for (const queue of queues.values()) queue.paused = true;
+    let messages = 0;
+    for (const [name, queue] of queues)
+      messages += history.get(name)?.restore(queue, this.#host.timeOrigin ?? 0, now) ?? 0;
+    this.#journal = journal;
+    for (const [name, queue] of queues) queue.journal = this.#journalOf(name);
+    for (const [queue, paused] of wasPaused) queue.paused = paused;
+    return { messages, missing: [...history.keys()].filter((name) => !queues.has(name)) };
+  }
+
+  /** All that is in the queues, as records of a journal. */
+  *snapshot(): Generator<JournalRecord> {
+    for (const entity of this.entities()) {
+      for (const [name, queue] of queuesOf(entity)) yield* this.#journalOf(name)?.snapshot(queue) ?? [];
+    }
+  }
+
+  #journalOf(name: string): QueueJournal | undefined {
+    return this.#journal && new QueueJournal(this.#journal, name, this.#host.timeOrigin ?? 0);
+  }
+
+  #writeDown(entity: Entity): void {
+    for (const [name, queue] of queuesOf(entity)) queue.journal = this.#journalOf(name);
   }
 
   /** Forwards from now on as the entity says, and no more as it said before. */
@@ -127,6 +173,7 @@ export class Broker {
   remove(path: string): Queue | Topic | Subscription | undefined {
     const entity = this.entity(path);
     if (entity === undefined) return undefined;
+    this.#journal?.write(['dropped', entity.path.toLowerCase()]);
     if (entity.kind === 'subscription') return entity.topic.removeSubscription(entity.name);
     entity.close();
     this.#entities.delete(entity.path.toLowerCase());
@@ -202,4 +249,18 @@ export class Broker {
   close(): void {
     for (const entity of this.#entities.values()) entity.close();
   }
+}
+
+/** The queues of an entity by the names that a journal has for them. */
+function queuesOf(entity: Entity): (readonly [string, MessageQueue])[] {
+  const name = entity.path.toLowerCase();
+  if (entity instanceof Topic) return [[name, entity.scheduled]];
+  if (!(entity instanceof Queue || entity instanceof Subscription)) return [];
+  const { messages, transferDeadLetters } = entity;
+  const { deadLetters } = messages;
+  return [
+    [name, messages],
+    ...(deadLetters === undefined ? [] : [[`${name}/$deadletterqueue`, deadLetters] as const]),
+    [`${name}/$transfer/$deadletterqueue`, transferDeadLetters],
+  ];
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@pointsman/engine';
+import type { Journal } from './journal.js';
 import type { HmacSha256 } from './policy.js';
 
 /** What a namespace is given by whoever runs it: it has no clock, randomness or cryptography of its own. */
@@ -10,6 +11,8 @@ export interface NamespaceHost {
   /** 0 to 1, exclusive. Good enough for lock tokens; not for keys. */
   readonly random: () => number;
   readonly hmacSha256: HmacSha256;
+  /** Where the namespace writes what is to survive it. */
+  readonly journal?: Journal;
   /** Happenings for a developer to read. No secret is ever in them. */
   readonly log?: (level: 'debug' | 'info' | 'warning', text: string) => void;
 }

@@ -157,6 +157,18 @@ export class MessageContent {
     return new MessageContent(bytes, this.format, sectionsOf(bytes));
   }
 
+  /** The whole message, to be read again; without delivery annotations, which are for one hop. */
+  stored(): Uint8Array {
+    const w = new Writer();
+    if (this.header !== undefined) writeHeader(w, this.header);
+    if (this.annotations !== undefined) {
+      writeDescriptor(w, SECTION.messageAnnotations);
+      writeAnnotations(w, this.annotations);
+    }
+    writeRawBytes(w, this.bare);
+    return w.toBytes();
+  }
+
   applicationProperties(): Map<string, AmqpValue> {
     const { value, end } = this.#applicationProperties;
     return value === undefined ? new Map() : (readStringMap(new Reader(this.bare, value, end)) ?? new Map());

@@ -3,11 +3,13 @@ import type { AmqpValue } from '@pointsman/wire';
 import { Alarm } from './alarm.js';
 import type { Consumer, ReceiveMode } from './consumer.js';
 import { hexOf, randomGuid, swapGuid } from './guid.js';
+import type { QueueJournal } from './journal.js';
 import { MinHeap } from './heap.js';
 import type { MessageContent } from './message-content.js';
 import { MessageLine } from './message-line.js';
 import { MessageSessions, type MessageSession, type SessionWaiter } from './message-session.js';
 import type { MessageCounts, MessageQueueHost, MessageQueueSettings } from './queue-settings.js';
+import { Schedule } from './schedule.js';
 import { deadLetterProperties, type Settlement, type SettleResult } from './settlement.js';
 import { StoredMessage, type Arrival, type Lock } from './stored-message.js';
 
@@ -44,23 +46,24 @@ export class MessageQueue {
   /** All that are not gone, in the order of their sequence numbers. */
   readonly #messages = new Map<number, StoredMessage>();
   readonly #line = new MessageLine();
-  readonly #sessions: MessageSessions | undefined;
+  readonly sessions: MessageSessions | undefined;
   readonly #locks = new Map<string, Lock>();
   /** Locks by an end that they once had. A renewed one is put in again when that comes up. */
   readonly #lockEnds = new MinHeap<LockEnd>((end) => end.at);
   readonly #expiring = new MinHeap<StoredMessage>((message) => message.expiresAt);
-  readonly #due = new MinHeap<StoredMessage>((message) => message.dueAt);
+  readonly #schedule: Schedule;
   readonly #lockAlarm: Alarm;
   readonly #expiryAlarm: Alarm;
-  readonly #dueAlarm: Alarm;
   readonly #sessionAlarm: Alarm;
   readonly #consumers = new Set<Consumer>();
   #waiting: Consumer[] = [];
   readonly #isWaiting = new Set<Consumer>();
-  #lastSequence = 0;
+  /** Number of the latest message. */
+  lastSequence = 0;
+  /** Writes down what happens, where the namespace is to survive. */
+  journal: QueueJournal | undefined;
   #sizeBytes = 0;
   #deferred = 0;
-  #scheduled = 0;
   #onDue: ((content: MessageContent) => void) | undefined;
   #pumping = false;
   #paused = false;
@@ -70,9 +73,9 @@ export class MessageQueue {
     this.#host = host;
     this.#lockAlarm = new Alarm(host.clock, () => this.#endLocks());
     this.#expiryAlarm = new Alarm(host.clock, () => this.#expire());
-    this.#dueAlarm = new Alarm(host.clock, () => this.#activate());
+    this.#schedule = new Schedule(host.clock, () => this.#activate());
     this.#sessionAlarm = new Alarm(host.clock, () => this.#endSessions());
-    this.#sessions = settings.requiresSession === true ? new MessageSessions() : undefined;
+    this.sessions = settings.requiresSession === true ? new MessageSessions() : undefined;
     this.deadLetters = isDeadLetterQueue
       ? undefined
       : new MessageQueue(
@@ -103,10 +106,10 @@ export class MessageQueue {
 
   counts(): MessageCounts {
     return {
-      active: this.#messages.size - this.#deferred - this.#scheduled,
+      active: this.#messages.size - this.#deferred - this.#schedule.count,
       locked: this.#locks.size,
       deferred: this.#deferred,
-      scheduled: this.#scheduled,
+      scheduled: this.#schedule.count,
       deadLetter: this.deadLetters?.counts().active ?? 0,
       sizeBytes: this.#sizeBytes,
     };
@@ -126,19 +129,18 @@ export class MessageQueue {
     return this.#append(
       new StoredMessage({
         ...arrival,
-        sequence: this.#lastSequence + 1,
+        sequence: this.lastSequence + 1,
         content,
         enqueuedAt: now,
         expiresAt: now + ttl,
-        session: this.#sessions?.of(content.groupId ?? ''),
+        session: this.sessions?.of(content.groupId ?? ''),
       }),
     );
   }
 
   /** Appends a message to the dead-letter queue, because it could not become one of this queue. */
   enqueueDeadLetter(content: MessageContent, changes: ReadonlyMap<string, AmqpValue>, arrival?: Arrival): void {
-    const sequence = this.#lastSequence + 1;
-    this.#lastSequence = sequence;
+    const sequence = ++this.lastSequence;
     const enqueuedAt = this.#host.clock.now();
     const all = new Map([...(arrival?.changes ?? []), ...changes]);
     this.deadLetters?.adopt(
@@ -158,18 +160,33 @@ export class MessageQueue {
    * @returns the number to cancel it by
    */
   schedule(content: MessageContent, dueAt: number): number {
-    const sequence = this.#lastSequence + 1;
-    const enqueuedAt = this.#host.clock.now();
-    const message = new StoredMessage({ sequence, content, enqueuedAt, expiresAt: Infinity, dueAt });
+    const sequence = ++this.lastSequence;
+    const { clock } = this.#host;
+    const message = new StoredMessage({ sequence, content, enqueuedAt: clock.now(), expiresAt: Infinity, dueAt });
     message.state = 'scheduled';
-    this.#lastSequence = sequence;
-    this.#messages.set(sequence, message);
-    this.#sizeBytes += content.sizeBytes;
-    this.#scheduled += 1;
-    if (this.#due.size > 2 * this.#scheduled + HEAP_SLACK) this.#due.retain((other) => other.state === 'scheduled');
-    this.#due.push(message);
-    this.#dueAlarm.atLatest(dueAt);
+    this.journal?.stored(message);
+    this.#keepUntilDue(message);
     return sequence;
+  }
+
+  #keepUntilDue(message: StoredMessage): void {
+    this.#messages.set(message.sequence, message);
+    this.#sizeBytes += message.content.sizeBytes;
+    this.#schedule.add(message);
+  }
+
+  // ---- after a restart ----
+
+  /** Puts a message back as it was; before there are consumers, in the order of sequence numbers. */
+  restore(message: StoredMessage): void {
+    this.lastSequence = Math.max(this.lastSequence, message.sequence);
+    if (message.state === 'scheduled') {
+      this.#keepUntilDue(message);
+      return;
+    }
+    this.#append(message);
+    // Found by its number alone, it is in no line.
+    if (message.state === 'deferred') this.#deferred += 1;
   }
 
   /** Removes scheduled messages, all or none. @returns whether all were there */
@@ -183,20 +200,17 @@ export class MessageQueue {
 
   #activate(): void {
     const now = this.#host.clock.now();
-    for (let message = this.#due.peek(); message !== undefined && message.dueAt <= now; message = this.#due.peek()) {
-      this.#due.pop();
-      if (message.state !== 'scheduled') continue;
+    for (let message = this.#schedule.next(now); message !== undefined; message = this.#schedule.next(now)) {
       this.#remove(message);
       if (this.#onDue === undefined) this.enqueue(message.content);
       else this.#onDue(message.content);
     }
-    const next = this.#due.peek();
-    if (next !== undefined) this.#dueAlarm.atLatest(next.dueAt);
   }
 
   #append(message: StoredMessage): number {
     const { session } = message;
-    this.#lastSequence = message.sequence;
+    this.lastSequence = Math.max(this.lastSequence, message.sequence);
+    this.journal?.stored(message);
     this.#messages.set(message.sequence, message);
     this.#sizeBytes += message.content.sizeBytes;
     (session ?? this).line.push(message);
@@ -248,18 +262,22 @@ export class MessageQueue {
     this.#pump();
   }
 
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   /** Hands nothing out while paused: a disabled entity. */
   set paused(paused: boolean) {
     this.#paused = paused;
     this.#pump();
-    for (const session of this.#sessions?.all ?? []) this.#pump(session);
+    for (const session of this.sessions?.all ?? []) this.#pump(session);
   }
 
   // ---- message sessions ----
 
   /** Whether a message session of that id is somebody's. */
   isSessionHeld(id: string): boolean {
-    return this.#sessions?.get(id)?.holder !== undefined;
+    return this.sessions?.get(id)?.holder !== undefined;
   }
 
   /**
@@ -268,7 +286,7 @@ export class MessageQueue {
    * @returns held where the session asked for is somebody else's, busy where too many wait
    */
   acceptSession(waiter: SessionWaiter): 'granted' | 'waiting' | 'held' | 'busy' {
-    const sessions = this.#sessions!;
+    const sessions = this.sessions!;
     const { sessionId } = waiter;
     if (sessionId !== undefined && this.isSessionHeld(sessionId)) return 'held';
     const session = sessionId === undefined ? sessions.next() : sessions.of(sessionId);
@@ -282,12 +300,12 @@ export class MessageQueue {
   }
 
   stopWaiting(waiter: SessionWaiter): void {
-    this.#sessions?.removeWaiter(waiter);
+    this.sessions?.removeWaiter(waiter);
   }
 
   /** @returns whether the session has a holder now */
   #grant(session: MessageSession, waiter: SessionWaiter): boolean {
-    const sessions = this.#sessions!;
+    const sessions = this.sessions!;
     const until = this.#host.clock.now() + this.settings.lockDurationMs;
     session.lockedUntil = until;
     const holder = waiter.accept(session);
@@ -303,7 +321,7 @@ export class MessageQueue {
 
   /** The session that `owner` holds, while its lock lasts. */
   sessionOf(id: string, owner: unknown): MessageSession | undefined {
-    const session = this.#sessions?.get(id);
+    const session = this.sessions?.get(id);
     if (session?.holder?.owner !== owner || session === undefined) return undefined;
     return session.lockedUntil > this.#host.clock.now() ? session : undefined;
   }
@@ -321,17 +339,18 @@ export class MessageQueue {
     if (growth > 0 && this.isFull(growth)) return false;
     this.#sizeBytes += growth;
     session.state = state;
+    this.journal?.session(session);
     session.updatedAt = this.#host.clock.now();
     return true;
   }
 
   /** Ids of sessions that have messages or a state and changed after `since` (ms of the clock), in order of their making. */
   sessionIds(since: number): string[] {
-    return [...(this.#sessions?.all ?? [])].filter(({ updatedAt }) => updatedAt > since).map(({ id }) => id);
+    return [...(this.sessions?.all ?? [])].filter(({ updatedAt }) => updatedAt > since).map(({ id }) => id);
   }
 
   #releaseSession(session: MessageSession, counted: boolean): void {
-    const sessions = this.#sessions!;
+    const sessions = this.sessions!;
     const holder = session.holder!;
     sessions.release(session);
     this.#consumers.delete(holder);
@@ -345,7 +364,7 @@ export class MessageQueue {
 
   #endSessions(): void {
     const now = this.#host.clock.now();
-    const sessions = this.#sessions!;
+    const sessions = this.sessions!;
     for (const session of sessions.held) {
       if (session.lockedUntil > now) continue;
       const holder = session.holder!;
@@ -357,7 +376,7 @@ export class MessageQueue {
 
   /** Gives free sessions to those who wait for one. */
   #serveWaiters(): void {
-    const sessions = this.#sessions!;
+    const sessions = this.sessions!;
     while (sessions.waiting > 0 && !this.#paused) {
       const session = sessions.next();
       if (session === undefined) return;
@@ -467,9 +486,9 @@ export class MessageQueue {
   close(): void {
     this.#lockAlarm.stop();
     this.#expiryAlarm.stop();
-    this.#dueAlarm.stop();
+    this.#schedule.stop();
     this.#sessionAlarm.stop();
-    this.#sessions?.clear();
+    this.sessions?.clear();
     this.#consumers.clear();
     this.#isWaiting.clear();
     this.#waiting = [];
@@ -518,7 +537,7 @@ export class MessageQueue {
       holder.take(message, this.#hold(message, holder.mode));
     }
     if (session.holder !== undefined) return;
-    this.#sessions!.review(session);
+    this.sessions!.review(session);
     this.#serveWaiters();
   }
 
@@ -604,6 +623,7 @@ export class MessageQueue {
       this.#defer(message);
       return;
     }
+    if (counted) this.journal?.changed(message);
     message.state = 'available';
     (message.session ?? this).line.giveBack(message);
   }
@@ -612,6 +632,7 @@ export class MessageQueue {
     message.deferred = true;
     message.state = 'deferred';
     this.#deferred += 1;
+    this.journal?.changed(message);
   }
 
   #deadLetter(message: StoredMessage, changes: ReadonlyMap<string, AmqpValue> | undefined): void {
@@ -624,7 +645,7 @@ export class MessageQueue {
   adopt(message: StoredMessage): void {
     this.#append(
       new StoredMessage({
-        sequence: this.#lastSequence + 1,
+        sequence: this.lastSequence + 1,
         originalSequence: message.originalSequence ?? message.sequence,
         content: message.content,
         enqueuedAt: message.enqueuedAt,
@@ -665,13 +686,14 @@ export class MessageQueue {
   #remove(message: StoredMessage): void {
     const { session, state } = message;
     if (state === 'deferred') this.#deferred -= 1;
-    if (state === 'scheduled') this.#scheduled -= 1;
+    if (state === 'scheduled') this.#schedule.count -= 1;
     message.state = 'gone';
     if (state === 'available') (session ?? this).line.onGone();
     this.#messages.delete(message.sequence);
+    this.journal?.gone(message);
     this.#sizeBytes -= message.content.sizeBytes;
     if (session === undefined) return;
     session.messages -= 1;
-    this.#sessions!.review(session);
+    this.sessions!.review(session);
   }
 }

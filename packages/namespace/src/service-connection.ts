@@ -131,6 +131,7 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
   }
 
   takeOutput(now: number): Uint8Array[] | undefined {
+    if (this.#context.host.journal?.flush() === false) return undefined;
     return this.#frozen ? undefined : this.#engine.takeOutput(now);
   }
 

@@ -2,6 +2,7 @@
 import { audiencePath, readAddress } from '../address.js';
 import type { EntityStatus } from '../entity.js';
 import type { NamespaceHost } from '../host.js';
+import { textOf, type JournalRecord } from '../journal.js';
 import type { Namespace } from '../namespace.js';
 import { policiesByName, type Queue } from '../queue.js';
 import { SqlError } from '../rules/sql-tokens.js';
@@ -73,6 +74,8 @@ export class Administration {
   readonly #host: NamespaceHost;
   readonly #hostname: string;
   readonly #details = new WeakMap<object, Details>();
+  /** What was asked for and done, by path in lower case: what it takes to have the same entities again. */
+  readonly #done = new Map<string, JournalRecord[]>();
   readonly #startedAt: number;
 
   constructor(namespace: Namespace, host: NamespaceHost, hostname: string) {
@@ -101,6 +104,43 @@ export class Administration {
     }
   }
 
+  /** Does again what a journal has, before there is anybody. What cannot be done any more is told, not thrown. */
+  replay(record: JournalRecord): string | undefined {
+    const [, method, path, body, isUpdate] = record;
+    try {
+      this.#do(textOf(method), textOf(path), textOf(body), isUpdate === true);
+      return undefined;
+    } catch (error) {
+      return `${textOf(method)} ${textOf(path)}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+
+  /** All that has to be done again. */
+  *snapshot(): Generator<JournalRecord> {
+    for (const records of this.#done.values()) yield* records;
+  }
+
+  #do(method: string, path: string, body: string, isUpdate: boolean): AdminResponse {
+    const target = targetOf(path);
+    const answer = method === 'PUT' ? this.#put(target, readXml(body), isUpdate, path) : this.#delete(target, path);
+    this.#remember(['admin', method, path, method === 'PUT' ? body : '', isUpdate], path.toLowerCase());
+    return answer;
+  }
+
+  #remember(record: JournalRecord, key: string): void {
+    const [, method, , , isUpdate] = record;
+    const known = this.#done.get(key) ?? [];
+    if (method === 'DELETE') {
+      // With it goes what is below it.
+      for (const other of this.#done.keys()) if (other.startsWith(`${key}/`)) this.#done.delete(other);
+      this.#done.delete(key);
+      this.#done.set(key, [record]);
+    } else {
+      this.#done.set(key, [...known.filter(([, , , , wasUpdate]) => isUpdate !== true || wasUpdate !== true), record]);
+    }
+    this.#host.journal?.write(record);
+  }
+
   get #utcNow(): number {
     return this.#host.timeOrigin + this.#host.clock.now();
   }
@@ -108,14 +148,12 @@ export class Administration {
   #answer({ method, target: written, headers, body }: AdminRequest): AdminResponse {
     const { path, query } = splitTarget(written);
     this.#authorize(headers['authorization'], path);
-    const target = targetOf(path);
     switch (method) {
       case 'GET':
-        return this.#get(target, pageOf(query), path);
+        return this.#get(targetOf(path), pageOf(query), path);
       case 'PUT':
-        return this.#put(target, readXml(body), headers['if-match'] === '*', path);
       case 'DELETE':
-        return this.#delete(target, path);
+        return this.#do(method, path, body, headers['if-match'] === '*');
       default:
         throw new AdminError(405, '40500', `There is no method ${method.slice(0, 20)}.`);
     }

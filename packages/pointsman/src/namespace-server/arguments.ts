@@ -26,10 +26,11 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
   const values = valuesOf(argv);
   if (values.help === true) return 'help';
   const emulator = values.emulator === true;
-  const file = values.config === undefined ? undefined : emulatorConfigOf(values.config);
-  const queues = [...(file?.queues ?? []), ...new Set(values.queue ?? [])];
-  const topics = [...(file?.topics ?? []), ...topicsOf(values.topic ?? [])];
-  const isEmpty = file === undefined && queues.length === 0 && topics.length === 0;
+  if (values.sync === true && values.file === undefined) throw new UsageError('--sync goes with --file');
+  const entities = values.config === undefined ? undefined : emulatorConfigOf(values.config);
+  const queues = [...(entities?.queues ?? []), ...new Set(values.queue ?? [])];
+  const topics = [...(entities?.topics ?? []), ...topicsOf(values.topic ?? [])];
+  const isEmpty = entities === undefined && queues.length === 0 && topics.length === 0;
   if (emulator && values['in-band-port'] !== undefined)
     throw new UsageError('--in-band-port is about TLS, which the emulator has none of: use --port');
   const port = portOf('--port', values.port) ?? (emulator ? 5672 : 5671);
@@ -50,6 +51,8 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
       policies: [DEVELOPMENT_POLICY, ...more],
       ports,
       certificateFolder: values.certificates ?? CERTIFICATE_FOLDER,
+      ...(values.file === undefined ? {} : { file: values.file }),
+      ...(values.sync === true ? { sync: 'always' } : {}),
     },
   };
 }
@@ -75,6 +78,8 @@ const parse = (argv: readonly string[]) =>
       'websocket-port': { type: 'string' },
       'http-port': { type: 'string' },
       config: { type: 'string', short: 'c' },
+      file: { type: 'string', short: 'f' },
+      sync: { type: 'boolean' },
       host: { type: 'string' },
       hostname: { type: 'string' },
       certificates: { type: 'string' },

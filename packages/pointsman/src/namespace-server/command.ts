@@ -12,13 +12,15 @@ const HELP = `Usage: pointsman namespace [OPTIONS]
 
 An embedded namespace that behaves as Azure Service Bus does: queues, topics and subscriptions in memory, with locks,
 dead-letter queues, access policies, and the refusals and clocks of the cloud. For development and tests; it ends, with
-all that is in it, at Ctrl-C.
+all that is in it unless it has a --file, at Ctrl-C.
 
 Options:
       --queue NAME             a queue; may be given several times
       --topic TOPIC[/SUB]      a topic, with a subscription; may be given several times
                                default: the queue orders and the topic order-events with the subscription all
   -c, --config FILE            the entities of a Config.json of the official emulator
+  -f, --file FILE              keep messages, sessions and what the management API makes in this file, for the next start
+      --sync                   with --file: on the disk before anything is answered
       --policy NAME:RIGHTS     a shared access policy besides RootManageSharedAccessKey, with a key made up;
                                rights are Send, Listen, Manage, joined by +
       --port N                 TLS from the first byte (default 5671; with --emulator plain, 5672); 0 for any free one
@@ -142,7 +144,11 @@ function introduction(server: NamespaceServer, options: NamespaceServerOptions, 
           '',
         ]
       : []),
-    faint('Ctrl-C ends it, with all that is in it.'),
+    faint(
+      options.file === undefined
+        ? 'Ctrl-C ends it, with all that is in it.'
+        : `Ctrl-C ends it; ${pathOf(options.file)} keeps what is in it.`,
+    ),
   ];
   return `${lines.join('\n')}\n`;
 }

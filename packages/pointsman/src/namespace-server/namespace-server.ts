@@ -10,6 +10,7 @@ import { certificateIn } from './certificate-folder.js';
 import type { CertificateFiles } from './certificate-folder.js';
 import { answerHttp } from './http-front.js';
 import type { Health } from './http-front.js';
+import { NamespaceFile } from './namespace-file.js';
 
 /** `cloud`: nothing goes without TLS. `emulator`: nothing goes with TLS, as at the development emulator. */
 export type NamespaceMode = 'cloud' | 'emulator';
@@ -43,6 +44,10 @@ export interface NamespaceServerOptions {
   readonly clock?: Clock | undefined;
   readonly connectionsMax?: number | undefined;
   readonly publisherCredit?: number | undefined;
+  /** File that the namespace survives in: entities made by requests, messages, states of sessions. Default: in memory alone. */
+  readonly file?: string | undefined;
+  /** `always`: on the disk before anything is answered. Default: `system`, which outlives this process, not a power cut. */
+  readonly sync?: 'always' | 'system' | undefined;
   /** Happenings for a developer to read, without secrets. */
   readonly log?: ((level: 'debug' | 'info' | 'warning', text: string) => void) | undefined;
 }
@@ -60,6 +65,8 @@ export interface ConnectionStringOptions {
 /** A namespace with its ports open. */
 export interface NamespaceServer {
   readonly namespace: Namespace;
+  /** Its management API, as HTTP reaches it. */
+  readonly administration: Administration;
   readonly mode: NamespaceMode;
   readonly host: string;
   readonly hostname: string;
@@ -120,7 +127,8 @@ class Server implements NamespaceServer {
   readonly #policies: readonly PolicyOptions[];
   readonly #tls: ServerTlsOptions | undefined;
   readonly #listeners: Listener[] = [];
-  readonly #administration: Administration;
+  readonly administration: Administration;
+  #file: NamespaceFile | undefined;
   #isClosing = false;
 
   constructor(options: NamespaceServerOptions, mode: NamespaceMode) {
@@ -131,6 +139,8 @@ class Server implements NamespaceServer {
     this.#policies = options.policies ?? [DEVELOPMENT_POLICY];
     const { times, publisherCredit, log } = options;
     const connectionsMax = options.connectionsMax ?? (mode === 'emulator' ? EMULATOR_CONNECTIONS_MAX : undefined);
+    if (options.file !== undefined)
+      this.#file = new NamespaceFile({ path: options.file, sync: options.sync, log: options.log });
     const host: NamespaceHost = {
       clock: options.clock ?? processClock,
       // A clock of one's own begins at the time at which the namespace is made.
@@ -138,6 +148,7 @@ class Server implements NamespaceServer {
       random: Math.random,
       hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
       ...(log === undefined ? {} : { log }),
+      ...(this.#file === undefined ? {} : { journal: this.#file }),
     };
     this.namespace = new Namespace(
       {
@@ -152,7 +163,8 @@ class Server implements NamespaceServer {
       },
       host,
     );
-    this.#administration = new Administration(this.namespace, host, this.hostname);
+    this.administration = new Administration(this.namespace, host, this.hostname);
+    if (this.#file !== undefined) this.#restore(this.#file, host);
     if (mode === 'cloud') {
       this.certificate = certificateIn(options.certificateFolder, this.#certificateNames());
       const { certFile, privateKeyFile } = this.certificate;
@@ -199,7 +211,29 @@ class Server implements NamespaceServer {
       .concat(';');
   }
 
+  /** Entities first, as they were asked for, then what was in them. */
+  #restore(file: NamespaceFile, host: NamespaceHost): void {
+    const { log } = this.#options;
+    for (const request of file.requests) {
+      const failure = this.administration.replay(request);
+      if (failure !== undefined) log?.('warning', `${file.path}: not done again: ${failure}`);
+    }
+    const { broker } = this.namespace;
+    const { messages, missing } = broker.restore(file.history, file, host.clock.now());
+    if (messages > 0) log?.('info', `${file.path}: ${messages} messages are back`);
+    for (const name of missing)
+      log?.('warning', `${file.path}: there is no entity '${name}' any more; what was in it is dropped`);
+    const administration = this.administration;
+    file.start(function* () {
+      yield* administration.snapshot();
+      yield* broker.snapshot();
+    });
+  }
+
   #health(): Health {
+    const failure = this.#file?.failure;
+    if (failure !== undefined)
+      return { healthy: false, message: `The file of the namespace cannot be written: ${failure}` };
     if (this.#isClosing) return { healthy: false, message: 'The namespace is closing.' };
     const { connections, links } = this.namespace;
     return { healthy: true, message: `The namespace takes connections; it has ${connections}, with ${links} links.` };
@@ -209,6 +243,7 @@ class Server implements NamespaceServer {
     this.#isClosing = true;
     this.namespace.close();
     await Promise.all(this.#listeners.map((listener) => listener.close(graceMs)));
+    this.#file?.close();
     this.certificate?.dispose();
   }
 
@@ -216,7 +251,7 @@ class Server implements NamespaceServer {
   #how(name: PortName): Pick<ListenOptions, 'mode' | 'tls' | 'inBandTls' | 'websocketPaths' | 'onRequest'> {
     const tls = this.#tls;
     const onRequest: ListenOptions['onRequest'] = (request, response) =>
-      answerHttp(request, response, this.#administration, () => this.#health());
+      answerHttp(request, response, this.administration, () => this.#health());
     switch (name) {
       case 'amqps':
         return { mode: 'tls', tls };

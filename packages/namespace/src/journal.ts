@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+import { AmqpSymbol, Typed, type AmqpValue } from '@pointsman/wire';
+import { MessageContent } from './message-content.js';
+import type { MessageQueue } from './message-queue.js';
+import type { MessageSession } from './message-session.js';
+import { StoredMessage } from './stored-message.js';
+
+/**
+ * One change of what a namespace keeps: a list whose first item says which.
+ *
+ *     ['message', queue, sequence, state, format, bytes, enqueued, expires, due, count, original, hops, source, changes]
+ *     ['changed', queue, sequence, count, is deferred, changes]      ['gone', queue, sequence]
+ *     ['session', queue, id, state]      ['sequence', queue, the last one]      ['dropped', path]
+ *     ['admin', method, path, body, is an update]
+ *
+ * Times are milliseconds since 1970, null for never. `queue` names an entity or one of its dead-letter queues, in lower case.
+ */
+export type JournalRecord = AmqpValue[];
+
+/** Where changes are written, in the order in which they happen. */
+export interface Journal {
+  write(record: JournalRecord): void;
+  /** Nothing leaves the namespace before what led to it has been written. @returns false where that is not possible now */
+  flush(): boolean;
+}
+
+/** Writes down what happens in one queue. */
+export class QueueJournal {
+  readonly #journal: Journal;
+  readonly #name: string;
+  readonly #timeOrigin: number;
+
+  constructor(journal: Journal, name: string, timeOrigin: number) {
+    this.#journal = journal;
+    this.#name = name;
+    this.#timeOrigin = timeOrigin;
+  }
+
+  stored(message: StoredMessage): void {
+    this.#journal.write(this.#recordOf(message));
+  }
+
+  changed({ sequence, deliveryCount, deferred, changes }: StoredMessage): void {
+    this.#journal.write(['changed', this.#name, sequence, deliveryCount, deferred, mapOf(changes)]);
+  }
+
+  gone({ sequence }: StoredMessage): void {
+    this.#journal.write(['gone', this.#name, sequence]);
+  }
+
+  session({ id, state }: MessageSession): void {
+    this.#journal.write(['session', this.#name, id, state ?? null]);
+  }
+
+  /** All that there is, as a journal of its own would have it. */
+  *snapshot(queue: MessageQueue): Generator<JournalRecord> {
+    yield ['sequence', this.#name, queue.lastSequence];
+    for (const message of queue.peek(0, Infinity)) yield this.#recordOf(message);
+    for (const { id, state } of queue.sessions?.all ?? []) {
+      if (state !== undefined) yield ['session', this.#name, id, state];
+    }
+  }
+
+  #recordOf(message: StoredMessage): JournalRecord {
+    const { content } = message;
+    const utc = (ms: number): number | null => (ms === Infinity ? null : Math.round(ms + this.#timeOrigin));
+    return [
+      'message',
+      this.#name,
+      message.sequence,
+      // Locks do not outlive the namespace.
+      message.state === 'scheduled' ? 'scheduled' : message.deferred ? 'deferred' : 'available',
+      content.format,
+      content.stored(),
+      utc(message.enqueuedAt),
+      utc(message.expiresAt),
+      utc(message.dueAt),
+      message.deliveryCount,
+      message.originalSequence ?? null,
+      message.hops,
+      message.deadLetterSource ?? null,
+      mapOf(message.changes),
+    ];
+  }
+}
+
+/** What is known of a queue from a journal, until it is there to take it. */
+export class QueueHistory {
+  readonly #messages = new Map<number, JournalRecord>();
+  readonly #sessions = new Map<string, Uint8Array>();
+  #lastSequence = 0;
+
+  /** Takes a record about this queue. What does not fit together is passed over: it cannot be made whole. */
+  add([kind, , ...fields]: JournalRecord): void {
+    const [first, second, third, fourth] = fields;
+    const sequence = numberOf(first);
+    switch (kind) {
+      case 'message':
+        this.#messages.set(sequence, fields);
+        this.#lastSequence = Math.max(this.#lastSequence, sequence);
+        break;
+      case 'changed': {
+        const message = this.#messages.get(sequence);
+        if (message === undefined) break;
+        message[7] = second ?? 0;
+        if (message[1] !== 'scheduled') message[1] = third === true ? 'deferred' : 'available';
+        message[11] = fourth ?? null;
+        break;
+      }
+      case 'gone':
+        this.#messages.delete(sequence);
+        break;
+      case 'session':
+        if (second instanceof Uint8Array) this.#sessions.set(String(first), second);
+        else this.#sessions.delete(String(first));
+        break;
+      case 'sequence':
+        this.#lastSequence = Math.max(this.#lastSequence, sequence);
+        break;
+    }
+  }
+
+  /** Puts everything into a queue that is empty. @param now - ms of the clock. @returns the number of messages */
+  restore(queue: MessageQueue, timeOrigin: number, now: number): number {
+    const clock = (utc: AmqpValue | undefined): number => (utc === null ? Infinity : numberOf(utc) - timeOrigin);
+    for (const [id, state] of this.#sessions) {
+      if (queue.sessions !== undefined) queue.setSessionState(queue.sessions.of(id), state);
+    }
+    const inOrder = [...this.#messages].toSorted(([a], [b]) => a - b);
+    for (const [sequence, fields] of inOrder) {
+      const [, state, format, bytes, enqueued, expires, due, count, original, hops, source, changes] = fields;
+      if (!(bytes instanceof Uint8Array)) continue;
+      const content = MessageContent.read(bytes, numberOf(format));
+      const message = new StoredMessage({
+        sequence,
+        content,
+        enqueuedAt: Math.min(clock(enqueued), now),
+        expiresAt: clock(expires),
+        dueAt: clock(due),
+        deliveryCount: numberOf(count),
+        session: queue.sessions?.of(content.groupId ?? ''),
+        hops: numberOf(hops),
+        originalSequence: original === null ? undefined : numberOf(original),
+        deadLetterSource: typeof source === 'string' ? source : undefined,
+        changes: changes instanceof Map ? (changes as Map<string, AmqpValue>) : undefined,
+      });
+      message.deferred = state === 'deferred';
+      message.state = state === 'scheduled' || state === 'deferred' ? state : 'available';
+      queue.restore(message);
+    }
+    queue.lastSequence = Math.max(queue.lastSequence, this.#lastSequence);
+    return inOrder.length;
+  }
+}
+
+function mapOf(changes: ReadonlyMap<string, AmqpValue> | undefined): AmqpValue {
+  return changes === undefined ? null : new Map<AmqpValue, AmqpValue>(changes);
+}
+
+function numberOf(value: AmqpValue | undefined): number {
+  const plain = value instanceof Typed ? value.value : value;
+  return typeof plain === 'number' || typeof plain === 'bigint' ? Number(plain) : 0;
+}
+
+/** The text of a field that has one. */
+export function textOf(value: AmqpValue | undefined): string {
+  return value instanceof AmqpSymbol ? value.value : typeof value === 'string' ? value : '';
+}

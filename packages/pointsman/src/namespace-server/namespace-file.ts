@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { QueueHistory } from '@pointsman/namespace';
+import type { Journal, JournalRecord } from '@pointsman/namespace';
+import { Reader, encodeValue, readValue } from '@pointsman/wire';
+
+/** What a namespace is told of its file. */
+export interface NamespaceFileOptions {
+  readonly path: string;
+  /** `always`: on the disk before anything is answered, for what must outlive a power cut. Default: `system`. */
+  readonly sync?: 'always' | 'system' | undefined;
+  readonly log?: ((level: 'debug' | 'info' | 'warning', text: string) => void) | undefined;
+}
+
+/** A file that cannot be used. The message says why and what to do. */
+export class NamespaceFileError extends Error {}
+
+/**
+ * The file begins with this, followed by frames: length and CRC-32 of what follows (4 bytes each, in network order), then
+ * records one behind the other, each an AMQP list. A frame counts as a whole or not at all.
+ */
+const MAGIC = Buffer.from('pointsman namespace 1\n', 'latin1');
+const FRAME_HEAD = 8;
+const FRAME_MAX = 0x4000_0000;
+/** A file that has grown to twice of what it began with, and to this, is written anew. */
+const COMPACT_BYTES = 16 * 1_048_576;
+/** Bytes of a snapshot that go into one frame. */
+const SNAPSHOT_FRAME = 1_048_576;
+
+/** One file that a namespace survives in: what happens is appended, and at times all is written anew. */
+export class NamespaceFile implements Journal {
+  readonly path: string;
+  /** What the file had: requests of the management API, in order, and each queue's messages by its name. */
+  readonly requests: JournalRecord[] = [];
+  readonly history: Map<string, QueueHistory> = new Map();
+  readonly #options: NamespaceFileOptions;
+  #snapshot: (() => Iterable<JournalRecord>) | undefined;
+  #fd: number | undefined;
+  #pending: Uint8Array[] = [];
+  #size = 0;
+  #compactAt = COMPACT_BYTES;
+  #isScheduled = false;
+  /** Why the last write did not succeed. */
+  #failure: string | undefined;
+
+  /** @throws NamespaceFileError where it is not ours, cannot be read, or is in use */
+  constructor(options: NamespaceFileOptions) {
+    this.path = options.path;
+    this.#options = options;
+    this.#lock();
+    try {
+      if (existsSync(this.path)) this.#read(readFileSync(this.path));
+    } catch (error) {
+      this.#unlock();
+      throw error instanceof NamespaceFileError ? error : new NamespaceFileError(messageOf(error));
+    }
+  }
+
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /**
+   * Everything is back: the file is written anew, without what is gone, and changes are taken from now on.
+   *
+   * @throws NamespaceFileError where it cannot be written
+   */
+  start(snapshot: () => Iterable<JournalRecord>): void {
+    this.#snapshot = snapshot;
+    this.history.clear();
+    this.requests.length = 0;
+    try {
+      this.#compact();
+    } catch (error) {
+      this.#unlock();
+      throw new NamespaceFileError(`${this.path} cannot be written: ${messageOf(error)}`);
+    }
+  }
+
+  // ---- Journal ----
+
+  write(record: JournalRecord): void {
+    if (this.#snapshot === undefined) return;
+    this.#pending.push(encodeValue(record));
+    if (this.#isScheduled) return;
+    // What a timer does, the end of a lock, is answered to nobody.
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.flush();
+    });
+  }
+
+  flush(): boolean {
+    if (this.#pending.length === 0 || this.#fd === undefined) return true;
+    try {
+      this.#size += writeFrame(this.#fd, this.#pending, this.#size);
+      if (this.#options.sync === 'always') fdatasyncSync(this.#fd);
+      this.#pending = [];
+      if (this.#failure !== undefined) this.#options.log?.('info', `${this.path} can be written again`);
+      this.#failure = undefined;
+      if (this.#size >= this.#compactAt) this.#compact();
+      return true;
+    } catch (error) {
+      if (this.#failure === undefined)
+        this.#options.log?.(
+          'warning',
+          `${this.path} cannot be written: ${messageOf(error)}. Nothing is answered until it can`,
+        );
+      this.#failure = messageOf(error);
+      // Half a frame must not stand before the next attempt.
+      ftruncateSync(this.#fd, this.#size);
+      return false;
+    }
+  }
+
+  /** Writes what is left. Idempotent. */
+  close(): void {
+    if (this.#fd === undefined) return;
+    this.flush();
+    fdatasyncSync(this.#fd);
+    closeSync(this.#fd);
+    this.#fd = undefined;
+    this.#unlock();
+  }
+
+  // ---- the file ----
+
+  #read(bytes: Buffer): void {
+    if (bytes.length > 0 && !bytes.subarray(0, MAGIC.length).equals(MAGIC))
+      throw new NamespaceFileError(`${this.path} is no file of a namespace; name another, or take it away`);
+    let at = MAGIC.length;
+    while (at + FRAME_HEAD <= bytes.length) {
+      const length = bytes.readUInt32BE(at);
+      const end = at + FRAME_HEAD + length;
+      if (length > FRAME_MAX || end > bytes.length) break;
+      const payload = bytes.subarray(at + FRAME_HEAD, end);
+      if (crc32(payload) !== bytes.readUInt32BE(at + 4)) break;
+      const reader = new Reader(payload);
+      while (reader.position < payload.length) this.#apply(readValue(reader) as JournalRecord);
+      at = end;
+    }
+    if (at < bytes.length) {
+      this.#options.log?.(
+        'warning',
+        `${this.path}: the last ${bytes.length - at} bytes were not written to the end, and do not count`,
+      );
+    }
+  }
+
+  #apply(record: JournalRecord): void {
+    const [kind, name] = record;
+    const key = String(name);
+    if (kind === 'admin') this.requests.push(record);
+    else if (kind === 'dropped') {
+      for (const other of this.history.keys())
+        if (other === key || other.startsWith(`${key}/`)) this.history.delete(other);
+    } else {
+      let history = this.history.get(key);
+      if (history === undefined) this.history.set(key, (history = new QueueHistory()));
+      history.add(record);
+    }
+  }
+
+  /** Writes all that there is to a new file, which takes the place of the old one in one step. */
+  #compact(): void {
+    const fresh = `${this.path}.new`;
+    const fd = openSync(fresh, 'w', 0o600);
+    let size = writeSync(fd, MAGIC);
+    let batch: Uint8Array[] = [];
+    let batched = 0;
+    for (const record of this.#snapshot!()) {
+      const bytes = encodeValue(record);
+      batch.push(bytes);
+      batched += bytes.length;
+      if (batched < SNAPSHOT_FRAME) continue;
+      size += writeFrame(fd, batch, size);
+      batch = [];
+      batched = 0;
+    }
+    if (batch.length > 0) size += writeFrame(fd, batch, size);
+    fdatasyncSync(fd);
+    renameSync(fresh, this.path);
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = fd;
+    this.#size = size;
+    this.#compactAt = Math.max(COMPACT_BYTES, 2 * size);
+    // It is all in the snapshot.
+    this.#pending = [];
+  }
+
+  // ---- one namespace a file ----
+
+  get #lockPath(): string {
+    return `${this.path}.lock`;
+  }
+
+  #lock(): void {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        writeFileSync(this.#lockPath, `${process.pid}\n`, { flag: 'wx' });
+        return;
+      } catch (error) {
+        const code = error instanceof Error && 'code' in error ? error.code : undefined;
+        if (code !== 'EEXIST') throw new NamespaceFileError(`${this.#lockPath} cannot be made: ${messageOf(error)}`);
+        const owner = ownerOf(this.#lockPath);
+        if (attempt > 0 || owner === process.pid || isAlive(owner))
+          throw new NamespaceFileError(`${this.path} is in use by process ${owner}`);
+        rmSync(this.#lockPath, { force: true });
+      }
+    }
+  }
+
+  #unlock(): void {
+    rmSync(this.#lockPath, { force: true });
+  }
+}
+
+/** @returns the number of bytes */
+function writeFrame(fd: number, parts: readonly Uint8Array[], at: number): number {
+  const payload = Buffer.concat(parts);
+  const frame = Buffer.allocUnsafe(FRAME_HEAD + payload.length);
+  frame.writeUInt32BE(payload.length, 0);
+  frame.writeUInt32BE(crc32(payload), 4);
+  payload.copy(frame, FRAME_HEAD);
+  let written = 0;
+  while (written < frame.length) written += writeSync(fd, frame, written, frame.length - written, at + written);
+  return frame.length;
+}
+
+function ownerOf(lockPath: string): number {
+  try {
+    return statSync(lockPath).size > 20 ? 0 : Number.parseInt(readFileSync(lockPath, 'latin1'), 10) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
