@@ -15,7 +15,7 @@ export function encodedMessage(
 ): Uint8Array[] {
   const { content, deliveryCount, changes, enqueuedAt, expiresAt } = message;
   const expiry =
-    expiresAt === Infinity ? undefined : { ttlMs: Math.round(expiresAt - enqueuedAt), atUtc: utc(expiresAt, host) };
+    expiresAt === Infinity ? undefined : { ttlMs: Math.round(expiresAt - enqueuedAt), fromUtc: utc(enqueuedAt, host) };
   return content.encode(deliveryCount, annotations, changes, expiry);
 }
 

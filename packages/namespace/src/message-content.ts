@@ -179,14 +179,14 @@ export class MessageContent {
    * properties extended where settling or dead-lettering changed some.
    *
    * @param deliveryCount - earlier attempts, 0 the first time
-   * @param expiry - time to live as the entity caps it, in ms, and when that ends, in ms since 1970: both are told
+   * @param expiry - time to live as the entity caps it, in ms, and when it began, in ms since 1970: told with its end
    * @returns pieces to be sent one behind the other; the last is never copied
    */
   encode(
     deliveryCount: number,
     brokerAnnotations: Annotations,
     changes?: ReadonlyMap<string, AmqpValue>,
-    expiry?: { readonly ttlMs: number; readonly atUtc: number },
+    expiry?: { readonly ttlMs: number; readonly fromUtc: number },
   ): Uint8Array[] {
     const w = new Writer();
     const ttl = expiry === undefined ? this.header?.ttl : Math.min(expiry.ttlMs, UINT_MAX);
@@ -197,7 +197,13 @@ export class MessageContent {
     writeAnnotations(w, annotations);
     let from = 0;
     if (expiry !== undefined) {
-      writeProperties(w, { ...this.properties(), absoluteExpiryTime: BigInt(expiry.atUtc) });
+      const properties = this.properties();
+      writeProperties(w, {
+        ...properties,
+        absoluteExpiryTime: BigInt(expiry.fromUtc + expiry.ttlMs),
+        // Clients take the difference of the two for the time to live.
+        creationTime: properties.creationTime === undefined ? undefined : BigInt(expiry.fromUtc),
+      });
       from = this.#properties?.end ?? 0;
     }
     if (changes === undefined || changes.size === 0) return [w.toBytes(), this.bare.subarray(from)];

@@ -183,17 +183,17 @@ describe('message content', () => {
     const changes = new Map([['added', 'x']]);
     for (const changed of [undefined, changes]) {
       const plain = decodeMessage(Buffer.concat(content.encode(0, new Map(), changed)));
-      const ending = decodeMessage(Buffer.concat(content.encode(0, new Map(), changed, { ttlMs: 4000, atUtc: 77 })));
+      const ending = decodeMessage(Buffer.concat(content.encode(0, new Map(), changed, { ttlMs: 4000, fromUtc: 77 })));
       assert.equal(ending.header?.ttl, 4000);
-      assert.equal(ending.properties?.absoluteExpiryTime, 77n);
+      assert.equal(ending.properties?.absoluteExpiryTime, 4077n);
       assert.deepEqual(
         { ...ending, header: undefined, properties: { ...ending.properties, absoluteExpiryTime: undefined } },
         { ...plain, header: undefined, properties: plain.properties },
       );
     }
     const bare = MessageContent.read(encodeMessage({ body: { kind: 'value', value: 'v' } }), 0);
-    const ending = decodeMessage(Buffer.concat(bare.encode(0, new Map(), undefined, { ttlMs: 2 ** 40, atUtc: 77 })));
-    assert.deepEqual([ending.header?.ttl, ending.properties?.absoluteExpiryTime], [0xffff_ffff, 77n]);
+    const ending = decodeMessage(Buffer.concat(bare.encode(0, new Map(), undefined, { ttlMs: 2 ** 40, fromUtc: 77 })));
+    assert.deepEqual([ending.header?.ttl, ending.properties?.absoluteExpiryTime], [0xffff_ffff, BigInt(2 ** 40 + 77)]);
     assert.deepEqual(ending.body, { kind: 'value', value: 'v' });
   });
 
