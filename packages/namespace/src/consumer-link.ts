@@ -2,7 +2,7 @@
 import { ACCEPTED, RELEASED, type OutgoingDelivery, type SenderHandler, type SenderLink } from '@pointsman/engine';
 import type { AmqpErrorFields, DeliveryState, Rejected } from '@pointsman/wire';
 import { brokerAnnotations, encodedMessage } from './broker-annotations.js';
-import type { Refusal } from './entity.js';
+import { REFUSALS, type Refusal } from './entity.js';
 import type { NamespaceHost } from './host.js';
 import { joined } from './incoming-payload.js';
 import type { Consumer, ReceiveMode } from './consumer.js';
@@ -124,7 +124,8 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
     const result = this.#settings.messages.settle(token, settlement);
     // Settled in one step (receiver settle mode first): a late one is ignored, and its sender never hears of it.
     if (settled) return;
-    link.settle(delivery, result === 'done' ? echoOf(state) : this.#rejection(LOCK_LOST));
+    if (result === 'done') link.settle(delivery, echoOf(state));
+    else link.settle(delivery, this.#rejection(result === 'too-large' ? REFUSALS.changesTooLarge : LOCK_LOST));
   }
 
   #enlist(txnId: Uint8Array, lockToken: string, settlement: Settlement): Refusal | undefined {
@@ -132,6 +133,7 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
     return transactions.enlist(txnId, {
       entityPath: topLevelPath,
       lockToken,
+      sizeBytes: 0,
       check: () => (messages.isLocked(lockToken) ? undefined : LOCK_LOST),
       apply: () => {
         messages.settle(lockToken, settlement);

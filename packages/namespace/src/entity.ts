@@ -43,7 +43,13 @@ export const MESSAGE_SIZE_MAX = 262_144;
 /** Bytes of an entity; the smallest size that the cloud offers. */
 export const ENTITY_SIZE_MAX: number = 1024 ** 3;
 
-export type RefusalName = 'ttlZero' | 'sessionIdMissing' | 'full' | 'forwardMissing' | 'forwardDisabled';
+export type RefusalName =
+  | 'ttlZero'
+  | 'sessionIdMissing'
+  | 'full'
+  | 'forwardMissing'
+  | 'forwardDisabled'
+  | 'changesTooLarge';
 
 export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
   ttlZero: {
@@ -66,6 +72,10 @@ export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
   forwardMissing: {
     condition: 'amqp:not-found',
     description: 'The entity that messages are forwarded to does not exist.',
+  },
+  changesTooLarge: {
+    condition: 'com.microsoft:argument-error',
+    description: 'The properties that settling gives a message have at most 65536 bytes.',
   },
   forwardDisabled: {
     condition: 'com.microsoft:entity-disabled',

@@ -177,7 +177,12 @@ export class LinkDesk {
         for (const content of contents) first.transferDeadLetters.enqueue(content, { changes });
     };
     if (txnId !== undefined)
-      return this.#transactions.enlist(txnId, { entityPath: first.path.toLowerCase(), check, apply });
+      return this.#transactions.enlist(txnId, {
+        entityPath: first.path.toLowerCase(),
+        sizeBytes: contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        check,
+        apply,
+      });
     const refusal = check();
     if (refusal === undefined) apply();
     return refusal;
@@ -314,6 +319,8 @@ export class LinkDesk {
           'is set to true when creating a Queue or Subscription to enable sessionful behavior.',
       };
     }
+    if ((textOf(entryOf(filter, SESSION_FILTER)) ?? '').length > 128)
+      return { condition: 'com.microsoft:argument-error', description: 'A session id has at most 128 characters.' };
     if (!wantsSession && hasSessions) {
       return {
         condition: 'amqp:not-allowed',

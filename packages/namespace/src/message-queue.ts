@@ -45,7 +45,8 @@ export class MessageQueue {
   readonly #host: MessageQueueHost;
   /** All that are not gone, in the order of their sequence numbers. */
   readonly #messages = new Map<number, StoredMessage>();
-  readonly #line = new MessageLine();
+  /** @internal messages that belong to no session. */
+  readonly line: MessageLine = new MessageLine();
   readonly sessions: MessageSessions | undefined;
   readonly #locks = new Map<string, Lock>();
   /** Locks by an end that they once had. A renewed one is put in again when that comes up. */
@@ -115,9 +116,14 @@ export class MessageQueue {
     };
   }
 
-  /** Whether `bytes` more would go beyond the size of the queue. */
+  /** Whether `bytes` more would go beyond the size of the queue, its dead letters included. */
   isFull(bytes: number): boolean {
-    return this.#sizeBytes + bytes > this.settings.maxSizeBytes;
+    return this.#sizeBytes + (this.deadLetters?.sizeBytes ?? 0) + bytes > this.settings.maxSizeBytes;
+  }
+
+  /** Bytes of its messages and of what sessions keep, dead letters apart. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
   }
 
   /** Appends a message. The caller has asked {@link isFull}. @returns its sequence number */
@@ -229,11 +235,6 @@ export class MessageQueue {
     return message.sequence;
   }
 
-  /** @internal messages that belong to no session. */
-  get line(): MessageLine {
-    return this.#line;
-  }
-
   addConsumer(consumer: Consumer): void {
     this.#consumers.add(consumer);
     this.wake(consumer);
@@ -275,11 +276,6 @@ export class MessageQueue {
 
   // ---- message sessions ----
 
-  /** Whether a message session of that id is somebody's. */
-  isSessionHeld(id: string): boolean {
-    return this.sessions?.get(id)?.holder !== undefined;
-  }
-
   /**
    * Gives a message session to who wants it, now or when one is free.
    *
@@ -288,7 +284,7 @@ export class MessageQueue {
   acceptSession(waiter: SessionWaiter): 'granted' | 'waiting' | 'held' | 'busy' {
     const sessions = this.sessions!;
     const { sessionId } = waiter;
-    if (sessionId !== undefined && this.isSessionHeld(sessionId)) return 'held';
+    if (sessionId !== undefined && sessions.get(sessionId)?.holder !== undefined) return 'held';
     const session = sessionId === undefined ? sessions.next() : sessions.of(sessionId);
     if (session !== undefined) {
       this.#grant(session, waiter);
@@ -394,8 +390,9 @@ export class MessageQueue {
   settle(token: string, settlement: Settlement): SettleResult {
     const lock = this.#lockOf(token);
     if (lock === undefined) return 'lock-lost';
-    this.#locks.delete(token);
     const { message } = lock;
+    if ('changes' in settlement && !message.canChange(settlement.changes)) return 'too-large';
+    this.#locks.delete(token);
     const { session } = message;
     session?.locks.delete(lock);
     switch (settlement.kind) {
@@ -509,11 +506,11 @@ export class MessageQueue {
     this.#pumping = true;
     try {
       while (this.#waiting.length > 0) {
-        const message = this.#next(this.#line);
+        const message = this.#next(this.line);
         if (message === undefined) break;
         const consumer = this.#nextConsumer();
         if (consumer === undefined) {
-          this.#line.giveBack(message);
+          this.line.giveBack(message);
           break;
         }
         const lock = this.#hold(message, consumer.mode);

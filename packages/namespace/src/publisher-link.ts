@@ -12,6 +12,7 @@ import { IncomingPayload } from './incoming-payload.js';
 import { messagesOf, type MessageContent } from './message-content.js';
 import type { LinkOwner, LinkUse, NamespaceLink } from './namespace-link.js';
 import type { Right } from './policy.js';
+import { TransactionOf } from './transaction-of.js';
 
 /** A message beyond the limit of its entity is rejected; beyond this one, and the entity's, it ends the link. Bytes. */
 const LINK_SIZE_MAX = 1_048_576;
@@ -43,6 +44,7 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
   readonly #settings: PublisherSettings;
   readonly #owner: LinkOwner;
   readonly #payload = new IncomingPayload();
+  readonly #transaction = new TransactionOf();
   /** Size of the delivery whose frames are coming. */
   #size = 0;
 
@@ -69,17 +71,16 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
       this.#owner.detach(this, this.#tooLarge(delivery));
       return;
     }
-    const state = frame.state;
+    this.#transaction.take(frame);
     const bytes = isTooLarge ? this.#payload.clear() : this.#payload.add(delivery, frame);
     if (!delivery.complete) return;
+    const txnId = this.#transaction.end();
     const tooLarge = isTooLarge ? this.#tooLarge(delivery) : undefined;
     this.#size = 0;
     // The engine puts top-ups together: the peer hears of them when half of its credit is used up.
     link.addCredit(1);
     if (bytes === undefined && tooLarge === undefined) return;
     this.#owner.onActivity(this);
-    const txnId =
-      state !== undefined && 'type' in state && state.type === 'transactional-state' ? state.txnId : undefined;
     const refusal = bytes === undefined ? tooLarge : this.#take(bytes, delivery, txnId);
     // What came settled gets no answer, taken or not; settling it again is without effect.
     if (refusal === undefined)

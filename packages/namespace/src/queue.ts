@@ -89,7 +89,7 @@ export class Queue implements Entity {
       {
         requiresSession: this.requiresSession,
         duplicateWindowMs: this.duplicateWindowMs,
-        isFull: (bytes) => this.messages.isFull(bytes),
+        isFull: (bytes) => this.messages.isFull(bytes + this.transferDeadLetters.sizeBytes),
         store: (content, arrival) => this.messages.enqueue(content, arrival),
         scheduled: this.messages,
       },

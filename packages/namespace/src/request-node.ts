@@ -12,6 +12,7 @@ import { decodeMessage, encodeMessage, RemoteProtocolError, type Message } from 
 import { IncomingPayload } from './incoming-payload.js';
 import type { LinkOwner, LinkUse, NamespaceLink } from './namespace-link.js';
 import type { Right } from './policy.js';
+import { TransactionOf } from './transaction-of.js';
 
 export interface RequestNodeSettings {
   readonly entityPath: string;
@@ -109,6 +110,7 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
   readonly #onRequest: (request: Message, txnId: Uint8Array | undefined) => void;
   readonly #onGone: () => void;
   readonly #payload = new IncomingPayload();
+  readonly #transaction = new TransactionOf();
 
   constructor(
     link: ReceiverLink,
@@ -141,9 +143,10 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
       });
       return;
     }
-    const { state } = frame;
+    this.#transaction.take(frame);
     const bytes = this.#payload.add(delivery, frame);
     if (!delivery.complete) return;
+    const txnId = this.#transaction.end();
     link.addCredit(1);
     if (bytes === undefined) return;
     this.#owner.onActivity(this);
@@ -158,8 +161,6 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
       });
       return;
     }
-    const txnId =
-      state !== undefined && 'type' in state && state.type === 'transactional-state' ? state.txnId : undefined;
     link.settle(delivery, txnId === undefined ? ACCEPTED : { type: 'transactional-state', txnId, outcome: ACCEPTED });
     this.#onRequest(request, txnId);
   }

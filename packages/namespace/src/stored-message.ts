@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { AmqpValue } from '@pointsman/wire';
+import { encodeValue, type AmqpValue } from '@pointsman/wire';
 import type { MessageContent } from './message-content.js';
 import type { MessageSession } from './message-session.js';
 
@@ -19,6 +19,9 @@ export interface Arrival {
   /** Entity that dead-lettered it, where it was forwarded from a dead-letter queue. */
   readonly deadLetterSource?: string | undefined;
 }
+
+/** Bytes of the properties that settling gives a message: as much as all properties of one may have in the cloud. */
+const CHANGES_MAX = 65_536;
 
 /** A message in one queue: its content, shared between the copies of a topic, and what the broker knows of it. */
 export class StoredMessage {
@@ -67,6 +70,12 @@ export class StoredMessage {
     this.deadLetterSource = fields.deadLetterSource;
     this.session = fields.session;
     this.changes = fields.changes;
+  }
+
+  /** Whether the message can have these properties, too: whoever receives it again and again could add more each time. */
+  canChange(properties: ReadonlyMap<string, AmqpValue> | undefined): boolean {
+    if (properties === undefined || properties.size === 0) return true;
+    return encodeValue(new Map<AmqpValue, AmqpValue>([...(this.changes ?? []), ...properties])).length <= CHANGES_MAX;
   }
 
   change(properties: ReadonlyMap<string, AmqpValue> | undefined): void {

@@ -64,7 +64,10 @@ export class Topic implements Entity {
         requiresSession: false,
         duplicateWindowMs: this.duplicateWindowMs,
         isFull: (bytes) =>
-          this.scheduled.isFull(bytes) || this.subscriptions.some(({ messages }) => messages.isFull(bytes)),
+          this.scheduled.isFull(bytes) ||
+          this.subscriptions.some(({ messages, transferDeadLetters }) =>
+            messages.isFull(bytes + transferDeadLetters.sizeBytes),
+          ),
         store: (content, arrival) => this.#distribute(content, arrival),
         scheduled: this.scheduled,
       },

@@ -8,6 +8,8 @@ import type { NamespaceHost } from './host.js';
 export interface TransactionWork {
   /** Path of the queue or topic that it belongs to, lower case. */
   readonly entityPath: string;
+  /** Bytes that are kept for it until then. */
+  readonly sizeBytes: number;
   /** Where it settles a message: the lock token. A message is settled once in a transaction. */
   readonly lockToken?: string;
   /** Why it cannot be done now. */
@@ -28,7 +30,9 @@ const WORKS_MAX = 100;
 /** Ms from the first operation. */
 const DURATION_MAX = 120_000;
 /** Transactions of one connection that are neither committed nor rolled back. */
-const OPEN_MAX = 1000;
+const OPEN_MAX = 100;
+/** Bytes that the open transactions of one connection keep. */
+const BYTES_MAX = 67_108_864;
 
 const UNKNOWN: Refusal = { condition: 'amqp:transaction:unknown-id', description: 'There is no such transaction.' };
 const TIMED_OUT: Refusal = {
@@ -40,6 +44,7 @@ const TIMED_OUT: Refusal = {
 export class Transactions {
   readonly #host: NamespaceHost;
   readonly #open = new Map<string, Transaction>();
+  #bytes = 0;
 
   constructor(host: NamespaceHost) {
     this.#host = host;
@@ -55,7 +60,7 @@ export class Transactions {
     const id = randomGuid(this.#host.random);
     const deadline = new Alarm(this.#host.clock, () => {
       transaction.hasTimedOut = true;
-      transaction.works.length = 0;
+      this.#forget(transaction);
     });
     const transaction: Transaction = { id, key: hexOf(id), works: [], deadline, hasTimedOut: false };
     this.#open.set(transaction.key, transaction);
@@ -86,10 +91,16 @@ export class Transactions {
         condition: 'com.microsoft:message-lock-lost',
         description: 'The message is settled in this transaction already.',
       };
+    if (this.#bytes + work.sizeBytes > BYTES_MAX)
+      return {
+        condition: 'amqp:resource-limit-exceeded',
+        description: `The open transactions of a connection have at most ${BYTES_MAX} bytes.`,
+      };
     const refusal = work.check();
     if (refusal !== undefined) return refusal;
     if (works.length === 0) transaction.deadline.atLatest(this.#host.clock.now() + DURATION_MAX);
     works.push(work);
+    this.#bytes += work.sizeBytes;
     return undefined;
   }
 
@@ -98,7 +109,8 @@ export class Transactions {
     for (const [at, work] of works.entries()) {
       const refusal = this.enlist(id, work);
       if (refusal === undefined) continue;
-      this.#open.get(hexOf(id))?.works.splice(-at, at);
+      const undone = this.#open.get(hexOf(id))?.works.splice(-at, at) ?? [];
+      for (const { sizeBytes } of undone) this.#bytes -= sizeBytes;
       return refusal;
     }
     return undefined;
@@ -110,8 +122,12 @@ export class Transactions {
     if (transaction === undefined) return UNKNOWN;
     this.#end(transaction);
     if (transaction.hasTimedOut) return TIMED_OUT;
-    if (fail) return undefined;
-    for (const work of transaction.works) {
+    if (fail) {
+      this.#forget(transaction);
+      return undefined;
+    }
+    const works = this.#forget(transaction);
+    for (const work of works) {
       const refusal = work.check();
       if (refusal !== undefined)
         return {
@@ -119,13 +135,21 @@ export class Transactions {
           description: `The transaction was rolled back: ${refusal.description}`,
         };
     }
-    for (const work of transaction.works) work.apply();
+    for (const work of works) work.apply();
     return undefined;
   }
 
   /** The coordinator has gone. */
   rollBackAll(): void {
     for (const transaction of this.#open.values()) this.#end(transaction);
+    this.#bytes = 0;
+  }
+
+  /** Takes the works out of a transaction. */
+  #forget(transaction: Transaction): TransactionWork[] {
+    const works = transaction.works.splice(0);
+    for (const { sizeBytes } of works) this.#bytes -= sizeBytes;
+    return works;
   }
 
   #end(transaction: Transaction): void {

@@ -11,6 +11,7 @@ import {
   ulong,
   uuid,
   type AmqpValue,
+  type DeliveryState,
   type Message,
 } from '@pointsman/wire';
 import { swapGuid } from '../src/guid.js';
@@ -269,6 +270,27 @@ describe('$management', () => {
       200,
     );
     assert.equal(harness.namespace.counts('orders').active, 0);
+  });
+
+  it('keeps properties that settling gives a message within bounds, however often it is received', () => {
+    const { client, harness } = prepared();
+    const sender = client.sender('orders');
+    sender.text('grows');
+    const receiver = client.receiver('orders', 9);
+    const last = receiver.received.at(-1)!;
+    const modified = (name: string, size: number): DeliveryState => ({
+      type: 'modified',
+      messageAnnotations: new Map([[name, 'x'.repeat(size)]]),
+    });
+    const locked = harness.namespace.counts('orders').locked;
+    assert.equal(conditionOf(receiver.say(last, modified('a', 40_000))?.state), 'modified');
+    receiver.credit(1);
+    const again = receiver.received.at(-1)!;
+    assert.equal(
+      conditionOf(receiver.say(again, modified('b', 40_000))?.state),
+      'rejected com.microsoft:argument-error',
+    );
+    assert.equal(harness.namespace.counts('orders').locked, locked, 'it is still held');
   });
 
   it('deletes what nobody holds, up to a number and a time', () => {

@@ -176,6 +176,14 @@ describe('correlation filters', () => {
   });
 });
 
+describe('rules', () => {
+  it('are refused where they are larger than a rule need be', () => {
+    const tooLarge = [{ subject: 'x'.repeat(1025) }, { properties: new Map([['a', 'x'.repeat(40_000)]]) }];
+    for (const filter of tooLarge)
+      assert.throws(() => new Rule({ name: 'r', filter: { kind: 'correlation', ...filter } }, 0), SqlError);
+  });
+});
+
 describe('SQL actions', () => {
   const applied = (action: string): ReturnType<typeof decodeMessage> => {
     const content = new Rule({ name: 'r', action }, 0).apply(MESSAGE, SCOPE);

@@ -59,6 +59,10 @@ describe('message sessions', () => {
     assert.deepEqual(two.bodies, ['b']);
   });
 
+  it('are refused by an id longer than any', () => {
+    assert.equal(accept(prepared().client, 'x'.repeat(129)).detached?.condition, 'com.microsoft:argument-error');
+  });
+
   it('are refused where somebody holds them', () => {
     const { client } = prepared(['a', 'one']);
     accept(client, 'one');

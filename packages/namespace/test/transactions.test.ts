@@ -231,6 +231,18 @@ describe('transactions', () => {
     assert.equal(conditionOf(sent(sender, 'one too many', id)), 'rejected amqp:resource-limit-exceeded');
   });
 
+  it('keep no more than a bounded number of bytes', () => {
+    const { client, coordinator } = prepared();
+    const sender = client.sender('orders');
+    const large = 'x'.repeat(250_000);
+    const ids = [coordinator.declare(), coordinator.declare(), coordinator.declare()];
+    const outcomes = new Set<string | undefined>();
+    for (let i = 0; i < 270; i += 1) outcomes.add(conditionOf(sent(sender, large, ids[i % 3]!)));
+    assert.deepEqual([...outcomes], ['transactional-state', 'rejected amqp:resource-limit-exceeded']);
+    coordinator.discharge(ids[0]!, true);
+    assert.equal(conditionOf(sent(sender, large, ids[1]!)), 'transactional-state', 'there is room again');
+  });
+
   it('have one coordinator on a connection, and none without credentials', () => {
     const { harness, client, coordinator } = prepared();
     assert.equal(new Coordinator(client).sender.detached?.condition, 'amqp:not-allowed');

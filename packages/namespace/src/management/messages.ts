@@ -2,6 +2,7 @@
 import { AmqpArray, int, long, RemoteProtocolError, timestamp, Typed, uuid, type AmqpValue } from '@pointsman/wire';
 import { deferredAnnotations, encodedMessage, peekAnnotations, utc } from '../broker-annotations.js';
 import { hexOf, randomGuid, swapGuid } from '../guid.js';
+import { REFUSALS } from '../entity.js';
 import { joined } from '../incoming-payload.js';
 import { MessageContent, numberOf, textOf } from '../message-content.js';
 import { deadLetterProperties, type Settlement } from '../settlement.js';
@@ -101,6 +102,7 @@ export function updateDisposition(request: ManagementRequest): Answer {
     const works = tokens.map((lockToken) => ({
       entityPath,
       lockToken,
+      sizeBytes: 0,
       check: () => (messages.isLocked(lockToken) ? undefined : LOCK_LOST.refusal),
       apply: () => void messages.settle(lockToken, settlement),
     }));
@@ -108,6 +110,7 @@ export function updateDisposition(request: ManagementRequest): Answer {
     return refusal === undefined ? { status: 200 } : refusedWith(refusal);
   }
   const results = tokens.map((token) => messages.settle(token, settlement));
+  if (results.includes('too-large')) return refusedWith(REFUSALS.changesTooLarge);
   return results.includes('lock-lost') ? LOCK_LOST : { status: 200 };
 }
 

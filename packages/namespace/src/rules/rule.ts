@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { double, long, type AmqpValue, type PropertiesFields } from '@pointsman/wire';
+import { double, encodeValue, long, type AmqpValue, type PropertiesFields } from '@pointsman/wire';
 import { keyTextOf, type MessageContent } from '../message-content.js';
 import { evaluate, SqlMessage, sqlValueOf, type SqlScope } from './sql-evaluator.js';
 import { parseAction, parseFilter } from './sql-parser.js';
 import type { SqlNode, SqlStatement, SqlValue } from './sql-syntax.js';
-import { SqlError } from './sql-tokens.js';
+import { SQL_LENGTH_MAX, SqlError } from './sql-tokens.js';
 import { fieldOf } from './system-properties.js';
 
 /** Equality of all that is given. Texts are compared with regard to case. */
@@ -37,6 +37,9 @@ export interface RuleOptions {
   /** What is changed in the copy, as a SQL rule action. */
   readonly action?: string | undefined;
 }
+
+/** Bytes of the properties of a correlation filter. */
+const CORRELATION_MAX = 32_768;
 
 /** Name of the rule that a subscription is made with. */
 export const DEFAULT_RULE_NAME = '$Default';
@@ -76,6 +79,7 @@ export class Rule {
         [...(filter.parameters ?? [])].map(([key, value]) => [key.replace(/^@/, '').toLowerCase(), sqlValueOf(value)]),
       );
     }
+    if (filter.kind === 'correlation') checkSize(filter);
     if (action !== undefined) this.#statements = parseAction(action);
   }
 
@@ -140,6 +144,16 @@ function convertedAs(former: SqlValue, value: SqlValue): SqlValue {
   if (typeof former === 'boolean') return /^(true|false)$/i.test(text) ? text.toLowerCase() === 'true' : value;
   if (typeof former === 'bigint') return /^[+-]?\d{1,18}$/.test(text) ? BigInt(text.replace('+', '')) : value;
   return text !== '' && Number.isFinite(Number(text)) ? Number(text) : value;
+}
+
+/** @throws SqlError where a filter is of a size that no filter needs */
+function checkSize({ kind: _, properties, ...fields }: CorrelationFilter): void {
+  const texts = [...Object.values(fields), ...(properties?.keys() ?? [])].filter((text) => text !== undefined);
+  const bytes = encodeValue(new Map<AmqpValue, AmqpValue>(properties ?? [])).length;
+  if (bytes > CORRELATION_MAX || texts.some((text) => text.length > SQL_LENGTH_MAX))
+    throw new SqlError(
+      `A correlation filter has texts of at most ${SQL_LENGTH_MAX} characters, and properties of ${CORRELATION_MAX} bytes.`,
+    );
 }
 
 function amqpValueOf(value: SqlValue): AmqpValue {
