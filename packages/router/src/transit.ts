@@ -59,7 +59,8 @@ export class Transit {
 
   /** Every receiver has told its outcome, whether the message is whole or not. */
   get isOver(): boolean {
-    return this.incoming === undefined && this.copies.length > 0;
+    if (this.copies.length === 0) return false;
+    return this.incoming === undefined || this.copies.every(({ done, settled }) => done && settled);
   }
 
   /** Its sender is held back until more of it has gone. */
@@ -192,7 +193,8 @@ export class Transit {
    * before released, once all have spoken.
    */
   outcome(copy: Copy, state: DeliveryState | undefined): void {
-    if (copy.settled) return;
+    // Its sender has confirmed it, and now the receiver is gone: what is still to come is for nobody.
+    if (copy.settled) return this.consumed();
     copy.settled = true;
     copy.done = true;
     if (copy.told === undefined) this.#merge(copy, state);
