@@ -289,13 +289,16 @@ export class LinkDesk {
         const consumer = new SessionConsumerLink(link, this.#connection, settings, session);
         const until = BigInt(Math.round(host.timeOrigin + session.lockedUntil));
         const filter = new Map<AmqpValue, AmqpValue>([...(source.filter ?? []), ...sessionFilter(source, session)]);
-        link.accept(consumer, {
-          ...answer,
-          source: wholeSource({ ...source, filter }),
-          properties: new Map<string, AmqpValue>([
-            ['com.microsoft:locked-until-utc', long((until + MS_TO_1970) * TICKS_PER_MS)],
-          ]),
-        });
+        const isAttached = this.#connection.answer(() =>
+          link.accept(consumer, {
+            ...answer,
+            source: wholeSource({ ...source, filter }),
+            properties: new Map<string, AmqpValue>([
+              ['com.microsoft:locked-until-utc', long((until + MS_TO_1970) * TICKS_PER_MS)],
+            ]),
+          }),
+        );
+        if (!isAttached) return undefined;
         this.#connection.register(consumer);
         return consumer;
       },

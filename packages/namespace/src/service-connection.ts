@@ -8,7 +8,7 @@ import {
   type SenderLink,
   type Session,
 } from '@pointsman/engine';
-import type { AmqpErrorFields, Attach, Open, ProtocolError } from '@pointsman/wire';
+import { LocalProtocolError, type AmqpErrorFields, type Attach, type Open, type ProtocolError } from '@pointsman/wire';
 import { Access } from './access.js';
 import { Alarm } from './alarm.js';
 import { LinkDesk } from './link-desk.js';
@@ -247,7 +247,26 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
   /** Answers an attach with the reason why not. */
   refuse(link: SenderLink | ReceiverLink, refusal: Refusal): void {
     this.#log('info', `attach of '${link.name.slice(0, 100)}' refused: ${refusal.condition}: ${refusal.description}`);
-    link.refuse({ condition: refusal.condition, description: this.#tracked(refusal.description) }, { padded: true });
+    this.answer(() =>
+      link.refuse({ condition: refusal.condition, description: this.#tracked(refusal.description) }, { padded: true }),
+    );
+  }
+
+  /**
+   * Says something that the peer's frames may be too small for, which ends this connection. Answers that come late are given
+   * while another connection, or a timer, is served: those must not hear of it.
+   *
+   * @returns whether it was said
+   */
+  answer(say: () => void): boolean {
+    try {
+      say();
+      return true;
+    } catch (error) {
+      if (!(error instanceof LocalProtocolError)) throw error;
+      this.close({ condition: error.condition, description: error.description });
+      return false;
+    }
   }
 
   /** An attach waits for its answer. While one does, the connection is in use. */

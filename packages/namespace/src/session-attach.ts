@@ -15,8 +15,8 @@ export interface SessionAttachSettings {
   readonly clock: Clock;
   /** Why the attach, however late, is not allowed. */
   readonly refusal: () => Refusal | undefined;
-  /** Accepts the link for a session that is now its own. */
-  readonly accept: (session: MessageSession) => SessionConsumer;
+  /** Accepts the link for a session that is now its own. Undefined where that could not be said. */
+  readonly accept: (session: MessageSession) => SessionConsumer | undefined;
   readonly refuse: (refusal: Refusal) => void;
   /** The attach waits no more: it was answered, or the peer went. */
   readonly onDone: () => void;

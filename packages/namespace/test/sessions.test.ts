@@ -111,6 +111,22 @@ describe('message sessions', () => {
     assert.equal(sessionOf(accept(client, null)), 'new');
   });
 
+  it('end the connection that cannot take the answer, and no other', () => {
+    const { harness, client } = prepared();
+    const narrow = harness.connect({ user: 'root', maxFrameSize: 512 });
+    narrow.receiver('s', 0, {
+      name: 'n'.repeat(390),
+      source: { type: 'source', address: 's', filter: new Map<AmqpValue, AmqpValue>([[FILTER, null]]) },
+    });
+    const id = 'g'.repeat(120);
+    client.sender('s').send({ properties: { groupId: id }, body: { kind: 'value', value: 'x' } });
+    assert.match(narrow.ending, /frame-size-too-small/);
+    assert.equal(client.ending, '');
+    const next = accept(client, null, undefined, 1);
+    assert.equal(sessionOf(next), id);
+    assert.deepEqual(next.bodies, ['x']);
+  });
+
   it('keep a connection that waits for one', () => {
     const { harness } = prepared();
     const waiting = harness.connect({ user: 'root' });
