@@ -125,7 +125,12 @@ export class Subscription implements Entity {
         if (!rule.matches(message, scope)) continue;
         reason = 'RuleActionException';
         if (rule.action === undefined) isPlainMatch = true;
-        else copies.push(rule.apply(message, scope));
+        else {
+          const copy = rule.apply(message, scope);
+          if (copy.sizeBytes > this.maxMessageSizeBytes)
+            throw new SqlError(`The message has ${copy.sizeBytes} bytes after the action of the rule '${rule.name}'.`);
+          copies.push(copy);
+        }
       }
       if (isPlainMatch) this.#keep(message.content, arrival);
       // The changes of an earlier entity are in the copies already.

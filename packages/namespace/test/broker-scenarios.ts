@@ -92,7 +92,11 @@ export class BrokerScenario {
         this.#broker.createQueue({ name: first, ...holding(options), ...duplicates(options) });
         return '';
       case 'topic':
-        this.#broker.createTopic({ name: first, ...duplicates(options) });
+        this.#broker.createTopic({
+          name: first,
+          ...duplicates(options),
+          ...(options['message'] === undefined ? {} : { maxMessageSizeBytes: Number(options['message']) }),
+        });
         return '';
       case 'subscription':
         this.#broker.createSubscription(first, { name: second, ...holding(options) });

@@ -133,12 +133,12 @@ describe('SQL filters', () => {
 
   it('answer any text with a result or a SqlError, soon', () => {
     const words =
-      "'a%' color size 1 2.5 ( ) AND OR NOT LIKE IN = + - / , . sys IS NULL EXISTS p [x] @p ESCAPE % é SET REMOVE ; '";
+      "'a%' color size 1 2.5 ( ) AND OR NOT LIKE IN = + - / , . sys IS NULL EXISTS p [x] @p ESCAPE % é SET REMOVE ; ' sys.ContentType sys.To 'ü' newid()";
     const piece = fc.constantFrom(...words.split(' '));
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
         const text = pieces.join(' ');
-        for (const run of [() => matches(text), () => parseAction(text)]) {
+        for (const run of [() => matches(text), () => new Rule({ name: 'r', action: text }, 0).apply(MESSAGE, SCOPE)]) {
           try {
             run();
           } catch (error) {
@@ -213,6 +213,13 @@ describe('SQL actions', () => {
     assert.deepEqual(
       ['color', 'Size', 'weight', 'fragile', 'quoted', 'big'].map((name) => own.get(name)),
       ['7', long(8), double(3), false, 'True', 'x'],
+    );
+  });
+
+  it('fail where a property cannot have the value', () => {
+    assert.throws(
+      () => applied("SET sys.ContentType = 'ü'"),
+      (error) => error instanceof SqlError && /ü/.test(error.message),
     );
   });
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { double, encodeValue, long, type AmqpValue, type PropertiesFields } from '@pointsman/wire';
+import { double, encodeValue, LocalProtocolError, long, type AmqpValue, type PropertiesFields } from '@pointsman/wire';
 import { keyTextOf, type MessageContent } from '../message-content.js';
 import { evaluate, SqlMessage, sqlValueOf, type SqlScope } from './sql-evaluator.js';
 import { parseAction, parseFilter } from './sql-parser.js';
@@ -126,11 +126,25 @@ export class Rule {
         if (statement.kind === 'remove') own.delete(name);
         else own.set(name, amqpValueOf(convertedAs(sqlValueOf(own.get(name)), value)));
       }
-      current = new SqlMessage(current.content.with(properties, own));
+      current = new SqlMessage(changedBy(current.content, properties, own));
     }
     const own = new Map(current.applicationProperties);
     own.set('RuleName', this.name);
-    return current.content.with(current.properties, own);
+    return changedBy(current.content, current.properties, own);
+  }
+}
+
+/** @throws SqlError where a property cannot have that value: a content type is ASCII */
+function changedBy(
+  content: MessageContent,
+  properties: PropertiesFields,
+  own: ReadonlyMap<string, AmqpValue>,
+): MessageContent {
+  try {
+    return content.with(properties, own);
+  } catch (error) {
+    if (!(error instanceof LocalProtocolError)) throw error;
+    throw new SqlError(`A property cannot be set so: ${error.description}`, { cause: error });
   }
 }
 
