@@ -35,9 +35,9 @@ await until('the connector to be open', () => router.process.connectors[0]!.step
 
 const CLIENTS = 100;
 
-function connect(): ServiceBusClient {
+function connect(port: number = router.port()): ServiceBusClient {
   return new ServiceBusClient(
-    `Endpoint=sb://localhost:${router.port()};SharedAccessKeyName=any;SharedAccessKey=any;UseDevelopmentEmulator=true`,
+    `Endpoint=sb://localhost:${port};SharedAccessKeyName=any;SharedAccessKey=any;UseDevelopmentEmulator=true`,
     { retryOptions: { maxRetries: 0, timeoutInMs: 60_000 } },
   );
 }
@@ -47,7 +47,7 @@ async function withClients(
   count: number,
   act: (client: ServiceBusClient, number: number) => Promise<void>,
 ): Promise<void> {
-  const clients = Array.from({ length: count }, connect);
+  const clients = Array.from({ length: count }, () => connect());
   await Promise.all(clients.map(act));
   assert.equal(namespace.connections, 1);
   await Promise.all(clients.map((client) => client.close()));
@@ -116,7 +116,7 @@ describe('a hundred clients through one connector', () => {
   });
 
   it('leave no links where their connections are cut', async () => {
-    const clients = Array.from({ length: 20 }, connect);
+    const clients = Array.from({ length: 20 }, () => connect());
     await Promise.all(
       clients.map(async (client) => {
         await client.createSender('orders').sendMessages({ body: 'cut' });
@@ -143,13 +143,47 @@ describe('sessions of several clients over one connection', () => {
   });
 
   it('go to the clients that wait for the next one, each to another', async () => {
-    const clients = Array.from({ length: 5 }, connect);
+    const clients = Array.from({ length: 5 }, () => connect());
     const waiting = clients.map((client) => client.acceptNextSession('talks'));
     const sender = clients[0]!.createSender('talks');
     for (let i = 0; i < clients.length; i++) await sender.sendMessages({ body: i, sessionId: `next-${i}` });
     const receivers = await Promise.all(waiting);
     assert.equal(new Set(receivers.map(({ sessionId }) => sessionId)).size, clients.length);
     for (const receiver of receivers) await receiver.completeMessage(await takeOne(receiver));
+    await Promise.all(clients.map((client) => client.close()));
+  });
+});
+
+describe('clients at a router with two connectors to one namespace', () => {
+  it('have all of their links, and what these hold, on one of the connections', async () => {
+    const wide = await startRouter(
+      owner,
+      `
+router { mode: standalone  id: two-connectors }
+
+listener { host: 127.0.0.1  port: 0  azureClients: admitted }
+
+connector { name: one  role: route-container  connectionString: env:MANY_CLIENTS_CLOUD }
+connector { name: two  role: route-container  connectionString: env:MANY_CLIENTS_CLOUD }
+
+linkRoute { pattern: "#"  direction: in   connection: one }
+linkRoute { pattern: "#"  direction: out  connection: one }
+linkRoute { pattern: "#"  direction: in   connection: two }
+linkRoute { pattern: "#"  direction: out  connection: two }
+`,
+    );
+    await until('both to be open', () => wide.process.connectors.every(({ step }) => step === 'open'));
+    const clients = Array.from({ length: 6 }, () => connect(wide.port()));
+    for (const [number, client] of clients.entries()) {
+      const receiver = await client.acceptSession('talks', `wide-${number}`);
+      await receiver.setSessionState(number);
+      assert.equal(await receiver.getSessionState(), number);
+    }
+    const used = [...wide.process.router.connections].filter(({ settings }) => settings.role === 'route-container');
+    assert.deepEqual(
+      used.map(({ links }) => links.size),
+      [3, 3],
+    );
     await Promise.all(clients.map((client) => client.close()));
   });
 });

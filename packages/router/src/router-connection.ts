@@ -75,6 +75,9 @@ export class RouterConnection implements ConnectionHandler {
   /** By the client's session: those that stand for it here. */
   readonly #routedSessions = new Map<Session, { readonly session: Session; links: number }[]>();
 
+  /** Where links of this peer were led to, and where its further ones have to go. */
+  readonly #homes = new Set<RouterConnection>();
+
   constructor(router: Router, settings: RouterConnectionSettings, id: number) {
     this.router = router;
     this.settings = settings;
@@ -341,7 +344,7 @@ export class RouterConnection implements ConnectionHandler {
 
   /** @param address - the full text of what the client named the node by */
   #routeLink(node: LinkRouteNode, link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): void {
-    const to = node.next();
+    const to = this.#containerFor(node);
     if (to === undefined) return link.refuse(NO_ROUTE, echoOf(attach));
     const lasts = survives(attach.role ? attach.source : attach.target);
     if (lasts && !this.router.allowResumableLinkRoute) return link.refuse(NOT_RESUMABLE, echoOf(attach));
@@ -350,6 +353,16 @@ export class RouterConnection implements ConnectionHandler {
     const owningKey = address === undefined ? undefined : `M0${address}`;
     const routed = new RoutedLink(route, this, link, attach, to, owningKey);
     routed.start();
+  }
+
+  #containerFor(node: LinkRouteNode): RouterConnection | undefined {
+    for (const home of this.#homes) {
+      if (!home.takesLinks) this.#homes.delete(home);
+      else if (node.connections.includes(home)) return home;
+    }
+    const to = node.next();
+    if (to?.dialect?.keepsTogether === true) this.#homes.add(to);
+    return to;
   }
 
   /** @internal */

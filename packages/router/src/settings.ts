@@ -105,6 +105,11 @@ export interface ContainerDialect {
    * @param address - the node's name at the container
    */
   takeLink?(link: SenderLink | ReceiverLink, attach: Attach, address: string): boolean;
+  /**
+   * Where several connections lead to the container, all routed links of one client go to the same of them: what a link holds
+   * there is known to no other connection.
+   */
+  readonly keepsTogether?: boolean;
   /** What a consumer's outcome becomes towards the container. */
   outcomeToContainer?(state: DeliveryState | undefined): DeliveryState;
   /** What the container's outcome becomes towards the producer. */

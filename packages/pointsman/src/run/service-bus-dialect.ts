@@ -41,6 +41,7 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     takeLink: (link, attach, address) => place.management.take(link, attach, address),
     inboundCredit: INBOUND_CREDIT,
     settleSecond: true,
+    keepsTogether: true,
     outcomeToContainer: (state) => toServiceBus(state),
     outcomeFromContainer: (state) => fromServiceBus(state),
     isNormalEnd: (error) => isNormalLife(classify(error?.condition, error?.description)),
