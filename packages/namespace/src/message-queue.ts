@@ -360,14 +360,15 @@ export class MessageQueue {
 
   #endSessions(): void {
     const now = this.#host.clock.now();
-    const sessions = this.sessions!;
-    for (const session of sessions.held) {
+    let next = Infinity;
+    for (const session of this.sessions!.held) {
+      next = session.lockedUntil > now ? Math.min(next, session.lockedUntil) : next;
       if (session.lockedUntil > now) continue;
       const holder = session.holder!;
       this.#releaseSession(session, true);
       holder.onSessionLost();
     }
-    this.#sessionAlarm.atLatest(Math.min(Infinity, ...[...sessions.held].map(({ lockedUntil }) => lockedUntil)));
+    this.#sessionAlarm.atLatest(next);
   }
 
   /** Gives free sessions to those who wait for one. */
