@@ -17,11 +17,10 @@ import {
 } from '@pointsman/wire';
 import { Harness, numberIn, TIME_ORIGIN } from './harness.js';
 
-const OPERATIONS = [
-  ...['renew-lock', 'peek-message', 'receive-by-sequence-number', 'update-disposition', 'batch-delete-messages'],
-  ...['schedule-message', 'cancel-scheduled-message', 'renew-session-lock', 'set-session-state', 'get-session-state'],
-  ...['get-message-sessions', 'add-rule', 'remove-rule', 'enumerate-rules'],
-];
+const OPERATIONS = (
+  'renew-lock peek-message receive-by-sequence-number update-disposition batch-delete-messages schedule-message cancel-scheduled-message ' +
+  'renew-session-lock set-session-state get-session-state get-message-sessions add-rule remove-rule enumerate-rules'
+).split(' ');
 
 const NODES = ['orders', 'sessions', 'news', 'news/Subscriptions/all', 'orders/$DeadLetterQueue'];
 
@@ -50,21 +49,11 @@ const leaf: fc.Arbitrary<AmqpValue> = fc.oneof(
   fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => uuid(bytes)),
 );
 
-const KEYS = [
-  ...['lock-tokens', 'from-sequence-number', 'message-count', 'sequence-numbers', 'receiver-settle-mode', 'session-id'],
-  ...['disposition-status', 'properties-to-modify', 'deadletter-reason', 'messages', 'message', 'session-state'],
-  ...[
-    'last-updated-time',
-    'skip',
-    'top',
-    'rule-name',
-    'rule-description',
-    'sql-filter',
-    'sql-rule-action',
-    'expression',
-  ],
-  ...['correlation-filter', 'label', 'properties', 'enqueued-time-utc'],
-];
+const KEYS = (
+  'lock-tokens from-sequence-number message-count sequence-numbers receiver-settle-mode session-id disposition-status properties-to-modify ' +
+  'deadletter-reason messages message session-state last-updated-time skip top rule-name ' +
+  'rule-description sql-filter sql-rule-action expression correlation-filter label properties enqueued-time-utc'
+).split(' ');
 
 const { tree } = fc.letrec<{ tree: AmqpValue; map: AmqpValue }>((tie) => ({
   tree: fc.oneof(
