@@ -21,6 +21,12 @@ export {
   type ConditionEntry,
   type RetryScope,
 } from './conditions.js';
+export {
+  EntityManagement,
+  type EntityManagementOptions,
+  type ServiceAnswer,
+  type ServiceResult,
+} from './entity-management.js';
 export { entityAddressOf, type EntityAddress, type EntityKind } from './entity-address.js';
 export { checkAutolink, checkIdleTimeOut, explain, IDLE_MINIMUM_MS, type Explanation } from './explain.js';
 export {
@@ -40,6 +46,9 @@ export {
 export { FrontDoor, type FrontDoorOptions } from './front-door.js';
 export { isServiceBusHost } from './host.js';
 export { ManagementRelays, type Authorize, type ManagementRelayOptions } from './management-relay.js';
+export { LateSettlements, type LateResult, type LateSettlementsOptions } from './late-settlements.js';
+export { LockKeeper, type LockedMessage, type LockedMessages, type LockKeeperOptions } from './lock-keeper.js';
+export { lockTokenOf } from './lock-token.js';
 export {
   outcomeToProducer,
   outcomeToServiceBus,

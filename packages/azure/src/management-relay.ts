@@ -48,6 +48,11 @@ const NODES_MAX = 1_000;
 /** Clients' links to one node. */
 const LINKS_MAX = 10_000;
 
+const TOO_MANY_NODES: AmqpErrorFields = {
+  condition: 'amqp:resource-limit-exceeded',
+  description: `${NODES_MAX} nodes for management are in use on the connection to the namespace already`,
+};
+
 const LOST: AmqpErrorFields = {
   condition: 'amqp:link:detach-forced',
   description: 'The link to the namespace was lost.',
@@ -70,28 +75,53 @@ export class ManagementRelays {
   /** Takes a link that a client attaches, where it is to such a node. @param address - the node's name at the namespace */
   take(link: SenderLink | ReceiverLink, attach: Attach, address: string): boolean {
     if (entityAddressOf(address).kind !== 'management') return false;
+    const relay = this.#relayOf(address);
+    if (relay === undefined) {
+      link.refuse(TOO_MANY_NODES);
+      return true;
+    }
+    relay.take(link, attach);
+    relay.start();
+    return true;
+  }
+
+  /**
+   * A place for requests of the router's own, over the same pair of links.
+   *
+   * @param address - of the node, `$management` at its end
+   * @returns why there is none, or the place; it is to be given back
+   */
+  own(address: string): OwnRequests | { readonly error: AmqpErrorFields } {
+    const relay = this.#relayOf(address);
+    if (relay === undefined) return { error: TOO_MANY_NODES };
+    const requests = relay.own();
+    relay.start();
+    return requests;
+  }
+
+  #relayOf(address: string): ManagementRelay | undefined {
     const key = entityAddressOf(address).path.toLowerCase();
     const known = this.#relays.get(key);
-    if (known !== undefined) {
-      known.take(link, attach);
-      return true;
-    }
-    if (this.#relays.size >= NODES_MAX) {
-      link.refuse({
-        condition: 'amqp:resource-limit-exceeded',
-        description: `${NODES_MAX} nodes for management are in use on the connection to the namespace already`,
-      });
-      return true;
-    }
+    if (known !== undefined || this.#relays.size >= NODES_MAX) return known;
     const name = `${this.#options.name}-${++this.#count}`;
     const relay = new ManagementRelay({ ...this.#options, name }, address, () => {
       if (this.#relays.get(key) === relay) this.#relays.delete(key);
     });
     this.#relays.set(key, relay);
-    relay.take(link, attach);
-    relay.start();
-    return true;
+    return relay;
   }
+}
+
+/** The router as one of the clients of a node. */
+export interface OwnRequests {
+  /** The pair of links has gone: nothing can be asked any more. */
+  readonly isOver: boolean;
+  /**
+   * @param request - a message without properties
+   * @param done - called once, and not at once, with the answer, or why there is none; not after {@link leave}
+   */
+  ask(request: Uint8Array, done: (answer: Uint8Array | AmqpErrorFields) => void): void;
+  leave(): void;
 }
 
 /** A request on its way: who is to have the answer, and under which id. */
@@ -99,6 +129,12 @@ interface Pending {
   readonly client: Connection;
   readonly replyTo: string | undefined;
   readonly correlationId: AmqpValue | undefined;
+}
+
+/** A request of our own. */
+interface OwnPending {
+  readonly owner: OwnRequests;
+  readonly done: (answer: Uint8Array | AmqpErrorFields) => void;
 }
 
 /** One node, one pair of links there. Over with its last client, and with the pair: the next link makes another. */
@@ -114,7 +150,8 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
   #joining: { readonly link: SenderLink | ReceiverLink; readonly attach: Attach }[] = [];
   readonly #clients = new Set<Link>();
   readonly #answers = new Map<Connection, AnswerLinks>();
-  readonly #pending = new Map<string, Pending>();
+  readonly #pending = new Map<string, Pending | OwnPending>();
+  readonly #owners = new Set<OwnRequests>();
   readonly #waiting: Uint8Array[] = [];
   #rest: { readonly bytes: Uint8Array; position: number } | undefined;
   #parts: Uint8Array[] = [];
@@ -122,6 +159,7 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
   #ids = 0;
   #isOpen = false;
   #isOver = false;
+  #isStarted = false;
 
   constructor(options: ManagementRelayOptions, address: string, onOver: () => void) {
     this.#options = options;
@@ -129,8 +167,10 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     this.#onOver = onOver;
   }
 
-  /** Attaches the pair, as soon as it may. */
+  /** Attaches the pair, as soon as it may; once there is somebody who wants it. */
   start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
     const { authorize } = this.#options;
     if (authorize === undefined) {
       this.#attach();
@@ -142,6 +182,32 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     });
     this.#release = release;
     if (this.#isOver) release();
+  }
+
+  own(): OwnRequests {
+    const isOver = (): boolean => this.#isOver;
+    const owner: OwnRequests = {
+      get isOver() {
+        return isOver();
+      },
+      ask: (request, done) => this.#askOwn(owner, request, done),
+      leave: () => {
+        if (!this.#owners.delete(owner)) return;
+        for (const [id, pending] of this.#pending)
+          if ('owner' in pending && pending.owner === owner) this.#pending.delete(id);
+        this.#endUnused();
+      },
+    };
+    this.#owners.add(owner);
+    return owner;
+  }
+
+  #askOwn(owner: OwnRequests, request: Uint8Array, done: OwnPending['done']): void {
+    const messageId = `${this.#options.name}-${++this.#ids}`;
+    const properties = { messageId, to: this.#address, replyTo: this.#options.name };
+    this.#pending.set(messageId, { owner, done });
+    this.#waiting.push(withProperties(request, properties));
+    this.onSendable();
   }
 
   take(link: SenderLink | ReceiverLink, attach: Attach): void {
@@ -196,13 +262,18 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
   /** Nobody is there any more to be answered. */
   #forget(client: Connection): void {
     this.#answers.delete(client);
-    for (const [id, pending] of this.#pending) if (pending.client === client) this.#pending.delete(id);
+    for (const [id, pending] of this.#pending)
+      if ('client' in pending && pending.client === client) this.#pending.delete(id);
   }
 
   #leave(link: Link): void {
     this.#joining = this.#joining.filter((other) => other.link !== link);
     this.#clients.delete(link);
-    if (this.#clients.size + this.#joining.length === 0) this.#end(undefined);
+    this.#endUnused();
+  }
+
+  #endUnused(): void {
+    if (this.#clients.size + this.#joining.length + this.#owners.size === 0) this.#end(undefined);
   }
 
   /** @returns why the request goes no further, or undefined where it does */
@@ -315,6 +386,10 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#pending.delete(id);
+    if ('done' in pending) {
+      pending.done(bytes);
+      return;
+    }
     const { client, replyTo, correlationId } = pending;
     this.#answers
       .get(client)
@@ -347,7 +422,10 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     for (const link of this.#clients) link.detach(told);
     this.#clients.clear();
     this.#answers.clear();
+    this.#owners.clear();
+    const pending = [...this.#pending.values()];
     this.#pending.clear();
+    for (const request of pending) if ('done' in request) request.done(told);
   }
 }
 

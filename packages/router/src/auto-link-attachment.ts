@@ -4,10 +4,13 @@ import type { AmqpErrorFields, Attach } from '@pointsman/wire';
 import type { Session } from '@pointsman/engine';
 import type { Address } from './address.js';
 import type { AutoLink, AutoLinkStatus } from './auto-link.js';
+import { CreditThrottle } from './credit-throttle.js';
+import { Custody } from './custody.js';
 import { IncomingLink } from './incoming-link.js';
 import { OutgoingLink } from './outgoing-link.js';
 import type { LinkOwner } from './outgoing-link.js';
 import type { RouterConnection } from './router-connection.js';
+import type { ContainerDialect } from './settings.js';
 
 /** Messages beyond its credit that a container may send, as a multiple of the link's capacity. */
 const TOLERANCE = 4;
@@ -39,6 +42,7 @@ export class AutoLinkAttachment implements LinkOwner {
   #cancelRetry: (() => void) | undefined;
   /** Gives back what {@link ContainerDialect.authorize} gave. */
   #release: ((error?: AmqpErrorFields) => void) | undefined;
+  #throttle: CreditThrottle | undefined;
 
   /** @param failures - in a row, so far */
   constructor(autoLink: AutoLink, connection: RouterConnection, failures: number) {
@@ -156,6 +160,7 @@ export class AutoLinkAttachment implements LinkOwner {
       const link = new IncomingLink(connection, address, settings.address, capacity);
       link.owner = this;
       link.isFallback = this.#autoLink.isFallback;
+      if (dialect !== undefined) this.#lookAfter(link, dialect, capacity);
       this.link = link;
       link.link = session.attachReceiver(name, link, {
         source: { type: 'source', address: externalAddress },
@@ -181,6 +186,34 @@ export class AutoLinkAttachment implements LinkOwner {
       connection.links.add(link);
       link.pendingAddress = address;
     }
+  }
+
+  #lookAfter(link: IncomingLink, dialect: ContainerDialect, capacity: number): void {
+    const { clock } = this.connection.router;
+    const { externalAddress, tally } = this.#autoLink;
+    this.#throttle ??= new CreditThrottle({
+      capacity,
+      clock,
+      releaseDelay: dialect.releaseDelay?.bind(dialect),
+      onLoop: () => {
+        tally.releaseLoops++;
+        this.#log(
+          'warning',
+          `Messages come back again and again: every consumer of ${this.#autoLink.settings.address} releases them. Auto Link asks for one at a time until one is accepted`,
+        );
+      },
+    });
+    link.throttle = this.#throttle;
+    if (dialect.settleLater === undefined && dialect.tend === undefined) return;
+    this.#autoLink.hasCustody = true;
+    link.custody = new Custody({
+      dialect,
+      address: externalAddress,
+      clock,
+      tally,
+      throttle: this.#throttle,
+      renewsLocks: this.#autoLink.settings.renewLocks !== false,
+    });
   }
 
   /** The session is kept from one attempt to the next. */

@@ -2,6 +2,8 @@
 import type { AmqpErrorFields } from '@pointsman/wire';
 import { FALLBACK_PHASE } from './address-text.js';
 import { AutoLinkAttachment } from './auto-link-attachment.js';
+import { emptyTally } from './custody.js';
+import type { CustodyTally } from './custody.js';
 import type { IncomingLink } from './incoming-link.js';
 import type { OutgoingLink } from './outgoing-link.js';
 import type { RouterConnection } from './router-connection.js';
@@ -35,6 +37,10 @@ export class AutoLink {
   lastFailure: AutoLinkFailure | undefined = undefined;
   /** Times that a link was active. */
   activations = 0;
+  /** Its messages are the router's to answer for beyond the link: {@link tally} says something. */
+  hasCustody = false;
+  /** What became of messages apart from the ordinary course. */
+  readonly tally: CustodyTally = emptyTally();
   /** Told of every change of {@link status}. */
   onChange: ((autoLink: AutoLink) => void) | undefined = undefined;
   readonly #attachments = new Map<RouterConnection, AutoLinkAttachment>();

@@ -6,6 +6,8 @@ import type { AmqpErrorFields, Attach, DeliveryState, Properties } from '@points
 import type { Address } from './address.js';
 import { headOf, hasNoAnnotations } from './annotations.js';
 import type { MessageHead } from './annotations.js';
+import type { CreditThrottle } from './credit-throttle.js';
+import type { Custody } from './custody.js';
 import { forward, isForWithin } from './forward.js';
 import { tooLargeToHold } from './in-process.js';
 import { LinkRecord } from './link-record.js';
@@ -43,6 +45,9 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   readonly capacity: number;
   /** Outcomes that the container did not take, such as for a lock that had expired: the message comes again. */
   unconfirmed = 0;
+  /** Where the container can be told of outcomes beyond the link. */
+  custody: Custody | undefined = undefined;
+  throttle: CreditThrottle | undefined = undefined;
 
   constructor(connection: RouterConnection, address: Address | undefined, addressText: string, capacity: number) {
     super(connection);
@@ -57,8 +62,22 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     link.context = this;
     const source = link.remoteAttach?.source;
     if (source !== undefined && 'type' in source) this.#takesModified = takesModified(source.outcomes);
-    if (this.#hasPaths()) link.addCredit(this.capacity);
-    else this.#withheld = this.capacity;
+    this.custody?.start();
+    const credit = this.throttle?.begin((count) => this.#grant(count)) ?? this.capacity;
+    if (this.#hasPaths()) link.addCredit(credit);
+    else this.#withheld = credit;
+  }
+
+  /** Credit that was kept back may be given. */
+  #grant(count: number): void {
+    if (this.link.state !== 'attached' || this.#quiet) return;
+    if (!this.#hasPaths()) {
+      this.#withheld += count;
+      return;
+    }
+    this.link.addCredit(count);
+    // A single message is to be asked for at once, not with half of the window.
+    if (this.link.announced < this.link.credit) this.link.sendFlow();
   }
 
   /** There is somewhere to go: for an anonymous link there may always be. */
@@ -70,7 +89,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   /** A first consumer came. */
   pathsOpened(): void {
     if (this.link.state !== 'attached' || this.#quiet) return;
-    const count = this.#withheld;
+    const count = this.throttle?.pass(this.#withheld) ?? this.#withheld;
     this.#withheld = 0;
     this.#draining = false;
     // A drain that was not answered yet is off: the new credit is there to be used.
@@ -106,6 +125,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       messageLog.tell('Received', this.link, frame.bytes, frame.payloadStart, frame.payloadEnd);
     delivery.arrivedAt = this.connection.router.tick;
     if (delivery.settled) this.presettled++;
+    else if (this.custody !== undefined) this.custody.took(delivery, frame);
   }
 
   #countIngress(address: Address): void {
@@ -155,6 +175,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.#arriving = undefined;
       this.#transits.delete(transit);
       transit.abort();
+      this.custody?.over(delivery);
       if (!transit.credited) this.#replace();
       return;
     }
@@ -307,6 +328,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       );
       this.rejected++;
     }
+    if (this.throttle !== undefined) this.throttle.released();
     this.#replace();
   }
 
@@ -325,17 +347,42 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.#transits.delete(delivery.context);
     }
     delivery.context = undefined;
-    if (this.link.state !== 'attached') return;
+    if (this.link.state !== 'attached') {
+      this.custody?.late(delivery, this.#toSender(state));
+      return;
+    }
     this.countAge(delivery.arrivedAt);
     if (!delivery.settled && delivery.localState !== undefined) {
       // The sender was told and has not settled yet: what the receiver said stands, though it has gone since.
       this.countOutcome(delivery.localState);
       this.link.settle(delivery, delivery.localState);
+      this.custody?.over(delivery);
     } else if (!delivery.settled) {
       this.countOutcome(state);
-      this.#tell(delivery, this.#toSender(state));
+      const said = this.#toSender(state);
+      this.#tell(delivery, said);
+      if (this.throttle !== undefined) this.#heed(said);
     }
     if (!isReplaced) this.#replace();
+  }
+
+  /** What becomes of messages says how fast more may come. */
+  #heed(said: DeliveryState | undefined): void {
+    if (said === undefined || !('type' in said)) return;
+    if (said.type === 'accepted') this.throttle!.accepted();
+    else if (said.type === 'released') this.throttle!.released();
+  }
+
+  /** An outcome of a message whose link has gone can still be told. */
+  isSettledLater(delivery: IncomingDelivery): boolean {
+    return this.custody !== undefined && this.link.state !== 'attached' && this.custody.survives(delivery);
+  }
+
+  /** Tells it, and the receiver that waits for the sender's word. */
+  settleLater(delivery: IncomingDelivery, outgoing: OutgoingDelivery, state: DeliveryState): void {
+    delivery.context = undefined;
+    const taken = this.custody!.late(delivery, this.#toSender(state), (isTaken) => confirm(outgoing, isTaken, state));
+    if (!taken) confirm(outgoing, false, state);
   }
 
   /**
@@ -346,7 +393,10 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (!delivery.complete) this.#decided = { delivery, said };
     else if (this.link.rcvSettleMode === 1 && said !== undefined && this.connection.dialect?.settleSecond === true)
       this.link.update(delivery, said);
-    else this.link.settle(delivery, said);
+    else {
+      this.link.settle(delivery, said);
+      this.custody?.over(delivery);
+    }
   }
 
   /** The rest has come. Of a message that its sender took back nothing is said. */
@@ -354,6 +404,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     const decided = this.#decided;
     this.#decided = undefined;
     if (decided?.delivery === delivery && !delivery.aborted) this.#tell(delivery, decided.said);
+    else this.custody?.over(delivery);
   }
 
   /** The receiver told an outcome and waits for the sender to confirm it. */
@@ -371,6 +422,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     const context = delivery.context;
     delivery.context = undefined;
     if (context === undefined) {
+      if (this.custody?.answered(delivery, state) === true) return;
       // The container's word on an outcome that we told it: other than a confirmation, it is worth a line.
       if (state !== undefined && 'type' in state && state.type === 'rejected' && state.error !== undefined) {
         this.unconfirmed++;
@@ -389,14 +441,16 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         return;
       }
       this.#transits.delete(context);
+      this.custody?.answered(delivery, state);
       context.confirm();
       context.disown();
       if (delivery.localState !== undefined) this.countOutcome(delivery.localState);
     } else {
       // The sender settled: the receiver that waits for it may settle too.
       const outgoing = context as OutgoingDelivery;
-      const consumer = outgoing.link.handler as OutgoingLink;
-      consumer.confirm(outgoing, state);
+      const told = delivery.localState;
+      const isAgain = this.custody?.answered(delivery, state, (taken) => confirm(outgoing, taken, told)) === true;
+      if (!isAgain) (outgoing.link.handler as OutgoingLink).confirm(outgoing, state);
       if (delivery.localState !== undefined) this.countOutcome(delivery.localState);
       const copy = outgoing.context;
       if (copy instanceof Copy) {
@@ -406,6 +460,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       }
     }
     this.countAge(delivery.arrivedAt);
+    if (this.throttle !== undefined) this.#heed(delivery.localState);
     this.#replace();
   }
 
@@ -434,6 +489,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.#withheld++;
       return;
     }
+    if (this.throttle !== undefined && this.throttle.pass(1) === 0) return;
     const link = this.link;
     link.addCredit(1);
     // All is back: told at once, since there are senders that send a message for each flow that they hear.
@@ -443,12 +499,12 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   onFlow(link: ReceiverLink): void {
     if (link.forgone === 0) return;
     // The answer to a drain may come when there is somewhere to go again: then the credit is given anew at once.
-    if (this.#hasPaths()) link.addCredit(link.forgone);
+    if (this.#hasPaths()) link.addCredit(this.throttle?.pass(link.forgone) ?? link.forgone);
     else this.#withheld += link.forgone;
   }
 
   onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
-    this.#end();
+    this.#end(error);
     link.detach(undefined, closed);
     this.owner?.ended(error, false);
     this.connection.linkGone(this);
@@ -456,7 +512,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
 
   onLost(_link: Link, error: AmqpErrorFields | undefined): void {
     this.isLost = true;
-    this.#end();
+    this.#end(error);
     this.owner?.ended(error, true);
     this.connection.linkGone(this);
   }
@@ -486,7 +542,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     this.connection.linkGone(this);
   }
 
-  #end(): void {
+  #end(error?: AmqpErrorFields): void {
     const arriving = this.#arriving;
     this.#arriving = undefined;
     this.#discarding = this.#decided = undefined;
@@ -494,15 +550,36 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.#transits.delete(arriving);
       arriving.abort();
     }
+    this.throttle?.end();
+    const { custody } = this;
+    if (custody !== undefined) this.#handOver(custody, error);
     this.#endConfirmations();
-    // Receivers go on with what is whole; what they say of it has no one to go to.
-    for (const transit of this.#transits) transit.disown();
+    // Receivers go on with what is whole; what they say of it may have no one to go to.
+    for (const transit of this.#transits) {
+      if (transit.incoming !== undefined && custody?.survives(transit.incoming) === true) transit.outlive();
+      else transit.disown();
+    }
     this.#transits.clear();
     const address = this.address;
     if (address !== undefined) {
       address.producers.delete(this);
       this.connection.router.addressLeft(address);
     }
+  }
+
+  /** What was told and not confirmed is told another way. */
+  #handOver(custody: Custody, error: AmqpErrorFields | undefined): void {
+    const waiting = new Map<IncomingDelivery, OutgoingDelivery>();
+    for (const delivery of this.link.session.unsettledOf(this.link)) {
+      const { context, localState } = delivery;
+      if (localState === undefined || !custody.survives(delivery)) continue;
+      if (context instanceof OutgoingDelivery) waiting.set(delivery, context);
+      delivery.context = undefined;
+    }
+    custody.ended(error, (delivery, taken) => {
+      const outgoing = waiting.get(delivery);
+      if (outgoing !== undefined) confirm(outgoing, taken, delivery.localState);
+    });
   }
 
   /** Receivers that wait for the sender's word on the outcome that they told wait in vain: it may have come or not. */
@@ -515,6 +592,12 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         (outgoing.link.handler as OutgoingLink).confirm(outgoing, MODIFIED_FAILED);
     }
   }
+}
+
+/** Tells a receiver that waits for the sender's word whether what it said has reached the sender. */
+function confirm(outgoing: OutgoingDelivery, taken: boolean, state: DeliveryState | undefined): void {
+  if (outgoing.link.state !== 'attached') return;
+  (outgoing.link.handler as OutgoingLink).confirm(outgoing, taken ? state : MODIFIED_FAILED);
 }
 
 /** Whether modified is among the outcomes that a source lists; a source that lists none takes all. 3.5.3 */

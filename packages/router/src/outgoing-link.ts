@@ -300,6 +300,14 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       (inbound.context as IncomingLink).update(incoming, this.#fromReceiver(state) ?? state);
       return;
     }
+    if (
+      incoming !== undefined &&
+      outgoing.complete &&
+      (incoming.link.context as IncomingLink).isSettledLater(incoming)
+    ) {
+      (incoming.link.context as IncomingLink).settleLater(incoming, outgoing, this.#fromReceiver(state) ?? state);
+      return;
+    }
     if (copy !== undefined && outgoing.complete && copy.transit.collectsOutcomes) {
       copy.transit.told(copy, this.#fromReceiver(state) ?? state);
       return;

@@ -53,6 +53,8 @@ export interface AutoLinkSettings {
   readonly externalAddress?: string | undefined;
   /** `out`: the node takes what nobody else does. `in`: what comes from it does not go back there. Without a phase. */
   readonly fallback?: boolean | undefined;
+  /** `in`: locks are renewed while their messages are in hand, where the container has locks. Default: true. */
+  readonly renewLocks?: boolean | undefined;
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical';
@@ -124,6 +126,70 @@ export interface ContainerDialect {
   readonly inboundCredit?: number;
   /** Receivers settle second: the container confirms each outcome. */
   readonly settleSecond?: boolean;
+  /** What it means that the container answered `answer` to the outcome `said`. Default: it has taken it. */
+  verdictOf?(said: DeliveryState, answer: DeliveryState): SettlementVerdict;
+  /**
+   * Tells the container of an outcome that its link could not carry, or carried in vain.
+   *
+   * @param address - node that the message came from
+   * @param tag - of its delivery
+   * @param state - as of {@link outcomeToContainer}
+   * @param done - called once
+   */
+  settleLater?(address: string, tag: Uint8Array, state: DeliveryState, done: (result: LateSettlement) => void): void;
+  /** What came on a link from the node is no longer ours when the link has ended with `error`. Default: it still is. */
+  locksEndWith?(address: string, error: AmqpErrorFields | undefined): boolean;
+  /** Looks after the messages that are in hand of an inbound autolink, until {@link InboxCare.stop} is called. */
+  tend?(inbox: ContainerInbox): InboxCare;
+  /**
+   * Ms until an inbound autolink asks for the `n`th message, from 1 on, while every message is released: the container
+   * gives out again at once what it gets back. Default: it is not slowed.
+   */
+  releaseDelay?(n: number): number;
+}
+
+/**
+ * `done`: the container has the outcome, or it does not matter any more. `gone`: it came too late, and the message comes
+ * again. `again`: it is to be told once more.
+ */
+export type SettlementVerdict = 'done' | 'gone' | 'again';
+
+/** `taken`: the container has the outcome. `gone`: it gives the message out again. `unknown`: one of the two. */
+export type LateSettlement = 'taken' | 'gone' | 'unknown';
+
+/** A message that came from a container, and whose outcome the container does not know yet. */
+export interface HeldMessage {
+  readonly tag: Uint8Array;
+  /** Ms of the clock at which it came. */
+  readonly since: number;
+  /** Belongs to whoever looks after it. */
+  note: unknown;
+}
+
+/** What an inbound autolink has in hand of one link, whether that is still attached or not. */
+export interface ContainerInbox {
+  /** Name of the node at the container. */
+  readonly address: string;
+  /** Oldest first. */
+  readonly held: Iterable<HeldMessage>;
+  readonly heldCount: number;
+  /** Messages that were settled, and ms that they were in hand, altogether. */
+  readonly settled: number;
+  readonly handlingMs: number;
+  /** Messages that may be in hand at most, and at the moment. */
+  readonly capacity: number;
+  readonly creditLimit: number;
+  /** As of the autolink. */
+  readonly renewsLocks: boolean;
+  limitCredit(count: number): void;
+  /** Counts a lock that was renewed. */
+  renewed(): void;
+}
+
+export interface InboxCare {
+  /** Shown the first bytes of messages, until it has seen enough: returns true. */
+  look?(bytes: Uint8Array): boolean;
+  stop(): void;
 }
 
 /** A link that was refused or detached. */

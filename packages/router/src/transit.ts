@@ -164,6 +164,13 @@ export class Transit {
     for (const copy of this.copies) if (copy.waits) copy.link.confirm(copy.outgoing!, MODIFIED_FAILED);
   }
 
+  /** The inbound link is gone, but an outcome can still be told. */
+  outlive(): void {
+    if (!this.complete) return this.abort();
+    this.#release();
+    for (const copy of this.copies) if (copy.waits) copy.link.confirm(copy.outgoing!, MODIFIED_FAILED);
+  }
+
   /** Of several receivers those that tell an outcome and wait are settled together, once the sender has been told. */
   get collectsOutcomes(): boolean {
     const { incoming } = this;

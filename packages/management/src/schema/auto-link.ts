@@ -16,7 +16,13 @@ export const autoLink: EntityType = entityType('router.config.autoLink', {
   settable('connection', 'string', 'Name of the connector or listener that leads to the broker.'),
   settable('externalAddress', 'string', 'Name of the node at the broker, where it is not the address.', { deprecatedName: 'externalAddr' }),
   settable('fallback', 'boolean', 'The link serves as fallback destination of the address.', { default: false }),
+  settable('renewLocks', 'boolean', 'For direction in at Azure Service Bus: the lock of a message is renewed while the message is on its way through the network.', { default: true, own: true }),
   reported('linkRef', 'string', 'Identity of the link while it is attached.'),
   reported('operStatus', ['inactive', 'attaching', 'failed', 'active', 'quiescing', 'idle'], 'State of the link.'),
   reported('lastError', 'string', 'Why the last attach was refused or the link detached.'),
+  reported('settledLater', 'integer', 'Outcomes that were told to Azure Service Bus by lock token, since their link had gone.', { own: true }),
+  reported('settledTooLate', 'integer', 'Outcomes that Azure Service Bus did not take any more, since the lock had ended: those messages come again.', { own: true }),
+  reported('settledInDoubt', 'integer', 'Outcomes of which nobody can say whether Azure Service Bus has heard them.', { own: true }),
+  reported('locksRenewed', 'integer', 'Locks that were renewed while their messages were on the way.', { own: true }),
+  reported('releaseLoops', 'integer', 'Times that every message was released, so that the autolink was slowed.', { own: true }),
 ]);

@@ -284,6 +284,7 @@ function autoLink(entity: ConfigEntity): AutoLinkConfig {
     phase: phaseOf(entity),
     externalAddress: entity.text('externalAddress') ?? address,
     fallback: entity.flag('fallback'),
+    renewLocks: entity.flag('renewLocks'),
   };
 }
 

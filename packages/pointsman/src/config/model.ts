@@ -206,6 +206,7 @@ export interface AutoLinkConfig extends Attachment {
   /** Name of the node at the broker: `externalAddress`, or else the address. */
   readonly externalAddress: string;
   readonly fallback: boolean;
+  readonly renewLocks: boolean;
 }
 
 export interface ExchangeConfig extends Entity {

@@ -26,6 +26,20 @@ export interface MetricsSource {
   readonly deliveriesDelayed1Sec: number;
   readonly deliveriesDelayed10Sec: number;
   readonly deliveriesRedirectedToFallback: number;
+  /** Inbound autolinks at Service Bus. */
+  readonly inboxes?: readonly InboxNumbers[];
+}
+
+/** What became of messages from a queue or subscription apart from the ordinary course. */
+export interface InboxNumbers {
+  /** Of the autolink. */
+  readonly name: string;
+  readonly externalAddress: string;
+  readonly settledLater: number;
+  readonly tooLate: number;
+  readonly inDoubt: number;
+  readonly locksRenewed: number;
+  readonly releaseLoops: number;
 }
 
 /** Whether a connector has what it is there for. */
@@ -46,7 +60,7 @@ type Row<Value> = readonly [name: string, kind: MetricKind, help: string, value:
 
 /** What the old router published, name by name and in its order. */
 // prettier-ignore
-const ROUTER_METRICS: readonly Row<keyof MetricsSource>[] = [
+const ROUTER_METRICS: readonly Row<Exclude<keyof MetricsSource, 'inboxes'>>[] = [
   ['qdr_connections_total', 'gauge', 'Open connections.', 'connectionCount'],
   ['qdr_links_total', 'gauge', 'Links attached.', 'linkCount'],
   ['qdr_addresses_total', 'gauge', 'Addresses known.', 'addrCount'],
@@ -89,7 +103,7 @@ export function renderMetrics(source: MetricsSource, connectors: readonly Connec
   };
   const isOpen = connectors.map(({ name, isOpen: open }) => [name, open ? 1 : 0] as const);
   addAll('pointsman_connector_open', 'Whether the connection of a connector is open: 1 or 0.', 'connector', isOpen);
-  lines.push(...tokenMetrics(connectors));
+  lines.push(...tokenMetrics(connectors), ...inboxMetrics(source.inboxes ?? []));
   addAll('pointsman_resources', 'What keeps the process running, by its kind in Node.js.', 'kind', resources());
   return `${lines.join('\n')}\n`;
 }
@@ -117,6 +131,26 @@ function tokenMetrics(connectors: readonly ConnectorHealth[]): string[] {
       const value = valueOf(token);
       return value === undefined ? [] : [`${name}${labels} ${value}`];
     }),
+  ]);
+}
+
+function inboxMetrics(inboxes: readonly InboxNumbers[]): string[] {
+  if (inboxes.length === 0) return [];
+  // prettier-ignore
+  const families: readonly Row<(inbox: InboxNumbers) => number>[] = [
+    ['pointsman_azure_settled_later_total', 'counter', 'Outcomes told to Service Bus by lock token, since their link had gone.', ({ settledLater }) => settledLater],
+    ['pointsman_azure_settled_too_late_total', 'counter', 'Outcomes that came after the lock had ended: those messages come again.', ({ tooLate }) => tooLate],
+    ['pointsman_azure_settled_in_doubt_total', 'counter', 'Outcomes of which nobody can say whether Service Bus has heard them.', ({ inDoubt }) => inDoubt],
+    ['pointsman_azure_locks_renewed_total', 'counter', 'Locks renewed while their messages were on the way.', ({ locksRenewed }) => locksRenewed],
+    ['pointsman_azure_release_loops_total', 'counter', 'Times that every message was released, so that the autolink was slowed.', ({ releaseLoops }) => releaseLoops],
+  ];
+  return families.flatMap(([name, kind, help, valueOf]) => [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} ${kind}`,
+    ...inboxes.map(
+      (inbox) =>
+        `${name}{autolink="${escaped(inbox.name)}",entity="${escaped(inbox.externalAddress)}"} ${valueOf(inbox)}`,
+    ),
   ]);
 }
 

@@ -3,7 +3,7 @@ import type { Router } from '@pointsman/router';
 import type { MetricsSource } from './metrics.js';
 
 /** The numbers of a router at this moment. */
-export function metricsOf({ counters }: Pick<Router, 'counters'>): MetricsSource {
+export function metricsOf({ counters, autoLinks }: Pick<Router, 'counters' | 'autoLinks'>): MetricsSource {
   return {
     // All sums at once: each of them looks at every link.
     ...counters.sums(),
@@ -14,5 +14,8 @@ export function metricsOf({ counters }: Pick<Router, 'counters'>): MetricsSource
     linkRouteCount: counters.linkRouteCount,
     autoLinkCount: counters.autoLinkCount,
     linksBlocked: counters.linksBlocked,
+    inboxes: autoLinks
+      .filter(({ hasCustody }) => hasCustody)
+      .map(({ name, externalAddress, tally }) => ({ name, externalAddress, ...tally })),
   };
 }

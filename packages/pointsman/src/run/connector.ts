@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ManagementRelays, isServiceBusHost, withoutSecrets } from '@pointsman/azure';
+import {
+  EntityManagement,
+  LateSettlements,
+  ManagementRelays,
+  isServiceBusHost,
+  withoutSecrets,
+} from '@pointsman/azure';
 import type { CbsClient, TokenState } from '@pointsman/azure';
 import { Connection } from '@pointsman/engine';
 import type { ConnectionEnd } from '@pointsman/engine';
 import { Router, routedLinkName } from '@pointsman/router';
-import { TransportError, keepConnected } from '@pointsman/transport';
+import { TransportError, keepConnected, processClock } from '@pointsman/transport';
 import type {
   Backoff,
   ConnectionControl,
@@ -83,6 +89,10 @@ export class ConnectorRuntime {
   #kept: KeptConnection | undefined;
   /** Of the connection that there is, or was last. */
   #tokens: CbsClient | undefined;
+  /** What concerns locks goes over whatever connection there is. */
+  readonly #management: EntityManagement;
+  #relays: ManagementRelays | undefined;
+  readonly #lateSettlements: LateSettlements;
   #reportedAttempt = 0;
   #status: ConnectorStatus = 'stopped';
 
@@ -95,6 +105,12 @@ export class ConnectorRuntime {
     this.#to = destinationOf(config, where, context.credentials()?.hasCertificate === true, context.environment);
     this.target = `${this.#to.host}:${this.#to.port}`;
     this.#ways = new WayFinder(this.#to);
+    this.#management = new EntityManagement({ clock: processClock });
+    this.#lateSettlements = new LateSettlements({
+      management: this.#management,
+      clock: processClock,
+      random: Math.random,
+    });
     this.#places = new FailoverList({ host: this.#to.host, port: this.#to.port });
   }
 
@@ -255,18 +271,21 @@ export class ConnectorRuntime {
               random: Math.random,
               tokens,
               tokenSource: tokens === undefined ? undefined : this.#to.tokens?.name,
-              management: new ManagementRelays({
+              management: (this.#relays = new ManagementRelays({
                 connection,
                 name: `${router.id}-management-${routed.id}`,
                 authorize: tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done),
                 linkNameOf: (client, name) => routedLinkName(name, client.remoteOpen?.containerId ?? ''),
-              }),
+              })),
+              entities: this.#management,
+              lateSettlements: this.#lateSettlements,
             });
           }
           this.#become('authenticated');
         },
         onOpened: (connection) => {
           control.markEstablished();
+          if (this.#relays !== undefined) this.#management.open(this.#relays);
           // A connection string names its namespace for good.
           if (this.config.connectionString === undefined)
             this.#places.opened(connection.remoteOpen?.properties?.get(FAILOVER_PROPERTY));
@@ -276,6 +295,8 @@ export class ConnectorRuntime {
         },
         onClosed: (connection, end) => {
           this.connection = undefined;
+          this.#management.closed();
+          this.#relays = undefined;
           this.#tokens?.close();
           this.#closed(connection, end, control);
         },

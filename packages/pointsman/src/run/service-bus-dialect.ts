@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
+  LockKeeper,
   attemptAfter,
   classify,
   explain,
@@ -7,10 +8,19 @@ import {
   outcomeToProducer,
   outcomeToServiceBus,
   retryDelay,
+  settlementAnswer,
 } from '@pointsman/azure';
-import type { CbsClient, ConsumerSaid, ManagementRelays, Secret } from '@pointsman/azure';
+import type {
+  CbsClient,
+  ConsumerSaid,
+  EntityManagement,
+  LateSettlements,
+  ManagementRelays,
+  Secret,
+} from '@pointsman/azure';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
-import type { ContainerDialect, RefusedLink } from '@pointsman/router';
+import type { ContainerDialect, RefusedLink, SettlementVerdict } from '@pointsman/router';
+import { processClock } from '@pointsman/transport';
 import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
 
 /** Where the dialect is spoken, for its messages. */
@@ -28,10 +38,17 @@ export interface ServiceBusPlace {
   readonly management: ManagementRelays;
   /** Where tokens come from. */
   readonly tokenSource: string | undefined;
+  /** Of the connector: they outlast its connections. */
+  readonly entities: EntityManagement;
+  readonly lateSettlements: LateSettlements;
 }
 
 /** Messages taken from a queue ahead of their settlement: each is locked from then on, so there must not be many. */
 const INBOUND_CREDIT = 50;
+
+/** Wait for the next message while all are released: the first, and the longest. Ms. */
+const RELEASE_FIRST_MS = 100;
+const RELEASE_MAX_MS = 30_000;
 
 /** Azure Service Bus, where it differs from a plain AMQP container. */
 export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
@@ -44,6 +61,11 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     keepsTogether: true,
     outcomeToContainer: (state) => toServiceBus(state),
     outcomeFromContainer: (state) => fromServiceBus(state),
+    verdictOf: (said, answer) => verdictOf(said, answer),
+    settleLater: (address, tag, state, done) => place.lateSettlements.settle(address, tag, state, done),
+    tend: (messages) => new LockKeeper({ messages, management: place.entities, clock: processClock, nowMs: Date.now }),
+    releaseDelay: (n) =>
+      Math.min(RELEASE_MAX_MS, RELEASE_FIRST_MS * 2 ** Math.min(n - 1, 20)) * (1 + place.random() / 4),
     isNormalEnd: (error) => isNormalLife(classify(error?.condition, error?.description)),
     retryDelay(error, attempt, attachedMs): number {
       const kind = classify(error?.condition, error?.description);
@@ -84,6 +106,22 @@ function explainLink(place: ServiceBusPlace, error: AmqpErrorFields | undefined,
     ...(place.policy === undefined ? {} : { policy: place.policy }),
     ...(place.policy === undefined && place.tokenSource !== undefined ? { tokenSource: place.tokenSource } : {}),
   }).message;
+}
+
+/** What Service Bus's word on an outcome means. */
+function verdictOf(said: DeliveryState, answer: DeliveryState): SettlementVerdict {
+  if (!('type' in said) || !('type' in answer)) return 'done';
+  const { type } = said;
+  if (type !== 'accepted' && type !== 'rejected' && type !== 'released' && type !== 'modified') return 'done';
+  const condition = answer.type === 'rejected' ? answer.error?.condition : undefined;
+  switch (settlementAnswer(type, answer.type, condition)) {
+    case 'done':
+      return 'done';
+    case 'retry':
+      return 'again';
+    default:
+      return 'gone';
+  }
 }
 
 function saidBy(state: DeliveryState | undefined): ConsumerSaid {

@@ -115,6 +115,12 @@ const AUTO_LINK: Attributes<AutoLink> = {
   operStatus: ({ status }) => status,
   lastError: ({ lastError }) => lastError ?? null,
   fallback: ({ isFallback }) => isFallback,
+  renewLocks: ({ settings }) => settings.renewLocks !== false,
+  settledLater: ({ tally }) => tally.settledLater,
+  settledTooLate: ({ tally }) => tally.tooLate,
+  settledInDoubt: ({ tally }) => tally.inDoubt,
+  locksRenewed: ({ tally }) => tally.locksRenewed,
+  releaseLoops: ({ tally }) => tally.releaseLoops,
 };
 
 /** The name at the container, where it is another one than here. */
@@ -143,6 +149,7 @@ export function autoLinkTable(router: Router): EntityTable {
           ...containerOf(attributes),
           externalAddress: text(attributes, 'externalAddress') ?? text(attributes, 'externalAddr'),
           fallback: attributes['fallback'] === true,
+          renewLocks: attributes['renewLocks'] !== false,
         }),
       );
     },

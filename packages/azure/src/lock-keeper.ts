@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Clock } from '@pointsman/engine';
+import { AmqpArray, ProtocolError, Reader, SECTION, readAnnotations, sectionAt, plainOf } from '@pointsman/wire';
+import type { AmqpValue } from '@pointsman/wire';
+import type { EntityManagement } from './entity-management.js';
+import { lockTokenOf, lockTokens } from './lock-token.js';
+
+/** A message in hand. */
+export interface LockedMessage {
+  readonly tag: Uint8Array;
+  /** Ms of the clock at which it came. */
+  readonly since: number;
+  note: unknown;
+}
+
+/** What has come from an entity and is not settled yet. */
+export interface LockedMessages {
+  readonly address: string;
+  readonly held: Iterable<LockedMessage>;
+  readonly heldCount: number;
+  /** Messages that were settled, and ms that they were in hand, altogether. */
+  readonly settled: number;
+  readonly handlingMs: number;
+  readonly capacity: number;
+  readonly creditLimit: number;
+  /** Locks are renewed while their messages are in hand. */
+  readonly renewsLocks: boolean;
+  limitCredit(count: number): void;
+  renewed(): void;
+}
+
+export interface LockKeeperOptions {
+  readonly messages: LockedMessages;
+  readonly management: EntityManagement;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly nowMs: () => number;
+}
+
+const LOOK_MS = 1_000;
+/** Lock durations that an entity can have. */
+const LOCK_MIN_MS = 5_000;
+const LOCK_MAX_MS = 300_000;
+/** What an entity has where nobody says otherwise, and what is taken until messages tell. */
+const LOCK_DEFAULT_MS = 60_000;
+/** A lock is renewed when so much of it is left. */
+const RENEW_SHARE = 1 / 2;
+/** Messages are to be settled within so much of their lock, those at the end of the queue too. */
+const HANDLING_SHARE = 1 / 2;
+/** Messages that are looked at for the end of their lock, of which the shortest counts: clocks may differ. */
+const SAMPLES = 3;
+
+/** When the lock is to be renewed; undefined where it is lost, or its token was none. */
+interface Note {
+  due: number | undefined;
+}
+
+/**
+ * Keeps the locks of messages that are on their way through the network, and sees to it that no more of them are taken than
+ * can be dealt with in the time of a lock.
+ */
+export class LockKeeper {
+  readonly #options: LockKeeperOptions;
+  #lockMs: number | undefined;
+  #samples = 0;
+  #cancel: (() => void) | undefined;
+  /** Of the messages, at the last change of the limit. */
+  #settled = 0;
+  #handlingMs = 0;
+  #changedAt = -Infinity;
+
+  constructor(options: LockKeeperOptions) {
+    this.#options = options;
+    this.#lookLater();
+  }
+
+  /** As far as it is known. Ms. */
+  get lockMs(): number {
+    return this.#lockMs ?? LOCK_DEFAULT_MS;
+  }
+
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  /** The first bytes of a message. @returns whether enough has been seen */
+  look(bytes: Uint8Array): boolean {
+    const until = lockedUntil(bytes);
+    if (until !== undefined) this.#learn(until - this.#options.nowMs());
+    return ++this.#samples >= SAMPLES;
+  }
+
+  #learn(lockMs: number): void {
+    const within = Math.min(LOCK_MAX_MS, Math.max(LOCK_MIN_MS, lockMs));
+    this.#lockMs = Math.min(this.#lockMs ?? Infinity, within);
+  }
+
+  #lookLater(): void {
+    this.#cancel = this.#options.clock.after(LOOK_MS, () => {
+      this.#lookLater();
+      const { messages } = this.#options;
+      if (messages.renewsLocks && messages.heldCount > 0) this.#renewDue();
+      this.#bound();
+    });
+  }
+
+  // ---- locks ----
+
+  #renewDue(): void {
+    const { messages, clock, management } = this.#options;
+    if (!management.isOpen) return;
+    const now = clock.now();
+    for (const message of messages.held) {
+      const note = (message.note ??= { due: message.since + this.lockMs * RENEW_SHARE }) as Note;
+      if (note.due === undefined || note.due > now) continue;
+      // Not again before the answer.
+      note.due = Infinity;
+      this.#renew(message, note);
+    }
+  }
+
+  #renew(message: LockedMessage, note: Note): void {
+    const { messages, clock, management, nowMs } = this.#options;
+    const token = lockTokenOf(message.tag);
+    if (token === undefined) {
+      note.due = undefined;
+      return;
+    }
+    management.ask(messages.address, 'renew-lock', new Map([['lock-tokens', lockTokens(token)]]), (result) => {
+      if (!('error' in result) && result.status === 200) {
+        messages.renewed();
+        const until = firstExpiration(result.body);
+        const lockMs =
+          until === undefined ? this.lockMs : Math.min(LOCK_MAX_MS, Math.max(LOCK_MIN_MS, until - nowMs()));
+        note.due = clock.now() + lockMs * RENEW_SHARE;
+      } else if (!('error' in result) && (result.status === 410 || result.status === 404)) {
+        note.due = undefined;
+      } else {
+        note.due = clock.now() + LOOK_MS;
+      }
+    });
+  }
+
+  // ---- credit ----
+
+  /** As many messages in hand as are settled within a part of the lock, by the time that they have taken of late. */
+  #bound(): void {
+    const { messages, clock } = this.#options;
+    const { settled, handlingMs, creditLimit, capacity, heldCount } = messages;
+    const target = this.lockMs * HANDLING_SHARE;
+    const count = settled - this.#settled;
+    const mean = (handlingMs - this.#handlingMs) / count;
+    if (count === 0) {
+      if (heldCount === 0) return;
+      // Nothing is settled at all: half of it, and so on.
+      const waited = clock.now() - Math.max(this.#changedAt, oldestOf(messages.held));
+      if (waited > target) this.#limit(creditLimit / 2);
+    } else if (mean > target) {
+      this.#limit((creditLimit * target) / mean);
+    } else if (count >= creditLimit) {
+      // All that came under this limit has shown what it takes.
+      this.#limit(mean < target / 2 ? Math.min(capacity, creditLimit * 2) : creditLimit);
+    }
+  }
+
+  #limit(count: number): void {
+    const { messages, clock } = this.#options;
+    this.#settled = messages.settled;
+    this.#handlingMs = messages.handlingMs;
+    this.#changedAt = clock.now();
+    messages.limitCredit(Math.max(1, Math.floor(count)));
+  }
+}
+
+/** When the first of them came. */
+function oldestOf(held: Iterable<LockedMessage>): number {
+  for (const { since } of held) return since;
+  return -Infinity;
+}
+
+/** `x-opt-locked-until` of a message, ms since 1970. */
+function lockedUntil(bytes: Uint8Array): number | undefined {
+  try {
+    let at = 0;
+    while (at < bytes.length) {
+      const { code, valueStart, end } = sectionAt(bytes, at, bytes.length);
+      if (code === SECTION.messageAnnotations) {
+        const annotations = readAnnotations(new Reader(bytes, valueStart, end));
+        return timeOf(annotations?.get('x-opt-locked-until'));
+      }
+      if (code !== SECTION.header && code !== SECTION.deliveryAnnotations) return undefined;
+      at = end;
+    }
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+  }
+  return undefined;
+}
+
+function firstExpiration(body: AmqpValue | undefined): number | undefined {
+  const expirations = body instanceof Map ? body.get('expirations') : undefined;
+  return expirations instanceof AmqpArray ? timeOf(expirations.values[0]) : undefined;
+}
+
+function timeOf(value: AmqpValue | undefined): number | undefined {
+  const plain = plainOf(value);
+  return typeof plain === 'number' || typeof plain === 'bigint' ? Number(plain) : undefined;
+}

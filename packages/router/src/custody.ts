@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Clock, IncomingDelivery, TransferFrame } from '@pointsman/engine';
+import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
+import type { CreditThrottle } from './credit-throttle.js';
+import type { ContainerDialect, ContainerInbox, HeldMessage } from './settings.js';
+
+/** What became of messages from a container apart from the ordinary course, over all links of an autolink. */
+export interface CustodyTally {
+  /** Outcomes that were told after their link had gone, or again after the container could not take them. */
+  settledLater: number;
+  /** Outcomes that came too late: the container gives the message out again. */
+  tooLate: number;
+  /** Told on a link that went before the container had confirmed, and no longer to be told: it may have been heard or not. */
+  inDoubt: number;
+  /** Locks that were renewed. */
+  locksRenewed: number;
+  /** Times that every message was released. */
+  releaseLoops: number;
+}
+
+export const emptyTally = (): CustodyTally => ({
+  settledLater: 0,
+  tooLate: 0,
+  inDoubt: 0,
+  locksRenewed: 0,
+  releaseLoops: 0,
+});
+
+interface Entry extends HeldMessage {
+  /** Its outcome is on the other way. */
+  isLate: boolean;
+}
+
+export interface CustodyOptions {
+  readonly dialect: ContainerDialect;
+  /** Name of the node at the container. */
+  readonly address: string;
+  readonly clock: Clock;
+  readonly tally: CustodyTally;
+  readonly throttle: CreditThrottle;
+  readonly renewsLocks: boolean;
+}
+
+/**
+ * The messages that one link took from a container whose dialect settles beyond the link: each is the router's to answer for
+ * until the container knows its outcome.
+ */
+export class Custody implements ContainerInbox {
+  readonly address: string;
+  settled = 0;
+  handlingMs = 0;
+  readonly #options: CustodyOptions;
+  readonly #entries = new Map<IncomingDelivery, Entry>();
+  #look: ((bytes: Uint8Array) => boolean) | undefined;
+  #stop: (() => void) | undefined;
+  #isEnded = false;
+
+  constructor(options: CustodyOptions) {
+    this.#options = options;
+    this.address = options.address;
+  }
+
+  /** The link is attached. */
+  start(): void {
+    const { dialect } = this.#options;
+    const care = dialect.tend?.(this);
+    if (care === undefined) return;
+    this.#look = care.look === undefined ? undefined : (bytes): boolean => care.look!(bytes);
+    this.#stop = (): void => care.stop();
+  }
+
+  // ---- ContainerInbox ----
+
+  get held(): Iterable<HeldMessage> {
+    return this.#entries.values();
+  }
+
+  get heldCount(): number {
+    return this.#entries.size;
+  }
+
+  get capacity(): number {
+    return this.#options.throttle.capacity;
+  }
+
+  get renewsLocks(): boolean {
+    return this.#options.renewsLocks;
+  }
+
+  get creditLimit(): number {
+    return this.#options.throttle.limit;
+  }
+
+  limitCredit(count: number): void {
+    if (!this.#isEnded) this.#options.throttle.setLimit(count);
+  }
+
+  renewed(): void {
+    this.#options.tally.locksRenewed++;
+  }
+
+  // ---- the link ----
+
+  /** A message begins. */
+  took(delivery: IncomingDelivery, frame: TransferFrame): void {
+    const since = this.#options.clock.now();
+    this.#entries.set(delivery, { tag: frame.tag(), since, note: undefined, isLate: false });
+    if (this.#look?.(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd)) === true) this.#look = undefined;
+  }
+
+  /** The container knows its outcome, or wants none. */
+  over(delivery: IncomingDelivery): void {
+    const entry = this.#entries.get(delivery);
+    if (entry === undefined) return;
+    this.settled++;
+    this.handlingMs += this.#options.clock.now() - entry.since;
+    this.#entries.delete(delivery);
+    this.#rest();
+  }
+
+  /**
+   * The container has answered an outcome that it was told.
+   *
+   * @param done - called where it is told again, with whether the container has taken it then
+   * @returns whether it is told again
+   */
+  answered(delivery: IncomingDelivery, answer: DeliveryState | undefined, done?: (taken: boolean) => void): boolean {
+    const said = delivery.localState;
+    const verdict =
+      said === undefined || answer === undefined ? 'done' : this.#options.dialect.verdictOf?.(said, answer);
+    if (verdict === 'again' && this.late(delivery, said, done)) return true;
+    if (verdict === 'gone') this.#options.tally.tooLate++;
+    this.over(delivery);
+    return false;
+  }
+
+  /** An outcome that the link can no longer carry. @returns whether it goes another way; then `done` is called once */
+  late(
+    delivery: IncomingDelivery,
+    state: DeliveryState | undefined,
+    done: (taken: boolean) => void = () => undefined,
+  ): boolean {
+    const { dialect, tally, address } = this.#options;
+    const entry = this.#entries.get(delivery);
+    if (entry === undefined || entry.isLate || state === undefined || dialect.settleLater === undefined) return false;
+    entry.isLate = true;
+    const wasTold = delivery.localState !== undefined && this.#isEnded;
+    dialect.settleLater(address, entry.tag, state, (result) => {
+      if (result === 'taken') tally.settledLater++;
+      else if (result === 'unknown' || wasTold) tally.inDoubt++;
+      else tally.tooLate++;
+      this.over(delivery);
+      done(result === 'taken');
+    });
+    return true;
+  }
+
+  /** Can be settled though its link has gone. */
+  survives(delivery: IncomingDelivery): boolean {
+    return this.#options.dialect.settleLater !== undefined && this.#entries.has(delivery);
+  }
+
+  /**
+   * The link has gone. What was told on it and not confirmed is told again.
+   *
+   * @param confirm - tells those who wait for the container's word
+   */
+  ended(error: AmqpErrorFields | undefined, confirm: (delivery: IncomingDelivery, taken: boolean) => void): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    const locksEnd = this.#options.dialect.locksEndWith?.(this.address, error) === true;
+    for (const delivery of this.#entries.keys()) {
+      if (!delivery.complete || locksEnd) this.#entries.delete(delivery);
+      else if (delivery.localState !== undefined)
+        this.late(delivery, delivery.localState, (taken) => confirm(delivery, taken));
+    }
+    this.#rest();
+  }
+
+  #rest(): void {
+    if (!this.#isEnded || this.#entries.size > 0) return;
+    this.#stop?.();
+    this.#stop = undefined;
+  }
+}
