@@ -3,6 +3,7 @@ import type { Client } from './client.js';
 import type { Consumer } from './consumer.js';
 import type { Field } from './field.js';
 import { ADDRESSES } from './plan.js';
+import type { Receipt } from './message.js';
 import type { Producer } from './producer.js';
 import type { Random } from './random.js';
 import { OUTCOMES } from './step.js';
@@ -12,6 +13,10 @@ const CLIENTS_MAX = 6;
 const LINKS_MAX = 9;
 /** Frame sizes that clients take: many frames to a message, or one. */
 const FRAMES = [512, 4_096, 65_536];
+/** Bytes of a message that make the router send it on before it is whole. */
+const STREAMS_FROM = 1 << 17;
+/** What a run may lean to, besides one that leans to nothing: what is rare where all of it is by chance. */
+const LEANINGS = ['none', 'none', 'words before the end', 'words before the end', 'a large one that waits'] as const;
 const OUTCOME_NAMES = ['accepted', 'accepted', ...Object.keys(OUTCOMES)];
 
 /** Chooses what happens next on a field, by chance. */
@@ -24,6 +29,9 @@ export class Chooser {
   readonly #rareness: number;
   /** Few addresses, so that there is traffic on each. */
   readonly #addresses: readonly string[];
+  readonly #leaning: (typeof LEANINGS)[number];
+  /** What is to come next, as it belongs together. */
+  readonly #planned: Step[] = [];
   #client = 0;
   #link = 0;
   #message = 0;
@@ -34,10 +42,14 @@ export class Chooser {
     this.#field = field;
     this.#calm = [1, 1, 3, 8][random.below(4)]!;
     this.#addresses = Array.from({ length: 2 + random.below(4) }, () => random.pick(ADDRESSES)!);
-    this.#rareness = [3, 15, 60, 60][random.below(4)]!;
+    this.#leaning = random.pick(LEANINGS)!;
+    this.#rareness = this.#leaning === 'none' ? [3, 15, 60, 60][random.below(4)]! : 3;
+    if (this.#leaning === 'a large one that waits') this.#addresses = ['post/p', 'post/p', 'queue/a', 'queue/b'];
   }
 
   next(): Step {
+    const planned = this.#planned.shift();
+    if (planned !== undefined) return planned;
     if (!this.#wasSilent && this.#random.once(this.#calm)) {
       this.#wasSilent = true;
       return { op: 'silence' };
@@ -105,7 +117,7 @@ export class Chooser {
       link: this.#link++,
       address,
       fallback: address?.startsWith('fall/') === true && random.once(2),
-      credit: random.once(3) ? 0 : random.below(8),
+      credit: random.once(this.#leaning === 'a large one that waits' ? 1 : 3) ? 0 : random.below(8),
       settled: random.once(8),
     };
   }
@@ -120,7 +132,7 @@ export class Chooser {
       session: random.below(2),
       link: this.#link++,
       address: random.once(4) ? undefined : this.#someAddress(),
-      confirms: random.once(6),
+      confirms: random.once(this.#leaning === 'words before the end' ? 2 : 6),
     };
   }
 
@@ -145,14 +157,19 @@ export class Chooser {
     const sizes = [random.below(200), random.below(200), random.below(5_000), random.below(40_000)];
     const isLarge = random.once(this.#rareness);
     const size = isLarge ? random.below(500_000) : random.pick(sizes)!;
+    const whole = size < 1_000 || random.below(4) > (isLarge ? 2 : 0);
+    // As much as makes it go on before it is whole.
+    if (isLarge && !whole && this.#leaning === 'words before the end')
+      this.#planned.push({ op: 'more', link: producer.id, count: STREAMS_FROM }, { op: 'silence' });
     return {
       op: 'send',
       link: producer.id,
       message: this.#message++,
-      to: producer.address !== undefined || random.once(30) ? undefined : this.#someAddress(),
+      // What a message says of itself counts for nothing on a link that leads somewhere.
+      to: random.once(producer.address === undefined ? 30 : 2) ? undefined : this.#someAddress(),
       size,
       settled: random.once(7),
-      whole: size < 1_000 || random.below(4) > (isLarge ? 2 : 0),
+      whole,
     };
   }
 
@@ -160,6 +177,7 @@ export class Chooser {
     const random = this.#random;
     const consumer = random.pick(this.#consumers);
     if (consumer === undefined) return undefined;
+    if (this.#leaning === 'a large one that waits' && !random.once(6)) return undefined;
     if (random.once(12)) return { op: 'drain', link: consumer.id };
     return { op: 'credit', link: consumer.id, count: 1 + random.below(9) };
   }
@@ -168,16 +186,32 @@ export class Chooser {
     const random = this.#random;
     const confirming = random.pick(this.#producers.filter(({ unconfirmed }) => unconfirmed.length > 0));
     if (confirming !== undefined && random.once(3)) return { op: 'confirm', link: confirming.id };
-    const consumer = random.pick(this.#consumers.filter(({ receipts }) => receipts.length > 0));
+    // Now and then before it is whole.
+    const early = random.once(this.#leaning === 'words before the end' && !random.once(4) ? 1 : 3);
+    const isOpen = ({ said, delivery, complete }: Receipt): boolean =>
+      said === undefined && !delivery.settled && complete !== early;
+    const consumers = this.#consumers.filter(({ receipts }) => receipts.length > 0);
+    const consumer = random.pick(early ? consumers.filter(({ receipts }) => receipts.some(isOpen)) : consumers);
     if (consumer === undefined) return undefined;
     const outcome = random.pick(OUTCOME_NAMES)!;
-    if (random.once(5)) return { op: 'say all', link: consumer.id, outcome };
-    const open = consumer.receipts.filter(({ said, delivery }) => said === undefined && !delivery.settled);
-    // Now and then before it is whole.
-    const early = random.once(3);
-    const receipt = random.pick(open.filter(({ complete }) => complete !== early));
+    if (!early && random.once(5)) return { op: 'say all', link: consumer.id, outcome };
+    const receipt = random.pick(consumer.receipts.filter(isOpen));
     if (receipt === undefined) return undefined;
-    return { op: 'say', link: consumer.id, message: receipt.message.id, outcome, settles: !random.once(5) };
+    const { message, complete } = receipt;
+    const { producer } = message;
+    const waits = !complete && producer.confirms && producer.open === message;
+    const settles = waits ? random.once(4) : !random.once(5);
+    // Its producer confirms in mid-message: in a frame of the message, or before it takes it back.
+    if (waits && !settles && !random.once(4)) {
+      this.#planned.push({ op: 'silence' }, { op: 'confirm', link: producer.id });
+      if (random.once(2)) this.#planned.push({ op: 'silence' });
+      this.#planned.push(
+        random.once(2)
+          ? { op: 'abort', link: producer.id }
+          : { op: 'more', link: producer.id, count: random.below(200_000) },
+      );
+    }
+    return { op: 'say', link: consumer.id, message: message.id, outcome, settles };
   }
 
   #rare(): Step | undefined {

@@ -195,7 +195,7 @@ export class Field {
     const node = producer.node ?? (to === undefined ? 'nowhere' : nodeOf(to, false));
     const ways = waysOf(node, subjectOf(id)).flat();
     const audience = ways.flatMap((way) => (this.settledIn.get(way) ?? []).filter(({ ended }) => !ended));
-    const message = new Message(id, producer, node, producer.address ?? to, size, settled, this.step, audience);
+    const message = new Message(id, producer, node, to ?? producer.address, size, settled, this.step, audience);
     this.ledger.messages.set(id, message);
     producer.begin(message, whole);
   }

@@ -50,7 +50,7 @@ export type Step =
       readonly op: 'send';
       readonly link: number;
       readonly message: number;
-      /** For an anonymous producer; undefined names none. */
+      /** What it says of itself, which counts on an anonymous link only; undefined names none. */
       readonly to: string | undefined;
       readonly size: number;
       readonly settled: boolean;
