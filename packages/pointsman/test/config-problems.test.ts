@@ -87,6 +87,38 @@ describe('safeText', () => {
     }
   });
 
+  it('hides keys, token commands, and the user of a URL', () => {
+    for (const text of [
+      'sas  azureKeys: { shop: k3y',
+      'azureKyes: { shop: k3y',
+      'shop: pass:k3y',
+      'azureTokenCommand: give --key k3y',
+      'azureClientS"cret: k3y',
+      'x: http://user:k3y@proxy:3128',
+    ])
+      assert.doesNotMatch(safeText(text), /k3y/u, text);
+  });
+
+  it('shows no key of a listener, wherever in its section a character is missing or too much', () => {
+    const key = 'c2VjcmV0a2V5';
+    const sections = [
+      `listener {\n  port: amqp\n  azureClients: sas\n  azureKeys: { shop: ${key}, other: "pass:${key}" }\n}\n`,
+      `listener {\n  azureKeys: {\n    "shop": "${key}"\n    other: ${key}\n  }\n}\nrouter {\n  id: A\n}\n`,
+    ];
+    for (const text of sections) {
+      for (let at = 0; at < text.length; at++) {
+        const isInKey = [...text.matchAll(new RegExp(key, 'gu'))].some(({ index }) => at >= index && at < index + 12);
+        if (isInKey) continue;
+        for (const wrong of ['', '"', '{', '}', ',', '#', ' ']) {
+          const broken = text.slice(0, at) + wrong + text.slice(at + 1);
+          const result = readConfig(broken, { path: 'a.conf' });
+          const said = formatProblems(result.ok ? result.warnings : result.problems, { color: false });
+          assert.ok(!said.includes(key), `${broken}\n${said}`);
+        }
+      }
+    }
+  });
+
   it('leaves alone what is none', () => {
     for (const text of ['port: 5672', 'password', 'direction: inn', 'passenger/x', 'SharedAccessKeyName=Root'])
       assert.equal(safeText(text), text);

@@ -145,7 +145,7 @@ class ConfReader {
         return;
       } else {
         cursor.at = at;
-        cursor.refuseLine(`a colon is missing after '${safeText(key)}'`, 'name: value');
+        cursor.refuseLine(`a colon is missing after '${cursor.shown(key)}'`, 'name: value');
       }
     }
   }
@@ -171,7 +171,7 @@ class ConfReader {
       if (cursor.char === '"') {
         const what =
           'text' in quoted ? 'something follows the closing quote of' : 'a quote is opened and not closed in';
-        this.#problems.error(line, `${what} '${safeText(key)}'`, {
+        this.#problems.error(line, `${what} '${cursor.shown(key)}'`, {
           hint: String.raw`a quote inside of double quotes is written \", or the whole in single quotes`,
         });
         cursor.skipLine();
@@ -180,7 +180,7 @@ class ConfReader {
     }
     const attribute = this.#plain(section, key, inline);
     if (attribute.value === '') {
-      this.#problems.error(line, `'${safeText(key)}' of '${safeText(section)}' has no value`, {
+      this.#problems.error(line, `'${cursor.shown(key)}' of '${safeText(section)}' has no value`, {
         hint:
           attribute.comment === undefined
             ? 'write one, or take the line out'
@@ -225,7 +225,7 @@ class ConfReader {
     cursor.skipBlanks();
     if (cursor.char !== '' && cursor.char !== '\n' && cursor.char !== '}' && !cursor.atComment) {
       this.#problems.warn(line, `the value of '${key}' ends at the first blank; the rest of the line is ignored`, {
-        found: safeText(cursor.rest),
+        found: cursor.shown(cursor.rest),
       });
       cursor.skipLine();
     }
@@ -261,7 +261,7 @@ class ConfReader {
     if (!yaml && cursor.char !== '[' && cursor.char !== '{') return false;
     const [format, ending] = yaml ? ['YAML', '.yaml'] : ['JSON', '.json'];
     this.#problems.error(cursor.line, `this looks like ${format}, but by its name the file is in the .conf format`, {
-      found: safeText(cursor.rest),
+      found: cursor.shown(cursor.rest),
       hint: `give the file a name that ends in ${ending}`,
     });
     return true;

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { safeText } from './problems.js';
 import { NESTING_MAX, VALUES_MAX } from './raw-config.js';
 import type { RawValue } from './raw-config.js';
 import { isBlank } from './text-cursor.js';
@@ -63,7 +62,7 @@ class MapReader {
     cursor.skipBlanks();
     if (cursor.char === ':') cursor.at += 1;
     else if (cursor.char !== '{') {
-      cursor.refuseLine(`a colon is missing after '${safeText(key)}'`, 'key: value, or "key": "value"');
+      cursor.refuseLine(`a colon is missing after '${cursor.shown(key)}'`, 'key: value, or "key": "value"');
       return;
     }
     // A value of several lines may begin on the next one; anything else there is the next entry.
@@ -72,9 +71,9 @@ class MapReader {
     cursor.at += ahead.length;
     cursor.skipBlanks();
     const value = this.#value(depth, false);
-    if (value === undefined) cursor.problems.error(line, `'${safeText(key)}' has no value`);
+    if (value === undefined) cursor.problems.error(line, `'${cursor.shown(key)}' has no value`);
     else if (entries.has(key)) {
-      cursor.problems.warn(line, `'${safeText(key)}' stands more than once in this map; the last value counts`);
+      cursor.problems.warn(line, `'${cursor.shown(key)}' stands more than once in this map; the last value counts`);
     }
     entries.set(key, value ?? null);
   }
@@ -90,7 +89,7 @@ class MapReader {
     // A JSON value of another kind in the place of a name is a slip of whoever wrote the file, or of their program.
     if (/^(?:null|true|false|-?\d+(?:\.\d*)?)$/u.test(bare[0])) {
       cursor.problems.error(cursor.line, `'${bare[0]}' is no name: the keys of a map are text`, {
-        found: safeText(cursor.rest),
+        found: cursor.shown(cursor.rest),
         allowed: `"${bare[0]}": value`,
         former: `Expecting property name enclosed in double quotes: line ${cursor.line}`,
       });

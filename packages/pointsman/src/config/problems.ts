@@ -83,32 +83,60 @@ export class ProblemList {
 }
 
 // After these words a line may go on with something that nobody else should read.
-const SECRET_WORD = /pas+w(?:or)?d|passphrase|pwd|secret|connection.?string|sharedaccess(?:key|signature)(?!name)/iu;
+const SECRET_WORD =
+  /pas+w(?:or)?d|passphrase|pwd|secret|connection.?string|sharedaccess(?:key|signature)(?!name)|azure.?keys?|token.?command/iu;
+// These announce one with a colon behind them, in any value.
+const SECRET_FORM = /^(?:pass|literal)$/iu;
 // So it may after the same words mistyped.
-const SECRET_NAMES = ['password', 'saslpassword', 'connectionstring', 'sharedaccesskey'];
+const SECRET_NAMES = [
+  'password',
+  'saslpassword',
+  'proxypassword',
+  'connectionstring',
+  'sharedaccesskey',
+  'azurekeys',
+  'azuretokencommand',
+  'azureclientsecret',
+];
 const MISTYPED_LETTERS_MAX = 3;
 const WORDS_LOOKED_AT = 20;
+/** What stands in place of a secret, or of what may be one. */
+export const HIDDEN = '[hidden]';
 
 /**
  * Text out of a configuration file, made fit to be shown: without what might be a secret, on one line, not too long.
  */
 export function safeText(text: string): string {
-  const printable = openPart(text.slice(0, 4096))
+  const printable = openPart(text.slice(0, 4096).replaceAll(/\/\/[^/\s@]*@/gu, `//${HIDDEN}@`))
     .trim()
     .replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\ufffd');
   return printable.length > SHOWN_LENGTH_MAX ? `${printable.slice(0, SHOWN_LENGTH_MAX - 3)}...` : printable;
 }
 
+/** Whether what follows may be a secret. */
+export function announcesSecret(text: string): boolean {
+  return openPart(`${text.slice(-4096)} .`).endsWith(HIDDEN);
+}
+
 /** What comes before a secret, and the word that announces it. */
 function openPart(text: string): string {
+  // A blank, a quote or a brace may have got into the word.
+  const head = /^[^:]{1,64}(?=:\s*\S)/u.exec(text)?.[0] ?? '';
+  const isBroken = isSecretName(head.replaceAll(/\W/gu, ''));
   let looked = 0;
   for (const { 0: word, index } of text.matchAll(/[\w-]+/gu)) {
     if (++looked > WORDS_LOOKED_AT) break;
     const after = index + word.length;
     if (!/\S/u.test(text.slice(after))) break;
-    if (SECRET_WORD.test(word) || isMistyped(word.toLowerCase())) return `${text.slice(0, after)} [hidden]`;
+    const isForm = text[after] === ':' && SECRET_FORM.test(word);
+    if (isForm || isSecretName(word))
+      return isBroken && after > head.length ? HIDDEN : `${text.slice(0, after)} ${HIDDEN}`;
   }
-  return text;
+  return isBroken ? HIDDEN : text;
+}
+
+function isSecretName(word: string): boolean {
+  return SECRET_WORD.test(word) || isMistyped(word.toLowerCase());
 }
 
 function isMistyped(word: string): boolean {

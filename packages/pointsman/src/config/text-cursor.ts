@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ProblemList } from './problems.js';
-import { safeText } from './problems.js';
+import { HIDDEN, announcesSecret, safeText } from './problems.js';
 
 export type Quoted = { readonly text: string } | { readonly unclosed: true };
+
+// From an attribute such as azureKeys to the next section: where a brace or a quote is wrong there, keys are anywhere.
+const SECRET_PART = /azu|keys|^[a-z]\w*[^\S\n]*\{/gimu;
 
 /** A place in a text, and what can be said about it without knowing what the text means. */
 export class TextCursor {
@@ -11,6 +14,7 @@ export class TextCursor {
   at = 0;
   line = 1;
   halted = false;
+  #secretParts: readonly (readonly [start: number, end: number])[] | undefined;
 
   constructor(text: string, problems: ProblemList) {
     this.text = text;
@@ -91,9 +95,17 @@ export class TextCursor {
     return { text: single[0].slice(1, -1).replaceAll("''", "'") };
   }
 
+  /** Text from about here, made fit to be shown: nothing of it where it may be part of a secret. */
+  shown(text: string): string {
+    const lineStart = this.text.lastIndexOf('\n', this.at - 1) + 1;
+    this.#secretParts ??= secretPartsOf(this.text);
+    const isInside = this.#secretParts.some(([start, end]) => start < this.at && this.at < end);
+    return isInside || announcesSecret(this.text.slice(lineStart, this.at)) ? HIDDEN : safeText(text);
+  }
+
   /** Reports what stands here as not understood, and goes to the end of the line. */
   refuseLine(message: string, allowed?: string, hint?: string): void {
-    this.problems.error(this.line, message, { found: safeText(this.rest), allowed, hint });
+    this.problems.error(this.line, message, { found: this.shown(this.rest), allowed, hint });
     this.skipLine();
   }
 
@@ -118,4 +130,16 @@ export class TextCursor {
 
 export function isBlank(char: string): boolean {
   return char !== '' && char !== '\n' && /\s/u.test(char);
+}
+
+function secretPartsOf(text: string): [start: number, end: number][] {
+  const parts: [number, number][] = [];
+  let isInside = false;
+  for (const { 0: opening, index } of text.matchAll(SECRET_PART)) {
+    const isSecret = /azu|keys/iu.test(opening);
+    if (isSecret && !isInside) parts.push([index, Infinity]);
+    else if (!isSecret && isInside) parts.at(-1)![1] = index;
+    isInside = isSecret;
+  }
+  return parts;
 }
