@@ -122,12 +122,17 @@ export abstract class Link {
   }
 
   /**
-   * Refuses an attach of the peer: an attach with null termini, then a detach with the error.
+   * Refuses an attach of the peer: an attach with null termini, then a detach with the error. What is larger than the peer's
+   * frames is left out of the answer; where not even the name fits, the session ends instead.
    *
    * @see OASIS AMQP 1.0, 2.6.3
    */
   refuse(error: AmqpErrorFields, parameters: AttachParameters = {}): void {
-    this.session.answerAttach(this, { ...parameters, ...this.refusedTermini(parameters) });
+    try {
+      this.session.answerAttach(this, { ...parameters, ...this.refusedTermini(parameters) });
+    } catch (failure) {
+      if (!(failure instanceof LocalProtocolError)) throw failure;
+    }
     this.detach(error, true);
   }
 
@@ -202,7 +207,11 @@ export class ReceiverLink extends Link {
     return this.handler;
   }
 
-  /** Takes the attach of the peer: from here on the link is attached. */
+  /**
+   * Takes the attach of the peer: from here on the link is attached.
+   *
+   * @throws LocalProtocolError where the answer is larger than the peer's frames; it can be refused still
+   */
   accept(handler: ReceiverHandler, parameters: AttachParameters = {}): void {
     if (this.localDetached) return handler.onLost(this, undefined);
     this.handler = handler;
@@ -335,7 +344,11 @@ export class SenderLink extends Link {
     return this.handler;
   }
 
-  /** Takes the attach of the peer: from here on the link is attached. */
+  /**
+   * Takes the attach of the peer: from here on the link is attached.
+   *
+   * @throws LocalProtocolError where the answer is larger than the peer's frames; it can be refused still
+   */
   accept(handler: SenderHandler, parameters: AttachParameters = {}): void {
     if (this.localDetached) return handler.onLost(this, undefined);
     this.handler = handler;

@@ -297,12 +297,7 @@ export class Session {
     if (link.localDetached) return;
     link.localDetached = true;
     link.state = 'detached';
-    if (!link.localAttached) {
-      // An attach that was never answered: it has to be, before it can be detached.
-      link.localAttached = true;
-      this.begin();
-      this.connection.sendAttach(this, link.attachFields({}), false);
-    }
+    if (!link.localAttached && !this.#answerInBrief(link)) return;
     if (link instanceof SenderLink) {
       link.current = undefined;
       this.connection.waiting.remove(link);
@@ -311,6 +306,20 @@ export class Session {
     this.#forgetDeliveries(link);
     this.connection.sendDetach(this, { handle: link.handle, closed, error });
     if (link.remoteDetached) this.#links.remove(link);
+  }
+
+  /** An attach that was never answered: it has to be, before it can be detached. @returns false where the session ended instead */
+  #answerInBrief(link: Link): boolean {
+    link.localAttached = true;
+    this.begin();
+    try {
+      this.connection.sendAttach(this, link.attachFields({}), false);
+      return true;
+    } catch (error) {
+      if (!(error instanceof LocalProtocolError)) throw error;
+      this.end({ condition: error.condition, description: error.description });
+      return false;
+    }
   }
 
   /** @internal */
@@ -633,21 +642,8 @@ export class Session {
     link.announced = link.credit;
     // Credit that is taken back may be used already: what is on the way is no breach.
     link.allowed = Math.max(link.allowed, link.credit);
-    this.#refillWindow();
-    writeFlowFrame(
-      this.connection.output,
-      this.channel,
-      this.remoteBegin === undefined ? -1 : this.nextIncomingId,
-      this.#window.frames,
-      this.nextOutgoingId,
-      link.handle,
-      link.deliveryCount,
-      link.credit,
-      link.draining,
-      false,
-    );
+    this.#writeFlow(link.handle, link.deliveryCount, link.credit, link.draining, false);
     if (link.draining && link.credit === 0) link.draining = false;
-    this.connection.wakeUp();
   }
 
   #refillWindow(): void {
@@ -663,38 +659,32 @@ export class Session {
   /** @internal */
   sendLinkFlow(link: SenderLink, drain: boolean): void {
     if (link.localDetached || !this.#isSpoken) return;
-    this.#refillWindow();
-    writeFlowFrame(
-      this.connection.output,
-      this.channel,
-      this.remoteBegin === undefined ? -1 : this.nextIncomingId,
-      this.#window.frames,
-      this.nextOutgoingId,
-      link.handle,
-      link.deliveryCount,
-      link.credit,
-      drain,
-      false,
-    );
-    this.connection.wakeUp();
+    this.#writeFlow(link.handle, link.deliveryCount, link.credit, drain, false);
   }
 
   /** Tells the peer our side of the session's flow state. @param echo - ask for its side */
   sendSessionFlow(echo = false): void {
-    if (!this.#isSpoken) return;
+    if (this.#isSpoken) this.#writeFlow(-1, 0, 0, false, echo);
+  }
+
+  /** @param handle - of the link that the flow is for, or -1 */
+  #writeFlow(handle: number, deliveryCount: number, credit: number, drain: boolean, echo: boolean): void {
     this.#refillWindow();
+    const { connection, channel, nextOutgoingId } = this;
+    const next = this.remoteBegin === undefined ? -1 : this.nextIncomingId;
+    const { frames } = this.#window;
     writeFlowFrame(
-      this.connection.output,
-      this.channel,
-      this.remoteBegin === undefined ? -1 : this.nextIncomingId,
-      this.#window.frames,
-      this.nextOutgoingId,
-      -1,
-      0,
-      0,
-      false,
+      connection.output,
+      channel,
+      next,
+      frames,
+      nextOutgoingId,
+      handle,
+      deliveryCount,
+      credit,
+      drain,
       echo,
     );
-    this.connection.wakeUp();
+    connection.wakeUp();
   }
 }

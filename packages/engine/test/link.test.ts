@@ -47,6 +47,17 @@ describe('attaching and detaching (2.6.3 to 2.6.6)', () => {
     }
   });
 
+  it('refuses in brief where the termini are larger than the frames of the peer, and ends the session where the name is', () => {
+    const address = 'x'.repeat(1_000);
+    for (const name of ['short', address]) {
+      const p = new RawPeer().begin({}, { maxFrameSize: 512 });
+      p.recorder.onAttach = (link): void => link.refuse({ condition: 'a:b' }, { source: { type: 'source', address } });
+      p.say({ type: 'attach', name, handle: 0, role: true, source: { type: 'source', address } });
+      assert.deepEqual(heardOf(p), name === 'short' ? ['attach short 0 null', 'detach 0 closed a:b'] : ['end']);
+      assert.equal(p.connection.done, false);
+    }
+  });
+
   it('leaves the answer to a handler that gives it later', () => {
     const p = new RawPeer().begin().sender(1);
     const receiving = p.recorder.receivers[0]!;

@@ -393,8 +393,8 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
   }
 
   #leaveAddress(): void {
-    const address = this.address;
-    this.address = undefined;
+    const address = this.address ?? this.pendingAddress;
+    this.address = this.pendingAddress = undefined;
     if (address === undefined) return;
     address.removeConsumer(this);
     this.connection.router.addressLeft(address);

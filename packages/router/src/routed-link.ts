@@ -177,7 +177,13 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       source: this.#attach.role ? this.#known(attach.source, this.#attach.source) : attach.source,
       target: this.#attach.role ? attach.target : this.#known(attach.target, this.#attach.target),
     };
-    client.accept(this, parameters);
+    try {
+      client.accept(this, parameters);
+    } catch (error) {
+      // The client takes no frame as large as the answer. That is no fault of the container.
+      if (!(error instanceof LocalProtocolError)) throw error;
+      return this.#end(undefined, { condition: error.condition, description: error.description }, true);
+    }
     this.#receiver.maxMessageSize = 0;
   }
 
@@ -310,14 +316,18 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       this.#queue.shift();
       letGo(bytes);
       this.#queued -= bytes.length + ITEM_BYTES;
-      if (this.#holds && this.#queued < HOLD_AT / 2) {
-        this.#holds = false;
-        this.#receiver.session.releaseWindow();
-      }
+      if (this.#queued < HOLD_AT / 2) this.#letGoOn();
     }
     if (sender.draining) this.#used();
     const finishing = this.#finishing;
     if (finishing !== undefined) this.#end(this.#receiver, finishing.error, finishing.closed);
+  }
+
+  /** The near end's session is held back no longer. */
+  #letGoOn(): void {
+    if (!this.#holds) return;
+    this.#holds = false;
+    this.#receiver.session.releaseWindow();
   }
 
   onSendable(): void {
@@ -373,7 +383,10 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
 
   onFlow(link: SenderLink | ReceiverLink, frame: FlowFrame): void {
     if (this.#container === undefined) return;
-    if (link instanceof SenderLink) {
+    if (this.#finishing !== undefined) {
+      // What had come whole is not wanted any more.
+      if (this.waiting > this.#sender.credit) this.#end(this.#receiver, this.#finishing.error, this.#finishing.closed);
+    } else if (link instanceof SenderLink) {
       // What the receiver at the near end allows is what the far end is allowed, less what has come for it already.
       const credit = Math.max(0, link.credit - this.waiting);
       if (credit > 0 && this.#at.router.isStopping) return;
@@ -413,8 +426,13 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     this.#end(link, error, closed);
   }
 
-  onDetachAnswered(_link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
+  onDetachAnswered(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
     const leaving = this.#leaving;
+    if (!this.#ended) {
+      // It was still sent what had come, and is gone before it was detached.
+      this.#leaving = undefined;
+      return this.onLost(link);
+    }
     leaving?.link.detach(error, closed || leaving.closed);
     this.#leaveSession();
   }
@@ -426,20 +444,18 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     this.#end(link, LINK_LOST, !survives(role ? source : target));
   }
 
-  /** One end is gone: so is the other. @param gone - undefined where there will be no link at the container */
+  /** One end is gone: so is the other. @param gone - undefined where the two cannot be joined: then both have to go */
   #end(gone: Link | undefined, error: AmqpErrorFields | undefined, closed: boolean): void {
     if (this.#ended) return;
     if (gone !== undefined && gone === this.#receiver && this.#finishing === undefined && this.#hasMore()) {
       this.#finishing = { error, closed };
+      this.#letGoOn();
       this.#from.connection.linkGone(this.#from);
       return this.#pump();
     }
     this.#ended = true;
     this.#release?.(error);
-    if (this.#holds) {
-      this.#holds = false;
-      this.#receiver.session.releaseWindow();
-    }
+    this.#letGoOn();
     for (const { bytes } of this.#queue) letGo(bytes);
     this.#queue = [];
     this.waiting = 0;
@@ -447,9 +463,11 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     // A receiver is told that the message which it has a part of will not be whole.
     const far = gone === client.link ? this.#container?.link : client.link;
     if (gone !== undefined && far instanceof SenderLink) far.abort();
-    if (gone === client.link) this.#container?.link.detach(error, closed);
-    else if (!client.link.localAttached && error !== undefined) client.link.refuse(error, near(this.#attach));
-    else client.link.detach(error, closed);
+    if (gone !== this.#container?.link) this.#container?.link.detach(error, closed);
+    if (gone !== client.link) {
+      if (!client.link.localAttached && error !== undefined) client.link.refuse(error, near(this.#attach));
+      else client.link.detach(error, closed);
+    }
     client.connection.linkGone(client);
     if (this.#container !== undefined) this.#at.linkGone(this.#container);
     if (this.#leaving === undefined) this.#leaveSession();

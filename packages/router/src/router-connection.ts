@@ -336,6 +336,7 @@ export class RouterConnection implements ConnectionHandler {
     if (node === 'unavailable') return link.refuse(NOT_FOUND, { source: attach.source });
     if (node === 'no-route') return link.refuse(NO_ROUTE, { source: attach.source });
     const incoming = new IncomingLink(this, node, address ?? '', this.linkCapacity);
+    incoming.link = link;
     this.links.add(incoming);
     link.accept(incoming, { source: attach.source ?? { type: 'source' }, target: terminus });
     this.router.startProducer(incoming, link);
