@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { copyOf } from './chunk.js';
 
 /** What a client has to say before it knows whether it is let in: a header, an open, a few links. */
 const HELD_BYTES_MAX = 65_536;
@@ -12,7 +13,7 @@ export class HeldInput {
   add(bytes: Uint8Array): boolean {
     this.#size += bytes.length;
     if (this.#size > HELD_BYTES_MAX) return false;
-    if (bytes.length > 0) this.#parts.push(bytes.slice());
+    if (bytes.length > 0) this.#parts.push(copyOf(bytes, 0, bytes.length));
     return true;
   }
 

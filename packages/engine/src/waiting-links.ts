@@ -33,6 +33,8 @@ export class WaitingLinks {
     if (links.length === 0) return;
     this.#links = [];
     for (const link of links) {
+      // Detached by what another one did when it was told.
+      if (link.state !== 'attached') continue;
       // Room in our output is none for a link whose peer takes no more.
       if (link.session.remoteIncomingWindow <= 0) {
         this.#links.push(link);

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { SaslInit, SaslMechanisms, SaslOutcome } from '@pointsman/wire';
 import type { SaslDecision, SaslRequest, SaslServerOptions } from '../src/index.js';
 import { Pair } from './pair.js';
-import { HEADER, RawPeer, SASL_HEADER } from './raw-peer.js';
+import { HEADER, RawPeer, SASL_HEADER, frameOf } from './raw-peer.js';
 import type { Said } from './raw-peer.js';
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -147,6 +147,16 @@ describe('SASL as a server sees it (5.3.2, 5.3.3)', () => {
         assert.ok(p.connection.isOpen && !p.connection.congested);
       });
     }
+
+    it('holds bytes of its own, whatever becomes of those that were passed', async () => {
+      const { p, decide } = slow();
+      p.say(plain);
+      const passed = Buffer.concat([HEADER, frameOf(open)]);
+      p.connection.receive(passed, 0);
+      passed.fill(0xff);
+      await decide({ ok: true, user: 'ann' });
+      assert.deepEqual(p.types(), ['sasl-outcome', 'header', 'open']);
+    });
 
     it('says no in the end, and reads nothing of what was held', async () => {
       const { p, decide } = slow();
