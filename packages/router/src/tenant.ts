@@ -19,7 +19,9 @@ export class Tenant {
 
   /** The full address of what a client of the tenant calls `text`. */
   toFull(text: string): string {
-    const plain = plainAddress(text);
+    let plain = plainAddress(text);
+    // What looks like a scheme would take the prefix with it when the full address is read.
+    while (plain.includes(':/')) plain = plainAddress(plain);
     if (plain.startsWith('_local/') || plain.startsWith('_topo/') || plain.startsWith('_edge/')) return text;
     return this.prefix + plain;
   }

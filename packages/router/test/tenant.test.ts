@@ -153,3 +153,16 @@ describe('a tenant', () => {
     assert.equal(tenant.confined('other/a'), 'h/other/a');
   });
 });
+
+describe('an address of a tenant that looks like one with a scheme', () => {
+  it('is read once, and leads to nobody else', () => {
+    const world = new World();
+    const secret = world.peer().receive('secret', 10);
+    const own = world.peer().receive('example.org/secret', 10);
+    const client = world.peer({ multiTenant: true }, { hostname: 'example.org' });
+    client.send('/b:/secret').text('link');
+    client.send(undefined).text('message', false, { properties: { to: 'a:/b:/c:/secret' } });
+    assert.deepEqual(secret.texts, []);
+    assert.deepEqual(own.texts, ['link', 'message']);
+  });
+});
