@@ -10,6 +10,7 @@ import {
   endCompound,
   readValue,
   sectionAt,
+  sectionCodeAt,
   skipValue,
   writeDescriptor,
   writeRawBytes,
@@ -82,12 +83,13 @@ export function headOf(bytes: Uint8Array, start: number, end: number): MessageHe
   let frontEnd = start;
   // What does not begin with a descriptor is no section: nothing of it is for routers.
   while (position < end && bytes[position] === 0) {
+    // What stands behind the annotations need not be all there, nor be what it says.
+    if ((sectionCodeAt(bytes, position, end) ?? 0) > SECTION.messageAnnotations) break;
     const span = sectionAt(bytes, position, end);
     if (span.code < SECTION.messageAnnotations) {
       frontEnd = position = span.end;
       continue;
     }
-    if (span.code !== SECTION.messageAnnotations) break;
     return annotationsOf(bytes, span.valueStart, span.end, frontEnd);
   }
   return {

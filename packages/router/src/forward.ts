@@ -4,8 +4,8 @@ import type { MessageHead } from './annotations.js';
 import { firstPart } from './first-part.js';
 import type { OutgoingLink } from './outgoing-link.js';
 import type { RouterConnection } from './router-connection.js';
-import type { Copy, Transit } from './transit.js';
-import type { Way } from './way.js';
+import type { Transit } from './transit.js';
+import type { Hop, Way } from './way.js';
 
 /** What is known of a message that is to be forwarded. */
 export interface Origin {
@@ -30,10 +30,10 @@ export function isForWithin(way: Way): boolean {
  * @throws ProtocolError where its head is malformed and a receiver wants router annotations; then nobody got anything
  */
 export function forward(transit: Transit, way: Way, origin: Origin): void {
-  const copies: Copy[] = [];
-  const copy = (consumer: OutgoingLink, hop: Way['hops'][number]): void => {
+  const found: { readonly consumer: OutgoingLink; readonly first: Uint8Array | undefined }[] = [];
+  const copy = (consumer: OutgoingLink, hop: Hop): void => {
     const first = firstPart(consumer, transit, origin.head, origin.rewritten, origin.to, hop);
-    copies.push(transit.addCopy(consumer, first));
+    found.push({ consumer, first });
   };
   for (const hop of way.hops) {
     const { address, insteadOf } = hop;
@@ -46,6 +46,7 @@ export function forward(transit: Transit, way: Way, origin: Origin): void {
     }
   }
   // What nodes within do may end links, and copies that are sent take the message with them: each in its turn.
+  const copies = found.map(({ consumer, first }) => transit.addCopy(consumer, first));
   const within = way.hops.flatMap(({ address }) =>
     address.nextReceivers().map((receive) => {
       address.deliveriesToContainer++;

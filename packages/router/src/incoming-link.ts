@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ACCEPTED, MODIFIED_FAILED, OutgoingDelivery, RELEASED } from '@pointsman/engine';
 import type { IncomingDelivery, Link, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
-import { ProtocolError, Reader, SECTION, decodeError, readPropertiesBody, sectionAt } from '@pointsman/wire';
+import {
+  ProtocolError,
+  Reader,
+  SECTION,
+  decodeError,
+  readPropertiesBody,
+  sectionAt,
+  sectionCodeAt,
+} from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, DeliveryState, Properties } from '@pointsman/wire';
 import type { Address } from './address.js';
 import { headOf, hasNoAnnotations } from './annotations.js';
@@ -236,15 +244,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         });
       }
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      const { condition, description } = error;
-      if (condition === 'amqp:invalid-field') return this.#refuse(transit, { condition, description });
-      // What is missing may still come.
-      if (!transit.complete && tooLargeToHold(transit.size) === undefined) return transit.collect();
-      return this.#refuse(transit, {
-        condition: 'amqp:decode-error',
-        description: `invalid message format: ${description}`,
-      });
+      return this.#unreadable(transit, error);
     }
     if (address === undefined || way === undefined || way.hops.length === 0) {
       way?.count?.();
@@ -262,7 +262,13 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (way.settles) transit.settled = true;
     const rewritten = head?.hasRouterAnnotations === true;
     transit.credited = delivery.settled;
-    forward(transit, way, { from: this.connection, head, rewritten, to: to ?? this.addressText });
+    try {
+      forward(transit, way, { from: this.connection, head, rewritten, to: to ?? this.addressText });
+    } catch (error) {
+      this.#transits.delete(transit);
+      delivery.context = undefined;
+      return this.#unreadable(transit, error);
+    }
     if (transit.copies.length === 0) {
       this.#transits.delete(transit);
       transit.abort();
@@ -271,6 +277,16 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.#settleEarly(transit);
     }
     if (transit.credited) this.#replace();
+  }
+
+  /** The head of a message is not what it has to be, or not all there. @throws what is no ProtocolError */
+  #unreadable(transit: Transit, error: unknown): void {
+    if (!(error instanceof ProtocolError)) throw error;
+    const { condition, description } = error;
+    if (condition === 'amqp:invalid-field') return this.#refuse(transit, { condition, description });
+    // What is missing may still come.
+    if (!transit.complete && tooLargeToHold(transit.size) === undefined) return transit.collect();
+    this.#refuse(transit, { condition: 'amqp:decode-error', description: `invalid message format: ${description}` });
   }
 
   /** Tells the sender of a message that its receivers get settled, once it is whole: it need not wait for them. */
@@ -617,6 +633,7 @@ function propertiesAt(bytes: Uint8Array, position: number, whole: boolean): Prop
     if (whole) return undefined;
     throw decodeError('a message whose properties are still to come');
   }
+  if ((sectionCodeAt(bytes, position, bytes.length) ?? 0) > SECTION.properties) return undefined;
   const span = sectionAt(bytes, position, bytes.length);
   if (span.code !== SECTION.properties) return undefined;
   return readPropertiesBody(new Reader(bytes, span.valueStart, span.end));

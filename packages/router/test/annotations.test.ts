@@ -234,3 +234,51 @@ describe('annotations', () => {
     assert.equal(inlet.texts[0]!.length, 500_000);
   });
 });
+
+describe('what stands behind the annotations', () => {
+  const sized = (bytes: number): Uint8Array => {
+    const body = new Uint8Array(8 + bytes);
+    body.set([0x00, 0x53, 0x75, 0xb0, bytes >>> 24, (bytes >>> 16) & 0xff, (bytes >>> 8) & 0xff, bytes & 0xff]);
+    return body;
+  };
+
+  it('need not be here yet for a receiver that wants annotations', () => {
+    const world = new World();
+    const inlet = world.peer({ stripAnnotations: 'no' }).receive('a');
+    const outlet = world.peer().send('a');
+    const body = sized(300_000);
+    const delivery = outlet.raw(body.subarray(0, 200_000), false, 'large', false);
+    assert.equal(outlet.peer.end, undefined);
+    assert.ok(inlet.bytes[0]!.length > 150_000);
+    outlet.link.resume(body, 200_000, body.length, true);
+    world.run();
+    assert.equal(delivery.complete, true);
+    assert.equal(Buffer.compare(inlet.bytes[0]!.subarray(-300_000), body.subarray(8)), 0);
+  });
+
+  it('need not be here yet for an exchange: there is no subject', () => {
+    const world = new World({
+      exchanges: [{ name: 'e', address: 'a', alternateAddress: 'b' }],
+    });
+    const inlet = world.peer().receive('b');
+    const outlet = world.peer().send('a');
+    const body = sized(2_000_000);
+    outlet.raw(body.subarray(0, 200_000), false, 'large', false);
+    assert.equal(outlet.peer.end, undefined);
+    assert.ok(inlet.bytes[0]!.length > 150_000);
+  });
+
+  it('is not looked at, whatever it is: one message costs no connection', () => {
+    for (const stripAnnotations of ['no', 'both'] as const) {
+      const world = new World();
+      const inlet = world.peer({ stripAnnotations }).receive('a');
+      const outlet = world.peer().send('a');
+      outlet.raw(Uint8Array.of(0x00, 0x53, 0x75, 0xa0, 0xff, 0x01), false, 'cut short');
+      assert.equal(inlet.deliveries.length, 1);
+      outlet.raw(Uint8Array.of(0x00), false, 'one byte');
+      assert.equal(outlet.peer.end, undefined);
+      assert.equal(inlet.deliveries.length, stripAnnotations === 'no' ? 1 : 2);
+      assert.deepEqual(outlet.told, stripAnnotations === 'no' ? { 'one byte': 'rejected' } : {});
+    }
+  });
+});

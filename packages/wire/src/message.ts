@@ -110,6 +110,17 @@ function isBody(code: number): boolean {
   return code >= SECTION.data && code <= SECTION.amqpValue;
 }
 
+/**
+ * Code of the section that starts at `position`, whether the rest of it is there or not; undefined where none does.
+ *
+ * @throws RemoteProtocolError `amqp:decode-error` where its descriptor is cut short
+ */
+export function sectionCodeAt(bytes: Uint8Array, position: number, end: number): number | undefined {
+  // The short form first: nearly every message has it.
+  if (end - position >= 3 && bytes[position] === 0 && bytes[position + 1] === 0x53) return bytes[position + 2]!;
+  return readDescriptor(new Reader(bytes, position, end), SECTION_SYMBOLS);
+}
+
 /** The section that starts at `position`. @throws RemoteProtocolError `amqp:decode-error` where none does */
 export function sectionAt(bytes: Uint8Array, position: number, end: number): SectionSpan {
   // The short form first: nearly every message has it.
