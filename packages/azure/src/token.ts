@@ -27,6 +27,8 @@ export interface TokenProvider {
   readonly isFixed: boolean;
   /** @returns a token; not a newer one where there is none yet. @throws TokenError where there is none at all */
   get(request: TokenRequest): Promise<AzureToken>;
+  /** Nobody waits for a token any more: ends what is under way for one. It may be asked again. */
+  close?(): void;
 }
 
 /** No token was to be had. The message says why and what to change, without secrets. */

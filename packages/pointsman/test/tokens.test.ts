@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -12,6 +12,7 @@ import { entraTokenProvider } from '../src/tokens/entra-tokens.js';
 import type { EntraAccess } from '../src/tokens/entra-tokens.js';
 import type { Credential, IdentityLibrary } from '../src/tokens/identity-library.js';
 import { commandTokenProvider } from '../src/tokens/token-command.js';
+import { until } from './client-fixture.js';
 import { CLOUD_HOST, KEY, POLICY, read, section } from './five-steps-fixture.js';
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -31,6 +32,16 @@ function printed(code: string, timeoutMs?: number): Promise<AzureToken> {
 const base64url = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 const JWT = `${base64url({ alg: 'RS256' })}.${base64url({ exp: NOW / 1000 + 4000 })}.c2ln`;
 const OPAQUE = 'an-opaque-token';
+
+/** A process that has ended and that nobody has asked for yet does not run. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/\) Z /u.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
 
 describe('a command that prints a token', () => {
   it('may print the token alone, with its end inside of it', async () => {
@@ -73,6 +84,57 @@ describe('a command that prints a token', () => {
     await assert.rejects(printed('setInterval(() => {}, 1000)', 200), /did not end within 200 ms and was killed/);
     const code = `process.stdin.on('end', () => console.log(${JSON.stringify(JWT)})).resume()`;
     assert.equal((await printed(code)).kind, 'jwt');
+  });
+
+  it('takes what it has started along when it is killed, and when its connector stops', async () => {
+    for (const way of ['time', 'stop']) {
+      const file = join(folder, `pid-of-${way}`);
+      const start = `import { spawn } from 'node:child_process';
+        import { writeFileSync, renameSync } from 'node:fs';
+        const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'inherit' });
+        writeFileSync('${file}.new', String(child.pid));
+        renameSync('${file}.new', '${file}');`;
+      const script = join(folder, `${++scripts}.mjs`);
+      writeFileSync(script, start);
+      const command = [process.execPath, script];
+      // Long enough for two starts of a program on a slow machine.
+      const provider = commandTokenProvider(command, () => NOW, way === 'time' ? 3_000 : 60_000);
+      const failed = assert.rejects(provider.get(REQUEST), way === 'time' ? /within 3000 ms/ : /stopped with the/);
+      await until('its child', () => existsSync(file));
+      if (way === 'stop') provider.close?.();
+      await failed;
+      const pid = Number(readFileSync(file, 'utf8'));
+      await until('the end of its child', () => !isRunning(pid));
+    }
+  });
+
+  it('is done when it has ended, whatever still holds on to its output', async () => {
+    const file = join(folder, 'pid-of-holder');
+    const hold = `import { spawn } from 'node:child_process';
+      import { writeFileSync } from 'node:fs';
+      const child = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 20000)'], { stdio: 'inherit' });
+      child.unref();
+      writeFileSync('${file}', String(child.pid));
+      console.log(${JSON.stringify(JWT)});`;
+    assert.equal((await printed(hold, 15_000)).kind, 'jwt');
+    process.kill(Number(readFileSync(file, 'utf8')), 'SIGKILL');
+  });
+
+  it('shows in its complaint no token that it traces, and which signal ended it', async () => {
+    const trace = `console.error('+ curl -H "Authorization: Bearer ${OPAQUE}" ${JWT} sr=a&sig=c2ln&se=1'); process.exitCode = 1`;
+    await assert.rejects(printed(trace), (error: Error) => {
+      assert.match(
+        error.message,
+        /ended with 1: \+ curl -H "Authorization: Bearer \[secret\]" \[secret\] sr=a&\[secret\]&se=1/,
+      );
+      return true;
+    });
+    await assert.rejects(printed(`process.kill(process.pid, 'SIGTERM'); setInterval(() => {}, 1000)`), /with SIGTERM$/);
+    const provider = commandTokenProvider([process.execPath, `a\0${OPAQUE}`], () => NOW);
+    await assert.rejects(provider.get(REQUEST), (error: Error) => {
+      assert.match(error.message, /could not be started/);
+      return error instanceof TokenError && !error.message.includes(OPAQUE);
+    });
   });
 
   it('is looked for as it is written: no shell reads it', async () => {

@@ -175,6 +175,8 @@ export class ConnectorRuntime {
 
   async stop(graceMs: number): Promise<void> {
     this.connection?.close();
+    this.#tokens?.close();
+    this.#to.tokens?.close?.();
     await this.#kept?.stop(graceMs);
   }
 
