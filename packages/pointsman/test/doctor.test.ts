@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Writable } from 'node:stream';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { examineClock } from '../src/doctor/clock.js';
 import { runDoctor } from '../src/doctor/command.js';
+import type { Patient } from '../src/doctor/patient.js';
+import type { Destination } from '../src/run/destination.js';
 import { ConnectProxy } from './connect-proxy.js';
 import {
   CLOUD_HOST,
@@ -295,4 +300,47 @@ describe('doctor: a connector that does not work', () => {
       assert.match(help.out, /Examples:/);
     }),
   );
+});
+
+describe('a doctor who is kept waiting', () => {
+  it(
+    'waits for a token command no longer than for any other step',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const command = `${process.execPath} -e 'setInterval(() => {}, 1000)'`;
+      const text =
+        sslProfile({ caCertFile: one.caCertFile }) +
+        connector(cloud.port, {
+          saslMechanisms: undefined,
+          saslUsername: undefined,
+          saslPassword: undefined,
+          azureAuthentication: 'command',
+          azureTokenCommand: command,
+        });
+      const { status, found } = await findings(one, text, '--timeout', '1');
+      assert.equal(status, 13);
+      const { text: said = '' } = found.find(({ step }) => step === 'tokens') ?? {};
+      assert.match(said, /There is no token for .* within 1000 ms/);
+    }),
+  );
+
+  it('waits for the clock of a host that answers a byte at a time no longer either', async () => {
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      // The beginning of a TLS record of 16 kB that never ends.
+      socket.write(Buffer.from([0x16, 3, 3, 0x40, 0]));
+      const drip = setInterval(() => socket.write(Buffer.alloc(1)), 20);
+      socket.on('error', () => undefined).on('close', () => clearInterval(drip));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const to = { host: '127.0.0.1', hostname: 'localhost', webSocketPort: port } as Destination;
+      assert.equal(await examineClock({ to } as Patient, { timeoutMs: 300 }), undefined);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    }
+  });
 });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { request } from 'node:https';
+import { isIP } from 'node:net';
 import type { Finding } from './finding.js';
 import type { Patient } from './patient.js';
 
@@ -25,8 +26,9 @@ export async function examineClock(
         port: to.webSocketPort,
         path: '/',
         method: 'GET',
-        servername: to.hostname,
-        timeout: timeoutMs,
+        ...(isIP(to.hostname) === 0 ? { servername: to.hostname } : {}),
+        // For everything: who answers a byte at a time does not hold us up.
+        signal: AbortSignal.timeout(timeoutMs),
         agent: false,
         ...(credentials === undefined ? {} : { secureContext: credentials.clientContext }),
         ...(lookup === undefined ? {} : { lookup }),
@@ -36,8 +38,7 @@ export async function examineClock(
         response.destroy();
       },
     );
-    asking.once('timeout', () => asking.destroy());
-    asking.once('error', () => resolve(undefined));
+    asking.on('error', () => resolve(undefined));
     asking.end();
   });
   const there = date === undefined ? Number.NaN : Date.parse(date);

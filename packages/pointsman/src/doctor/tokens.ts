@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { CbsClient, explain } from '@pointsman/azure';
+import { CbsClient, TokenError, explain } from '@pointsman/azure';
 import type { TokenFailure, TokenProvider } from '@pointsman/azure';
 import type { AmqpErrorFields } from '@pointsman/wire';
 import { processClock } from '@pointsman/transport';
 import type { Client } from '../client/client.js';
+import { within } from '../client/deferred.js';
 import type { Finding, StepName } from './finding.js';
 import type { Way } from './network.js';
 import type { Patient } from './patient.js';
@@ -22,7 +23,7 @@ export async function* examineTokens(
   const cbs = new CbsClient({
     connection,
     host: patient.to.hostname,
-    provider: tokens,
+    provider: hurried(tokens, timeoutMs),
     clock: processClock,
     nowMs: Date.now,
     random: Math.random,
@@ -41,6 +42,19 @@ export async function* examineTokens(
     if (error === undefined) yield { ...accepted(cbs, path, tokens), ms };
     else yield { ...refused(patient, way, path, tokens, error, cbs.failureOf(error)), ms };
   }
+}
+
+/** The same, with a limit on the time that a token may take. */
+function hurried(tokens: TokenProvider, timeoutMs: number): TokenProvider {
+  const late = (): Error => new TokenError('passing', `there was none within ${timeoutMs} ms`);
+  return {
+    ...tokens,
+    get: (request) =>
+      within(tokens.get(request), timeoutMs, late).catch((error: unknown) => {
+        tokens.close?.();
+        throw error;
+      }),
+  };
 }
 
 function accepted(cbs: CbsClient, path: string, { name }: TokenProvider): Finding {
