@@ -25,6 +25,8 @@ export function entityAddressOf(address: string): EntityAddress {
   const path = address.replace(PREFIX, '');
   const lower = path.toLowerCase();
   if (lower === '$cbs') return { kind: 'cbs', path, owner: path };
+  // Of a whole namespace of event hubs.
+  if (lower === '$management') return { kind: 'management', path, owner: '' };
   if (lower.endsWith('/$management')) {
     return { kind: 'management', path, owner: path.slice(0, -'/$management'.length) };
   }

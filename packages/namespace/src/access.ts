@@ -114,7 +114,7 @@ export class Access {
     const claims = readSasToken(token);
     if (claims === undefined) return { status: 401, description: 'MalformedToken: The token is malformed.' };
     const path = audiencePath(audience);
-    if (path !== '' && this.#broker.resolve(path) === undefined) {
+    if (path !== '' && this.#broker.resolve(path) === undefined && !this.#broker.eventHubs.knows(path)) {
       return { status: 404, description: `The messaging entity '${audience.slice(0, 400)}' could not be found.` };
     }
     const signed = this.#policies(claims.policyName, readAddress(path).path).find(({ policy }) =>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readAddress, type NodeAddress } from './address.js';
 import { canSend, REFUSALS, type Entity, type EntityStatus } from './entity.js';
+import type { EventHubOptions } from './event-hubs/event-hub.js';
+import { EventHubs } from './event-hubs/event-hubs.js';
 import { Forwarder, type Destination } from './forwarder.js';
 import { QueueJournal, type Journal, type JournalRecord, type QueueHistory } from './journal.js';
 import type { MessageQueue } from './message-queue.js';
@@ -13,6 +15,7 @@ import { Topic, type TopicOptions } from './topic.js';
 export interface BrokerOptions {
   readonly queues?: readonly QueueOptions[];
   readonly topics?: readonly TopicOptions[];
+  readonly eventHubs?: readonly EventHubOptions[];
   /** Policies of the whole namespace. */
   readonly policies?: readonly PolicyOptions[];
 }
@@ -30,6 +33,7 @@ export interface BrokerNode {
 /** All entities of a namespace. Names are compared without regard to case. */
 export class Broker {
   readonly policies: ReadonlyMap<string, Policy>;
+  readonly eventHubs: EventHubs;
   readonly #entities = new Map<string, Queue | Topic>();
   readonly #host: MessageQueueHost;
   readonly #forwarders = new Map<MessageQueue, Forwarder>();
@@ -39,6 +43,7 @@ export class Broker {
   constructor(options: BrokerOptions, host: MessageQueueHost) {
     this.#host = host;
     this.policies = policiesByName(options.policies);
+    this.eventHubs = new EventHubs(options.eventHubs ?? [], host.clock.now());
     // All of them before any forwards to another.
     const made = [
       ...(options.queues ?? []).map((queue) => this.#add(new Queue(queue, this.#host))),

@@ -2,6 +2,7 @@
 export { Administration, type AdminRequest, type AdminResponse } from './admin/administration.js';
 export { durationOf, msOfDuration } from './admin/duration.js';
 export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';
+export type { EventHubOptions } from './event-hubs/event-hub.js';
 export type { Entity, EntityOptions, EntityStatus, Refusal } from './entity.js';
 export type { NamespaceHost } from './host.js';
 export { QueueHistory, type Journal, type JournalRecord } from './journal.js';

@@ -18,6 +18,7 @@ import { answerCbs } from './cbs.js';
 import { ConsumerLink, type ConsumerSettings } from './consumer-link.js';
 import { CoordinatorLink } from './coordinator-link.js';
 import { canReceive, canSend, disabledRefusal, MESSAGE_SIZE_MAX, type Refusal } from './entity.js';
+import { HubDesk } from './event-hubs/hub-desk.js';
 import { hexOf, randomGuid } from './guid.js';
 import { answerManagement } from './management/answer-management.js';
 import { CONSUMERS_MAX } from './message-queue.js';
@@ -61,6 +62,7 @@ export class LinkDesk {
   readonly #cbs: RequestNode;
   readonly #management = new Map<string, RequestNode>();
   readonly #transactions: Transactions;
+  readonly #hubs: HubDesk;
   #hasCoordinator = false;
 
   constructor(context: ServiceContext, connection: ServiceConnection, access: Access) {
@@ -68,6 +70,7 @@ export class LinkDesk {
     this.#connection = connection;
     this.#access = access;
     this.#transactions = new Transactions(context.host);
+    this.#hubs = new HubDesk(context, connection, access);
     this.#cbs = new RequestNode(connection, {
       entityPath: '',
       nodePath: '$cbs',
@@ -104,9 +107,31 @@ export class LinkDesk {
     const fault = this.#context.attachFaults.take(address.path);
     if (fault !== undefined) return fault;
     const right: Right = link.isReceiver ? 'Send' : 'Listen';
+    const hub = this.#attachHub(link, attach, address, right);
+    if (hub !== undefined) return hub;
     if (address.isManagement) return this.#attachManagement(link, attach, address);
     if (!this.#access.may(right, address.written.toLowerCase())) return this.#unauthorized([right], address);
     return link.isReceiver ? this.#attachPublisher(link, attach, address) : this.#attachConsumer(link, attach, address);
+  }
+
+  /** @returns undefined where the address is none of an event hub */
+  #attachHub(
+    link: SenderLink | ReceiverLink,
+    attach: Attach,
+    address: NodeAddress,
+    right: Right,
+  ): NamespaceLink | Refusal | undefined {
+    const { eventHubs } = this.#context.broker;
+    const hub = eventHubs.resolve(address.written);
+    if (address.isManagement ? hub !== undefined : eventHubs.size > 0 && address.path === '$management') {
+      const node = this.#hubs.management();
+      if (node === undefined) return this.#unauthorized(['Listen', 'Send'], address);
+      return this.#attachRequest(node, link, attach, BigInt(MESSAGE_SIZE_MAX), '$management');
+    }
+    if (hub === undefined) return undefined;
+    if (hub === 'unknown') return this.#notFound(address);
+    if (!this.#access.may(right, hub.path)) return this.#unauthorized([right], address);
+    return this.#hubs.attach(link, hub, attach, accepted(attach, BigInt(MESSAGE_SIZE_MAX)));
   }
 
   // ---- the peer sends ----

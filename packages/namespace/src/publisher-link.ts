@@ -27,8 +27,8 @@ export interface PublisherSettings {
   readonly now: () => number;
   /** Takes the messages of one transfer, all or none; within a transaction where `txnId` is given. */
   readonly send: (contents: readonly MessageContent[], txnId: Uint8Array | undefined) => Refusal | undefined;
-  /** An id for a message that comes without one. */
-  readonly newMessageId: () => string;
+  /** An id for a message that comes without one; undefined where it stays without. */
+  readonly newMessageId: (() => string) | undefined;
   /** Appends tracking to a text that goes out. */
   readonly tracked: (text: string) => string;
 }

@@ -3,7 +3,14 @@ import { createHmac } from 'node:crypto';
 import { isIP } from 'node:net';
 import { Administration, DEVELOPMENT_POLICY, Namespace } from '@pointsman/namespace';
 import type { Clock } from '@pointsman/engine';
-import type { NamespaceHost, PolicyOptions, QueueOptions, Times, TopicOptions } from '@pointsman/namespace';
+import type {
+  EventHubOptions,
+  NamespaceHost,
+  PolicyOptions,
+  QueueOptions,
+  Times,
+  TopicOptions,
+} from '@pointsman/namespace';
 import { SERVICE_BUS_WEBSOCKET_PATH, listen, loadTlsCredentials, processClock } from '@pointsman/transport';
 import type { Listener, ListenOptions, Refusal, ServerTlsOptions, StreamInfo } from '@pointsman/transport';
 import { certificateIn } from './certificate-folder.js';
@@ -25,6 +32,7 @@ export interface NamespaceServerOptions {
   /** Names, or names with settings. */
   readonly queues?: readonly (string | QueueOptions)[] | undefined;
   readonly topics?: readonly TopicOptions[] | undefined;
+  readonly eventHubs?: readonly EventHubOptions[] | undefined;
   /** Default: that of the development emulator, with its fixed key. */
   readonly policies?: readonly PolicyOptions[] | undefined;
   /** Default: `cloud`. */
@@ -157,6 +165,7 @@ class Server implements NamespaceServer {
         policies: this.#policies,
         queues: (options.queues ?? []).map((queue) => (typeof queue === 'string' ? { name: queue } : queue)),
         topics: options.topics ?? [],
+        eventHubs: options.eventHubs ?? [],
         ...(times === undefined ? {} : { times }),
         ...(connectionsMax === undefined ? {} : { connectionsMax }),
         ...(publisherCredit === undefined ? {} : { publisherCredit }),

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import { checkName } from '../address.js';
+import type { Refusal } from '../entity.js';
+import { textOf, type MessageContent } from '../message-content.js';
+import { EventPartition } from './event-partition.js';
+
+export interface EventHubOptions {
+  readonly name: string;
+  /** 1 to 32; 4 unless given. */
+  readonly partitions?: number;
+  /** Beside `$Default`. */
+  readonly consumerGroups?: readonly string[];
+  /** Bytes of events that each partition keeps; beyond them the oldest go. 16 MiB unless given. */
+  readonly retainedBytes?: number;
+}
+
+const PARTITIONS_MAX = 32;
+const DEFAULT_GROUP = '$default';
+const NAME_LENGTH_MAX = 256;
+const GROUP_LENGTH_MAX = 50;
+const RETAINED_BYTES = 1 << 24;
+/** Characters of a partition key, as at the service. */
+const KEY_LENGTH_MAX = 128;
+
+/** A log of events in several partitions: what was sent is read by whoever wants, as often as they want. */
+export class EventHub {
+  readonly name: string;
+  /** Ms of the clock. */
+  readonly createdAt: number;
+  readonly partitions: readonly EventPartition[];
+  /** Lower case. */
+  readonly consumerGroups: ReadonlySet<string>;
+  #turn = 0;
+
+  /** @throws TypeError where an option is not valid */
+  constructor(options: EventHubOptions, now: number) {
+    const { name, partitions = 4, consumerGroups = [], retainedBytes = RETAINED_BYTES } = options;
+    checkName(name, 'event hub', NAME_LENGTH_MAX);
+    for (const group of consumerGroups) checkName(group, 'consumer group', GROUP_LENGTH_MAX);
+    if (!Number.isInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX)
+      throw new TypeError(`The event hub '${name}' has 1 to ${PARTITIONS_MAX} partitions, not ${partitions}.`);
+    if (!(retainedBytes > 0)) throw new TypeError(`The event hub '${name}' keeps more than ${retainedBytes} bytes.`);
+    this.name = name;
+    this.createdAt = now;
+    this.partitions = Array.from({ length: partitions }, (_, id) => new EventPartition(String(id), retainedBytes, now));
+    this.consumerGroups = new Set([DEFAULT_GROUP, ...consumerGroups.map((group) => group.toLowerCase())]);
+  }
+
+  /** @param to - the partition that the sender names; undefined where the hub chooses: by key, or each in turn */
+  send(contents: readonly MessageContent[], to: EventPartition | undefined, now: number): Refusal | undefined {
+    const keys = contents.map((content) => textOf(content.annotations?.get('x-opt-partition-key')));
+    if (keys.some((key) => key !== undefined && key.length > KEY_LENGTH_MAX))
+      return {
+        condition: 'com.microsoft:argument-error',
+        description: `A partition key has at most ${KEY_LENGTH_MAX} characters.`,
+      };
+    // What came together stays together, as it would at the service.
+    const key = keys.find((one) => one !== undefined);
+    const partition = to ?? this.partitions[key === undefined ? this.#turn++ % this.partitions.length : this.#of(key)]!;
+    partition.append(contents, now);
+    return undefined;
+  }
+
+  /** Equal keys lie in the same partition. Which one that is in the cloud, nobody may rely on. */
+  #of(key: string): number {
+    let hash = 0;
+    for (let i = 0; i < key.length; i++) hash = (Math.imul(hash, 31) + key.charCodeAt(i)) >>> 0;
+    return hash % this.partitions.length;
+  }
+}

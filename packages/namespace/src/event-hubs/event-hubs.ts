@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readAddress } from '../address.js';
+import { EventHub, type EventHubOptions } from './event-hub.js';
+import type { EventPartition } from './event-partition.js';
+
+/** What an address leads to, of event hubs. */
+export interface HubNode {
+  readonly hub: EventHub;
+  /** Undefined for the hub itself. */
+  readonly partition: EventPartition | undefined;
+  /** Of what is read, in lower case; undefined for what is sent to. */
+  readonly group: string | undefined;
+  /** Path of the node, lower case. */
+  readonly path: string;
+}
+
+/** The event hubs of a namespace. Names are compared without regard to case. */
+export class EventHubs {
+  readonly #hubs = new Map<string, EventHub>();
+
+  /** @throws TypeError where an option is not valid */
+  constructor(options: readonly EventHubOptions[], now: number) {
+    for (const hub of options) this.create(hub, now);
+  }
+
+  get size(): number {
+    return this.#hubs.size;
+  }
+
+  get all(): Iterable<EventHub> {
+    return this.#hubs.values();
+  }
+
+  /** @throws TypeError where an option is not valid, or the name is taken */
+  create(options: EventHubOptions, now: number): EventHub {
+    const hub = new EventHub(options, now);
+    const key = hub.name.toLowerCase();
+    if (this.#hubs.has(key)) throw new TypeError(`There is an event hub '${hub.name}' already.`);
+    this.#hubs.set(key, hub);
+    return hub;
+  }
+
+  hub(name: string): EventHub | undefined {
+    return this.#hubs.get(name.toLowerCase());
+  }
+
+  /** A token may be for it: a node of a hub, or its management. */
+  knows(path: string): boolean {
+    return typeof this.resolve(path) === 'object';
+  }
+
+  /**
+   * The node that an address names: `<hub>`, `<hub>/Partitions/<id>`, `<hub>/ConsumerGroups/<group>/Partitions/<id>`.
+   *
+   * @returns undefined where it is below no event hub; 'unknown' where there is no such thing below one
+   */
+  resolve(address: string): HubNode | 'unknown' | undefined {
+    if (this.#hubs.size === 0) return undefined;
+    const path = readAddress(address).written.toLowerCase();
+    // Names may contain slashes: the longest one that fits.
+    let hub: EventHub | undefined;
+    for (const [name, one] of this.#hubs)
+      if ((path === name || path.startsWith(`${name}/`)) && name.length > (hub?.name.length ?? 0)) hub = one;
+    if (hub === undefined) return undefined;
+    const below = path.slice(hub.name.length);
+    if (below === '' || below === '/$management') return { hub, partition: undefined, group: undefined, path };
+    const [, group, id] = /^(?:\/consumergroups\/([^/]+))?\/partitions\/([^/]+)$/u.exec(below) ?? [];
+    const partition = hub.partitions.find((one) => one.id === id);
+    if (partition === undefined || (group !== undefined && !hub.consumerGroups.has(group))) return 'unknown';
+    return { hub, partition, group, path };
+  }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { MessageContent } from '../message-content.js';
+
+/** An event as a partition keeps it. */
+export interface StoredEvent {
+  readonly sequence: number;
+  /** Bytes of the partition before it. */
+  readonly offset: number;
+  /** Ms of the clock. */
+  readonly enqueuedAt: number;
+  readonly content: MessageContent;
+}
+
+/** Whoever reads a partition. */
+export interface PartitionReader {
+  /** Ownership: undefined for a reader that has no claim. */
+  readonly epoch: number | undefined;
+  /** Lower case. */
+  readonly group: string;
+  /** There is more to read. */
+  wake(): void;
+  /** Another has a better claim. */
+  displace(): void;
+}
+
+/** Where to begin, as a filter says it. */
+export interface EventPosition {
+  readonly of: 'offset' | 'sequence' | 'enqueued';
+  readonly from: number;
+  readonly isInclusive: boolean;
+}
+
+/** One log of an event hub. The oldest events go where it grows too large. */
+export class EventPartition {
+  readonly id: string;
+  readonly #retainedBytes: number;
+  readonly #readers = new Set<PartitionReader>();
+  #events: StoredEvent[] = [];
+  /** Index in {@link #events} of the oldest that is kept. */
+  #head = 0;
+  #bytes = 0;
+  #nextSequence = 0;
+  #nextOffset = 0;
+  #last: { readonly sequence: number; readonly offset: number; readonly at: number };
+
+  constructor(id: string, retainedBytes: number, now: number) {
+    this.id = id;
+    this.#retainedBytes = retainedBytes;
+    this.#last = { sequence: -1, offset: -1, at: now };
+  }
+
+  /** Of the newest event; -1 and the hub's creation before the first. */
+  get last(): { readonly sequence: number; readonly offset: number; readonly at: number } {
+    return this.#last;
+  }
+
+  /** Sequence number of the oldest event that is kept, or of the next one. */
+  get firstSequence(): number {
+    return this.#events[this.#head]?.sequence ?? this.#nextSequence;
+  }
+
+  get nextSequence(): number {
+    return this.#nextSequence;
+  }
+
+  get size(): number {
+    return this.#events.length - this.#head;
+  }
+
+  append(contents: readonly MessageContent[], now: number): void {
+    for (const content of contents) {
+      const event = { sequence: this.#nextSequence++, offset: this.#nextOffset, enqueuedAt: now, content };
+      this.#nextOffset += content.sizeBytes;
+      this.#events.push(event);
+      this.#bytes += content.sizeBytes;
+      this.#last = { sequence: event.sequence, offset: event.offset, at: now };
+    }
+    while (this.#bytes > this.#retainedBytes && this.size > 1)
+      this.#bytes -= this.#events[this.#head++]!.content.sizeBytes;
+    // Not with each of them: moving all others costs.
+    if (this.#head > this.size) {
+      this.#events = this.#events.slice(this.#head);
+      this.#head = 0;
+    }
+    for (const reader of this.#readers) reader.wake();
+  }
+
+  /** The event of that number, or the oldest behind it that is still kept. */
+  at(sequence: number): StoredEvent | undefined {
+    return this.#events[this.#head + Math.max(0, sequence - this.firstSequence)];
+  }
+
+  /** Sequence number of the first event at or behind a position. */
+  sequenceAt({ of, from, isInclusive }: EventPosition): number {
+    const valueOf = (event: StoredEvent): number =>
+      of === 'offset' ? event.offset : of === 'sequence' ? event.sequence : event.enqueuedAt;
+    // All three rise from one event to the next.
+    let [low, high] = [this.#head, this.#events.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const value = valueOf(this.#events[middle]!);
+      if (value < from || (value === from && !isInclusive)) low = middle + 1;
+      else high = middle;
+    }
+    return this.#events[low]?.sequence ?? this.#nextSequence;
+  }
+
+  readersOf(group: string): readonly PartitionReader[] {
+    return [...this.#readers].filter((reader) => reader.group === group);
+  }
+
+  join(reader: PartitionReader): void {
+    this.#readers.add(reader);
+  }
+
+  leave(reader: PartitionReader): void {
+    this.#readers.delete(reader);
+  }
+}
