@@ -8,11 +8,14 @@ import type { Owner } from '@pointsman/testing';
 import { openNamespace } from '../src/azure-scene.js';
 
 const owner = { after };
+const HUBS = ['sent', 'keyed', 'read', 'asked', 'shared'];
 const server = await openNamespace(owner, {
   mode: 'emulator',
-  eventHubs: [
-    ...['sent', 'keyed', 'read', 'asked', 'shared'].flatMap((name) => [`direct-${name}`, `routed-${name}`]),
-  ].map((name) => ({ name, partitions: 2, consumerGroups: ['others'] })),
+  eventHubs: HUBS.flatMap((name) => [`direct-${name}`, `routed-${name}`]).map((name) => ({
+    name,
+    partitions: 2,
+    consumerGroups: ['others'],
+  })),
 });
 process.env['EVENT_HUBS_CLOUD'] = server.connectionString();
 
@@ -25,8 +28,11 @@ listener { host: 127.0.0.1  port: 0  azureClients: admitted }
 
 connector { name: event-hubs  role: route-container  connectionString: env:EVENT_HUBS_CLOUD }
 
-linkRoute { pattern: "#"  direction: in   connection: event-hubs }
-linkRoute { pattern: "#"  direction: out  connection: event-hubs }
+${[...HUBS.map((name) => `routed-${name}`), 'routed-missing', '$management']
+  .flatMap((prefix) =>
+    ['in', 'out'].map((way) => `linkRoute { prefix: ${prefix}  direction: ${way}  connection: event-hubs }`),
+  )
+  .join('\n')}
 `,
 );
 await until('the connector to be open', () => router.process.connectors[0]!.step === 'open');

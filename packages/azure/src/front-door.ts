@@ -17,6 +17,8 @@ export interface FrontDoorOptions {
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly nowMs: () => number;
+  /** Link routes are configured for what clients call `$management`: the node of a namespace of event hubs, not the router's. */
+  readonly routesManagement?: () => boolean;
   /** What was decided of a token, for a log; without the token. */
   readonly onToken?: (audience: string, answer: CbsAnswer) => void;
 }
@@ -27,6 +29,9 @@ const TOKENS_MAX = 1000;
 const SHOWN_MAX = 200;
 /** Longest delay that timers of all platforms bear. */
 const DELAY_MAX_MS = 2_147_483_647;
+
+/** Where all event hubs of a namespace are asked about. Clients come with a token for `<hub>/$management`. */
+const HUBS = '$management';
 
 const TEXTS = {
   malformed: 'MalformedToken: The token is malformed.',
@@ -72,7 +77,8 @@ export class FrontDoor {
     const path = entity?.path ?? '';
     const right = link instanceof ReceiverLink ? 'Send' : 'Listen';
     // Nodes of the router itself are no entities, and no token opens them.
-    if (path !== '' && !/^[$_]|^amqp:/iu.test(path) && this.#mayAttach(path)) {
+    const isEntity = path !== '' && !/^[$_]|^amqp:/iu.test(path);
+    if ((isEntity || (path === HUBS && this.#options.routesManagement?.() === true)) && this.#mayAttach(path)) {
       this.#forgetDetached();
       this.#links.set(link, path);
       return false;
@@ -127,7 +133,10 @@ export class FrontDoor {
   #mayAttach(path: string): boolean {
     const now = this.#options.nowMs();
     for (const [resource, expiresAtMs] of this.#grants) {
-      if (expiresAtMs > now && (resource === '' || covers(resource, path))) return true;
+      if (expiresAtMs <= now) continue;
+      if (resource === '' || covers(resource, path)) return true;
+      // Of one hub of them: requests say which, and the router's own identity answers for it.
+      if (path === HUBS && resource.endsWith(`/${HUBS}`)) return true;
     }
     return false;
   }

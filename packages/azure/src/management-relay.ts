@@ -176,7 +176,9 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
       this.#attach();
       return;
     }
-    const release = authorize(this.#address, (error) => {
+    // What is to be asked of which event hub, requests will say.
+    const isOfAll = entityAddressOf(this.#address).owner === '';
+    const release = authorize(isOfAll ? '' : this.#address, (error) => {
       if (error === undefined) this.#attach();
       else this.#end(error);
     });

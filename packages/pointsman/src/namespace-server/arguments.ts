@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { DEVELOPMENT_POLICY } from '@pointsman/namespace';
-import type { PolicyOptions, Right, TopicOptions } from '@pointsman/namespace';
+import type { EventHubOptions, PolicyOptions, Right, TopicOptions } from '@pointsman/namespace';
 import { EmulatorConfigError, readEmulatorConfig } from './emulator-config.js';
 import type { EmulatorEntities } from './emulator-config.js';
 import type { NamespaceServerOptions, PortName } from './namespace-server.js';
@@ -30,7 +30,8 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
   const entities = values.config === undefined ? undefined : emulatorConfigOf(values.config);
   const queues = [...(entities?.queues ?? []), ...new Set(values.queue ?? [])];
   const topics = [...(entities?.topics ?? []), ...topicsOf(values.topic ?? [])];
-  const isEmpty = entities === undefined && queues.length === 0 && topics.length === 0;
+  const eventHubs = (values['event-hub'] ?? []).map(eventHubOf);
+  const isEmpty = entities === undefined && queues.length === 0 && topics.length === 0 && eventHubs.length === 0;
   if (emulator && values['in-band-port'] !== undefined)
     throw new UsageError('--in-band-port is about TLS, which the emulator has none of: use --port');
   const port = portOf('--port', values.port) ?? (emulator ? 5672 : 5671);
@@ -48,6 +49,7 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
       // What the demo's configuration uses.
       queues: isEmpty ? ['orders'] : queues,
       topics: isEmpty ? [{ name: 'order-events', subscriptions: [{ name: 'all' }] }] : topics,
+      eventHubs,
       policies: [DEVELOPMENT_POLICY, ...more],
       ports,
       certificateFolder: values.certificates ?? CERTIFICATE_FOLDER,
@@ -72,6 +74,7 @@ const parse = (argv: readonly string[]) =>
     options: {
       queue: { type: 'string', multiple: true },
       topic: { type: 'string', multiple: true },
+      'event-hub': { type: 'string', multiple: true },
       policy: { type: 'string', multiple: true },
       port: { type: 'string' },
       'in-band-port': { type: 'string' },
@@ -113,6 +116,12 @@ function topicsOf(texts: readonly string[]): TopicOptions[] {
     name,
     subscriptions: [...subscriptions].map((subscription) => ({ name: subscription })),
   }));
+}
+
+/** `NAME` or `NAME:PARTITIONS`. What is no name or number of partitions the namespace refuses. */
+function eventHubOf(text: string): EventHubOptions {
+  const [, name = text, partitions] = /^(.*):(\d+)$/u.exec(text) ?? [];
+  return partitions === undefined ? { name } : { name, partitions: Number(partitions) };
 }
 
 /** `NAME:RIGHTS`, rights joined by `+`, with a key that is made up. */

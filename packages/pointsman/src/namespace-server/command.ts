@@ -17,6 +17,7 @@ all that is in it unless it has a --file, at Ctrl-C.
 Options:
       --queue NAME             a queue; may be given several times
       --topic TOPIC[/SUB]      a topic, with a subscription; may be given several times
+      --event-hub NAME[:N]     an event hub with N partitions (default 4); may be given several times
                                default: the queue orders and the topic order-events with the subscription all
   -c, --config FILE            the entities of a Config.json of the official emulator
   -f, --file FILE              keep messages, sessions and what the management API makes in this file, for the next start
@@ -107,6 +108,9 @@ function introduction(server: NamespaceServer, options: NamespaceServerOptions, 
       row('topic', accent(name)),
       ...subscriptions.map((subscription) => row('subscription', accent(`${name}/Subscriptions/${subscription.name}`))),
     ]),
+    ...(options.eventHubs ?? []).map(({ name, partitions }) =>
+      row('event hub', accent(`${name}${partitions === undefined ? '' : `, ${partitions} partitions`}`)),
+    ),
     '',
     ...(ports.amqps === undefined ? [] : [row('AMQP over TLS', at(ports.amqps))]),
     ...(ports.amqp === undefined ? [] : [row(mode === 'cloud' ? 'AMQP, TLS in-band' : 'AMQP, plain', at(ports.amqp))]),

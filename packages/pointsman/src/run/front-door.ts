@@ -21,6 +21,8 @@ export function listenerDoor(config: ListenerConfig, router: Router, log: Logger
     return { takeLink: (link, attach) => refuse(link, attach, router, name), close: () => undefined };
   const door = new FrontDoor({
     keysOf: azureClients === 'sas' ? (policy) => azureKeys.get(policy) ?? [] : undefined,
+    routesManagement: () =>
+      (['in', 'out'] as const).every((direction) => router.linkRouteTable.find('$management', direction) !== undefined),
     clock: processClock,
     nowMs: Date.now,
     onToken: (audience, { status, description }) => {
