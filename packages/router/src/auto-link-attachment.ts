@@ -42,6 +42,7 @@ export class AutoLinkAttachment implements LinkOwner {
   #cancelRetry: (() => void) | undefined;
   /** Gives back what {@link ContainerDialect.authorize} gave. */
   #release: ((error?: AmqpErrorFields) => void) | undefined;
+  #lastCondition: string | undefined;
   #throttle: CreditThrottle | undefined;
 
   /** @param failures - in a row, so far */
@@ -254,6 +255,8 @@ export class AutoLinkAttachment implements LinkOwner {
   ended(error: AmqpErrorFields | undefined, lost: boolean): void {
     const { connection } = this;
     const wasActive = this.status === 'active';
+    // What it was there for it has done: a link that is ended often, and works in between, is not one that fails.
+    const hasWorked = wasActive && this.link !== undefined && this.link.accepted > 0;
     this.link = undefined;
     if (this.status === 'quiescing') return this.#detach();
     this.#forsake(error);
@@ -266,7 +269,7 @@ export class AutoLinkAttachment implements LinkOwner {
     if (lost && !connection.connection.isOpen) return this.#rest();
     const attachedMs = wasActive ? this.#attachedMs() : 0;
     this.#autoLink.lastError = description;
-    this.failures = attachedMs >= STEADY_MS ? 1 : this.failures + 1;
+    this.failures = hasWorked || attachedMs >= STEADY_MS ? 1 : this.failures + 1;
     const normal = wasActive && this.failures <= NORMAL_ENDS_MAX && dialect?.isNormalEnd?.(error) === true;
     if (normal) {
       this.#log('info', `Auto Link Detached by its container, attaching again. ${description}`);
@@ -276,8 +279,11 @@ export class AutoLinkAttachment implements LinkOwner {
       const explained = dialect?.explain?.(error, { address: settings.address, externalAddress, direction, name });
       if (explained !== undefined) router.log('ROUTER_CORE', 'warning', explained);
     }
+    const isRepeated = !wasActive && error !== undefined && error.condition === this.#lastCondition;
+    this.#lastCondition = error?.condition;
     const delay =
-      dialect?.retryDelay?.(error, this.failures, attachedMs) ?? (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
+      dialect?.retryDelay?.(error, this.failures, attachedMs, isRepeated) ??
+      (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
     this.nextAttempt = router.clock.now() + delay;
     this.#autoLink.lastFailure = { error, normal };
     this.#become(normal ? 'idle' : 'failed');

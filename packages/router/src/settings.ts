@@ -116,8 +116,12 @@ export interface ContainerDialect {
   outcomeToContainer?(state: DeliveryState | undefined): DeliveryState;
   /** What the container's outcome becomes towards the producer. */
   outcomeFromContainer?(state: DeliveryState | undefined): DeliveryState;
-  /** Ms until a link that ended with `error` is attached again; `attempt` counts the failures in a row, from 1. */
-  retryDelay?(error: AmqpErrorFields | undefined, attempt: number, attachedMs: number): number;
+  /**
+   * Ms until a link that ended with `error` is attached again; `attempt` counts the failures in a row, from 1.
+   *
+   * @param isRepeated - the link was refused as it was the last time
+   */
+  retryDelay?(error: AmqpErrorFields | undefined, attempt: number, attachedMs: number, isRepeated: boolean): number;
   /** Says what a refusal means and what to change. */
   explain?(error: AmqpErrorFields | undefined, link: RefusedLink): string;
   /** The end of a link in the normal course of things: not worth more than an info line. */

@@ -67,8 +67,11 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     releaseDelay: (n) =>
       Math.min(RELEASE_MAX_MS, RELEASE_FIRST_MS * 2 ** Math.min(n - 1, 20)) * (1 + place.random() / 4),
     isNormalEnd: (error) => isNormalLife(classify(error?.condition, error?.description)),
-    retryDelay(error, attempt, attachedMs): number {
+    retryDelay(error, attempt, attachedMs, isRepeated): number {
       const kind = classify(error?.condition, error?.description);
+      // A token that ended just now: the next attempt has a new one. Refused again, it is a matter of rights.
+      const isStale = kind === 'unauthorized' && tokens !== undefined && !isRepeated;
+      if (isStale && tokens.failureOf(error!) === undefined) return retryDelay('token', 0, place.random);
       // The first failure after a steady time is attempt 0.
       return retryDelay(kind, attemptAfter(kind, attempt - 1, attachedMs), place.random);
     },
