@@ -11,6 +11,10 @@ export const STREAM_FROM: number = 1 << 17;
 const HOLD_AT = 1 << 18;
 const RELEASE_AT = 1 << 17;
 
+/** Parts that are shorter are put together: what comes in very small frames must not cost more than its bytes. */
+const JOIN_BELOW = 4_096;
+const JOINED_MAX = 16_384;
+
 /**
  * A message that cannot simply be passed through in the turn in which it came: it arrives in parts, or waits for credit,
  * or has several receivers. Its bytes are held once, by reference, whatever the number of receivers.
@@ -29,6 +33,8 @@ export class Transit {
   complete = false;
   aborted = false;
   #parts: Uint8Array[] = [];
+  /** Memory of the last part, where that was put together: more may follow in it. */
+  #tail: Uint8Array | undefined;
   /** Parts that every copy has sent and that are dropped. */
   #dropped = 0;
   /** Bytes that are held, and all that have come. */
@@ -84,13 +90,37 @@ export class Transit {
   }
 
   append(bytes: Uint8Array): void {
-    this.#parts.push(keep(bytes));
+    if (bytes.length >= JOIN_BELOW || !this.#joins(bytes)) this.#parts.push(keep(bytes));
     this.held += bytes.length;
     this.size += bytes.length;
     if (this.held >= HOLD_AT && !this.#holds && !this.collects && this.incoming !== undefined) {
       this.#holds = true;
       this.incoming.link.session.holdWindow();
     }
+  }
+
+  /** Adds a small part to the one before it. @returns false where it has to be one of its own */
+  #joins(bytes: Uint8Array): boolean {
+    const last = this.#parts.at(-1);
+    // Receivers may have a first part of their own.
+    if (last === undefined || (this.end === 1 && this.copies.length > 0)) return false;
+    const length = last.length + bytes.length;
+    let tail = this.#tail;
+    const isTail = tail !== undefined && last.buffer === tail.buffer;
+    if (length > JOINED_MAX || (!isTail && last.length >= JOIN_BELOW)) return false;
+    if (!isTail || tail!.length < length) {
+      tail = new Uint8Array(Math.min(JOINED_MAX, length * 2));
+      tail.set(last);
+      this.#tail = tail;
+    }
+    tail!.set(bytes, last.length);
+    this.#parts[this.#parts.length - 1] = tail!.subarray(0, length);
+    for (const copy of this.copies) {
+      if (copy.index !== this.end) continue;
+      copy.index--;
+      copy.offset = last.length;
+    }
+    return true;
   }
 
   /** Puts the parts together that are here, before any of them is sent. */
