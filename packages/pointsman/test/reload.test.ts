@@ -32,6 +32,26 @@ describe('reload', () => {
   );
 
   it(
+    'opens nothing that outlives a router which stops',
+    opening(async (opened) => {
+      for (const first of ['stop', 'reload']) {
+        const router = await Running.start(opened, ROUTER + listener('stays'));
+        const connector = `connector { name: leads  host: 127.0.0.1  port: ${router.port('stays')} }\n`;
+        router.write(ROUTER + listener('stays') + listener('comes') + connector);
+        const stopped = first === 'stop' ? router.process.stop() : undefined;
+        const reloaded = router.process.reload();
+        // As far as to the opening of ports, which takes its time.
+        await Promise.resolve();
+        await Promise.all([stopped ?? router.process.stop(), reloaded]);
+        const { ok } = await reloaded;
+        assert.equal(ok, first === 'reload', JSON.stringify(await reloaded));
+        assert.deepEqual([router.process.listener('comes')?.status], ok ? ['closed'] : [undefined], first);
+        assert.equal([...router.process.router.connections].length, 0, first);
+      }
+    }),
+  );
+
+  it(
     'changes an exchange together with its bindings, and leaves alone one that has not changed',
     opening(async (opened) => {
       const exchange = (name: string, rest = ''): string =>

@@ -106,6 +106,10 @@ export class RouterProcess {
   readonly #counts = { processed: 0, denied: 0 };
   /** All listeners are open, and nobody has asked to stop. */
   #isRunning = false;
+  /** For good: nothing is opened any more. */
+  #isStopping = false;
+  /** Connectors that were removed, until their connections have ended. */
+  readonly #ending = new Set<Promise<void>>();
 
   /**
    * Reads certificates and keys; opens nothing yet.
@@ -210,7 +214,10 @@ export class RouterProcess {
   /** Closes all connections and ports. Resolves when nothing is left. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
     this.#isRunning = false;
+    this.#isStopping = true;
     this.#management?.close();
+    // What it opens is closed below.
+    await this.#reloading;
     clearInterval(this.#certificateTimer);
     if (graceMs > 0) {
       for (const listener of this.#listeners.values()) void listener.stopListening();
@@ -221,6 +228,7 @@ export class RouterProcess {
     await Promise.all([
       ...[...this.#listeners.values(), ...this.#leaving].map((listener) => listener.close(graceMs)),
       ...[...this.#connectors.values()].map((connector) => connector.stop(graceMs)),
+      ...this.#ending,
     ]);
     this.#protocolTrace.close();
     this.#log.log('SERVER', 'notice', 'Shut Down');
@@ -298,7 +306,8 @@ export class RouterProcess {
     if (connector === undefined) return false;
     this.#connectors.delete(name);
     this.source.remove('connector', name);
-    void connector.stop(STOP_GRACE_MS);
+    const ending = connector.stop(STOP_GRACE_MS).finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
     return true;
   }
 
@@ -366,6 +375,7 @@ export class RouterProcess {
 
   async #reloaded(): Promise<ReloadResult> {
     const { file } = this.config;
+    if (this.#isStopping) return reloadProblem(file, undefined, 'the router is stopping');
     const loaded = loadConfig(file);
     if (!loaded.ok) return { ok: false, problems: loaded.problems.filter(({ severity }) => severity === 'error') };
     const { config, warnings } = loaded;
@@ -391,7 +401,8 @@ export class RouterProcess {
       for (const profile of config.sslProfiles) {
         if (isNew('sslProfile', profile.name)) profiles.push(new TlsProfileRuntime(profile, file));
       }
-      for (const connector of connectors) destinationOf(connector, `connector ${connector.name}`, false);
+      for (const connector of connectors)
+        destinationOf(connector, `connector ${connector.name}`, false, this.#options.environment);
       logModules = applyLogs(this.#log, before.logs, config.logs);
     } catch (error) {
       return reloadProblem(file, undefined, error instanceof Error ? error.message : String(error));
