@@ -14,6 +14,7 @@ export interface HttpProxy {
 
 /** Bytes of a refusal that are shown. */
 const REFUSAL_BYTES = 200;
+const SCHEMES_LENGTH = 80;
 
 /**
  * Asks the proxy at the other end of `socket` for a tunnel to `host:port`, and calls one of the others once. What the proxy
@@ -46,9 +47,13 @@ export function openTunnel(
       if (head.length > 0) socket.unshift(head);
       opened();
     } else {
-      const said = readable(head.toString('latin1').replaceAll(/<[^>]*>/g, ' '), REFUSAL_BYTES);
-      const text = readable(`${status} ${response.statusMessage ?? ''}`, REFUSAL_BYTES).trim();
-      const reason = status === 407 ? authentication(response.headers['proxy-authenticate']) : `: ${text} ${said}`;
+      // Some show the request in their answer.
+      const shown = (text: string, length: number): string => readable(masked(text, credentials), length);
+      const said = shown(head.toString('latin1').replaceAll(/<[^>]*>/g, ' '), REFUSAL_BYTES);
+      const text = shown(`${status} ${response.statusMessage ?? ''}`, REFUSAL_BYTES).trim();
+      const schemes = response.headers['proxy-authenticate'];
+      const reason =
+        status === 407 ? authentication(shown(String(schemes ?? ''), SCHEMES_LENGTH)) : `: ${text} ${said}`;
       refused(
         new TransportError(
           status === 407 ? 'proxy-authentication' : 'proxy-refused',
@@ -60,7 +65,7 @@ export function openTunnel(
       );
     }
   });
-  asking.once('error', (error) => {
+  asking.on('error', (error) => {
     const notHttp = codeOf(error).startsWith('HPE_');
     refused(
       new TransportError(
@@ -80,8 +85,15 @@ function basic({ username, password }: NonNullable<HttpProxy['credentials']>): s
   return `Basic ${Buffer.from(`${username}:${password()}`, 'utf8').toString('base64')}`;
 }
 
-function authentication(schemes: unknown): string {
-  const offered = typeof schemes === 'string' && schemes !== '' ? `, it offers ${readable(schemes, 80)}` : '';
+/** Without what we have said of ourselves. */
+function masked(text: string, credentials: HttpProxy['credentials']): string {
+  if (credentials === undefined) return text;
+  const said = [basic(credentials).slice('Basic '.length), credentials.password()];
+  return said.filter((secret) => secret !== '').reduce((rest, secret) => rest.replaceAll(secret, '[secret]'), text);
+}
+
+function authentication(schemes: string): string {
+  const offered = schemes === '' ? '' : `, it offers ${schemes}`;
   return ` without proof of who asks (407${offered})`;
 }
 

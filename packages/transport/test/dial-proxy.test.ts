@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo, LookupFunction, Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
 import { dial, listen } from '../src/index.js';
 import type { DialMode, DialOptions, HttpProxy, ListenMode, TransportErrorKind } from '../src/index.js';
 import { Accepted, TestAuthority, assertEchoes, assertFails, connectTo, withListener, withServer } from './support.js';
@@ -122,6 +123,25 @@ describe('dial: through an HTTP proxy', () => {
     await answers('AMQP\0\x01\0\0', {}, 'proxy-refused', 'did not answer in HTTP');
     await answers('', {}, 'closed-early', 'instead of answering');
     await answers(`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(70_000)}\r\n\r\n`, {}, 'proxy-refused');
+  });
+
+  it('repeats nothing of what it was told, where the proxy shows the request in its answer', async () => {
+    const credentials = { username: 'jo', password: (): string => 's3cr3t' };
+    const basic = Buffer.from('jo:s3cr3t').toString('base64');
+    const answers = [
+      `HTTP/1.1 502 Bad ${basic}\r\n\r\n<pre>proxy-authorization: Basic ${basic}</pre> (jo:s3cr3t)`,
+      `HTTP/1.1 407 Who?\r\nproxy-authenticate: Basic realm="${basic} s3cr3t"\r\n\r\n`,
+    ];
+    for (const text of answers) {
+      await withServer(
+        (socket) => socket.once('data', () => socket.end(text)),
+        async (port) => {
+          const kind = text.includes('407') ? 'proxy-authentication' : 'proxy-refused';
+          const failure = await assertFails(through({ host: '127.0.0.1', port, credentials }), kind, '[secret]');
+          assert.doesNotMatch(inspect(failure, { depth: 12 }), /s3cr3t|am86/);
+        },
+      );
+    }
   });
 
   it('says that it is the proxy that is out of reach, or that does not answer', async () => {
