@@ -2,7 +2,7 @@
 import type { Client } from './client.js';
 import type { Consumer } from './consumer.js';
 import type { Field } from './field.js';
-import { ADDRESSES } from './plan.js';
+import { ADDRESSES, CONFIGURED, SERVED } from './plan.js';
 import type { Receipt } from './message.js';
 import type { Producer } from './producer.js';
 import type { Random } from './random.js';
@@ -45,6 +45,9 @@ export class Chooser {
     this.#leaning = random.pick(LEANINGS)!;
     this.#rareness = this.#leaning === 'none' ? [3, 15, 60, 60][random.below(4)]! : 3;
     if (this.#leaning === 'a large one that waits') this.#addresses = ['post/p', 'post/p', 'queue/a', 'queue/b'];
+    for (const address of SERVED)
+      if (this.#addresses.includes(address) && random.once(2))
+        this.#planned.push({ op: 'serve', address, there: true });
   }
 
   next(): Step {
@@ -83,7 +86,7 @@ export class Chooser {
     if (at < 54) return this.#send();
     if (at < 66) return this.#credit();
     if (at < 86) return this.#say();
-    if (at < 93) {
+    if (at < 92) {
       const client = random.pick(this.#clients);
       return client === undefined ? undefined : { op: 'carry', client: client.id, toRouter: random.once(2) };
     }
@@ -218,7 +221,15 @@ export class Chooser {
     const random = this.#random;
     const client = random.pick(this.#clients);
     if (client === undefined) return undefined;
-    switch (random.below(12)) {
+    const address = random.pick(SERVED.filter((name) => this.#addresses.includes(name)));
+    switch (random.below(16)) {
+      case 12:
+      case 13:
+        return { op: 'configure', name: random.pick(CONFIGURED)!, there: random.once(2) };
+      case 14:
+        return address === undefined ? undefined : { op: 'serve', address, there: random.once(2) };
+      case 15:
+        return { op: 'emit', to: this.#someAddress(), message: this.#message++, size: random.below(9_000) };
       case 0:
         return { op: 'cut', client: client.id };
       case 1:

@@ -20,6 +20,8 @@ export class Consumer implements ReceiverHandler {
   attach: Attach | undefined;
   error: AmqpErrorFields | undefined;
   ended = false;
+  /** Its autolink was taken out: it gets nothing new. */
+  retires = false;
   /** Step from which on the router has heard of its end for certain. */
   goneAt: number = Infinity;
   readonly receipts: Receipt[] = [];

@@ -6,12 +6,15 @@ import { VirtualClock } from '../world.js';
 import { Client } from './client.js';
 import { Consumer } from './consumer.js';
 import { Ledger } from './ledger.js';
-import { Message } from './message.js';
-import { LINK_CAPACITY, PLAN, fallbackOf, isRouted, nodeOf, subjectOf, waysOf } from './plan.js';
+import { Message, idOf } from './message.js';
+import { LATE_ADDRESS, LINK_CAPACITY, PLAN, fallbackOf, isRouted, nodeOf, subjectOf, waysOf } from './plan.js';
 import { Producer } from './producer.js';
 import { Random } from './random.js';
 import { OUTCOMES } from './step.js';
 import type { Step } from './step.js';
+
+/** Numbers of links of autolinks start here. */
+const AUTO_IDS = 2_000_000;
 
 /** Longer than any retry of the router. */
 const RETRIES_MS = 6_000;
@@ -34,6 +37,14 @@ export class Field {
   silentAt = 0;
   /** Consumers that were attached when last nothing was on its way, by node. */
   readonly settledIn: Map<string, Consumer[]> = new Map();
+  /** Names of the link routes that are configured. */
+  readonly #routeNames = new Set(PLAN.linkRoutes!.map(({ name }) => name!));
+  /** Nodes within the router, by their key, and what takes them away. */
+  readonly within: Map<string, () => void> = new Map();
+  /** Of these, those that were there when last nothing was on its way. */
+  readonly settledWithin: Map<string, unknown> = new Map();
+  /** The router itself, where it sends. */
+  readonly #self = new Producer(-1, undefined, undefined, undefined, false);
   readonly #autoIds = new Map<number, number>();
 
   constructor() {
@@ -44,7 +55,7 @@ export class Field {
 
   /** Number for the next of the links that the router attaches at a client for one of its autolinks. */
   nextAutoId(client: number, autoLink: number): number {
-    const base = 2_000_000 + client * 1_000 + autoLink * 100;
+    const base = AUTO_IDS + client * 1_000 + autoLink * 100;
     const before = this.#autoIds.get(base) ?? 0;
     this.#autoIds.set(base, before + 1);
     return base + before;
@@ -140,6 +151,15 @@ export class Field {
         if (client !== undefined) client.refuses = step.refuses;
         break;
       }
+      case 'configure':
+        this.#configure(step.name, step.there);
+        break;
+      case 'serve':
+        this.#serve(step.address, step.there);
+        break;
+      case 'emit':
+        this.#emit(step);
+        break;
       case 'carry':
         this.clients.get(step.client)?.carry(step.toRouter);
         break;
@@ -160,7 +180,8 @@ export class Field {
     const client = this.clients.get(step.client);
     if (client?.isUp !== true || this.consumers.has(step.link)) return;
     const { address, fallback } = step;
-    const known = address === undefined ? undefined : isRouted(address) ? `routed ${step.link}` : nodeOf(address, true);
+    const known =
+      address === undefined ? undefined : this.#routes(address, 'out') ? `routed ${step.link}` : nodeOf(address, true);
     const node = fallback && known !== undefined ? fallbackOf(known) : known;
     const consumer = new Consumer(step.link, client, node, step.settled);
     consumer.link = client.session(step.session).attachReceiver(`L${step.link}`, consumer, {
@@ -179,7 +200,8 @@ export class Field {
     const client = this.clients.get(step.client);
     if (client?.isUp !== true || this.producers.has(step.link)) return;
     const { address } = step;
-    const node = address === undefined ? undefined : isRouted(address) ? `routed ${step.link}` : nodeOf(address, false);
+    const node =
+      address === undefined ? undefined : this.#routes(address, 'in') ? `routed ${step.link}` : nodeOf(address, false);
     const producer = new Producer(step.link, client, address, node, step.confirms);
     producer.link = client.session(step.session).attachSender(`L${step.link}`, producer, {
       source: { type: 'source' },
@@ -193,11 +215,98 @@ export class Field {
     const producer = this.producers.get(link);
     if (producer?.mayBegin !== true || this.ledger.messages.has(id)) return;
     const node = producer.node ?? (to === undefined ? 'nowhere' : nodeOf(to, false));
+    producer.begin(this.#message(id, producer, node, to ?? producer.address, size, settled), whole);
+  }
+
+  #message(
+    id: number,
+    producer: Producer,
+    node: string,
+    to: string | undefined,
+    size: number,
+    settled: boolean,
+  ): Message {
     const ways = waysOf(node, subjectOf(id)).flat();
-    const audience = ways.flatMap((way) => (this.settledIn.get(way) ?? []).filter(({ ended }) => !ended));
-    const message = new Message(id, producer, node, to ?? producer.address, size, settled, this.step, audience);
+    const audience = ways.flatMap((way) =>
+      (this.settledIn.get(way) ?? []).filter(({ ended, retires }) => !ended && !retires),
+    );
+    const served = this.settledWithin.get(node);
+    const message = new Message(id, producer, node, to, size, settled, this.step, audience, served);
     this.ledger.messages.set(id, message);
-    producer.begin(message, whole);
+    return message;
+  }
+
+  /** Links of clients to the address are routed, by what is configured now. */
+  #routes(address: string, direction: 'in' | 'out'): boolean {
+    return isRouted(address) && this.#routeNames.has(direction === 'in' ? 'to' : 'from');
+  }
+
+  #configure(name: string, there: boolean): void {
+    const { router } = this;
+    const index = PLAN.autoLinks!.findIndex((autoLink) => autoLink.name === name);
+    const route = PLAN.linkRoutes!.find((settings) => settings.name === name);
+    if (index >= 0) {
+      const known = router.autoLinks.find((autoLink) => autoLink.name === name);
+      if ((known !== undefined) === there) return;
+      if (known === undefined) {
+        router.addAutoLink(PLAN.autoLinks![index]!);
+        return;
+      }
+      router.removeAutoLink(known);
+      this.#retire(index);
+    } else if (route !== undefined) {
+      // Which attaches find it is to be certain.
+      this.silence();
+      if (this.#routeNames.has(name) === there) return;
+      if (there) {
+        this.#routeNames.add(name);
+        router.addLinkRoute(route);
+      } else {
+        this.#routeNames.delete(name);
+        router.removeLinkRoute(router.linkRoutes.find((other) => other.name === name)!);
+      }
+    } else {
+      const [id] = [...router.addressSettings].find(([, settings]) => settings.name === name) ?? [];
+      if (id === undefined && there) router.addAddress(LATE_ADDRESS);
+      if (id !== undefined && !there) router.removeAddress(id);
+    }
+  }
+
+  /** Links of an autolink end what they have begun, and take nothing new. */
+  #retire(autoLink: number): void {
+    const isOf = ({ id }: Producer | Consumer): boolean =>
+      id >= AUTO_IDS && Math.floor((id % 1_000) / 100) === autoLink;
+    for (const producer of this.producers.values()) if (isOf(producer)) producer.retires = true;
+    for (const consumer of this.consumers.values()) {
+      if (!isOf(consumer) || consumer.retires) continue;
+      consumer.retires = true;
+      consumer.goneAt = Math.min(consumer.goneAt, this.step);
+    }
+  }
+
+  #serve(address: string, there: boolean): void {
+    const key = nodeOf(address, true);
+    const stop = this.within.get(key);
+    if ((stop !== undefined) === there) return;
+    if (stop !== undefined) {
+      stop();
+      this.within.delete(key);
+      return;
+    }
+    const end = this.router.serve(address, ({ bytes }) => {
+      const message = this.message(idOf(bytes));
+      assert.ok(message !== undefined, `${key} gets a message that was not sent`);
+      this.ledger.taken(message, key);
+      message.checkContent(bytes);
+    });
+    this.within.set(key, end);
+  }
+
+  #emit({ to, message: id, size }: Step & { op: 'emit' }): void {
+    if (this.ledger.messages.has(id)) return;
+    const message = this.#message(id, this.#self, nodeOf(to, false), to, size, true);
+    message.stage = 'whole';
+    message.refused = !this.router.send(to, message.bytes);
   }
 
   #cut(id: number): void {
@@ -236,9 +345,11 @@ export class Field {
     }
     this.silentAt = this.step;
     this.settledIn.clear();
+    this.settledWithin.clear();
+    for (const [key, stop] of this.within) this.settledWithin.set(key, stop);
     for (const consumer of this.consumers.values()) {
       if (consumer.ended) consumer.goneAt = Math.min(consumer.goneAt, this.step);
-      else if (consumer.attached && consumer.node !== undefined) {
+      else if (consumer.attached && consumer.node !== undefined && !consumer.retires) {
         const here = this.settledIn.get(consumer.node);
         if (here === undefined) this.settledIn.set(consumer.node, [consumer]);
         else here.push(consumer);
@@ -267,6 +378,10 @@ export class Field {
     }
     this.ledger.checkFinished();
     for (const client of this.clients.values()) if (client.isUp) this.#cut(client.id);
+    for (const [key, stop] of this.within) {
+      this.within.delete(key);
+      stop();
+    }
     this.silence();
     this.ledger.checkForgotten();
   }

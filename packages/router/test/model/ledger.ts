@@ -29,6 +29,11 @@ export class Ledger {
   /** A consumer has got the beginning of a message. */
   begun(receipt: Receipt): void {
     const { message, consumer } = receipt;
+    assert.ok(!message.refused, `${message.name} comes to ${consumer.name}, though the router has refused it`);
+    assert.ok(
+      isMulticast(message.node) || isExchange(message.node) || (message.within === 0 && !this.#isServed(message)),
+      `${message.name} comes to ${consumer.name}, though it is for a node within`,
+    );
     this.#checkWay(message, consumer);
     assert.ok(!consumer.byMessage.has(message.id), `${message.name} comes to ${consumer.name} twice`);
     if (!isMulticast(consumer.node!)) {
@@ -52,6 +57,22 @@ export class Ledger {
     consumer.byMessage.set(message.id, receipt);
   }
 
+  /** A node within the router has got a message. */
+  taken(message: Message, node: string): void {
+    const { name } = message;
+    assert.ok(waysOf(message.node, message.subject).flat().includes(node), `${name} comes to ${node} within`);
+    assert.equal(message.within++, 0, `${name} comes to ${node} within twice`);
+    assert.ok(message.stage !== 'aborted', `${name} comes to ${node} within, though its sender has aborted it`);
+    if (isMulticast(node)) return;
+    assert.equal(message.receipts.length, 0, `${name} comes to ${node} within and went to a consumer`);
+    assert.ok(!message.told, `${name} comes to ${node} within after its outcome`);
+  }
+
+  /** A node within the router is there, and was since before the message was sent. */
+  #isServed({ node, served }: Message): boolean {
+    return served !== undefined && this.#field.within.get(node) === served;
+  }
+
   /** A message goes to the consumers of its node; to those of a fallback or alternate only where there are no others. */
   #checkWay(message: Message, consumer: Consumer): void {
     const [first, second] = waysOf(message.node, message.subject);
@@ -59,7 +80,7 @@ export class Ledger {
     const where = `${message.name} comes to ${consumer.name}, which receives from ${node}`;
     assert.ok(first.includes(node) || second.includes(node), where);
     if (first.includes(node)) return;
-    const better = message.audience.find((other) => first.includes(other.node!) && !other.ended);
+    const better = message.audience.find((other) => first.includes(other.node!) && !other.ended && !other.retires);
     assert.ok(better === undefined, `${where}, though ${better?.name} was there`);
   }
 
@@ -70,7 +91,7 @@ export class Ledger {
     if (kind !== 'accepted' || isExchange(message.node)) return;
     const accepted = message.receipts.some(({ said }) => kindOf(said) === 'accepted');
     assert.ok(
-      accepted || this.#consumersOf(message).some(({ settled }) => settled),
+      accepted || message.within > 0 || this.#consumersOf(message).some(({ settled }) => settled),
       `${message.name} is accepted, but no receiver has accepted it`,
     );
   }
@@ -119,6 +140,11 @@ export class Ledger {
   #checkOne(message: Message): void {
     const receipt = message.receipts[0];
     const kind = kindOf(message.outcome);
+    if (message.within > 0 || this.#isServed(message)) {
+      assert.equal(message.within, 1, `${message.name} is for a node within the router, which has not got it`);
+      assert.equal(kind, 'accepted', `${message.name}, which a node within the router has got`);
+      return;
+    }
     if (receipt === undefined) {
       if (message.told) this.#checkUnseen(message, kind);
       else this.#checkWaits(message);
@@ -184,7 +210,7 @@ export class Ledger {
   #mayWait(message: Message): boolean {
     if (!isMulticast(message.node) && !isExchange(message.node) && message.receipts.length > 0) return false;
     return this.#consumersOf(message).some(
-      (consumer) => consumer.attached && isBusy(consumer) && !consumer.byMessage.has(message.id),
+      (consumer) => consumer.attached && !consumer.retires && isBusy(consumer) && !consumer.byMessage.has(message.id),
     );
   }
 
@@ -199,7 +225,7 @@ export class Ledger {
     if (lost && (kind === 'modified' || kind === 'released')) return;
     if (kind === 'released') {
       assert.ok(message.audience.length === 0, `${message.name} is released, though somebody was there`);
-      assert.equal(message.receipts.length, 0, `${message.name} is released and went to somebody`);
+      assert.equal(message.receipts.length + message.within, 0, `${message.name} is released and went to somebody`);
       return;
     }
     assert.equal(kind, 'accepted', `${message.name}: its outcome`);
@@ -224,6 +250,7 @@ export class Ledger {
       if (!consumer.attached || isBusy(consumer)) continue;
       assert.ok(consumer.byMessage.has(message.id), `${message.name} has not come to ${consumer.name}`);
     }
+    if (this.#isServed(message)) assert.equal(message.within, 1, `${message.name} is for a node within, too`);
     const live = message.receipts.filter(({ consumer }) => !consumer.ended);
     if (message.told) {
       for (const { consumer, said } of live)
@@ -232,6 +259,7 @@ export class Ledger {
           `${message.name} is ${kind} before ${consumer.name} has spoken`,
         );
       const strength = STRENGTH.indexOf(kind);
+      if (message.within > 0) assert.ok(strength >= STRENGTH.indexOf('accepted'), `${message.name} is ${kind}`);
       for (const { consumer, said } of live) {
         const other = consumer.settled ? 'accepted' : kindOf(said);
         assert.ok(
@@ -263,7 +291,7 @@ export class Ledger {
 
   #checkProducer(producer: Producer): void {
     if (producer.node?.startsWith('routed') === true) this.#checkRouted(producer);
-    if (!producer.attached || producer.node?.startsWith('routed') === true) return;
+    if (!producer.attached || producer.retires || producer.node?.startsWith('routed') === true) return;
     const { capacity, link } = [...producer.client.at.links].find((row) => row.link.name === producer.link.name)!;
     const granted = link.credit;
     // What is decided before it is whole gives its credit back before the producer hears of it.
@@ -291,9 +319,10 @@ export class Ledger {
 
   /** Somebody takes what is sent there; of exchanges that is not asked. */
   #hasTakers(node: string): boolean {
-    const { settledIn } = this.#field;
+    const { settledIn, within } = this.#field;
     return (
       isExchange(node) ||
+      within.has(node) ||
       waysOf(node, '')
         .flat()
         .some((way) => settledIn.has(way))

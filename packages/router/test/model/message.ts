@@ -28,6 +28,12 @@ export class Message {
   outcome: DeliveryState | undefined = undefined;
   told = false;
   readonly receipts: Receipt[] = [];
+  /** How often a node within the router has got it. */
+  within = 0;
+  /** A node within the router was there for certain when it was sent, and is for as long as this stays as it is. */
+  readonly served: unknown;
+  /** The router did not take it over from within. */
+  refused = false;
   /** Consumers of its node that were attached for certain when it was sent. */
   readonly audience: readonly Consumer[];
 
@@ -40,6 +46,7 @@ export class Message {
     settled: boolean,
     at: number,
     audience: readonly Consumer[],
+    served: unknown,
   ) {
     this.id = id;
     this.producer = producer;
@@ -47,6 +54,7 @@ export class Message {
     this.settled = settled;
     this.sentAt = at;
     this.audience = audience;
+    this.served = served;
     this.bytes = bytesOf(id, to, size);
   }
 

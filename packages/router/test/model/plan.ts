@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { RouterOptions } from '../../src/index.js';
+import type { AddressSettings, RouterOptions } from '../../src/index.js';
 
 /** How many messages a producer has on its way at the most: small, so that credit is scarce. */
 export const LINK_CAPACITY = 6;
@@ -45,6 +45,18 @@ export const PLAN: Partial<RouterOptions> = {
   ],
 };
 
+/** What comes and goes at run time: these are not there from the beginning; autolinks and link routes are. */
+export const LATE_ADDRESS: AddressSettings = { name: 'late', prefix: 'late', distribution: 'closest' };
+
+export const CONFIGURED: readonly string[] = [
+  ...(PLAN.autoLinks ?? []).map(({ name }) => name!),
+  ...(PLAN.linkRoutes ?? []).map(({ name }) => name!),
+  LATE_ADDRESS.name!,
+];
+
+/** Addresses that nodes within the router serve now and then. */
+export const SERVED: readonly string[] = ['within/n', 'all/y'];
+
 /** Addresses that clients use. */
 export const ADDRESSES: readonly string[] = [
   'queue/a',
@@ -57,6 +69,8 @@ export const ADDRESSES: readonly string[] = [
   'void/z',
   'fall/f',
   'post/p',
+  'late/l',
+  'within/n',
 ];
 
 /** Subjects that messages carry, and where the exchange sends those of each. */
@@ -116,6 +130,7 @@ export function isMulticast(node: string): boolean {
   return node.startsWith('M0all/');
 }
 
+/** What a link of a client to it is, while there is a link route of its direction. */
 export function isRouted(address: string): boolean {
   return address.startsWith('routed/');
 }

@@ -12,6 +12,7 @@ const FIRST_PART = 600;
 /** A link that a client sends on. */
 export class Producer implements SenderHandler {
   readonly id: number;
+  /** Undefined where the router itself sends. */
   readonly client: Client;
   /** Undefined where each message names its own. */
   readonly address: string | undefined;
@@ -22,15 +23,23 @@ export class Producer implements SenderHandler {
   attach: Attach | undefined;
   error: AmqpErrorFields | undefined;
   ended = false;
+  /** Its autolink was taken out: it gets no credit. */
+  retires = false;
   readonly messages: Message[] = [];
   /** Deliveries whose outcome was told and that are for this side to settle. */
   readonly unconfirmed: { readonly delivery: OutgoingDelivery; readonly state: DeliveryState }[] = [];
   /** The message of which more is to come, and how far it may go by now. */
   #current: { readonly message: Message; readonly delivery: OutgoingDelivery; at: number; goal: number } | undefined;
 
-  constructor(id: number, client: Client, address: string | undefined, node: string | undefined, confirms: boolean) {
+  constructor(
+    id: number,
+    client: Client | undefined,
+    address: string | undefined,
+    node: string | undefined,
+    confirms: boolean,
+  ) {
     this.id = id;
-    this.client = client;
+    this.client = client!;
     this.address = address;
     this.node = node;
     // On a link that is routed each end settles as it likes.
@@ -38,7 +47,7 @@ export class Producer implements SenderHandler {
   }
 
   get name(): string {
-    return `producer ${this.id}`;
+    return this.id < 0 ? 'the router' : `producer ${this.id}`;
   }
 
   get attached(): boolean {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import type { ManagedEntity } from '@pointsman/management';
+import { Consumer } from './consumer.js';
 import type { Field } from './field.js';
 import { kindOf } from './message.js';
 import type { Receipt } from './message.js';
@@ -55,10 +56,11 @@ export function checkRows(field: Field): void {
 }
 
 /** Nothing waits for its time but the router's own tick, and attaches that a container refused. */
-function checkTimers({ router, clock, clients }: Field): void {
+function checkTimers({ router, clock, clients, producers, consumers }: Field): void {
   const up = [...clients.values()].filter(({ end }) => end === undefined);
   const refusable = up.filter(({ settings }) => settings.isBroker).length * router.autoLinks.length;
-  const most = (up.length > 0 ? 1 : 0) + refusable;
+  const quiescing = [...producers.values(), ...consumers.values()].filter(({ retires, ended }) => retires && !ended);
+  const most = (up.length > 0 ? 1 : 0) + refusable + quiescing.length;
   assert.ok(clock.pending <= most, `${clock.pending} timers run, and no more than ${most} have a reason`);
 }
 
@@ -66,7 +68,9 @@ function checkAddresses(field: Field, rows: readonly ManagedEntity[]): void {
   const { router, clients, producers, consumers, settledIn } = field;
   const keys = new Set<string>();
   for (const link of [...producers.values(), ...consumers.values()])
-    if (link.attached && link.node !== undefined && !link.node.startsWith('routed')) keys.add(link.node);
+    if (link.attached && link.node?.startsWith('routed') === false && !(link instanceof Consumer && link.retires))
+      keys.add(link.node);
+  for (const key of field.within.keys()) keys.add(key);
   const hasBroker = [...clients.values()].some(({ settings, isUp }) => settings.isBroker && isUp);
   const shown = rows.map((row) => String(row.attribute('key'))).filter((key) => /^[ML]/.test(key));
   for (const key of keys) assert.ok(shown.includes(key), `management does not show the address ${key}`);

@@ -73,6 +73,12 @@ export type Step =
   | { readonly op: 'close'; readonly client: number }
   | { readonly op: 'cut'; readonly client: number }
   | { readonly op: 'refuse'; readonly client: number; readonly refuses: boolean }
+  /** What is configured at run time: an autolink, a link route or settings of an address come or go. */
+  | { readonly op: 'configure'; readonly name: string; readonly there: boolean }
+  /** A node within the router comes or goes. */
+  | { readonly op: 'serve'; readonly address: string; readonly there: boolean }
+  /** The router itself sends. */
+  | { readonly op: 'emit'; readonly to: string; readonly message: number; readonly size: number }
   | { readonly op: 'carry'; readonly client: number; readonly toRouter: boolean }
   | { readonly op: 'wait'; readonly ms: number }
   | { readonly op: 'silence' };
