@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
 import { nearestName } from '@pointsman/management';
+import { readSmallFile } from '@pointsman/transport';
 import { parseArgs } from 'node:util';
 import { LOG_LEVELS, parseLogLevels } from './config/log-levels.js';
 import { createLogger } from './log.js';
@@ -130,6 +130,9 @@ function check(argv: readonly string[], io: CommandIo): number {
   return 0;
 }
 
+/** A number, and a line end. */
+const PIDFILE_BYTES_MAX = 100;
+
 const RELOAD_HELP = `Usage: pointsman reload PID
        pointsman reload --pidfile FILE
 
@@ -150,9 +153,12 @@ function reload(argv: readonly string[], io: CommandIo): number {
       io.stdout.write(RELOAD_HELP);
       return 0;
     }
-    text = values.pidfile === undefined ? positionals[0] : readFileSync(values.pidfile, 'utf8').trim();
+    text =
+      values.pidfile === undefined
+        ? positionals[0]
+        : readSmallFile(values.pidfile, PIDFILE_BYTES_MAX).toString('utf8').trim();
   } catch (error) {
-    if (error instanceof Error && 'syscall' in error) {
+    if (error instanceof Error && 'code' in error && !String(error.code).startsWith('ERR_')) {
       io.stderr.write(`pointsman: ${error.message}\n`);
       return 1;
     }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chownSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { hashPassword, parsePasswordHash } from '../src/auth/password-hash.js';
 import { saslSettingsOf } from '../src/auth/sasl-settings.js';
-import { parseUsers, unfitUserName, withUser } from '../src/auth/user-file.js';
+import { parseUsers, replaceUserFile, unfitUserName, withUser } from '../src/auth/user-file.js';
 import { runUserCommand } from '../src/auth/user-command.js';
 import { Users } from '../src/auth/users.js';
 import { opening } from './client-fixture.js';
@@ -114,6 +115,41 @@ describe('a file of users', () => {
       const logins = await Promise.all(Array.from({ length: 500 }, (_, n) => users.logIn('ann', `wrong ${n}`)));
       const busy = logins.filter((login) => !login.ok && login.busy === true).length;
       assert.equal(busy, 98);
+    }),
+  );
+});
+
+describe('a file of users that is written anew', () => {
+  it(
+    'stays where a link leads, and with who may read it',
+    opening(async (opened) => {
+      const folder = mkdtempSync(join(tmpdir(), 'pointsman-users-'));
+      opened.later(() => rmSync(folder, { recursive: true }));
+      const [file, link] = [join(folder, 'real.users'), join(folder, 'router.users')];
+      writeFileSync(file, '', { mode: 0o640 });
+      symlinkSync('real.users', link);
+      // Another group than new files get; who may not give files to one has to do without that part.
+      const group =
+        process.getgroups?.().find((one) => one !== statSync(file).gid) ?? (process.getuid?.() === 0 ? 12 : undefined);
+      if (group !== undefined) chownSync(file, statSync(file).uid, group);
+      const before = statSync(file);
+      replaceUserFile(link, '# anew\n');
+      const now = statSync(file);
+      assert.ok(lstatSync(link).isSymbolicLink());
+      assert.equal(readFileSync(file, 'utf8'), '# anew\n');
+      assert.deepEqual([now.uid, now.gid, now.mode], [before.uid, before.gid, before.mode]);
+    }),
+  );
+
+  it(
+    'holds up nobody where it is no file at all',
+    opening(async (opened) => {
+      const folder = mkdtempSync(join(tmpdir(), 'pointsman-users-'));
+      opened.later(() => rmSync(folder, { recursive: true }));
+      execFileSync('mkfifo', [join(folder, 'r.users')]);
+      const users = new Users({ saslConfigDir: folder, saslConfigName: 'r' });
+      const login = await users.logIn('ann', 'x');
+      assert.match(login.ok ? '' : login.reason, /there is no user 'ann'/);
     }),
   );
 });

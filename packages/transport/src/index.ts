@@ -36,6 +36,7 @@ export type {
   ServerTlsOptions,
 } from './listen.js';
 export type { ByteStream, PeerCertificate, StreamHandler, StreamInfo } from './stream.js';
+export { readSmallFile } from './small-file.js';
 export { TlsCredentials, TlsCredentialsError, loadTlsCredentials, systemAuthorities } from './tls-credentials.js';
 export type { FileReader, TlsProfile } from './tls-credentials.js';
 export { TransportError } from './transport-error.js';

@@ -4,6 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as tls from 'node:tls';
 import type { SecureContext, SecureContextOptions, SecureVersion, Server, TlsOptions } from 'node:tls';
+import { readSmallFile } from './small-file.js';
 import { codeOf, readable } from './transport-error.js';
 
 /** What an sslProfile says. File names are resolved, the password is the password itself. */
@@ -35,7 +36,9 @@ export interface FileReader {
   readFile(path: string): Uint8Array;
 }
 
-const DISK: FileReader = { readFile: (path) => readFileSync(path) };
+/** A bundle of all the authorities of the world has a quarter of that. */
+const FILE_BYTES_MAX = 1_048_576;
+const DISK: FileReader = { readFile: (path) => readSmallFile(path, FILE_BYTES_MAX) };
 
 /** A TLS profile that cannot be used. Names the setting and the file; never shows their contents. */
 export class TlsCredentialsError extends Error {
@@ -175,7 +178,9 @@ class ProfileLoader {
             ? 'this process may not read it'
             : code === 'EISDIR'
               ? 'it is a directory, not a file'
-              : `it cannot be read (${code === '' ? 'unknown reason' : code})`;
+              : code === 'EFBIG'
+                ? 'it is too large for a file of certificates or keys'
+                : `it cannot be read (${code === '' ? 'unknown reason' : code})`;
       return this.#fail(setting, file, what, `Correct ${setting}, or the rights of the file.`, error);
     }
   }

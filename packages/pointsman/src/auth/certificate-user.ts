@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync, statSync } from 'node:fs';
+import { readSmallFile } from '@pointsman/transport';
 import type { PeerCertificate } from '@pointsman/transport';
 
 const MAPPING_BYTES_MAX = 16_777_216;
@@ -52,11 +52,17 @@ function subjectOf({ subject }: PeerCertificate): string {
 export function readNameMapping(file: string): ReadonlyMap<string, string> {
   let value: unknown;
   try {
-    if (statSync(file).size > MAPPING_BYTES_MAX) throw new Error('it is too large');
-    value = JSON.parse(readFileSync(file, 'utf8'));
+    value = JSON.parse(readSmallFile(file, MAPPING_BYTES_MAX).toString('utf8'));
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
-    const why = error instanceof SyntaxError ? 'it is no JSON' : error instanceof Error ? error.message : String(error);
+    const why =
+      error instanceof SyntaxError
+        ? 'it is no JSON'
+        : code === 'EFBIG'
+          ? 'it is too large'
+          : error instanceof Error
+            ? error.message
+            : String(error);
     throw new Error(`uidNameMappingFile ${file} cannot be used: ${code === 'ENOENT' ? 'there is no such file' : why}`, {
       cause: error,
     });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { readSmallFile } from '@pointsman/transport';
 import type { RouterSettings } from '../config/model.js';
 
 /** Where Cyrus SASL looks for the settings of a program that names no folder. */
@@ -38,8 +39,7 @@ export function saslSettingsOf(router: Pick<RouterSettings, 'saslConfigDir' | 's
 function settingsIn(file: string): ReadonlyMap<string, string> {
   const settings = new Map<string, string>();
   try {
-    if (statSync(file).size > SETTINGS_BYTES_MAX) return settings;
-    for (const line of readFileSync(file, 'utf8').split(/\r?\n/u)) {
+    for (const line of readSmallFile(file, SETTINGS_BYTES_MAX).toString('utf8').split(/\r?\n/u)) {
       const [, name, value] = /^\s*([A-Za-z][\w-]*)\s*:\s*(\S.*?)\s*$/u.exec(line) ?? [];
       if (name !== undefined && value !== undefined) settings.set(name.toLowerCase(), value);
     }

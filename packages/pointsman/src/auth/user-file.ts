@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chownSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readSmallFile } from '@pointsman/transport';
 import { parsePasswordHash } from './password-hash.js';
 import type { PasswordHash } from './password-hash.js';
 
@@ -69,12 +70,11 @@ export function withUser(text: string, name: string, hash: string | undefined): 
  */
 export function readUserFile(file: string): string | undefined {
   try {
-    if (statSync(file).size > FILE_BYTES_MAX) throw new UserFileError(`${file} is too large for a file of users`);
-    return readFileSync(file, 'utf8');
+    return readSmallFile(file, FILE_BYTES_MAX).toString('utf8');
   } catch (error) {
-    if (error instanceof UserFileError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason';
     if (code === 'ENOENT') return undefined;
+    if (code === 'EFBIG') throw new UserFileError(`${file} is too large for a file of users`);
     throw new UserFileError(
       `${file} cannot be read (${code}). Give the user that the router runs as the right to read it`,
     );
@@ -87,13 +87,17 @@ export function readUserFile(file: string): string | undefined {
  * @throws UserFileError where it cannot be written
  */
 export function replaceUserFile(file: string, text: string): void {
-  const fresh = `${file}.${process.pid}.new`;
+  const before = statSync(file, { throwIfNoEntry: false });
+  // A name that leads elsewhere goes on to do so.
+  const place = before === undefined ? file : realpathSync(file);
+  const fresh = `${place}.${process.pid}.new`;
   try {
-    const before = statSync(file, { throwIfNoEntry: false });
     writeFileSync(fresh, text, { mode: before === undefined ? 0o600 : before.mode & 0o777, flag: 'wx' });
     // The router may run as another user than who keeps its users.
-    if (before !== undefined && before.uid !== process.getuid?.()) chownSync(fresh, before.uid, before.gid);
-    renameSync(fresh, file);
+    const made = statSync(fresh);
+    if (before !== undefined && (before.uid !== made.uid || before.gid !== made.gid))
+      chownSync(fresh, before.uid, before.gid);
+    renameSync(fresh, place);
   } catch (error) {
     rmSync(fresh, { force: true });
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { attributeOf, camelCase, entityTypes } from '@pointsman/management';
 import { randomInt } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readSmallFile } from '@pointsman/transport';
 import { buildConfig } from './build-config.js';
 import { readConf } from './conf-grammar.js';
 import { checkEntities } from './check-entities.js';
@@ -77,11 +77,10 @@ export function readConfig(text: string, options: ReadOptions): ConfigResult {
 export function loadConfig(path: string, options: Omit<ReadOptions, 'path'> = {}): ConfigResult {
   let text: string;
   try {
-    const { size } = statSync(path);
-    if (size > CONFIG_LENGTH_MAX) return refused(path, 'the configuration file is too large', 'is it the right file?');
-    text = readFileSync(path, 'utf8');
+    text = readSmallFile(path, CONFIG_LENGTH_MAX).toString('utf8');
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    if (code === 'EFBIG') return refused(path, 'the configuration file is too large', 'is it the right file?');
     const reasons: Readonly<Record<string, string>> = {
       ENOENT: 'does not exist',
       EACCES: 'may not be read by this user',

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
 import { Secret } from '@pointsman/azure';
+import { readSmallFile } from '@pointsman/transport';
 
 // More than any key or token has; a password file is not a log file named by mistake.
-const FILE_LENGTH_MAX = 65_536;
+const FILE_BYTES_MAX = 65_536;
 
 /** Where secrets outside the configuration file come from. */
 export interface SecretSources {
@@ -16,7 +16,7 @@ export interface SecretSources {
 /** The process's own environment and file system. */
 export const processSecretSources: SecretSources = {
   env: (name) => process.env[name],
-  readFile: (path) => readFileSync(path, 'utf8'),
+  readFile: (path) => readSmallFile(path, FILE_BYTES_MAX).toString('utf8'),
 };
 
 export type ResolvedSecret =
@@ -75,6 +75,7 @@ function fromFile(path: string, sources: SecretSources): ResolvedSecret {
     text = sources.readFile(path);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    if (code === 'EFBIG') return tooLarge(path);
     const why =
       code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read' : `cannot be read (${code})`;
     return {
@@ -82,12 +83,7 @@ function fromFile(path: string, sources: SecretSources): ResolvedSecret {
       hint: 'a relative name starts at the working directory',
     };
   }
-  if (text.length > FILE_LENGTH_MAX) {
-    return {
-      reason: `refers to the file ${path}, which is too large`,
-      hint: 'its first line is the secret, and all it needs',
-    };
-  }
+  if (text.length > FILE_BYTES_MAX) return tooLarge(path);
   const [first = ''] = text.replace(/^\ufeff/u, '').split(/\r?\n/u, 1);
   if (first === '') {
     return {
@@ -96,4 +92,11 @@ function fromFile(path: string, sources: SecretSources): ResolvedSecret {
     };
   }
   return { secret: new Secret(first), plain: false };
+}
+
+function tooLarge(path: string): ResolvedSecret {
+  return {
+    reason: `refers to the file ${path}, which is too large`,
+    hint: 'its first line is the secret, and all it needs',
+  };
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { DEVELOPMENT_POLICY } from '@pointsman/namespace';
 import type { EventHubOptions, PolicyOptions, Right, TopicOptions } from '@pointsman/namespace';
+import { readSmallFile } from '@pointsman/transport';
 import { EmulatorConfigError, readEmulatorConfig } from './emulator-config.js';
 import type { EmulatorEntities } from './emulator-config.js';
 import type { NamespaceServerOptions, PortName } from './namespace-server.js';
@@ -19,6 +19,8 @@ export interface NamespaceArguments {
 /** Wrong arguments; the message says which and how to write them. */
 export class UsageError extends Error {}
 
+/** Of a Config.json. */
+const CONFIG_BYTES_MAX = 4_194_304;
 const RIGHTS: readonly Right[] = ['Send', 'Listen', 'Manage'];
 
 /** @returns what to do, or 'help'. @throws UsageError */
@@ -94,7 +96,7 @@ const parse = (argv: readonly string[]) =>
 
 function emulatorConfigOf(path: string): EmulatorEntities {
   try {
-    return readEmulatorConfig(readFileSync(path, 'utf8'));
+    return readEmulatorConfig(readSmallFile(path, CONFIG_BYTES_MAX).toString('utf8'));
   } catch (error) {
     if (error instanceof EmulatorConfigError) throw new UsageError(`${path}: ${error.message}`);
     if (error instanceof Error && 'code' in error) throw new UsageError(`--config: ${error.message}`);
