@@ -30,6 +30,8 @@ export interface AttributeType {
   readonly min?: number;
   readonly max?: number;
   readonly required: boolean;
+  /** It is text that may be empty, although it is required. */
+  readonly mayBeEmpty?: boolean;
   /** No two entities, of whatever type, share a value. */
   readonly unique: boolean;
   /** May be given when the entity is created. */

@@ -267,7 +267,7 @@ export function convertValue(attribute: AttributeType, raw: unknown): Converted 
         return refuse('must be text');
       const text = String(raw);
       if (hasControlCharacter(text)) return refuse('contains a control character');
-      if (attribute.required && text.trim() === '') return refuse('is empty');
+      if (attribute.required && attribute.mayBeEmpty !== true && text.trim() === '') return refuse('is empty');
       return { value: text };
     }
     case 'boolean': {

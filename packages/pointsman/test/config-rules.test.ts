@@ -624,12 +624,7 @@ describe('what is not there yet', () => {
     'router { mode: edge }',
     'listener { role: inter-router }',
     'connector { role: edge }',
-    'listener { policyVhost: x }',
-    'connector { policyVhost: x }',
     'authServicePlugin { name: a host: x }',
-    'vhost { hostname: x }',
-    'policy { maxConnections: 10 }',
-    'policy { enableVhostPolicy: yes }',
   ];
   for (const text of refused) {
     it(`is refused for just that reason: ${text}`, () => {
@@ -639,11 +634,8 @@ describe('what is not there yet', () => {
     });
   }
 
-  it('is accepted where it is switched off, and warned of where nobody relies on it', () => {
-    accepted(
-      'policy { maxConnections: 65535 enableVhostPolicy: no maxMessageSize: 0 }\nlistener { http: no healthz: yes }\nlistener { port: 5673 multiTenant: yes }',
-    );
-    assert.equal(only('policy { policyDir: /tmp }').severity, 'warning');
+  it('is accepted where it is switched off', () => {
+    accepted('listener { http: no healthz: yes }\nlistener { port: 5673 multiTenant: yes }');
   });
 
   it('is refused once for each place where it stands', () => {

@@ -19,11 +19,21 @@ import type { Custody } from './custody.js';
 import { forward, isForWithin } from './forward.js';
 import { tooLargeToHold } from './in-process.js';
 import { LinkRecord } from './link-record.js';
+import type { ConnectionPolicy } from './policy/connection-policy.js';
 import type { LinkOwner, OutgoingLink } from './outgoing-link.js';
 import type { RouterConnection } from './router-connection.js';
 import { Copy, STREAM_FROM, Transit } from './transit.js';
 import { wayOf } from './way.js';
 import type { Way } from './way.js';
+
+const USER_ID_PROXY: AmqpErrorFields = {
+  condition: 'amqp:unauthorized-access',
+  description: 'user_id proxy violation',
+};
+const TARGET_DISALLOWED: AmqpErrorFields = {
+  condition: 'amqp:unauthorized-access',
+  description: 'policy violation on target',
+};
 
 /** A link that messages enter the router on: a producer of its address, or an anonymous one. */
 export class IncomingLink extends LinkRecord implements ReceiverHandler {
@@ -51,6 +61,10 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   /** Deliveries in hand that are more than a pointer to their one copy. */
   readonly #transits = new Set<Transit>();
   readonly capacity: number;
+  /** Bytes of the largest message. */
+  readonly #sizeMax: number;
+  /** Looks at each message; undefined: there is nothing to look for. */
+  #guard: ConnectionPolicy | undefined;
   /** Outcomes that the container did not take, such as for a lock that had expired: the message comes again. */
   unconfirmed = 0;
   /** Where the container can be told of outcomes beyond the link. */
@@ -62,6 +76,13 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     this.address = address;
     this.addressText = addressText;
     this.capacity = capacity;
+    this.#sizeMax = connection.policy?.maxMessageSize ?? Infinity;
+  }
+
+  /** The peer has attached it, so that what it says in messages is for the policy to judge. */
+  guard(): void {
+    const { policy } = this.connection;
+    if (policy !== undefined && (this.address === undefined || !policy.group.allowUserIdProxy)) this.#guard = policy;
   }
 
   /** The link is attached: credit, where there is somewhere to go. */
@@ -116,7 +137,8 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     this.owner?.attached(attach);
   }
 
-  onTransfer(_link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
+  onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
+    if (delivery.bytes > this.#sizeMax && !delivery.aborted) return this.connection.refuseSize(this, link, delivery);
     if (this.#arriving === undefined && delivery.complete && this.#discarding === undefined) {
       if (delivery.aborted) return this.#replace();
       this.#begin(delivery, frame);
@@ -144,7 +166,12 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   /** The common case: a message in one frame, for a receiver that can take it now, is passed on as it stands. */
   #whole(delivery: IncomingDelivery, bytes: Uint8Array, start: number, end: number): void {
     const address = this.address;
-    if (address !== undefined && hasNoAnnotations(bytes, start, end) && address.isDirect) {
+    if (
+      address !== undefined &&
+      hasNoAnnotations(bytes, start, end) &&
+      address.isDirect &&
+      (this.#guard === undefined || this.#isOfUser(this.#guard, bytes, start, end))
+    ) {
       const consumer = address.choose();
       if (consumer !== undefined && !consumer.writesAnnotations && consumer.canPass(end - start)) {
         this.#countIngress(address);
@@ -204,6 +231,17 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.onRemoteState(this.link, delivery, delivery.localState, true);
   }
 
+  /** Whether it is plain that a message is of the user who sends it. */
+  #isOfUser(guard: ConnectionPolicy, bytes: Uint8Array, start: number, end: number): boolean {
+    try {
+      const message = bytes.subarray(start, end);
+      return guard.allowsUserId(propertiesAt(message, headOf(message, 0, message.length).rest, true)?.userId);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return false;
+    }
+  }
+
   /** Decides where a message goes, and sends or queues it. */
   #route(transit: Transit): void {
     const delivery = transit.incoming!;
@@ -213,13 +251,17 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     let way: Way | undefined;
     // Only a head that has to be read is put together.
     const start = transit.part(0)!;
-    const isPlain = address !== undefined && start.length >= 3 && hasNoAnnotations(start, 0, start.length);
+    const guard = this.#guard;
+    const isPlain =
+      guard === undefined && address !== undefined && start.length >= 3 && hasNoAnnotations(start, 0, start.length);
     const bytes = isPlain ? start : transit.joinedHead();
     try {
-      if (address === undefined || !hasNoAnnotations(bytes, 0, bytes.length)) {
+      if (guard !== undefined || address === undefined || !hasNoAnnotations(bytes, 0, bytes.length)) {
         head = headOf(bytes, 0, bytes.length);
         if (this.connection.stripsIn) head = { ...head, annotations: {} };
       }
+      if (guard?.allowsUserId(propertiesAt(bytes, head!.rest, transit.complete)?.userId) === false)
+        return this.#refuse(transit, USER_ID_PROXY);
       if (address === undefined) {
         to = this.#destination(head!, bytes, transit.complete);
         if (to === undefined) {
@@ -228,6 +270,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
             description: 'Routing failure: no address present',
           });
         }
+        if (guard?.allowsMessage(to) === false) return this.#refuse(transit, TARGET_DISALLOWED);
         const found = this.connection.router.resolve(to, head!.annotations.phase);
         if (found === 'unavailable') {
           return this.#refuse(transit, {

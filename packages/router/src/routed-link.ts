@@ -86,6 +86,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   #finishing: { readonly error: AmqpErrorFields | undefined; readonly closed: boolean } | undefined;
   /** Delivery that cannot be passed on: what comes of it is dropped. */
   #discarding: IncomingDelivery | undefined;
+  /** Bytes of the largest message that policy lets in. */
+  #sizeMax = Infinity;
   /** Messages that have come and of which nothing was sent yet. */
   waiting = 0;
 
@@ -157,6 +159,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     this.#to = attach.role ? client : container;
     this.#receiver = this.#from.link as ReceiverLink;
     this.#sender = this.#to.link as SenderLink;
+    this.#sizeMax = this.#from.connection.policy?.maxMessageSize ?? Infinity;
     this.#receiver.tagMax = Infinity;
     // What is too large is for the ends themselves to say.
     this.#receiver.maxMessageSize = 0;
@@ -205,6 +208,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   // ---- transfers ----
 
   onTransfer(link: ReceiverLink, incoming: IncomingDelivery, frame: TransferFrame): void {
+    if (incoming.bytes > this.#sizeMax && !incoming.aborted)
+      return this.#from.connection.refuseSize(this.#from, link, incoming);
     if (incoming === this.#discarding) {
       if (incoming.complete) this.#dropped(incoming, TAG_TOO_LONG);
       return;

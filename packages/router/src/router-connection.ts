@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { SenderLink } from '@pointsman/engine';
-import type { Connection, ConnectionEnd, ConnectionHandler, Session, ReceiverLink } from '@pointsman/engine';
+import type {
+  Connection,
+  ConnectionEnd,
+  ConnectionHandler,
+  IncomingDelivery,
+  Session,
+  ReceiverLink,
+} from '@pointsman/engine';
 import type {
   AmqpErrorFields,
   Attach,
@@ -16,6 +23,7 @@ import type { LinkRecord } from './link-record.js';
 import type { LinkRouteNode } from './link-route-table.js';
 import { MessageLog } from './message-log.js';
 import { OutgoingLink } from './outgoing-link.js';
+import type { ConnectionPolicy } from './policy/connection-policy.js';
 import { RoutedLink, survives } from './routed-link.js';
 import type { Router } from './router.js';
 import { Tenant } from './tenant.js';
@@ -23,6 +31,8 @@ import { terminusText } from './terminus-text.js';
 import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
 
 const LINK_CAPACITY = 250;
+/** Whoever has not said who they are. */
+const ANONYMOUS = 'anonymous';
 /** From so long without credit on a link counts as blocked. */
 const BLOCKED_SECONDS = 10;
 /** Links of autolinks on a session whose begin the peer has not answered yet. */
@@ -42,6 +52,15 @@ const NOT_RESUMABLE: AmqpErrorFields = {
   condition: 'qd:link-expiration',
   description: 'Requested link expiration not allowed',
 };
+const DISALLOWED: AmqpErrorFields = {
+  condition: 'amqp:resource-limit-exceeded',
+  description: 'connection disallowed by local policy',
+};
+const TOO_LARGE_FOR_LINK: AmqpErrorFields = {
+  condition: 'amqp:link:message-size-exceeded',
+  description: 'Message size exceeded',
+};
+const TOO_LARGE: AmqpErrorFields = { condition: 'amqp:connection:forced', description: 'Message size exceeded' };
 const FORBIDDEN: AmqpErrorFields = { condition: 'qd:forbidden', description: 'Connectivity to the node is forbidden' };
 
 /** What the router holds of one connection. */
@@ -55,6 +74,8 @@ export class RouterConnection implements ConnectionHandler {
   containerId = '';
   /** Whose addresses the peer means; undefined: everybody's. */
   tenant: Tenant | undefined = undefined;
+  /** What the peer may do; undefined: everything. */
+  policy: ConnectionPolicy | undefined = undefined;
   /** How this peer has to be spoken to; undefined: as AMQP has it. */
   dialect: ContainerDialect | undefined = undefined;
   /** Tick at which a delivery had last come or gone when it was looked at, and the number of deliveries by then. */
@@ -236,27 +257,70 @@ export class RouterConnection implements ConnectionHandler {
 
   onOpen(connection: Connection, open: Open): void {
     this.connection = connection;
-    connection.open();
-    this.settings.hooks?.onOpened?.(connection);
+    const { hostname = '' } = open;
+    const { settings } = this;
+    const verdict = this.router.policy.open({
+      id: this.id,
+      user: connection.user ?? ANONYMOUS,
+      host: settings.peerHost ?? '',
+      vhost: hostname,
+      direction: settings.direction,
+      role: settings.role,
+      peer: settings.peer,
+      name: settings.name ?? '',
+      policyVhost: settings.policyVhost,
+    });
+    if (verdict.denied) {
+      connection.open();
+      settings.hooks?.onDenied?.(connection, verdict.reason);
+      return this.close(DISALLOWED);
+    }
+    this.policy = verdict.policy;
+    connection.open(this.policy?.openFields);
+    settings.hooks?.onOpened?.(connection);
     this.containerId = open.containerId;
-    if (this.settings.multiTenant === true && open.hostname !== undefined && open.hostname !== '')
-      this.tenant = new Tenant(open.hostname);
+    const space = verdict.space ?? hostname;
+    if (settings.multiTenant === true && space !== '') this.tenant = new Tenant(space);
     this.isOpen = true;
     this.openedAt = this.router.clock.now();
     this.router.connectionOpened(this);
   }
 
   onBegin(session: Session): void {
-    session.begin({ handleMax: HANDLE_MAX });
+    const { policy } = this;
+    if (policy === undefined || session.localBegun) return session.begin({ handleMax: HANDLE_MAX });
+    const refusal = policy.begin(session);
+    if (refusal !== undefined) return session.end(refusal);
+    session.begin({ handleMax: HANDLE_MAX, incomingWindow: policy.windowOf(this.connection.maxFrameSize) });
   }
 
   onEnd(session: Session): void {
+    this.policy?.ended(session);
     this.#autoLinkSessions.delete(session);
   }
 
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {
     if (this.settings.takeLink?.(link, attach) === true) return;
     if (this.router.isStopping) return link.refuse(STOPPING, echoOf(attach));
+    const refusal = this.#refusalOf(link, attach);
+    if (refusal !== undefined) return link.refuse(refusal, echoOf(attach));
+    this.#attached(link, attach);
+    if (link.localDetached) this.policy?.detached(link);
+  }
+
+  /** Why the policy does not allow a link. */
+  #refusalOf(link: SenderLink | ReceiverLink, { source, target }: Attach): AmqpErrorFields | undefined {
+    const { policy } = this;
+    if (policy === undefined) return undefined;
+    return link instanceof SenderLink
+      ? policy.attachReceiver(link, source !== undefined && 'type' in source ? source : undefined)
+      : policy.attachSender(
+          link,
+          target !== undefined && 'type' in target && target.type === 'target' ? target : undefined,
+        );
+  }
+
+  #attached(link: SenderLink | ReceiverLink, attach: Attach): void {
     const terminus = attach.role ? attach.source : attach.target;
     if (
       !attach.role &&
@@ -337,6 +401,7 @@ export class RouterConnection implements ConnectionHandler {
     if (node === 'no-route') return link.refuse(NO_ROUTE, { source: attach.source });
     const incoming = new IncomingLink(this, node, address ?? '', this.linkCapacity);
     incoming.link = link;
+    incoming.guard();
     this.links.add(incoming);
     link.accept(incoming, { source: attach.source ?? { type: 'source' }, target: terminus });
     this.router.startProducer(incoming, link);
@@ -350,7 +415,8 @@ export class RouterConnection implements ConnectionHandler {
     const lasts = survives(attach.role ? attach.source : attach.target);
     if (lasts && !this.router.allowResumableLinkRoute) return link.refuse(NOT_RESUMABLE, echoOf(attach));
     const route = node.routeTo(to);
-    if (address !== undefined && to.dialect?.takeLink?.(link, attach, route.toExternal(address)) === true) return;
+    if (address !== undefined && to.dialect?.takeLink?.(link, attach, route.toExternal(address)) === true)
+      return this.policy?.detached(link);
     const owningKey = address === undefined ? undefined : `M0${address}`;
     const routed = new RoutedLink(route, this, link, attach, to, owningKey);
     routed.start();
@@ -378,6 +444,7 @@ export class RouterConnection implements ConnectionHandler {
   /** @internal */
   linkGone(link: LinkRecord): void {
     if (!this.links.delete(link)) return;
+    if (!link.isLost) this.policy?.detached(link.link);
     this.#gone += link.deliveries;
     this.router.counters.keep(link);
     this.router.log('ROUTER_CORE', 'info', `[C${this.id}][L${link.id}] ${this.#endOf(link)}: ${link.summary}`);
@@ -398,8 +465,25 @@ export class RouterConnection implements ConnectionHandler {
 
   onClosed(connection: Connection, end: ConnectionEnd): void {
     this.isOpen = false;
+    this.policy?.closed();
     this.router.connectionClosed(this, end);
     this.settings.hooks?.onClosed?.(connection, end);
+  }
+
+  /**
+   * @internal a message of a peer has come that is larger than the policy allows: it is rejected, and the connection closed.
+   * Whoever had some of it already is told that it is withdrawn.
+   */
+  refuseSize(record: LinkRecord, link: ReceiverLink, delivery: IncomingDelivery): void {
+    this.policy?.deniedSize(record.id);
+    if (!delivery.settled) {
+      record.rejected++;
+      link.settle(delivery, { type: 'rejected', error: TOO_LARGE_FOR_LINK });
+    }
+    // From here on nothing is attached anew.
+    this.isClosing = true;
+    link.fail(TOO_LARGE_FOR_LINK);
+    this.close(TOO_LARGE);
   }
 
   /** Leaves: links first told by the close itself. */

@@ -17,6 +17,7 @@ import { PatternTree, prefixPattern, rewrittenPattern } from './pattern-tree.js'
 import { RouterConnection } from './router-connection.js';
 import { RouterCounters } from './router-counters.js';
 import { propertiesText } from './terminus-text.js';
+import { Policy } from './policy/policy.js';
 import { routerTables } from './agent/router-tables.js';
 import type {
   AddressSettings,
@@ -55,6 +56,7 @@ export class Router {
   readonly area: string;
   readonly clock: Clock;
   readonly log: Log;
+  readonly policy: Policy;
   readonly defaultDistribution: Distribution;
   readonly autoLinks: AutoLink[] = [];
   /** @internal */
@@ -88,6 +90,7 @@ export class Router {
     this.#facts = options.facts ?? ((): Record<string, AmqpValue> => ({}));
     this.#random = options.random;
     this.log = options.log ?? ((): void => undefined);
+    this.policy = options.policy ?? new Policy();
     this.linkRouteTable = new LinkRouteTable(this.log);
     this.allowResumableLinkRoute = options.allowResumableLinkRoute ?? true;
     this.defaultDistribution = options.defaultDistribution ?? 'balanced';

@@ -2,6 +2,7 @@
 import type { AmqpErrorFields, AmqpValue, Attach, DeliveryState } from '@pointsman/wire';
 import type { Clock, Connection, ConnectionEnd, ReceiverLink, SenderLink } from '@pointsman/engine';
 import type { BindingSettings, ExchangeSettings } from './exchange.js';
+import type { Policy } from './policy/policy.js';
 import type { RouterConnection } from './router-connection.js';
 
 /** How messages for an address are spread over its consumers. */
@@ -77,6 +78,8 @@ export interface RouterOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly log?: Log;
+  /** Who may connect, and what they may do. Default: everybody everything. */
+  readonly policy?: Policy;
   /** How often links are looked at for deliveries that are stuck, and their age from which on they are. Whole seconds. */
   readonly stuckScanSeconds?: number;
   readonly stuckAgeSeconds?: number;
@@ -220,6 +223,8 @@ export interface ConnectionHooks {
   onAuthenticated?(connection: Connection, mechanism: string): void;
   /** Before anything is attached. */
   onOpened?(connection: Connection): void;
+  /** A policy does not let it in: it is closed. */
+  onDenied?(connection: Connection, reason: string): void;
   onClosed?(connection: Connection, end: ConnectionEnd): void;
 }
 
@@ -235,6 +240,10 @@ export interface RouterConnectionSettings {
   readonly stripAnnotations?: 'both' | 'in' | 'out' | 'no' | undefined;
   /** Its addresses are those of the host name that the peer gives in its open, where it gives one. */
   readonly multiTenant?: boolean | undefined;
+  /** Numeric address of the peer, for policies. */
+  readonly peerHost?: string | undefined;
+  /** Policy vhost of the listener, in place of the host name of the peer's open; of a connector, the one that counts. */
+  readonly policyVhost?: string | undefined;
   readonly hooks?: ConnectionHooks | undefined;
   /**
    * Hears of every attach of the peer first. True where it has taken or refused the link: it is then no affair of the

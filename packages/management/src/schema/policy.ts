@@ -32,10 +32,10 @@ export const vhost: EntityType = entityType('vhost', {
   section: 'vhost',
   operations: ['CREATE', 'UPDATE', 'DELETE', 'READ'],
 }, [
-  settable('hostname', 'string', 'Host name, as peers give it in their open.', { required: true, deprecatedName: 'id' }),
+  settable('hostname', 'string', 'Host name, as peers give it in their open.', { required: true, mayBeEmpty: true, deprecatedName: 'id' }),
   settable('aliases', 'string', 'Further host names, separated by commas.', { update: true }),
   settable('maxConnections', 'integer', 'Greatest number of connections at a time.', { ...CONNECTIONS, update: true }),
-  reported('maxMessageSize', 'integer', 'Greatest message, in bytes. 0 means no limit.', { ...COUNT }),
+  settable('maxMessageSize', 'integer', 'Greatest message, in bytes. 0 means no limit. None means that of the policy.', { ...COUNT, update: true }),
   settable('maxConnectionsPerUser', 'integer', 'Greatest number of connections of one user.', { ...CONNECTIONS, update: true }),
   settable('maxConnectionsPerHost', 'integer', 'Greatest number of connections from one host.', { ...CONNECTIONS, update: true }),
   settable('allowUnknownUser', 'boolean', 'Users of no group get the rights of the group $default.', { default: false, update: true }),

@@ -36,7 +36,9 @@ import type {
   SslProfileConfig,
   StripAnnotations,
   Transport,
+  VhostConfig,
 } from './model.js';
+import { policySettingsOf } from './policy-rules.js';
 import type { ProblemList } from './problems.js';
 import { parseProxy } from './proxy-address.js';
 import { safeText } from './problems.js';
@@ -76,6 +78,8 @@ export function buildConfig(
     autoLinks: all(context, 'autoLink').map(autoLink),
     exchanges: all(context, 'exchange').map(exchange),
     bindings: all(context, 'binding').map(binding),
+    policy: policySettingsOf(all(context, 'policy')[0]),
+    vhosts: all(context, 'vhost').map(vhost),
     logs: all(context, 'log').map((entity) => logConfig(entity, problems)),
     source: options.source,
   };
@@ -307,6 +311,10 @@ function binding(entity: ConfigEntity): BindingConfig {
     nextHopAddress: entity.text('nextHopAddress') ?? '',
     nextHopPhase: entity.number('nextHopPhase') ?? 0,
   };
+}
+
+function vhost(entity: ConfigEntity): VhostConfig {
+  return { ...identified(entity), hostname: entity.text('hostname') ?? '', attributes: entity.value };
 }
 
 function logConfig(entity: ConfigEntity, problems: ProblemList): LogConfig {

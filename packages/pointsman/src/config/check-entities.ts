@@ -3,6 +3,7 @@ import { checkAddresses } from './address-rules.js';
 import { checkConnections } from './connection-rules.js';
 import { checkExchanges } from './exchange-rules.js';
 import type { NotSupported } from './not-supported.js';
+import { checkPolicies } from './policy-rules.js';
 import {
   checkOpenProperties,
   checkReferences,
@@ -24,4 +25,5 @@ export function checkEntities(context: RuleContext, notSupported: readonly NotSu
   checkConnections(context);
   checkAddresses(context);
   checkExchanges(context);
+  checkPolicies(context);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { validateEntity } from '@pointsman/management';
+import { attributeOf, validateEntity } from '@pointsman/management';
 import type { EntityType, EntityValue } from '@pointsman/management';
 import { buildConfig } from './build-config.js';
 import { checkEntities } from './check-entities.js';
@@ -110,6 +110,34 @@ export class ConfigSource {
     }
     this.#entities.push(entity);
     return { name: entity.name, config };
+  }
+
+  /**
+   * Gives an entity other values for some of its attributes, as {@link add} would.
+   *
+   * @throws EntityRefused where it breaks a rule then; nothing has changed
+   */
+  change(section: string, name: string, attributes: EntityValue): RouterConfig {
+    const at = this.#entities.findIndex((entity) => entity.section === section && entity.name === name);
+    const old = this.#entities[at];
+    if (old === undefined) throw new EntityRefused(`there is no ${section} '${name}'`);
+    const before = old
+      .raw()
+      .attributes.map(({ key, value }) => [attributeOf(old.type, key)?.name ?? key, value] as const);
+    this.#entities.splice(at, 1);
+    try {
+      const { config } = this.add(section, { ...Object.fromEntries(before), ...attributes });
+      this.#entities.splice(at, 0, this.#entities.pop()!);
+      return config;
+    } catch (error) {
+      this.#entities.splice(at, 0, old);
+      throw error;
+    }
+  }
+
+  /** Whether management has made it, or changed it since. */
+  isOfManagement(section: string, name: string): boolean {
+    return this.#entities.some((entity) => entity.section === section && entity.name === name && entity.line < 1);
   }
 
   /** Takes entities over from another configuration, each in place of the one that has its new name here. */

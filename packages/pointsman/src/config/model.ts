@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Secret, TlsMode } from '@pointsman/azure';
+import type { EntityValue } from '@pointsman/management';
+import type { PolicySettings } from '@pointsman/router';
 import type { ConfigSource } from './config-source.js';
 import type { FailoverUrl } from './failover-urls.js';
 import type { LogLevel } from './log-levels.js';
@@ -225,6 +227,12 @@ export interface BindingConfig extends Entity {
   readonly nextHopPhase: number;
 }
 
+export interface VhostConfig extends Entity {
+  readonly hostname: string;
+  /** As the section has them, with defaults. */
+  readonly attributes: EntityValue;
+}
+
 export interface LogConfig extends Entity {
   readonly module: string;
   /** Undefined, here and below: what module DEFAULT has. */
@@ -247,6 +255,9 @@ export interface RouterConfig {
   readonly autoLinks: readonly AutoLinkConfig[];
   readonly exchanges: readonly ExchangeConfig[];
   readonly bindings: readonly BindingConfig[];
+  readonly policy: PolicySettings;
+  /** Those of its policyDir come last. */
+  readonly vhosts: readonly VhostConfig[];
   readonly logs: readonly LogConfig[];
   /** The entities that it was made of, as management shows them, and the rules for adding to them. */
   readonly source: ConfigSource;

@@ -12,8 +12,6 @@ export interface NotSupported {
   /** What it would have done. */
   readonly what: string;
   readonly hint?: string;
-  /** The rest works without it, and nobody relies on it. */
-  readonly harmless?: true;
 }
 
 const ROUTER_NETWORKS = 'networks of several routers';
@@ -28,14 +26,7 @@ export const NOT_SUPPORTED: readonly NotSupported[] = [
   { section: 'listener', attribute: 'role', values: ['inter-router', 'edge'], what: ROUTER_NETWORKS, hint: 'role: normal, or role: route-container' },
   { section: 'connector', attribute: 'role', values: ['inter-router', 'edge'], what: ROUTER_NETWORKS, hint: 'role: normal, or role: route-container' },
   { section: 'listener', attribute: 'saslPlugin', what: 'authentication by another service' },
-  { section: 'listener', attribute: 'policyVhost', what: 'policies' },
-  { section: 'connector', attribute: 'policyVhost', what: 'policies' },
   { section: 'authServicePlugin', what: 'authentication by another service' },
-  { section: 'vhost', what: 'policies' },
-  { section: 'policy', attribute: 'maxConnections', what: 'policies', hint: 'a policy section with nothing but defaults is accepted' },
-  { section: 'policy', attribute: 'maxMessageSize', what: 'policies', hint: 'a policy section with nothing but defaults is accepted' },
-  { section: 'policy', attribute: 'enableVhostPolicy', what: 'policies', hint: 'a policy section with nothing but defaults is accepted' },
-  { section: 'policy', attribute: 'policyDir', what: 'policies', harmless: true },
 ];
 
 /** SASL mechanisms that exist; the word of the standard is `ANONYMOUS` for none. */

@@ -9,6 +9,8 @@ import { ConfigSource } from './config-source.js';
 import { entitiesOf } from './entity.js';
 import type { RouterConfig, RouterSettings } from './model.js';
 import { NOT_SUPPORTED } from './not-supported.js';
+import { policyDirSections, policyFiles } from './policy-dir.js';
+import type { PolicyFile } from './policy-dir.js';
 import type { NotSupported } from './not-supported.js';
 import { ProblemList } from './problems.js';
 import type { ConfigProblem } from './problems.js';
@@ -28,6 +30,8 @@ export interface ReadOptions {
   readonly secrets?: SecretSources | undefined;
   /** Makes up the id of a router that has none. */
   readonly generateId?: ((mode: RouterSettings['mode']) => string) | undefined;
+  /** The JSON files of a policyDir. Those of the file system unless given. @throws any error where it cannot be read */
+  readonly policyFiles?: ((directory: string) => readonly PolicyFile[]) | undefined;
   /** What is refused as not there yet. */
   readonly notSupported?: readonly NotSupported[] | undefined;
 }
@@ -60,6 +64,13 @@ export function readConfig(text: string, options: ReadOptions): ConfigResult {
   const problems = new ProblemList(options.path);
   const sections = sectionsOf(text, options, problems);
   const entities = entitiesOf(sections, problems);
+  const policy = entities.find(({ section }) => section === 'policy');
+  const policyDir = policy?.text('policyDir') ?? '';
+  if (policy !== undefined && policyDir !== '') {
+    const line = policy.lineOf('policyDir');
+    const vhosts = policyDirSections(policyDir, line, problems, options.policyFiles ?? policyFiles);
+    entities.push(...entitiesOf(vhosts, new ProblemList(options.path)));
+  }
   const notSupported = options.notSupported ?? NOT_SUPPORTED;
   const secrets = options.secrets ?? processSecretSources;
   checkEntities({ entities, problems }, notSupported);

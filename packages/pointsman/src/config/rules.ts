@@ -37,10 +37,6 @@ export function checkSupported(context: RuleContext, table: readonly NotSupporte
       if (!meant || entity.isUnsound(attribute)) continue;
       const shown = typeof value === 'boolean' ? (value ? 'yes' : 'no') : safeText(String(value));
       const message = `'${attribute}: ${shown}' of ${entity.label} is not supported yet in this version: ${row.what}`;
-      if (row.harmless === true) {
-        problems.warn(entity.lineOf(attribute), message, { hint: 'it is ignored' });
-        continue;
-      }
       const former = attribute === 'role' ? roleWords(mode, entity) : undefined;
       problems.error(entity.lineOf(attribute), message, { hint: row.hint, former });
       entity.markUnsound(attribute);

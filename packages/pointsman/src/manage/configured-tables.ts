@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ManagementError, entityTypeOf } from '@pointsman/management';
 import type { AttributeValue, EntityTable, EntityType, EntityValue, ManagedEntity } from '@pointsman/management';
+import { PolicyError } from '@pointsman/router';
 import { TlsCredentialsError } from '@pointsman/transport';
 import type { TokenState } from '@pointsman/azure';
 import { long } from '@pointsman/wire';
@@ -11,15 +12,9 @@ import type { ConnectorRuntime, ConnectorStep } from '../run/connector.js';
 import { ConnectorError } from '../run/destination.js';
 import type { RouterProcess } from '../run/router-process.js';
 
-/** The entities that sections of the configuration make: listener, connector, sslProfile, authServicePlugin, vhost. */
+/** The entities that sections of the configuration make: listener, connector, sslProfile, authServicePlugin. */
 export function configuredTables(process: RouterProcess): EntityTable[] {
-  return [
-    sslProfileTable(process),
-    pluginTable(process),
-    listenerTable(process),
-    connectorTable(process),
-    vhostTable(process),
-  ];
+  return [sslProfileTable(process), pluginTable(process), listenerTable(process), connectorTable(process)];
 }
 
 /** @throws Error where the schema has no such type */
@@ -38,7 +33,7 @@ export function amqpValueOf(value: AttributeValue | undefined): AmqpValue {
 }
 
 /** An entity with the values that were configured for it; secrets are left out. */
-function configured(
+export function configured(
   type: EntityType,
   { name, value }: ConfiguredEntity,
   identity: string,
@@ -57,15 +52,16 @@ function configured(
 }
 
 /** What a request gave, without the defaults: what follows from what is not given is up to the rules. */
-function givenOf(attributes: EntityValue, given: ReadonlySet<string>): EntityValue {
+export function givenOf(attributes: EntityValue, given: ReadonlySet<string>): EntityValue {
   return Object.fromEntries(Object.entries(attributes).filter(([name]) => given.has(name)));
 }
 
 /** Runs a change, and says in management's terms why it cannot be. @throws ManagementError */
-async function changing<T>(type: EntityType, change: () => T | Promise<T>): Promise<T> {
+export async function changing<T>(type: EntityType, change: () => T | Promise<T>): Promise<T> {
   try {
     return await change();
   } catch (error) {
+    if (error instanceof PolicyError) throw new ManagementError(500, `PolicyError: ${error.message}`);
     const isRefusal =
       error instanceof EntityRefused || error instanceof ConnectorError || error instanceof TlsCredentialsError;
     if (!isRefusal) throw error;
@@ -76,12 +72,12 @@ async function changing<T>(type: EntityType, change: () => T | Promise<T>): Prom
   }
 }
 
-function madeOf(entities: Iterable<ManagedEntity>, name: string): ManagedEntity {
+export function madeOf(entities: Iterable<ManagedEntity>, name: string): ManagedEntity {
   for (const entity of entities) if (entity.name === name) return entity;
   throw new ManagementError(500, `'${name}' is gone already`);
 }
 
-function found(wasThere: boolean): void {
+export function found(wasThere: boolean): void {
   if (!wasThere) throw new ManagementError(404, 'Not Found');
 }
 
@@ -235,15 +231,6 @@ function pluginTable(process: RouterProcess): EntityTable {
       process.source
         .of('authServicePlugin')
         .map((entity) => configured(type, entity, `authServicePlugin/${entity.name}`)),
-    create: (attributes, given) => refused(process, type, givenOf(attributes, given)),
-  };
-}
-
-function vhostTable(process: RouterProcess): EntityTable {
-  const type = typeNamed('vhost');
-  return {
-    type,
-    entities: () => process.source.of('vhost').map((entity) => configured(type, entity, `vhost/${entity.name}`)),
     create: (attributes, given) => refused(process, type, givenOf(attributes, given)),
   };
 }

@@ -4,44 +4,14 @@ import { long } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 import { memoryUsage } from 'node:process';
 import { getHeapSpaceStatistics } from 'node:v8';
-import type { RouterProcess } from '../run/router-process.js';
-import { amqpValueOf, typeNamed } from './configured-tables.js';
+import { typeNamed } from './configured-tables.js';
 
-/** The entities that tell of the process: policy, vhostStats, allocator, console. */
-export function processTables(router: RouterProcess): EntityTable[] {
+/** The entities that tell of the process: allocator, console. */
+export function processTables(): EntityTable[] {
   return [
-    policyTable(router),
-    { type: typeNamed('vhostStats'), entities: () => [] },
     { type: typeNamed('allocator'), entities: allocators },
     { type: typeNamed('console'), entities: () => [] },
   ];
-}
-
-function policyTable(router: RouterProcess): EntityTable {
-  const type = typeNamed('policy');
-  const settings = router.source.only(type);
-  const entity: ManagedEntity = {
-    identity: 'policy/None',
-    name: 'policy/None',
-    attribute(name) {
-      const { processed, denied, current } = router.connectionCounts;
-      switch (name) {
-        case 'connectionsProcessed':
-          return long(processed);
-        case 'connectionsDenied':
-        case 'totalDenials':
-          return long(denied);
-        case 'connectionsCurrent':
-          return long(current);
-        case 'linksDenied':
-        case 'maxMessageSizeDenied':
-          return long(0);
-        default:
-          return amqpValueOf(settings[name]);
-      }
-    },
-  };
-  return { type, entities: () => [entity] };
 }
 
 /**

@@ -30,6 +30,7 @@ const LISTS = {
   autoLink: 'autoLinks',
   exchange: 'exchanges',
   binding: 'bindings',
+  vhost: 'vhosts',
   log: 'logs',
 } as const satisfies Readonly<Record<string, keyof RouterConfig>>;
 

@@ -250,6 +250,7 @@ export class ConnectorRuntime {
       linkCapacity: this.config.linkCapacity,
       messageLogging: messageLoggingOf(this.config, this.#context.log),
       stripAnnotations: this.config.stripAnnotations,
+      policyVhost: this.config.policyVhost,
       security: () => securityOf(info),
       hooks: {
         onAuthenticated: (connection) => {
@@ -284,6 +285,10 @@ export class ConnectorRuntime {
             });
           }
           this.#become('authenticated');
+        },
+        onDenied: (_connection, reason) => {
+          control.fail(new ConnectorError(reason));
+          this.#report(reason);
         },
         onOpened: (connection) => {
           control.markEstablished();

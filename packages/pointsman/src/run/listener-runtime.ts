@@ -31,8 +31,6 @@ export interface ListenerContext {
   readonly users: Users;
   /** Of the whole process, for who asks over HTTP. */
   readonly readiness: () => Readiness;
-  /** Connections that came in, and those of them that were turned away. */
-  readonly counts: { processed: number; denied: number };
 }
 
 /** Limit on the first frames of a client where the configuration sets none. */
@@ -159,8 +157,7 @@ export class ListenerRuntime {
       port: config.port,
       handshakeTimeoutMs: handshakeTimeoutOf(config),
       onRefused: ({ text }) => {
-        this.#context.counts.processed += 1;
-        this.#context.counts.denied += 1;
+        this.#context.router.policy.sockets.processed += 1;
         this.#context.log.log('SERVER', 'warning', text);
       },
     };
@@ -199,10 +196,11 @@ export class ListenerRuntime {
     }
   }
 
-  #accept(info: StreamInfo): Connection {
+  #accept(info: StreamInfo): Connection | undefined {
     const { config } = this;
-    const { router, counts } = this.#context;
-    counts.processed += 1;
+    const { router } = this.#context;
+    const peerHost = info.remoteAddress.replace(/^::ffff:(?=\d+\.)/iu, '');
+    if (!router.policy.admitSocket(peerHost)) return undefined;
     const peer = `${info.remoteAddress}:${info.remotePort}`;
     const door: ListenerDoor = listenerDoor(config, router, this.#context.log, () => routed.id);
     const routed = router.connection({
@@ -214,11 +212,14 @@ export class ListenerRuntime {
       messageLogging: messageLoggingOf(config, this.#context.log),
       stripAnnotations: config.stripAnnotations,
       multiTenant: config.multiTenant,
+      peerHost,
+      policyVhost: config.policyVhost,
       security: () => securityOf(info),
       takeLink: door.takeLink,
       hooks: {
         onClosed: (_connection, end) => {
           door.close();
+          router.policy.socketClosed();
           if (end.by === 'local' || (end.by === 'remote' && end.error === undefined)) return;
           if (end.by === 'lost' && end.cause === undefined) return;
           const why =

@@ -2,8 +2,8 @@
 import { hostname } from 'node:os';
 import type { Clock } from '@pointsman/engine';
 import type { EntityValue } from '@pointsman/management';
-import { Router } from '@pointsman/router';
-import type { AutoLink } from '@pointsman/router';
+import { Policy, Router } from '@pointsman/router';
+import type { AutoLink, VhostRules } from '@pointsman/router';
 import type { Backoff, DialOptions, TlsCredentials } from '@pointsman/transport';
 import { EntityRefused } from '../config/config-source.js';
 import type { ConfigSource } from '../config/config-source.js';
@@ -15,6 +15,7 @@ import type { Logger } from '../log.js';
 import { configuredTables } from '../manage/configured-tables.js';
 import { logTables } from '../manage/log-tables.js';
 import { ManagementService } from '../manage/management-service.js';
+import { policyTables } from '../manage/policy-tables.js';
 import { processTables } from '../manage/process-tables.js';
 import { differenceOf, fileEntities } from './config-difference.js';
 import type { FileEntity } from './config-difference.js';
@@ -27,6 +28,7 @@ import { addRouting, isRoutingSection, removeRouting, runsRouting } from './rout
 import { applyLogs, reloadProblem, startOnlyChanges } from './reload.js';
 import type { ReloadResult } from './reload.js';
 import { TlsProfileRuntime } from './tls-profile.js';
+import { VhostRuntime } from './vhost-runtime.js';
 import { VERSION } from '../version.js';
 import type { AmqpValue } from '@pointsman/wire';
 
@@ -103,7 +105,7 @@ export class RouterProcess {
   #fileEntities: readonly FileEntity[];
   #reloading: Promise<unknown> = Promise.resolve();
   readonly #users: Users;
-  readonly #counts = { processed: 0, denied: 0 };
+  readonly vhosts: VhostRuntime;
   /** All listeners are open, and nobody has asked to stop. */
   #isRunning = false;
   /** For good: nothing is opened any more. */
@@ -139,11 +141,13 @@ export class RouterProcess {
       clock: PROCESS_CLOCK,
       random: Math.random,
       log: log.log.bind(log),
+      policy: new Policy(config.policy, log.log.bind(log)),
       facts: () => routerFacts(config.router),
       ...(stuckDeliveries === undefined
         ? {}
         : { stuckScanSeconds: stuckDeliveries.scanSeconds, stuckAgeSeconds: stuckDeliveries.ageSeconds }),
     });
+    this.vhosts = new VhostRuntime(this.router.policy, this.source, log);
     this.router.observer = { onAutoLink: (autoLink) => observer.onAutoLink?.(autoLink) };
     for (const profile of config.sslProfiles) this.#makeProfile(profile);
     for (const listener of config.listeners) this.#makeListener(listener);
@@ -159,13 +163,6 @@ export class RouterProcess {
     return [...this.#listeners.values()].flatMap(({ name, place }) => (place === undefined ? [] : { name, ...place }));
   }
 
-  /** Connections that came in since the start: taken, turned away, and open now. */
-  get connectionCounts(): { readonly processed: number; readonly denied: number; readonly current: number } {
-    let current = 0;
-    for (const { settings } of this.router.connections) if (settings.direction === 'in') current += 1;
-    return { ...this.#counts, current };
-  }
-
   connector(name: string): ConnectorRuntime | undefined {
     return this.#connectors.get(name);
   }
@@ -178,7 +175,7 @@ export class RouterProcess {
   /**
    * Opens the listeners, then lets the connectors connect.
    *
-   * @throws TransportError where a port cannot be opened; none is open then
+   * @throws TransportError where a port cannot be opened; none is open then. PolicyError where a host of a vhost is not found
    */
   async start(): Promise<void> {
     this.#log.log('SERVER', 'info', `Container Name: ${this.config.router.id}`);
@@ -189,10 +186,17 @@ export class RouterProcess {
       'info',
       `Stuck delivery detection: Scan interval: ${stuckScanSeconds} seconds, Delivery age threshold: ${stuckAgeSeconds} seconds`,
     );
+    await this.vhosts.load(this.config.vhosts);
     this.#management = new ManagementService({
       router: this.router,
       log: this.#log,
-      tables: [...this.router.tables(), ...configuredTables(this), ...processTables(this), ...logTables(this.#log)],
+      tables: [
+        ...this.router.tables(),
+        ...configuredTables(this),
+        ...policyTables(this),
+        ...processTables(),
+        ...logTables(this.#log),
+      ],
       managementNodes: () => [],
     });
     for (const listener of this.#listeners.values()) {
@@ -395,6 +399,8 @@ export class RouterProcess {
     const listeners = config.listeners.filter(({ name }) => isNew('listener', name));
     const connectors = config.connectors.filter(({ name }) => isNew('connector', name));
     const before = this.#fileConfig;
+    const newVhosts = config.vhosts.filter(({ name }) => isNew('vhost', name));
+    let vhostRules: VhostRules[];
     let logModules: string[];
     try {
       for (const { section, name } of added) this.#refuseForeign(section, name, removed);
@@ -403,6 +409,7 @@ export class RouterProcess {
       }
       for (const connector of connectors)
         destinationOf(connector, `connector ${connector.name}`, false, this.#options.environment);
+      vhostRules = await this.vhosts.read(newVhosts);
       logModules = applyLogs(this.#log, before.logs, config.logs);
     } catch (error) {
       return reloadProblem(file, undefined, error instanceof Error ? error.message : String(error));
@@ -416,23 +423,32 @@ export class RouterProcess {
         if (listener.config.sslProfile === name) listener.renew(profile.credentials);
       }
     }
+    const goneVhosts: string[] = [];
     for (const { section, name } of removed) {
       const wasThere = isRoutingSection(section)
         ? removeRouting(this.router, section, name)
         : section === 'listener'
           ? this.removeListener(name)
-          : section === 'connector' && this.removeConnector(name);
+          : section === 'connector'
+            ? this.removeConnector(name)
+            : section === 'vhost' && this.source.find(section, name) !== undefined;
       if (wasThere) changes.push(`${section} ${name} removed`);
-      if (isRoutingSection(section)) this.source.remove(section, name);
+      if (section === 'vhost') goneVhosts.push(String(this.source.find(section, name)?.value['hostname']));
+      if (isRoutingSection(section) || section === 'vhost') this.source.remove(section, name);
     }
     this.source.adopt(config.source, [
       ...kept
         .filter(([old]) => this.source.find(old.section, old.name) !== undefined)
+        .filter(([old]) => old.section !== 'vhost' || !this.source.isOfManagement('vhost', old.name))
         .map(([old, now]) => ({ section: old.section, name: old.name, fromName: now.name })),
       ...added,
     ]);
     for (const { section, name, fromName } of added)
       if (isRoutingSection(section)) addRouting(this.router, config, section, fromName, name);
+    this.vhosts.change(
+      goneVhosts.filter((hostname) => !vhostRules.some((rules) => rules.hostname === hostname)),
+      vhostRules,
+    );
     await Promise.all(listeners.map((listener) => this.#makeListener(listener).openWhenPossible()));
     for (const connector of connectors) this.#makeConnector(connector).start();
     for (const { section, name } of removed) {
@@ -519,7 +535,6 @@ export class RouterProcess {
       naming: () => this.#profileOf(config.sslProfile)?.naming ?? {},
       users: this.#users,
       readiness: () => this.#readiness,
-      counts: this.#counts,
     });
     this.#listeners.set(config.name, listener);
     const problem = config.saslMechanisms?.includes('PLAIN') === true ? this.#users.problem : undefined;

@@ -32,6 +32,7 @@ export function connectionLinkRouteTable(router: Router): EntityTable {
       if (requester.connection === undefined) throw new ManagementError(400, 'Can only create via management CREATE');
       const owner = connectionOf(router, requester);
       if (owner === undefined) throw new ManagementError(400, 'Parent connection no longer exists');
+      if (owner.policy?.group.allowDynamicLinkRoutes === false) throw new ManagementError(403, 'Forbidden');
       const { name, pattern, direction } = attributes;
       const named = typeof name === 'string' && name !== '' ? name : undefined;
       const mine = routesOf(requester);

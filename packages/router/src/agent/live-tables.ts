@@ -76,8 +76,11 @@ export function connectionTable(router: Router): EntityTable {
       if (adminStatus === undefined && enableProtocolTrace === undefined) throw new ManagementError(400, 'Bad Request');
       if (adminStatus !== undefined && adminStatus !== 'deleted' && adminStatus !== 'enabled')
         throw new ManagementError(400, 'Bad Request');
-      if (requester.connection !== undefined && !isThere(router, requester.connection))
-        throw new ManagementError(400, 'Parent connection no longer exists');
+      if (requester.connection !== undefined) {
+        const parent = connectionNamed(router, requester.connection);
+        if (parent === undefined) throw new ManagementError(400, 'Parent connection no longer exists');
+        if (adminStatus !== undefined && parent.policy?.group.allowAdminStatusUpdate === false) forbidden();
+      }
       const { role } = connection.settings;
       if (adminStatus === 'deleted' && (role === 'inter-router' || role === 'edge')) forbidden();
       if (typeof enableProtocolTrace === 'boolean') {
@@ -95,9 +98,9 @@ export function connectionTable(router: Router): EntityTable {
   };
 }
 
-function isThere(router: Router, identity: string): boolean {
-  for (const { id } of router.connections) if (String(id) === identity) return true;
-  return false;
+function connectionNamed(router: Router, identity: string): RouterConnection | undefined {
+  for (const connection of router.connections) if (String(connection.id) === identity) return connection;
+  return undefined;
 }
 
 /** What a peer says of itself, as tools take it: text and whole numbers under names that are text. */
