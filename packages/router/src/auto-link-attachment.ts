@@ -65,6 +65,8 @@ export class AutoLinkAttachment implements LinkOwner {
       else this.ended(error, false);
     });
     if (connection.dialect?.authorize === undefined) this.#attachTo(address);
+    // It failed before there was anything to give back.
+    else if (this.link === undefined && this.status !== 'attaching') this.#forsake(undefined);
   }
 
   /** The connection is gone, and the link with it. */

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { ACCEPTED, MODIFIED_FAILED } from '@pointsman/engine';
 import type { AttachParameters } from '@pointsman/engine';
 import type { AmqpErrorFields } from '@pointsman/wire';
+import type { RouterConnection } from '../src/index.js';
 import { World } from './world.js';
 
 const broker = { role: 'route-container', direction: 'out', name: 'broker' } as const;
@@ -319,6 +320,26 @@ describe('autolinks', () => {
     const world = new World({ autoLinks: [{ address: 'q', direction: 'in', connection: 'broker' }] });
     world.peer({ ...broker, role: 'normal' });
     assert.equal(world.router.autoLinks[0]!.status, 'inactive');
+  });
+
+  it('gives back the right to attach where it had it at once, and the attach could not be made', () => {
+    const world = new World({
+      autoLinks: [{ address: 'a', direction: 'in', connection: 'broker', externalAddress: 'x'.repeat(1_000) }],
+    });
+    let held = 0;
+    const prepare = (at: RouterConnection): void => {
+      at.dialect = {
+        authorize(_address, _direction, done) {
+          held++;
+          done(undefined);
+          return () => held--;
+        },
+      };
+    };
+    world.peer(broker, { maxFrameSize: 512 }, {}, prepare);
+    world.advance(20_000);
+    assert.equal(world.router.autoLinks[0]!.status, 'failed');
+    assert.equal(held, 0);
   });
 
   it('attaches once it has the right to, and gives it back when the link has ended', () => {
