@@ -64,6 +64,8 @@ export class CreditThrottle {
   pass(count: number): number {
     const kept = Math.min(count, Math.max(0, this.#toKeep - this.#kept));
     this.#kept += kept;
+    // What is neither accepted nor released ends no loop: it goes on.
+    if (kept > 0) this.#probeLater();
     return count - kept;
   }
 

@@ -421,6 +421,9 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       const said = this.#toSender(state);
       this.#tell(delivery, said);
       if (this.throttle !== undefined) this.#heed(said);
+    } else {
+      // Its sender settled it with a later frame.
+      this.custody?.over(delivery);
     }
     if (!isReplaced) this.#replace();
   }

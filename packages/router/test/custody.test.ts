@@ -203,6 +203,24 @@ describe('credit of an autolink', () => {
     assert.equal(cloud.outlet.link.credit, CREDIT);
   });
 
+  it('goes on one by one where a message is neither released nor accepted', () => {
+    const cloud = new Cloud({ settleSecond: false, releaseDelay: () => 100 });
+    const { world } = cloud;
+    const inlet = world.peer().receive('q');
+    const pass = (outcome: DeliveryState): void => {
+      cloud.send('m');
+      inlet.settle(inlet.texts.length - 1, outcome);
+      world.run();
+    };
+    while (cloud.outlet.link.credit > 0) pass(RELEASED);
+    for (const outcome of [{ type: 'rejected' } as const, MODIFIED_FAILED, RELEASED]) {
+      world.advance(101);
+      assert.equal(cloud.outlet.link.credit, 1);
+      pass(outcome);
+      assert.equal(cloud.outlet.link.credit, 0);
+    }
+  });
+
   it('follows the limit of who looks after it, down and up', () => {
     const cloud = new Cloud({ settleSecond: false });
     const { world } = cloud;
