@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -293,6 +294,44 @@ describe('the file of a namespace', () => {
       assert.equal(file.flush(), true);
       assert.deepEqual(said, []);
       assert.throws(() => new NamespaceFile({ path: '/nowhere/at/all' }), NamespaceFileError);
+    }),
+  );
+
+  it(
+    'goes on, and grows, where it cannot be written anew',
+    withFile(async (path) => {
+      const said: string[] = [];
+      const file = new NamespaceFile({ path, log: (_, line) => said.push(line) });
+      file.start(() => []);
+      mkdirSync(`${path}.new`);
+      for (const size of [17 << 20, 1, 1]) {
+        file.write(['session', 'steps', 'large', new Uint8Array(size)]);
+        assert.equal(file.flush(), true);
+      }
+      assert.equal(file.failure, undefined);
+      assert.match(said.join('\n'), /^.*cannot be written anew, and grows: EISDIR[^\n]*$/);
+      file.close();
+      rmSync(`${path}.new`, { recursive: true });
+      const again = new NamespaceFile({ path });
+      assert.deepEqual([...again.history.keys()], ['steps']);
+      again.start(() => []);
+      again.close();
+    }),
+  );
+
+  it(
+    'is free again where its process was killed and another one has the number now, as in a container',
+    { skip: !existsSync('/proc/self/stat') },
+    withFile(async (path) => {
+      writeFileSync(`${path}.lock`, `${process.pid} 1\n`);
+      const file = new NamespaceFile({ path });
+      assert.throws(
+        () => new NamespaceFile({ path }),
+        /in use by process \d+; where that is no namespace, remove .*lock/,
+      );
+      file.start(() => []);
+      file.close();
+      assert.equal(existsSync(`${path}.lock`), false);
     }),
   );
 });

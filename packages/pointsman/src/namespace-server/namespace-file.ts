@@ -3,18 +3,20 @@ import {
   closeSync,
   existsSync,
   fdatasyncSync,
+  fsyncSync,
   ftruncateSync,
   openSync,
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { QueueHistory } from '@pointsman/namespace';
 import type { Journal, JournalRecord } from '@pointsman/namespace';
+import { readSmallFile } from '@pointsman/transport';
 import { Reader, encodeValue, readValue } from '@pointsman/wire';
 
 /** What a namespace is told of its file. */
@@ -112,8 +114,6 @@ export class NamespaceFile implements Journal {
       this.#pending = [];
       if (this.#failure !== undefined) this.#options.log?.('info', `${this.path} can be written again`);
       this.#failure = undefined;
-      if (this.#size >= this.#compactAt) this.#compact();
-      return true;
     } catch (error) {
       if (this.#failure === undefined)
         this.#options.log?.(
@@ -121,9 +121,29 @@ export class NamespaceFile implements Journal {
           `${this.path} cannot be written: ${messageOf(error)}. Nothing is answered until it can`,
         );
       this.#failure = messageOf(error);
-      // Half a frame must not stand before the next attempt.
-      ftruncateSync(this.#fd, this.#size);
+      this.#dropHalf(this.#fd);
       return false;
+    }
+    if (this.#size >= this.#compactAt) this.#compactIfPossible();
+    return true;
+  }
+
+  /** Half a frame must not stand before the next attempt. */
+  #dropHalf(fd: number): void {
+    try {
+      ftruncateSync(fd, this.#size);
+    } catch {
+      // The next attempt writes over it, and a frame counts by its sum.
+    }
+  }
+
+  /** Everything is in the file already: where there is no room for a second one it only grows for longer. */
+  #compactIfPossible(): void {
+    try {
+      this.#compact();
+    } catch (error) {
+      this.#compactAt = 2 * this.#size;
+      this.#options.log?.('warning', `${this.path} cannot be written anew, and grows: ${messageOf(error)}`);
     }
   }
 
@@ -179,6 +199,27 @@ export class NamespaceFile implements Journal {
   #compact(): void {
     const fresh = `${this.path}.new`;
     const fd = openSync(fresh, 'w', 0o600);
+    let size: number;
+    try {
+      size = this.#writeAll(fd);
+      fdatasyncSync(fd);
+      renameSync(fresh, this.path);
+      if (this.#options.sync === 'always') syncFolder(dirname(this.path));
+    } catch (error) {
+      closeSync(fd);
+      rmSync(fresh, { force: true });
+      throw error;
+    }
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = fd;
+    this.#size = size;
+    this.#compactAt = Math.max(COMPACT_BYTES, 2 * size);
+    // It is all in the snapshot.
+    this.#pending = [];
+  }
+
+  /** @returns the number of bytes */
+  #writeAll(fd: number): number {
     let size = writeSync(fd, MAGIC);
     let batch: Uint8Array[] = [];
     let batched = 0;
@@ -192,14 +233,7 @@ export class NamespaceFile implements Journal {
       batched = 0;
     }
     if (batch.length > 0) size += writeFrame(fd, batch, size);
-    fdatasyncSync(fd);
-    renameSync(fresh, this.path);
-    if (this.#fd !== undefined) closeSync(this.#fd);
-    this.#fd = fd;
-    this.#size = size;
-    this.#compactAt = Math.max(COMPACT_BYTES, 2 * size);
-    // It is all in the snapshot.
-    this.#pending = [];
+    return size;
   }
 
   // ---- one namespace a file ----
@@ -211,14 +245,16 @@ export class NamespaceFile implements Journal {
   #lock(): void {
     for (let attempt = 0; ; attempt++) {
       try {
-        writeFileSync(this.#lockPath, `${process.pid}\n`, { flag: 'wx' });
+        writeFileSync(this.#lockPath, `${process.pid} ${startOf(process.pid) ?? ''}\n`, { flag: 'wx' });
         return;
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? error.code : undefined;
         if (code !== 'EEXIST') throw new NamespaceFileError(`${this.#lockPath} cannot be made: ${messageOf(error)}`);
-        const owner = ownerOf(this.#lockPath);
-        if (attempt > 0 || owner === process.pid || isAlive(owner))
-          throw new NamespaceFileError(`${this.path} is in use by process ${owner}`);
+        const { pid, start } = ownerOf(this.#lockPath);
+        if (attempt > 0 || isAlive(pid, start))
+          throw new NamespaceFileError(
+            `${this.path} is in use by process ${pid}; where that is no namespace, remove ${this.#lockPath}`,
+          );
         rmSync(this.#lockPath, { force: true });
       }
     }
@@ -241,21 +277,55 @@ function writeFrame(fd: number, parts: readonly Uint8Array[], at: number): numbe
   return frame.length;
 }
 
-function ownerOf(lockPath: string): number {
+interface Owner {
+  /** 0 where the lock says nothing. */
+  readonly pid: number;
+  /** When that process began, where the system says so. */
+  readonly start: string | undefined;
+}
+
+function ownerOf(lockPath: string): Owner {
   try {
-    return statSync(lockPath).size > 20 ? 0 : Number.parseInt(readFileSync(lockPath, 'latin1'), 10) || 0;
+    const [, pid, start] = /^(\d{1,10})(?: (\d+))?\s*$/u.exec(readSmallFile(lockPath, 100).toString('latin1')) ?? [];
+    return { pid: Number(pid ?? 0), start };
   } catch {
-    return 0;
+    return { pid: 0, start: undefined };
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Numbers of processes come again: in a container each start may have the one of the last. */
+function isAlive(pid: number, start: string | undefined): boolean {
   if (pid <= 0) return false;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false;
+  }
+  const now = startOf(pid);
+  return start === undefined || now === undefined || start === now;
+}
+
+/** In ticks since the machine was started, or undefined where the system does not say. */
+function startOf(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name before it may have blanks and brackets in it. The first field behind it is the third of all.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[22 - 3];
+  } catch {
+    return undefined;
+  }
+}
+
+/** A new name in a folder outlives a power cut only then. */
+function syncFolder(folder: string): void {
+  let fd: number | undefined;
+  try {
+    fd = openSync(folder, 'r');
+    fsyncSync(fd);
+  } catch {
+    // Not every system has that.
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
 
