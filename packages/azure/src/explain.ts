@@ -324,14 +324,14 @@ function misuse(failure: AutolinkFailure, entity: string): string {
   const description = failure.description ?? '';
   if (/session/i.test(description) || failure.condition === 'com.microsoft:session-cannot-be-locked') {
     return (
-      `${entity} requires message sessions, which an autolink cannot serve. Use an entity without sessions, ` +
+      `${entity} requires message sessions. Give the autolink a sessionId, or nextSession: yes; or use an entity without sessions, ` +
       'or let the receivers attach themselves through a linkRoute.'
     );
   }
   if (failure.direction === 'in' && entityAddressOf(failure.externalAddress).kind === 'queue-or-topic') {
     return (
       `Service Bus does not allow receiving from ${entity}. If it is a topic, name one of its subscriptions: ` +
-      `${shown(entityAddressOf(failure.externalAddress).path)}/Subscriptions/NAME. If it requires sessions, an autolink cannot serve it.`
+      `${shown(entityAddressOf(failure.externalAddress).path)}/Subscriptions/NAME. If it requires sessions, give the autolink a sessionId, or nextSession: yes.`
     );
   }
   return `Service Bus does not allow this link to ${entity} (${shown(failure.condition ?? 'no condition')}).`;

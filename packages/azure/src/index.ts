@@ -44,6 +44,8 @@ export {
   type TlsProblem,
 } from './failure.js';
 export { FrontDoor, type FrontDoorOptions } from './front-door.js';
+export { HubPositions } from './hub-positions.js';
+export { inboundAttach, sessionOf, type InboundWish } from './inbound-attach.js';
 export { isServiceBusHost } from './host.js';
 export { ManagementRelays, type Authorize, type ManagementRelayOptions } from './management-relay.js';
 export { LateSettlements, type LateResult, type LateSettlementsOptions } from './late-settlements.js';
@@ -71,6 +73,7 @@ export {
   type SasTokenOptions,
   type SasVerdict,
 } from './sas-token.js';
+export { SessionKeeper, type SessionKeeperOptions, type SessionMessages } from './session-keeper.js';
 export { Secret, withoutSecrets } from './secret.js';
 export {
   jwtExpiryMs,

@@ -346,7 +346,7 @@ describe('step 5, autolink', () => {
       entity: 'sessions',
       raw: /requires sessions/,
       retryMs: MISUSE_MS,
-      said: ["'sessions' requires message sessions, which an autolink cannot serve", 'linkRoute'],
+      said: ["'sessions' requires message sessions", 'sessionId', 'linkRoute'],
     },
     {
       what: 'a disabled queue',

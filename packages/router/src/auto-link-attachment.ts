@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { LocalProtocolError } from '@pointsman/wire';
-import type { AmqpErrorFields, Attach } from '@pointsman/wire';
+import { Described, LocalProtocolError, symbol, ulong } from '@pointsman/wire';
+import type { AmqpErrorFields, AmqpValue, Attach } from '@pointsman/wire';
 import type { Session } from '@pointsman/engine';
 import type { Address } from './address.js';
 import type { AutoLink, AutoLinkStatus } from './auto-link.js';
@@ -159,17 +159,22 @@ export class AutoLinkAttachment implements LinkOwner {
     const name = `qdlink.${router.randomText(15)}`;
     // The near terminus is empty, not null: to many peers a null one means a refusal.
     if (direction === 'in') {
-      const capacity = Math.min(connection.linkCapacity, dialect?.inboundCredit ?? Infinity);
+      const besides = dialect?.inboundAttach?.(settings);
+      const filter = besides?.filter ?? selectorOf(settings.filter);
+      const capacity =
+        settings.prefetch ?? Math.min(connection.linkCapacity, besides?.credit ?? dialect?.inboundCredit ?? Infinity);
+      const isSettled = settings.receiveMode === 'receiveAndDelete';
       const link = new IncomingLink(connection, address, settings.address, capacity);
       link.owner = this;
       link.isFallback = this.#autoLink.isFallback;
       if (dialect !== undefined) this.#lookAfter(link, dialect, capacity);
       this.link = link;
       link.link = session.attachReceiver(name, link, {
-        source: { type: 'source', address: externalAddress },
+        source: { type: 'source', address: externalAddress, ...(filter === undefined ? {} : { filter }) },
         target: { type: 'target' },
-        sndSettleMode: dialect === undefined ? 2 : 0,
-        rcvSettleMode: dialect?.settleSecond === true ? 1 : 0,
+        sndSettleMode: isSettled ? 1 : dialect === undefined ? 2 : 0,
+        rcvSettleMode: !isSettled && dialect?.settleSecond === true ? 1 : 0,
+        ...(besides?.properties === undefined ? {} : { properties: besides.properties }),
       });
       // Brokers of some kinds send more than they may.
       if (dialect === undefined) link.link.tolerance = TOLERANCE * capacity;
@@ -215,7 +220,16 @@ export class AutoLinkAttachment implements LinkOwner {
       clock,
       tally,
       throttle: this.#throttle,
-      renewsLocks: this.#autoLink.settings.renewLocks !== false,
+      settings: this.#autoLink.settings,
+      onLeave: () => {
+        // Its owner has nothing to hear of it.
+        if (this.link !== link) return;
+        link.owner = undefined;
+        this.link = undefined;
+        link.leave();
+        this.#forsake(undefined);
+        this.attach();
+      },
     });
   }
 
@@ -271,9 +285,13 @@ export class AutoLinkAttachment implements LinkOwner {
     if (lost && !connection.connection.isOpen) return this.#rest();
     const attachedMs = wasActive ? this.#attachedMs() : 0;
     this.#autoLink.lastError = description;
-    this.failures = hasWorked || attachedMs >= STEADY_MS ? 1 : this.failures + 1;
-    const normal = wasActive && this.failures <= NORMAL_ENDS_MAX && dialect?.isNormalEnd?.(error) === true;
-    if (normal) {
+    const { settings: own } = this.#autoLink;
+    const isWait = dialect?.isWait?.(error, own) === true;
+    this.failures = hasWorked || isWait || attachedMs >= STEADY_MS ? 1 : this.failures + 1;
+    const normal = isWait || (wasActive && this.failures <= NORMAL_ENDS_MAX && dialect?.isNormalEnd?.(error) === true);
+    if (isWait) {
+      this.#log('info', `Auto Link has nothing to receive yet, attaching again. ${description}`);
+    } else if (normal) {
       this.#log('info', `Auto Link Detached by its container, attaching again. ${description}`);
     } else {
       this.#log('warning', `Auto Link Activation Failed. ${description}`);
@@ -284,7 +302,7 @@ export class AutoLinkAttachment implements LinkOwner {
     const isRepeated = !wasActive && error !== undefined && error.condition === this.#lastCondition;
     this.#lastCondition = error?.condition;
     const delay =
-      dialect?.retryDelay?.(error, this.failures, attachedMs, isRepeated) ??
+      dialect?.retryDelay?.(error, this.failures, attachedMs, isRepeated, own) ??
       (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
     this.nextAttempt = router.clock.now() + delay;
     this.#autoLink.lastFailure = { error, normal };
@@ -311,6 +329,12 @@ export class AutoLinkAttachment implements LinkOwner {
     this.status = status;
     this.#autoLink.onChange?.(this.#autoLink);
   }
+}
+
+/** Selectors are filters of this name, whatever the container. */
+function selectorOf(filter: string | undefined): Map<AmqpValue, AmqpValue> | undefined {
+  if (filter === undefined) return undefined;
+  return new Map([[symbol('apache.org:selector-filter:string'), new Described(ulong(0x468c_0000_0004n), filter)]]);
 }
 
 /** There are messages on it whose outcome is not known. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock, IncomingDelivery, TransferFrame } from '@pointsman/engine';
-import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
+import type { Attach, DeliveryState } from '@pointsman/wire';
 import type { CreditThrottle } from './credit-throttle.js';
-import type { ContainerDialect, ContainerInbox, HeldMessage } from './settings.js';
+import type { AutoLinkSettings, ContainerDialect, ContainerInbox, HeldMessage } from './settings.js';
 
 /** What became of messages from a container apart from the ordinary course, over all links of an autolink. */
 export interface CustodyTally {
@@ -38,7 +38,9 @@ export interface CustodyOptions {
   readonly clock: Clock;
   readonly tally: CustodyTally;
   readonly throttle: CreditThrottle;
-  readonly renewsLocks: boolean;
+  readonly settings: AutoLinkSettings;
+  /** Detaches the link, and attaches another. */
+  readonly onLeave: () => void;
 }
 
 /**
@@ -49,20 +51,24 @@ export class Custody implements ContainerInbox {
   readonly address: string;
   settled = 0;
   handlingMs = 0;
+  attach: Attach | undefined = undefined;
   readonly #options: CustodyOptions;
   readonly #entries = new Map<IncomingDelivery, Entry>();
   #look: ((bytes: Uint8Array) => boolean) | undefined;
   #stop: (() => void) | undefined;
   #isEnded = false;
+  /** With the link its messages have gone back to the container. */
+  #isLost = false;
 
   constructor(options: CustodyOptions) {
     this.#options = options;
     this.address = options.address;
   }
 
-  /** The link is attached. */
-  start(): void {
+  /** The link is attached. @param attach - the container's */
+  start(attach: Attach | undefined): void {
     const { dialect } = this.#options;
+    this.attach = attach;
     const care = dialect.tend?.(this);
     if (care === undefined) return;
     this.#look = care.look === undefined ? undefined : (bytes): boolean => care.look!(bytes);
@@ -83,8 +89,12 @@ export class Custody implements ContainerInbox {
     return this.#options.throttle.capacity;
   }
 
+  get settings(): AutoLinkSettings {
+    return this.#options.settings;
+  }
+
   get renewsLocks(): boolean {
-    return this.#options.renewsLocks;
+    return this.#options.settings.renewLocks !== false;
   }
 
   get creditLimit(): number {
@@ -99,13 +109,22 @@ export class Custody implements ContainerInbox {
     this.#options.tally.locksRenewed++;
   }
 
+  leave(): void {
+    if (!this.#isEnded) this.#options.onLeave();
+  }
+
   // ---- the link ----
+
+  /** A message begins that is settled already. */
+  saw(frame: TransferFrame): void {
+    if (this.#look?.(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd)) === true) this.#look = undefined;
+  }
 
   /** A message begins. */
   took(delivery: IncomingDelivery, frame: TransferFrame): void {
     const since = this.#options.clock.now();
     this.#entries.set(delivery, { tag: frame.tag(), since, note: undefined, isLate: false });
-    if (this.#look?.(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd)) === true) this.#look = undefined;
+    this.saw(frame);
   }
 
   /** The container knows its outcome, or wants none. */
@@ -143,6 +162,12 @@ export class Custody implements ContainerInbox {
     const { dialect, tally, address } = this.#options;
     const entry = this.#entries.get(delivery);
     if (entry === undefined || entry.isLate || state === undefined || dialect.settleLater === undefined) return false;
+    if (this.#isLost) {
+      // The container has given it out again, or will.
+      tally.tooLate++;
+      this.over(delivery);
+      return false;
+    }
     entry.isLate = true;
     const wasTold = delivery.localState !== undefined && this.#isEnded;
     dialect.settleLater(address, entry.tag, state, (result) => {
@@ -165,14 +190,21 @@ export class Custody implements ContainerInbox {
    *
    * @param confirm - tells those who wait for the container's word
    */
-  ended(error: AmqpErrorFields | undefined, confirm: (delivery: IncomingDelivery, taken: boolean) => void): void {
+  ended(confirm: (delivery: IncomingDelivery, taken: boolean) => void): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    const locksEnd = this.#options.dialect.locksEndWith?.(this.address, error) === true;
+    const { dialect, settings, tally } = this.#options;
+    this.#isLost = dialect.locksEndWithLink?.(settings) === true;
     for (const delivery of this.#entries.keys()) {
-      if (!delivery.complete || locksEnd) this.#entries.delete(delivery);
-      else if (delivery.localState !== undefined)
+      if (!delivery.complete) {
+        this.#entries.delete(delivery);
+      } else if (delivery.localState !== undefined && this.#isLost) {
+        tally.inDoubt++;
+        this.#entries.delete(delivery);
+        confirm(delivery, false);
+      } else if (delivery.localState !== undefined) {
         this.late(delivery, delivery.localState, (taken) => confirm(delivery, taken));
+      }
     }
     this.#rest();
   }

@@ -91,7 +91,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     link.context = this;
     const source = link.remoteAttach?.source;
     if (source !== undefined && 'type' in source) this.#takesModified = takesModified(source.outcomes);
-    this.custody?.start();
+    this.custody?.start(link.remoteAttach);
     const credit = this.throttle?.begin((count) => this.#grant(count)) ?? this.capacity;
     if (this.#hasPaths()) link.addCredit(credit);
     else this.#withheld = credit;
@@ -154,8 +154,11 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (messageLog !== undefined)
       messageLog.tell('Received', this.link, frame.bytes, frame.payloadStart, frame.payloadEnd);
     delivery.arrivedAt = this.connection.router.tick;
+    const { custody } = this;
     if (delivery.settled) this.presettled++;
-    else if (this.custody !== undefined) this.custody.took(delivery, frame);
+    if (custody === undefined) return;
+    if (delivery.settled) custody.saw(frame);
+    else custody.took(delivery, frame);
   }
 
   #countIngress(address: Address): void {
@@ -566,7 +569,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   }
 
   onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
-    this.#end(error);
+    this.#end();
     link.detach(undefined, closed);
     this.owner?.ended(error, false);
     this.connection.linkGone(this);
@@ -574,7 +577,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
 
   onLost(_link: Link, error: AmqpErrorFields | undefined): void {
     this.isLost = true;
-    this.#end(error);
+    this.#end();
     this.owner?.ended(error, true);
     this.connection.linkGone(this);
   }
@@ -604,7 +607,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     this.connection.linkGone(this);
   }
 
-  #end(error?: AmqpErrorFields): void {
+  #end(): void {
     const arriving = this.#arriving;
     this.#arriving = undefined;
     this.#discarding = this.#decided = undefined;
@@ -614,7 +617,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     }
     this.throttle?.end();
     const { custody } = this;
-    if (custody !== undefined) this.#handOver(custody, error);
+    if (custody !== undefined) this.#handOver(custody);
     this.#endConfirmations();
     // Receivers go on with what is whole; what they say of it may have no one to go to.
     for (const transit of this.#transits) {
@@ -630,7 +633,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   }
 
   /** What was told and not confirmed is told another way. */
-  #handOver(custody: Custody, error: AmqpErrorFields | undefined): void {
+  #handOver(custody: Custody): void {
     const waiting = new Map<IncomingDelivery, OutgoingDelivery>();
     for (const delivery of this.link.session.unsettledOf(this.link)) {
       const { context, localState } = delivery;
@@ -638,7 +641,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       if (context instanceof OutgoingDelivery) waiting.set(delivery, context);
       delivery.context = undefined;
     }
-    custody.ended(error, (delivery, taken) => {
+    custody.ended((delivery, taken) => {
       const outgoing = waiting.get(delivery);
       if (outgoing !== undefined) confirm(outgoing, taken, delivery.localState);
     });

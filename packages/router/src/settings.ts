@@ -56,6 +56,15 @@ export interface AutoLinkSettings {
   readonly fallback?: boolean | undefined;
   /** `in`: locks are renewed while their messages are in hand, where the container has locks. Default: true. */
   readonly renewLocks?: boolean | undefined;
+  /** `in`: `receiveAndDelete` takes messages settled: gone from the container as it sends them. Default: `peekLock`. */
+  readonly receiveMode?: 'peekLock' | 'receiveAndDelete' | undefined;
+  /** `in`: messages in hand at most. */
+  readonly prefetch?: number | undefined;
+  /** `in`: selector by which the container picks messages. */
+  readonly filter?: string | undefined;
+  /** `in`: message session whose messages are wanted, or the next one that is free, where the container has sessions. */
+  readonly sessionId?: string | undefined;
+  readonly nextSession?: boolean | undefined;
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical';
@@ -124,7 +133,21 @@ export interface ContainerDialect {
    *
    * @param isRepeated - the link was refused as it was the last time
    */
-  retryDelay?(error: AmqpErrorFields | undefined, attempt: number, attachedMs: number, isRepeated: boolean): number;
+  retryDelay?(
+    error: AmqpErrorFields | undefined,
+    attempt: number,
+    attachedMs: number,
+    isRepeated: boolean,
+    settings: AutoLinkSettings,
+  ): number;
+  /** What the attach of an inbound autolink says besides, and how many messages it takes where nothing else is given. */
+  inboundAttach?(settings: AutoLinkSettings): {
+    readonly filter?: Map<AmqpValue, AmqpValue> | undefined;
+    readonly properties?: Map<string, AmqpValue> | undefined;
+    readonly credit?: number | undefined;
+  };
+  /** A link was refused, or ended, since there is nothing for it at the moment: no failure. */
+  isWait?(error: AmqpErrorFields | undefined, settings: AutoLinkSettings): boolean;
   /** Says what a refusal means and what to change. */
   explain?(error: AmqpErrorFields | undefined, link: RefusedLink): string;
   /** The end of a link in the normal course of things: not worth more than an info line. */
@@ -144,8 +167,8 @@ export interface ContainerDialect {
    * @param done - called once
    */
   settleLater?(address: string, tag: Uint8Array, state: DeliveryState, done: (result: LateSettlement) => void): void;
-  /** What came on a link from the node is no longer ours when the link has ended with `error`. Default: it still is. */
-  locksEndWith?(address: string, error: AmqpErrorFields | undefined): boolean;
+  /** What came on a link of these settings is no longer ours when the link has ended. Default: it still is. */
+  locksEndWithLink?(settings: AutoLinkSettings): boolean;
   /** Looks after the messages that are in hand of an inbound autolink, until {@link InboxCare.stop} is called. */
   tend?(inbox: ContainerInbox): InboxCare;
   /**
@@ -186,11 +209,15 @@ export interface ContainerInbox {
   /** Messages that may be in hand at most, and at the moment. */
   readonly capacity: number;
   readonly creditLimit: number;
-  /** As of the autolink. */
+  readonly settings: AutoLinkSettings;
+  /** The container's. */
+  readonly attach: Attach | undefined;
   readonly renewsLocks: boolean;
   limitCredit(count: number): void;
   /** Counts a lock that was renewed. */
   renewed(): void;
+  /** Detaches, and attaches anew. */
+  leave(): void;
 }
 
 export interface InboxCare {

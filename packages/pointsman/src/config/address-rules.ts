@@ -17,12 +17,29 @@ export function checkAddresses(context: RuleContext): void {
   for (const entity of all(context, 'autoLink')) {
     checkNode(context, entity);
     checkPhase(context, entity);
+    checkInbound(context, entity);
     if (entity.flag('fallback') && phaseOf(entity) !== 0 && !entity.isUnsound('fallback')) {
       context.problems.error(entity.lineOf('phase'), 'a fallback autoLink has no phase', {
         found: `phase: ${phaseOf(entity)}`,
       });
     }
   }
+}
+
+const INBOUND = ['renewLocks', 'receiveMode', 'prefetch', 'filter', 'sessionId', 'nextSession'];
+
+/** What says how messages are fetched. */
+function checkInbound({ problems }: RuleContext, autoLink: ConfigEntity): void {
+  if (autoLink.text('direction') === 'out') {
+    for (const name of INBOUND.filter((one) => autoLink.given.has(one)))
+      problems.error(autoLink.lineOf(name), `'${name}' of ${autoLink.label} is for direction in`, {
+        hint: 'take it out',
+      });
+  }
+  if (autoLink.given.has('sessionId') && autoLink.flag('nextSession'))
+    problems.error(autoLink.lineOf('nextSession'), `${autoLink.label} has both 'sessionId' and 'nextSession'`, {
+      hint: 'take one of them out',
+    });
 }
 
 /** Phase of an autolink: messages come back from a broker at 1, and go to it at 0. */

@@ -289,6 +289,11 @@ function autoLink(entity: ConfigEntity): AutoLinkConfig {
     externalAddress: entity.text('externalAddress') ?? address,
     fallback: entity.flag('fallback'),
     renewLocks: entity.flag('renewLocks'),
+    receiveMode: entity.text('receiveMode') === 'receiveAndDelete' ? 'receiveAndDelete' : 'peekLock',
+    prefetch: entity.number('prefetch'),
+    filter: entity.text('filter'),
+    sessionId: entity.text('sessionId'),
+    nextSession: entity.flag('nextSession'),
   };
 }
 

@@ -209,6 +209,12 @@ export interface AutoLinkConfig extends Attachment {
   readonly externalAddress: string;
   readonly fallback: boolean;
   readonly renewLocks: boolean;
+  readonly receiveMode: 'peekLock' | 'receiveAndDelete';
+  readonly prefetch: number | undefined;
+  readonly filter: string | undefined;
+  /** At most one of `sessionId` and `nextSession` is there. */
+  readonly sessionId: string | undefined;
+  readonly nextSession: boolean;
 }
 
 export interface ExchangeConfig extends Entity {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   EntityManagement,
+  HubPositions,
   LateSettlements,
   ManagementRelays,
   isServiceBusHost,
@@ -93,6 +94,7 @@ export class ConnectorRuntime {
   readonly #management: EntityManagement;
   #relays: ManagementRelays | undefined;
   readonly #lateSettlements: LateSettlements;
+  readonly #positions = new HubPositions();
   #reportedAttempt = 0;
   #status: ConnectorStatus = 'stopped';
 
@@ -282,6 +284,7 @@ export class ConnectorRuntime {
               })),
               entities: this.#management,
               lateSettlements: this.#lateSettlements,
+              positions: this.#positions,
             });
           }
           this.#become('authenticated');

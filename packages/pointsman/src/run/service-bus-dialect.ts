@@ -1,25 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   LockKeeper,
+  SessionKeeper,
   attemptAfter,
   classify,
   explain,
+  inboundAttach,
   isNormalLife,
   outcomeToProducer,
   outcomeToServiceBus,
   retryDelay,
+  sessionOf,
   settlementAnswer,
 } from '@pointsman/azure';
 import type {
   CbsClient,
   ConsumerSaid,
   EntityManagement,
+  HubPositions,
   LateSettlements,
   ManagementRelays,
   Secret,
 } from '@pointsman/azure';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
-import type { ContainerDialect, RefusedLink, SettlementVerdict } from '@pointsman/router';
+import type {
+  AutoLinkSettings,
+  ContainerDialect,
+  ContainerInbox,
+  InboxCare,
+  RefusedLink,
+  SettlementVerdict,
+} from '@pointsman/router';
 import { processClock } from '@pointsman/transport';
 import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
 
@@ -41,6 +52,7 @@ export interface ServiceBusPlace {
   /** Of the connector: they outlast its connections. */
   readonly entities: EntityManagement;
   readonly lateSettlements: LateSettlements;
+  readonly positions: HubPositions;
 }
 
 /** Messages taken from a queue ahead of their settlement: each is locked from then on, so there must not be many. */
@@ -63,12 +75,27 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     outcomeFromContainer: (state) => fromServiceBus(state),
     verdictOf: (said, answer) => verdictOf(said, answer),
     settleLater: (address, tag, state, done) => place.lateSettlements.settle(address, tag, state, done),
-    tend: (messages) => new LockKeeper({ messages, management: place.entities, clock: processClock, nowMs: Date.now }),
+    tend: (inbox) => careOf(place, inbox),
+    inboundAttach(settings) {
+      const isSession = isOfSessions(settings);
+      const filter = place.positions.filterOf(readerOf(settings), settings.filter);
+      // Two messages of a session on their way at once may change places.
+      return { ...inboundAttach({ ...settings, filter }), ...(isSession ? { credit: 1 } : {}) };
+    },
+    locksEndWithLink: isOfSessions,
+    isWait: (error, { nextSession }) => nextSession === true && error?.condition === 'com.microsoft:timeout',
     releaseDelay: (n) =>
       Math.min(RELEASE_MAX_MS, RELEASE_FIRST_MS * 2 ** Math.min(n - 1, 20)) * (1 + place.random() / 4),
     isNormalEnd: (error) => isNormalLife(classify(error?.condition, error?.description)),
-    retryDelay(error, attempt, attachedMs, isRepeated): number {
+    retryDelay(error, attempt, attachedMs, isRepeated, settings): number {
       const kind = classify(error?.condition, error?.description);
+      if (isOfSessions(settings)) {
+        if (settings.nextSession === true && error?.condition === 'com.microsoft:timeout')
+          return retryDelay('idle', 0, place.random);
+        // Held by another, perhaps by a link of ours that the service has not missed yet.
+        if (error?.condition === 'com.microsoft:session-cannot-be-locked')
+          return retryDelay('transient', attempt - 1, place.random);
+      }
       // A token that ended just now: the next attempt has a new one. Refused again, it is a matter of rights.
       const isStale = kind === 'unauthorized' && tokens !== undefined && !isRepeated;
       if (isStale && tokens.failureOf(error!) === undefined) return retryDelay('token', 0, place.random);
@@ -77,6 +104,41 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     },
     explain: (error, link) => explainLink(place, error, link),
   };
+}
+
+function isOfSessions({ sessionId, nextSession }: AutoLinkSettings): boolean {
+  return sessionId !== undefined || nextSession === true;
+}
+
+/** Links with the same have the same position in an event hub. */
+function readerOf({ address, externalAddress = address, filter = '' }: AutoLinkSettings): string {
+  return `${externalAddress} ${filter}`;
+}
+
+/** Looks after messages: by their own locks, or by that of their session. */
+function careOf(place: ServiceBusPlace, inbox: ContainerInbox): InboxCare {
+  const { settings } = inbox;
+  const common = { messages: inbox, management: place.entities, clock: processClock, nowMs: Date.now };
+  if (settings.receiveMode === 'receiveAndDelete') {
+    const reader = readerOf(settings);
+    return {
+      look: (bytes) => {
+        if (settings.filter === undefined) return true;
+        place.positions.saw(reader, bytes);
+        return false;
+      },
+      stop: () => undefined,
+    };
+  }
+  if (!isOfSessions(settings)) return new LockKeeper(common);
+  const session = sessionOf(inbox.attach);
+  return new SessionKeeper({
+    ...common,
+    sessionId: session?.id ?? settings.sessionId ?? '',
+    lockedUntilMs: session?.lockedUntilMs,
+    renews: inbox.renewsLocks,
+    goesOn: settings.nextSession === true,
+  });
 }
 
 function explainLink(place: ServiceBusPlace, error: AmqpErrorFields | undefined, link: RefusedLink): string {

@@ -116,6 +116,11 @@ const AUTO_LINK: Attributes<AutoLink> = {
   lastError: ({ lastError }) => lastError ?? null,
   fallback: ({ isFallback }) => isFallback,
   renewLocks: ({ settings }) => settings.renewLocks !== false,
+  receiveMode: ({ settings }) => settings.receiveMode ?? 'peekLock',
+  prefetch: ({ settings }) => settings.prefetch ?? null,
+  filter: ({ settings }) => settings.filter ?? null,
+  sessionId: ({ settings }) => settings.sessionId ?? null,
+  nextSession: ({ settings }) => settings.nextSession === true,
   settledLater: ({ tally }) => tally.settledLater,
   settledTooLate: ({ tally }) => tally.tooLate,
   settledInDoubt: ({ tally }) => tally.inDoubt,
@@ -150,10 +155,33 @@ export function autoLinkTable(router: Router): EntityTable {
           externalAddress: text(attributes, 'externalAddress') ?? text(attributes, 'externalAddr'),
           fallback: attributes['fallback'] === true,
           renewLocks: attributes['renewLocks'] !== false,
+          ...inboundOf(attributes, direction),
         }),
       );
     },
     delete: (entity) => router.removeAutoLink(subjectOf(entity) as AutoLink),
+  };
+}
+
+/** What goes for direction in alone. */
+function inboundOf(attributes: EntityValue, direction: Direction): Partial<AutoLinkSettings> {
+  const isDeleting = attributes['receiveMode'] === 'receiveAndDelete';
+  const nextSession = attributes['nextSession'] === true;
+  const prefetch = attributes['prefetch'];
+  const sessionId = text(attributes, 'sessionId');
+  const filter = text(attributes, 'filter');
+  const isGiven =
+    isDeleting || nextSession || typeof prefetch === 'number' || sessionId !== undefined || filter !== undefined;
+  if (isGiven && direction === 'out')
+    throw new ManagementError(400, 'receiveMode, prefetch, filter, sessionId and nextSession are for direction in');
+  if (sessionId !== undefined && nextSession)
+    throw new ManagementError(400, "Cannot specify both a 'sessionId' and 'nextSession'");
+  return {
+    receiveMode: isDeleting ? 'receiveAndDelete' : 'peekLock',
+    nextSession,
+    ...(typeof prefetch === 'number' ? { prefetch } : {}),
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(filter === undefined ? {} : { filter }),
   };
 }
 
