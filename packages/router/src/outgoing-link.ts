@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ACCEPTED, IncomingDelivery, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
-import type { Link, OutgoingDelivery, SenderHandler, SenderLink } from '@pointsman/engine';
+import type { Link, OutgoingDelivery, SenderHandler, SenderLink, Session } from '@pointsman/engine';
 import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
 import type { Address } from './address.js';
 import type { IncomingLink } from './incoming-link.js';
@@ -114,6 +114,17 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     if (copy.transit.settled && this.queued >= this.capacity) this.#dropPresettled();
     this.#queue.push(copy);
     this.pump();
+  }
+
+  /** Before `copy` stands one that is not whole and comes over the session. */
+  waitsFor(session: Session, copy: Copy): boolean {
+    for (let i = this.#head; i < this.#queue.length; i++) {
+      const other = this.#queue[i]!;
+      if (other === copy) return false;
+      const { incoming, complete } = other.transit;
+      if (!other.done && !complete && incoming?.link.session === session) return true;
+    }
+    return false;
   }
 
   /** A receiver that does not keep up gets no more than its capacity of messages that nobody waits for. */

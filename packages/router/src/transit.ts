@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ACCEPTED, MODIFIED_FAILED, RELEASED, keep, letGo } from '@pointsman/engine';
-import type { IncomingDelivery, OutgoingDelivery } from '@pointsman/engine';
+import type { IncomingDelivery, OutgoingDelivery, Session } from '@pointsman/engine';
 import type { DeliveryState } from '@pointsman/wire';
 import type { IncomingLink } from './incoming-link.js';
 import type { OutgoingLink } from './outgoing-link.js';
@@ -10,6 +10,11 @@ export const STREAM_FROM: number = 1 << 17;
 /** Bytes of one message that may wait here before its sender is held back, and where it may go on. */
 const HOLD_AT = 1 << 18;
 const RELEASE_AT = 1 << 17;
+
+/** Bytes of a message that waits behind another one of its session: to hold that would hold the rest of what it waits for. */
+const HOLD_BEHIND_AT = 1 << 24;
+/** How often such a message is looked at again, in bytes. */
+const LOOK_EACH = 1 << 16;
 
 /** Parts that are shorter are put together: what comes in very small frames must not cost more than its bytes. */
 const JOIN_BELOW = 4_096;
@@ -91,12 +96,19 @@ export class Transit {
 
   append(bytes: Uint8Array): void {
     if (bytes.length >= JOIN_BELOW || !this.#joins(bytes)) this.#parts.push(keep(bytes));
+    const { held } = this;
     this.held += bytes.length;
     this.size += bytes.length;
-    if (this.held >= HOLD_AT && !this.#holds && !this.collects && this.incoming !== undefined) {
-      this.#holds = true;
-      this.incoming.link.session.holdWindow();
-    }
+    if (this.held < HOLD_AT || this.#holds || this.collects || this.incoming === undefined) return;
+    if (held >= HOLD_AT && Math.floor(held / LOOK_EACH) === Math.floor(this.held / LOOK_EACH)) return;
+    if (this.held < HOLD_BEHIND_AT && this.#isBehindItsOwn(this.incoming.link.session)) return;
+    this.#holds = true;
+    this.incoming.link.session.holdWindow();
+  }
+
+  /** It waits behind a message whose rest is to come over the same session. */
+  #isBehindItsOwn(session: Session): boolean {
+    return this.copies.some((copy) => !copy.done && copy.link.waitsFor(session, copy));
   }
 
   /** Adds a small part to the one before it. @returns false where it has to be one of its own */

@@ -105,3 +105,63 @@ describe('a message of which only a part has come', () => {
     assert.deepEqual(other.texts, ['last']);
   });
 });
+
+describe('two large messages on one session', () => {
+  /** The beginning of a message in one data section, and the rest: more than the window of a session. */
+  const first = PART.slice();
+  const rest = new Uint8Array(4_000_000);
+  new DataView(first.buffer).setUint32(4, first.length - 8 + rest.length);
+
+  for (const distribution of ['balanced', 'multicast'] as const) {
+    it(`come through where the one that comes faster waits behind the other: ${distribution}`, () => {
+      const world = new World({ defaultDistribution: distribution });
+      const inlet = world.peer().receive('q');
+      inlet.auto = ACCEPTED;
+      const sender = world.peer();
+      const outlets = [sender.send('q'), sender.send('q')];
+      for (const [i, outlet] of outlets.entries()) outlet.raw(first, false, `message ${i}`, false);
+      const at = [0, 0];
+      for (let round = 0; round < 200; round++) {
+        for (const i of [1, 1, 1, 0]) {
+          const end = Math.min(rest.length, at[i]! + 80_000);
+          if (at[i]! < rest.length) at[i]! += outlets[i]!.link.resume(rest, at[i]!, end, end === rest.length);
+          world.run();
+        }
+      }
+      assert.deepEqual(at, [rest.length, rest.length]);
+      assert.deepEqual(
+        { ...outlets[0]!.told, ...outlets[1]!.told },
+        { 'message 0': 'accepted', 'message 1': 'accepted' },
+      );
+      assert.equal(inlet.deliveries.length, 2);
+    });
+  }
+
+  it('hold their sender back where nobody takes them', () => {
+    const world = new World();
+    const inlet = world.peer().receive('q', 0);
+    const { link } = world.peer().send('q').raw(first, false, 'large', false);
+    let sent = 0;
+    for (let round = 0; round < 20; round++) {
+      sent += link.resume(rest, 0, rest.length, false);
+      world.run();
+    }
+    assert.ok(sent < 2 * rest.length, `${sent} bytes were taken`);
+    inlet.credit(1);
+    assert.ok(link.resumable, 'there is room again');
+  });
+
+  it('hold it back where one of them waits for ever, and the other has grown too large', () => {
+    const world = new World();
+    world.peer().receive('q');
+    const sender = world.peer();
+    const [slow, fast] = [sender.send('q'), sender.send('q')];
+    for (const outlet of [slow, fast]) outlet.raw(first, false, 'large', false);
+    let sent = 0;
+    for (let round = 0; round < 20; round++) {
+      sent += fast.link.resume(rest, 0, rest.length, false);
+      world.run();
+    }
+    assert.ok(sent > rest.length && sent < 5 * rest.length, `${sent} bytes were taken`);
+  });
+});
