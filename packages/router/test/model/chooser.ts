@@ -96,10 +96,12 @@ export class Chooser {
   #connect(): Step | undefined {
     if (this.#clients.length >= CLIENTS_MAX) return undefined;
     const random = this.#random;
+    const broker = random.once(3);
     return {
       op: 'connect',
       client: this.#client++,
-      broker: random.once(3),
+      broker,
+      strict: broker && random.once(2),
       frame: random.pick(FRAMES)!,
       keeps: random.once(3),
     };

@@ -5,6 +5,7 @@ import type { AmqpErrorFields, Attach, Open } from '@pointsman/wire';
 import { Router } from '../../src/index.js';
 import type { RouterConnection } from '../../src/index.js';
 import { Consumer } from './consumer.js';
+import { dialectOf } from './dialect.js';
 import type { Field } from './field.js';
 import { BROKER, LINK_CAPACITY, AUTO_NODES } from './plan.js';
 import { Producer } from './producer.js';
@@ -15,6 +16,8 @@ const RUBBISH = 0xdd;
 
 export interface ClientSettings {
   readonly isBroker: boolean;
+  /** It is spoken to in a dialect. */
+  readonly isStrict: boolean;
   readonly maxFrameSize: number;
   readonly keepsAnnotations: boolean;
 }
@@ -38,7 +41,7 @@ export class Client implements ConnectionHandler {
     this.id = id;
     this.field = field;
     this.settings = settings;
-    const { isBroker, maxFrameSize, keepsAnnotations } = settings;
+    const { isBroker, isStrict, maxFrameSize, keepsAnnotations } = settings;
     const { router, clock } = field;
     const containerId = isBroker ? BROKER : `client${id}`;
     this.at = router.connection({
@@ -48,6 +51,7 @@ export class Client implements ConnectionHandler {
       linkCapacity: LINK_CAPACITY,
       stripAnnotations: keepsAnnotations ? 'no' : 'both',
     });
+    if (isStrict) this.at.dialect = dialectOf(field.ledger);
     const now = clock.time;
     this.inside = new Connection({ role: 'server', containerId: router.id, now, maxFrameSize: 16_384 }, this.at);
     Router.join(this.at, this.inside);

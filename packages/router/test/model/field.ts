@@ -86,6 +86,7 @@ export class Field {
             step.client,
             new Client(step.client, this, {
               isBroker: step.broker,
+              isStrict: step.strict,
               maxFrameSize: step.frame,
               keepsAnnotations: step.keeps,
             }),
@@ -198,7 +199,8 @@ export class Field {
 
   #attachProducer(step: Step & { op: 'producer' }): void {
     const client = this.clients.get(step.client);
-    if (client?.isUp !== true || this.producers.has(step.link)) return;
+    // A container with a dialect only answers.
+    if (client?.isUp !== true || client.settings.isStrict || this.producers.has(step.link)) return;
     const { address } = step;
     const node =
       address === undefined ? undefined : this.#routes(address, 'in') ? `routed ${step.link}` : nodeOf(address, false);
@@ -215,7 +217,10 @@ export class Field {
     const producer = this.producers.get(link);
     if (producer?.mayBegin !== true || this.ledger.messages.has(id)) return;
     const node = producer.node ?? (to === undefined ? 'nowhere' : nodeOf(to, false));
-    producer.begin(this.#message(id, producer, node, to ?? producer.address, size, settled), whole);
+    producer.begin(
+      this.#message(id, producer, node, to ?? producer.address, size, settled && !producer.isStrict),
+      whole,
+    );
   }
 
   #message(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import type { DeliveryState } from '@pointsman/wire';
 import type { Consumer } from './consumer.js';
 import type { Field } from './field.js';
 import { kindOf } from './message.js';
@@ -68,6 +69,33 @@ export class Ledger {
     assert.ok(!message.told, `${name} comes to ${node} within after its outcome`);
   }
 
+  /** The container that a message came from was told its outcome, though the link has gone. */
+  settledLater(tag: string, state: DeliveryState): void {
+    const message = this.messages.get(Number(tag.slice(4)));
+    assert.ok(message !== undefined, `an outcome is told later of ${tag}, which was not sent`);
+    const { name } = message;
+    assert.equal(message.late, undefined, `${name}: its outcome is told later twice`);
+    message.late = state;
+    assert.ok(
+      !message.told || kindOf(state) === kindOf(message.outcome),
+      `${name}: told ${kindOf(message.outcome)}, and later ${kindOf(state)}`,
+    );
+    assert.ok(
+      message.confirmedAt >= this.#field.silentAt,
+      `${name}: its outcome is told later, though it was confirmed`,
+    );
+    if (kindOf(state) === 'accepted') this.#checkAccepted(message);
+    const [receipt] = message.receipts;
+    if (receipt?.said !== undefined && !receipt.consumer.ended && receipt.consumer.client.isUp)
+      assert.equal(
+        kindOf(state),
+        kindOf(receipt.said),
+        `${name}: told later than ${receipt.consumer.name} has said it`,
+      );
+    else if (kindOf(state) === 'rejected')
+      assert.equal(kindOf(receipt?.said), 'rejected', `${name}: told later that it is rejected, which nobody has said`);
+  }
+
   /** A node within the router is there, and was since before the message was sent. */
   #isServed({ node, served }: Message): boolean {
     return served !== undefined && this.#field.within.get(node) === served;
@@ -88,7 +116,10 @@ export class Ledger {
   told(message: Message): void {
     const kind = kindOf(message.outcome);
     assert.ok(kind !== 'none', `${message.name} is settled without an outcome`);
-    if (kind !== 'accepted' || isExchange(message.node)) return;
+    if (kind === 'accepted' && !isExchange(message.node)) this.#checkAccepted(message);
+  }
+
+  #checkAccepted(message: Message): void {
     const accepted = message.receipts.some(({ said }) => kindOf(said) === 'accepted');
     assert.ok(
       accepted || message.within > 0 || this.#consumersOf(message).some(({ settled }) => settled),
@@ -168,7 +199,7 @@ export class Ledger {
       if (said.type === 'rejected' && outcome.type === 'rejected')
         assert.deepEqual(outcome.error?.condition, said.error?.condition, `${message.name}: why it was rejected`);
       if (said.type === 'modified' && outcome.type === 'modified')
-        assert.equal(outcome.undeliverableHere === true, said.undeliverableHere === true, `${message.name}: for whom`);
+        assert.equal(outcome.undeliverableHere === true, isPutAside(receipt), `${message.name}: for whom`);
     }
   }
 
@@ -304,8 +335,10 @@ export class Ledger {
         if (this.#mayWait(message)) mayBeInHand++;
       } else if (!message.told || producer.unconfirmed.some(({ delivery }) => delivery.context === message)) inHand++;
     }
+    // Who confirms in a dialect gets credit again when it is told.
+    const waiting = producer.isStrict ? producer.unconfirmed.length : 0;
     assert.ok(
-      granted + inHand <= capacity,
+      granted + inHand - waiting <= capacity,
       `${producer.name} has credit for ${granted} more than the ${inHand} it has on the way`,
     );
     assert.ok(producer.link.credit <= granted, `${producer.name} has more credit than the router gave`);
@@ -357,6 +390,9 @@ export class Ledger {
   /** Everybody has left. */
   checkForgotten(): void {
     const { router, clock, held, configured } = this.#field;
+    for (const { producer, stage, late, confirmedAt, name, settled } of this.messages.values())
+      if (producer.isStrict && producer.ended && stage === 'whole' && !settled)
+        assert.ok(late !== undefined || confirmedAt < Infinity, `${name}: its container never hears of its outcome`);
     const left = [...router.addresses].map(({ key }) => key).filter((key) => !configured.has(key));
     assert.deepEqual(left, [], 'no address is left');
     assert.equal(router.connections.size, 0, 'no connection is left');
@@ -364,6 +400,13 @@ export class Ledger {
     assert.equal(clock.pending, 0, 'no timer is left');
     assert.equal(held.size, 0, 'no bytes of messages are held');
   }
+}
+
+/** Whether the receiver of a message said that it is not for it, to somebody who wants to know. */
+function isPutAside({ message, consumer, said }: Receipt): boolean {
+  const isRouted = message.node.startsWith('routed');
+  if (!isRouted && (message.producer.isStrict || consumer.client.settings.isStrict)) return false;
+  return said !== undefined && 'type' in said && said.type === 'modified' && said.undeliverableHere === true;
 }
 
 /** Whether something may wait for a consumer: it has no credit, or takes a message that is still coming. */

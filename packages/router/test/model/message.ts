@@ -32,6 +32,10 @@ export class Message {
   within = 0;
   /** A node within the router was there for certain when it was sent, and is for as long as this stays as it is. */
   readonly served: unknown;
+  /** Step in which its producer confirmed the outcome, or heard that there is no need to. */
+  confirmedAt: number = Infinity;
+  /** What its container was told after the link had gone. */
+  late: DeliveryState | undefined = undefined;
   /** The router did not take it over from within. */
   refused = false;
   /** Consumers of its node that were attached for certain when it was sent. */
@@ -61,6 +65,11 @@ export class Message {
   /** All of it has been sent: none of it waits for room on its session. */
   get isOut(): boolean {
     return this.stage === 'whole' && this.producer.open !== this;
+  }
+
+  /** Undefined where any will do. */
+  get tag(): Uint8Array | undefined {
+    return this.producer.isStrict ? Buffer.from(`tag ${this.id}`) : undefined;
   }
 
   get subject(): string {

@@ -46,6 +46,11 @@ export class Producer implements SenderHandler {
     this.confirms = confirms || node?.startsWith('routed') === true;
   }
 
+  /** A link from a container that is spoken to in a dialect. */
+  get isStrict(): boolean {
+    return this.node?.startsWith('routed') === false && this.client?.settings.isStrict === true;
+  }
+
   get name(): string {
     return this.id < 0 ? 'the router' : `producer ${this.id}`;
   }
@@ -69,7 +74,7 @@ export class Producer implements SenderHandler {
     const { bytes } = message;
     const goal = whole ? bytes.length : Math.min(FIRST_PART, bytes.length - 1);
     if (whole) this.#handedOver(message);
-    const delivery = this.link.send(undefined, 0, message.settled, message, bytes, 0, goal, whole);
+    const delivery = this.link.send(message.tag, 0, message.settled, message, bytes, 0, goal, whole);
     this.#current = { message, delivery, at: this.link.sentBytes, goal };
     this.#pump();
   }
@@ -98,7 +103,10 @@ export class Producer implements SenderHandler {
   }
 
   confirm(): void {
-    for (const { delivery, state } of this.unconfirmed.splice(0)) this.link.settle(delivery, state);
+    for (const { delivery, state } of this.unconfirmed.splice(0)) {
+      (delivery.context as Message).confirmedAt = this.client.field.step;
+      this.link.settle(delivery, state);
+    }
   }
 
   #pump(): void {
@@ -155,6 +163,7 @@ export class Producer implements SenderHandler {
       const at = this.unconfirmed.findIndex((other) => other.delivery === delivery);
       assert.ok(at >= 0, `${message.name} has two outcomes`);
       this.unconfirmed.splice(at, 1);
+      message.confirmedAt = this.client.field.step;
       assert.equal(kindOf(state), kindOf(message.outcome), `${message.name} is settled otherwise than was told`);
       return;
     }

@@ -20,6 +20,8 @@ export type Step =
       readonly op: 'connect';
       readonly client: number;
       readonly broker: boolean;
+      /** It is spoken to in a dialect: it confirms outcomes, and hears of them beyond the link. */
+      readonly strict: boolean;
       readonly frame: number;
       readonly keeps: boolean;
     }
