@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { nearestName } from '@pointsman/management';
 import { readSmallFile } from '@pointsman/transport';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LOG_LEVELS, parseLogLevels } from './config/log-levels.js';
-import { createLogger } from './log.js';
+import { LogError, silentLogger } from './log.js';
+import type { Logger } from './log.js';
 import { RouterProcess } from './run/router-process.js';
 import { configOf, runRouter, startFailure } from './run/run-router.js';
 import type { LogChoice, RouterIo } from './run/run-router.js';
@@ -117,7 +120,14 @@ function check(argv: readonly string[], io: CommandIo): number {
   if (loaded === undefined) return 1;
   const { config } = loaded;
   try {
-    void new RouterProcess(config, { log: createLogger({ logs: config.logs, stderr: io.stderr, stdout: io.stdout }) });
+    for (const { outputFile } of config.logs) checkLogFile(outputFile);
+    const log: Logger = {
+      ...silentLogger,
+      log: (_module, level, text) => {
+        if (level !== 'info' && level !== 'notice') io.stderr.write(`${path}: ${level}: ${text}\n`);
+      },
+    };
+    void new RouterProcess(config, { log });
   } catch (error) {
     io.stderr.write(`${path}: ${startFailure(error)}\n`);
     return 1;
@@ -128,6 +138,20 @@ function check(argv: readonly string[], io: CommandIo): number {
     `${path}: good. ${listeners.length} listeners, ${connectors.length} connectors, ${addresses.length} addresses, ${autoLinks.length} autolinks, ${linkRoutes.length} link routes${more}\n`,
   );
   return 0;
+}
+
+/**
+ * Whether a router could write there; nothing is made, and nothing written.
+ *
+ * @throws LogError
+ */
+function checkLogFile(name: string | undefined): void {
+  if (name === undefined || ['stderr', 'stdout', 'syslog'].includes(name)) return;
+  try {
+    accessSync(existsSync(name) ? name : dirname(resolve(name)), constants.W_OK);
+  } catch (error) {
+    throw new LogError(`Failed to open log file '${name}'`, `${messageOf(error)}.`);
+  }
 }
 
 /** A number, and a line end. */

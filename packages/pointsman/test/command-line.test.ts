@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from '../src/command.js';
+import { widthOf } from '../src/namespace-server/terminal.js';
 import { TestIo, opening, until } from './client-fixture.js';
 import type { Opened } from './client-fixture.js';
 
@@ -121,5 +122,34 @@ describe('pointsman reload', () => {
       assert.equal(await runCommand(['reload', ...args], io), status);
       assert.match(io.err, why);
     }
+  });
+});
+
+describe('pointsman check FILE', () => {
+  it(
+    'makes no log file and writes none, and says where none could be made',
+    opening(async (opened) => {
+      const file = fileOf(opened, CONF);
+      const folder = dirname(file);
+      const log = join(folder, 'router.log');
+      writeFileSync(file, `${CONF}log { module: DEFAULT  enable: trace+  outputFile: ${log} }\n`);
+      const good = new TestIo();
+      assert.equal(await runCommand(['check', file], good), 0);
+      assert.deepEqual([existsSync(log), good.err], [false, '']);
+      writeFileSync(file, `${CONF}log { module: DEFAULT  outputFile: ${join(folder, 'none', 'a.log')} }\n`);
+      const bad = new TestIo();
+      assert.equal(await runCommand(['check', file], bad), 1);
+      assert.match(bad.err, /Failed to open log file '.*a\.log': ENOENT/);
+    }),
+  );
+});
+
+describe('widthOf', () => {
+  it('takes a terminal without a size for one of the usual width', () => {
+    const terminal = (columns?: number): never => Object.assign(new TestIo().stdout, { columns }) as never;
+    assert.deepEqual(
+      [undefined, 0, 20, 80, 300].map((columns) => widthOf(terminal(columns))),
+      [100, 100, 40, 80, 110],
+    );
   });
 });

@@ -101,7 +101,9 @@ function introduction(server: NamespaceServer, options: NamespaceServerOptions, 
   const at = (port: number | undefined): string =>
     `${hostname}:${port}${hostname === host || hostname === 'localhost' ? '' : ` (at ${host})`}`;
   const lines = [
-    strong('A namespace like one of Azure Service Bus, in memory.'),
+    strong(
+      `A namespace like one of Azure Service Bus, ${options.file === undefined ? 'in memory' : 'kept in a file'}.`,
+    ),
     '',
     ...(options.queues ?? []).map((queue) => row('queue', accent(nameOf(queue)))),
     ...(options.topics ?? []).flatMap(({ name, subscriptions = [] }) => [

@@ -42,7 +42,8 @@ export function stylesFor(stream: OutputStream, wanted = true): Styles {
 /** Columns to write to: those of the terminal, within what reads well. */
 export function widthOf(stream: OutputStream): number {
   const { columns } = stream as { columns?: number };
-  return Math.max(40, Math.min(columns ?? 100, 110));
+  // A terminal that does not know its size says 0.
+  return Math.max(40, Math.min(columns || 100, 110));
 }
 
 /** Breaks a text at blanks where it is too long. Words longer than a line stay whole: they are paths and names to be copied. */
