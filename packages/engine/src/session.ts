@@ -317,7 +317,7 @@ export class Session {
       return true;
     } catch (error) {
       if (!(error instanceof LocalProtocolError)) throw error;
-      this.end({ condition: error.condition, description: error.description });
+      this.fail(error.condition, error.description, '2.3.1');
       return false;
     }
   }

@@ -317,6 +317,15 @@ describe('links', () => {
     assert.deepEqual([policed.counts('h')['senderDenied'], policed.counts('h')['receiverDenied']], [1, 1]);
   });
 
+  it('are counted down where their session ends', () => {
+    const client = Policed.group({ maxSenders: 1, maxReceivers: 1 }).client();
+    for (let i = 0; i < 3; i++) {
+      assert.equal(refusal(client.send('a')), undefined);
+      assert.equal(refusal(client.receive('a')), undefined);
+      client.endSession();
+    }
+  });
+
   it('do not count where they are refused for another reason', () => {
     const policed = Policed.group(
       { maxSenders: 1 },
@@ -368,6 +377,33 @@ describe('links', () => {
       [true, true, false, true, false, true, false, false],
     );
     assert.deepEqual(tries('d.e', 'd.e.f', 'd', 'in/1/d.e', 'in/1/e'), [true, false, true, false]);
+  });
+
+  it('use none that only look like one that is listed: what stands before a scheme is cut off', () => {
+    const policed = new Policed([
+      {
+        hostname: 'h',
+        groups: {
+          list: { users: 'bob', remoteHosts: '*', targets: 'pub*, amqp:/exact, topic:/t*, ${user}*' },
+          tree: { users: 'carol', remoteHosts: '*', targetPattern: 'pub.#, ${user}.#' },
+        },
+      },
+    ]);
+    const tries = (user: string, ...names: string[]): boolean[] => {
+      const peer = policed.client('h', {}, user);
+      return names.map((name) => refusal(peer.send(name)) === undefined);
+    };
+    assert.deepEqual(
+      tries('bob', 'pub:/secret', 'pub:/pub:/secret', 'bob:/secret', 'pub:/public', 'amqp:/exact', 'topic:/tt'),
+      [false, false, false, true, true, true],
+    );
+    assert.deepEqual(tries('carol', 'pub.a:/secret', 'carol.a:/secret', 'pub.a:/pub.b', 'pub.a'), [
+      false,
+      false,
+      true,
+      true,
+    ]);
+    assert.deepEqual(tries('bob', `${'pub:/'.repeat(5)}pub`, `${'pub:/'.repeat(10_000)}pub`), [true, false]);
   });
 
   it('use none where none is listed', () => {

@@ -176,6 +176,13 @@ export class Peer implements ConnectionHandler {
     return this.#session;
   }
 
+  /** Ends the session of its links; the next link begins another. */
+  endSession(): void {
+    this.#session?.end();
+    this.#session = undefined;
+    this.world.run();
+  }
+
   /** A link that the peer receives on. */
   receive(address: string | undefined, credit = 100, parameters: AttachParameters = {}): Inlet {
     const inlet = new Inlet(this);

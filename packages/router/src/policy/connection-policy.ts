@@ -106,8 +106,11 @@ export class ConnectionPolicy {
     return SESSION_DISALLOWED;
   }
 
+  /** A session has ended, and its links with it. */
   ended(session: Session): void {
     this.#sessions.delete(session);
+    for (const links of [this.#senders, this.#receivers])
+      for (const link of links) if (link.session === session) links.delete(link);
   }
 
   /** The client attaches a link to send on. @returns why it must not */

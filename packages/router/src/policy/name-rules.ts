@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { plainAddress } from '../address-text.js';
 import { PatternTree } from '../pattern-tree.js';
 
 /** Stands for the name of the user, in names and patterns. */
@@ -8,6 +9,26 @@ export const USER_TOKEN = '${user}';
 export interface NameRules {
   allows(name: string, user: string): boolean;
 }
+
+/** What the router cuts off with all that stands before it. */
+const SCHEME_END = ':/';
+
+/**
+ * A name, and what is left of it for the router, which takes `orders:/secret` for `secret`: a rule that means `orders` and
+ * what begins so must not let it pass.
+ */
+function meaningsOf(name: string): readonly string[] {
+  if (!name.includes(SCHEME_END)) return [name];
+  const meanings = [name];
+  for (let left = name; left.includes(SCHEME_END);) {
+    left = meanings.length <= SCHEMES_MAX ? plainAddress(left) : '';
+    meanings.push(left);
+  }
+  return meanings;
+}
+
+/** A name with more of them means nothing. */
+const SCHEMES_MAX = 8;
 
 /** Nothing is allowed. */
 export const NO_NAMES: NameRules = { allows: () => false };
@@ -37,9 +58,12 @@ export class NameList implements NameRules {
 
   allows(name: string, user: string): boolean {
     if (name === '') return false;
+    const meanings = meaningsOf(name);
     return this.#items.some(({ before, after, hasUser, isPrefix }) => {
       const meant = hasUser ? before + user + after : before;
-      return isPrefix ? name.startsWith(meant) : name === meant;
+      if (!isPrefix) return name === meant;
+      // Whoever writes a scheme into a rule means it.
+      return meant.includes(SCHEME_END) ? name.startsWith(meant) : meanings.every((text) => text.startsWith(meant));
     });
   }
 }
@@ -61,6 +85,10 @@ export class NamePatterns implements NameRules {
   }
 
   allows(name: string, user: string): boolean {
+    return meaningsOf(name).every((text) => this.#matches(text, user));
+  }
+
+  #matches(name: string, user: string): boolean {
     if (name === '') return false;
     if (this.#plain.match(name) === true) return true;
     if (user === '') return false;
