@@ -3,6 +3,8 @@ import { entityType, gauge, OPERATIONAL, reported, settable } from '../entity-ty
 import type { EntityType } from '../entity-type.js';
 import { COUNT } from './connection-rows.js';
 
+/** Bytes of a message, which may be more than 32 bits hold. */
+const BYTES = { min: 0, max: Number.MAX_SAFE_INTEGER };
 const CONNECTIONS = { default: 65_535, min: 0, max: 65_535 };
 
 // prettier-ignore
@@ -13,7 +15,7 @@ export const policy: EntityType = entityType('policy', {
   operations: ['READ'],
 }, [
   settable('maxConnections', 'integer', 'Greatest number of connections at a time.', { ...CONNECTIONS }),
-  settable('maxMessageSize', 'integer', 'Greatest message, in bytes. 0 means no limit.', { default: 0, ...COUNT }),
+  settable('maxMessageSize', 'integer', 'Greatest message, in bytes. 0 means no limit.', { default: 0, ...BYTES }),
   settable('enableVhostPolicy', 'boolean', 'Vhosts say who may do what.', { default: false }),
   settable('enableVhostNamePatterns', 'boolean', 'Names of vhosts may be patterns.', { default: false }),
   settable('policyDir', 'path', 'Directory of JSON files with further vhosts.', { default: '' }),
@@ -35,7 +37,7 @@ export const vhost: EntityType = entityType('vhost', {
   settable('hostname', 'string', 'Host name, as peers give it in their open.', { required: true, mayBeEmpty: true, deprecatedName: 'id' }),
   settable('aliases', 'string', 'Further host names, separated by commas.', { update: true }),
   settable('maxConnections', 'integer', 'Greatest number of connections at a time.', { ...CONNECTIONS, update: true }),
-  settable('maxMessageSize', 'integer', 'Greatest message, in bytes. 0 means no limit. None means that of the policy.', { ...COUNT, update: true }),
+  settable('maxMessageSize', 'integer', 'Greatest message, in bytes. 0 means no limit. None means that of the policy.', { ...BYTES, update: true }),
   settable('maxConnectionsPerUser', 'integer', 'Greatest number of connections of one user.', { ...CONNECTIONS, update: true }),
   settable('maxConnectionsPerHost', 'integer', 'Greatest number of connections from one host.', { ...CONNECTIONS, update: true }),
   settable('allowUnknownUser', 'boolean', 'Users of no group get the rights of the group $default.', { default: false, update: true }),
@@ -55,7 +57,7 @@ export const vhostUserGroupSettings: EntityType = entityType('vhostUserGroupSett
   reported('remoteHosts', 'string', 'Hosts that they may connect from: names, addresses or ranges, separated by commas. * is everywhere.', { required: true }),
   reported('maxConnectionsPerUser', 'integer', 'Greatest number of connections of one user.', { ...COUNT }),
   reported('maxConnectionsPerHost', 'integer', 'Greatest number of connections from one host.', { ...COUNT }),
-  reported('maxMessageSize', 'integer', 'Greatest message, in bytes. 0 means no limit.', { ...COUNT }),
+  reported('maxMessageSize', 'integer', 'Greatest message, in bytes. 0 means no limit.', { ...BYTES }),
   settable('maxFrameSize', 'integer', 'Greatest AMQP frame to accept, in bytes.', { ...COUNT }),
   settable('maxSessionWindow', 'integer', 'Bytes that a session may have under way towards us.', { ...COUNT }),
   settable('maxSessions', 'integer', 'Greatest number of sessions on a connection.', { ...COUNT }),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { readSmallFile } from '@pointsman/transport';
 import { entitiesOf } from './entity.js';
 import { ProblemList, safeText } from './problems.js';
 import type { RawSection } from './raw-config.js';
@@ -28,10 +29,8 @@ export function policyFiles(directory: string): readonly PolicyFile[] {
   return names.map((name) => {
     const path = join(directory, name);
     try {
-      const stat = statSync(path);
-      if (!stat.isFile()) return { path, reason: 'it is no file' };
-      if (stat.size > FILE_LENGTH_MAX) return { path, reason: `it has more than ${FILE_LENGTH_MAX} bytes` };
-      return { path, text: readFileSync(path, 'utf8') };
+      if (!statSync(path).isFile()) return { path, reason: 'it is no file' };
+      return { path, text: readSmallFile(path, FILE_LENGTH_MAX).toString('utf8') };
     } catch (error) {
       return { path, reason: codeOf(error) };
     }
@@ -67,12 +66,7 @@ export function policyDirSections(
     const own = new ProblemList(file.path);
     const sections = readTree(file.text.replace(/^\ufeff/u, ''), 'JSON', own);
     const entities = entitiesOf(sections, own);
-    for (const problem of own.sorted()) {
-      const place = problem.line === undefined ? file.path : `${file.path}:${problem.line}`;
-      const message = `${safeText(place)}: ${problem.message}`;
-      if (problem.severity === 'error') problems.error(line, message, problem);
-      else problems.warn(line, message, problem);
-    }
+    for (const problem of own.sorted()) problems.adopt(problem);
     // What is wrong with its attributes has been said.
     if (own.hasErrors) return [];
     return entities

@@ -30,6 +30,8 @@ export function checkPolicies(context: RuleContext): void {
     if (hostname === undefined || vhost.isUnsound('hostname')) continue;
     const earlier = seen.get(hostname);
     if (earlier !== undefined) {
+      // With names that were made up it has been said.
+      if (earlier.name === vhost.name) continue;
       problems.error(vhost.lineOf('hostname'), `there is a second vhost '${safeText(hostname)}'`, {
         hint: `the first one is ${earlier.place}; make one of them`,
       });

@@ -49,6 +49,11 @@ export class ProblemList {
     this.#add({ severity: 'warning', file: this.file, line, message, ...details });
   }
 
+  /** Takes a problem over that stands in another file. */
+  adopt(problem: ConfigProblem): void {
+    this.#add(problem);
+  }
+
   get hasErrors(): boolean {
     return this.#left > 0 || this.#problems.some(({ severity }) => severity === 'error');
   }
