@@ -42,6 +42,7 @@ const REQUEST_SIZE_MAX = 1 << 20;
 const ANSWER_SIZE_MAX = 1 << 24;
 /** Requests that wait for credit of the service, and those whose answers have not come. */
 const WAITING_MAX = 1_000;
+const WAITING_BYTES_MAX = 1 << 24;
 const PENDING_MAX = 10_000;
 /** Nodes at a time: each takes a session of the connection. */
 const NODES_MAX = 1_000;
@@ -153,6 +154,7 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
   readonly #pending = new Map<string, Pending | OwnPending>();
   readonly #owners = new Set<OwnRequests>();
   readonly #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
   #rest: { readonly bytes: Uint8Array; position: number } | undefined;
   #parts: Uint8Array[] = [];
   #size = 0;
@@ -287,10 +289,10 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
         condition: 'amqp:not-found',
         description: `this connection has no link for the answer: attach one that receives from '${this.#address.slice(0, 400)}' first`,
       };
-    if (this.#waiting.length >= WAITING_MAX)
+    if (this.#waiting.length >= WAITING_MAX || this.#waitingBytes + request.length > WAITING_BYTES_MAX)
       return {
         condition: 'com.microsoft:server-busy',
-        description: `${WAITING_MAX} requests wait for the namespace already`,
+        description: `${this.#waiting.length} requests of ${this.#waitingBytes} bytes wait for the namespace already`,
       };
     const id = `${this.#options.name}-${++this.#ids}`;
     const ours = { ...properties, messageId: id, correlationId: undefined, replyTo: this.#options.name };
@@ -300,6 +302,7 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     if (oldest !== undefined && this.#pending.size >= PENDING_MAX) this.#pending.delete(oldest);
     this.#pending.set(id, { client, replyTo, correlationId: messageId ?? correlationId });
     this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
     this.onSendable();
     return undefined;
   }
@@ -352,6 +355,7 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     while (link.sendable) {
       const bytes = this.#waiting.shift();
       if (bytes === undefined) return;
+      this.#waitingBytes -= bytes.length;
       link.send(undefined, 0, false, undefined, bytes, 0, bytes.length, true);
       if (link.sentBytes < bytes.length) {
         this.#rest = { bytes, position: link.sentBytes };

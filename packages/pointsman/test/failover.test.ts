@@ -19,6 +19,13 @@ function entry(host: string, port: AmqpValue, scheme?: string): AmqpValue {
 }
 
 describe('the places of a connector', () => {
+  it('have names that can stand in a log and on the wire, or do not count', () => {
+    const list = new FailoverList({ host: 'a', port: 1 });
+    const names = ['b\u001b[2J', 'b\u0000', 'b\u202e', '[::1]', 'b/c', 'b c', 'u@b', 'b\u00e9', ''];
+    list.opened([...names.map((name) => entry(name, '2')), entry('fe80::1%eth0', '3'), entry('b_1.example', '4')]);
+    assert.equal(list.text, 'amqp://a:1, amqp://[fe80::1%eth0]:3, amqp://b_1.example:4');
+  });
+
   it('have two tries each, in turn, and begin anew at the one that opened', () => {
     const list = new FailoverList({ host: 'a', port: 1 });
     const tried = (count: number): string => Array.from({ length: count }, () => list.next().host).join('');

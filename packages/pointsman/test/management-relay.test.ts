@@ -128,6 +128,18 @@ class RelayedClient implements ConnectionHandler {
     (link.link as SenderLink).send(undefined, 0, false, undefined, bytes, 0, bytes.length, true);
   }
 
+  /** The same, in pieces as the router takes them, while the namespace takes nothing. */
+  sendLarge(link: ClientLink, message: Message): void {
+    const bytes = encodeMessage(message);
+    const sender = link.link as SenderLink;
+    sender.send(undefined, 0, false, undefined, bytes, 0, bytes.length, true);
+    for (let sent = sender.sentBytes; sent < bytes.length;) {
+      this.#carry();
+      sent += sender.resume(bytes, sent, bytes.length, true);
+    }
+    this.#carry();
+  }
+
   cut(): void {
     this.#routers.abort();
   }
@@ -293,6 +305,27 @@ describe('links of clients to $management of an entity', () => {
     }
     await client.settle();
     assert.equal(requests.error?.['condition' as never], 'amqp:link:message-size-exceeded');
+  });
+
+  it('get no more requests through than there is room for, while the service takes none', async () => {
+    const cloud = new VirtualCloud();
+    const client = new RelayedClient(cloud, relaysOf(cloud), 'a');
+    const requests = client.attach('orders/$management', 'sends');
+    client.attach('orders/$management', 'receives');
+    await client.settle();
+    const large = { ...peek('x'), footer: new Map([['filler', new Uint8Array(1_000_000)]]) } as Message;
+    let sent = 0;
+    for (; requests.outcome === '' || requests.outcome === 'accepted'; sent++) {
+      assert.ok(sent < 200, 'all of them are kept');
+      client.sendLarge(requests, large);
+    }
+    assert.equal(requests.outcome, 'rejected com.microsoft:server-busy');
+    // Once the service takes them again there is room.
+    await client.settle();
+    requests.outcome = '';
+    client.send(requests, peek('y'));
+    await client.settle();
+    assert.equal(requests.outcome, 'accepted');
   });
 
   it('leave nothing behind when their client goes without a word', async () => {

@@ -113,12 +113,11 @@ function fileOf(config: string | undefined, file: string | undefined): string {
 }
 
 async function passwordFor(name: string, io: ToolIo): Promise<string> {
-  const { stdin, stderr } = io;
+  const { stdin } = io;
   const isTerminal = 'isTTY' in stdin && stdin.isTTY === true;
   const lines = isTerminal
     ? [await hidden(`Password for ${name}: `, io), await hidden('Once more: ', io)]
     : [await firstLine(stdin)];
-  if (isTerminal) stderr.write('\n');
   const [password = '', again = password] = lines;
   if (password !== again) throw new NotDone('the two passwords differ; nothing has changed');
   if (password === '') throw new NotDone('an empty password is none; nothing has changed');

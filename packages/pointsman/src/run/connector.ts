@@ -177,9 +177,9 @@ export class ConnectorRuntime {
 
   async stop(graceMs: number): Promise<void> {
     this.connection?.close();
-    this.#tokens?.close();
-    this.#to.tokens?.close?.();
     await this.#kept?.stop(graceMs);
+    // Nobody waits for one any more.
+    this.#to.tokens?.close?.();
   }
 
   #follow(state: ConnectorState): void {

@@ -13,6 +13,9 @@ export interface Place {
 /** Property of an open in which a peer names other places to find the same. */
 export const FAILOVER_PROPERTY = 'failover-server-list';
 
+/** A name or an address as a resolver takes it: what a peer wrote ends in the log, in management and on the wire. */
+const HOST = /^[A-Za-z0-9._:%-]{1,255}$/u;
+
 /** A place that does not answer is tried so often before the next one has its turn. */
 const TRIES = 2;
 /** Of the places that a peer names no more count: it must not make a connector wander for hours. */
@@ -91,7 +94,7 @@ function placeIn(entry: AmqpValue): Place | undefined {
   for (const [key, value] of entry) fields.set(key instanceof AmqpSymbol ? key.value : String(key), value);
   const host = textOf(fields.get('network-host') ?? fields.get('hostname'));
   const port = portOf(textOf(fields.get('port')) ?? 'amqp');
-  if (host === undefined || port === undefined || !/^[^\s/@#?,[\]]{1,255}$/u.test(host)) return undefined;
+  if (host === undefined || port === undefined || !HOST.test(host)) return undefined;
   const scheme = textOf(fields.get('scheme'));
   return { host, port, scheme: scheme === 'amqps' ? scheme : undefined };
 }
