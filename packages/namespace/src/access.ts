@@ -7,7 +7,7 @@ import { readSasToken } from './sas-token.js';
 
 /** A token that was accepted. */
 interface Grant {
-  readonly policy: Policy;
+  readonly grants: (right: Right) => boolean;
   /** Path of the audience: the token opens it and what lies below. */
   readonly path: string;
   /** Path of the entity that the policy belongs to, '' for the namespace. */
@@ -70,12 +70,7 @@ export class Access {
     if (this.#plain !== undefined) return this.#plainMay(this.#plain, right, path);
     const now = this.#host.clock.now();
     for (const grant of this.#grants.values()) {
-      if (
-        grant.expiresAt > now &&
-        isBelow(path, grant.path) &&
-        isBelow(path, grant.scope) &&
-        grant.policy.grants(right)
-      )
+      if (grant.expiresAt > now && isBelow(path, grant.path) && isBelow(path, grant.scope) && grant.grants(right))
         return true;
     }
     return false;
@@ -107,8 +102,7 @@ export class Access {
    * @param audience - URI of what is to be opened
    */
   putToken(type: string, audience: string, token: string): TokenAnswer {
-    if (type === 'jwt')
-      return { status: 401, description: 'Tokens of Microsoft Entra ID are not taken by this namespace.' };
+    if (type === 'jwt') return this.#putEntraToken(audience, token);
     if (type !== 'servicebus.windows.net:sastoken')
       return { status: 400, description: `Token type '${type.slice(0, 60)}' is not supported.` };
     const claims = readSasToken(token);
@@ -123,12 +117,30 @@ export class Access {
     if (signed === undefined)
       return { status: 401, description: 'InvalidSignature: The token has an invalid signature.' };
     const expiresAt = claims.expiresAtSeconds * 1000 - this.#host.timeOrigin;
-    if (expiresAt <= this.#host.clock.now()) {
-      const at = new Date(Math.min(claims.expiresAtSeconds * 1000, 8.64e15)).toISOString();
-      return { status: 401, description: `ExpiredToken: The token is expired. Expiration time: '${at}'.` };
-    }
     if (!isSameHost(claims.resource, audience) || !isBelow(path, audiencePath(claims.resource))) {
       return { status: 401, description: 'InvalidAudience: The token does not cover the audience.' };
+    }
+    const { policy, scope } = signed;
+    return this.#grant({ grants: (right) => policy.grants(right), path, scope, expiresAt });
+  }
+
+  #putEntraToken(audience: string, token: string): TokenAnswer {
+    const claims = this.#host.readEntraToken?.(token);
+    if (claims === undefined)
+      return { status: 401, description: 'Tokens of Microsoft Entra ID are not taken by this namespace.' };
+    if (typeof claims === 'string') return { status: 401, description: claims };
+    const path = audiencePath(audience);
+    if (path !== '' && this.#broker.resolve(path) === undefined) return notThere(audience);
+    const { rights, expiresAtMs } = claims;
+    const grants = (right: Right): boolean => rights.includes(right) || rights.includes('Manage');
+    return this.#grant({ grants, path, scope: '', expiresAt: expiresAtMs - this.#host.timeOrigin });
+  }
+
+  #grant(grant: Grant): TokenAnswer {
+    const { path, expiresAt } = grant;
+    if (expiresAt <= this.#host.clock.now()) {
+      const at = new Date(Math.min(expiresAt + this.#host.timeOrigin, 8.64e15)).toISOString();
+      return { status: 401, description: `ExpiredToken: The token is expired. Expiration time: '${at}'.` };
     }
     if (!this.#grants.has(path) && this.#grants.size >= TOKENS_MAX) {
       return {
@@ -136,7 +148,7 @@ export class Access {
         description: `The maximum number of '${TOKENS_MAX}' tokens per connection has been reached.`,
       };
     }
-    this.#grants.set(path, { policy: signed.policy, path, scope: signed.scope, expiresAt });
+    this.#grants.set(path, grant);
     return { status: 202, description: 'Accepted' };
   }
 
@@ -144,6 +156,10 @@ export class Access {
   revokeAll(): void {
     this.#grants.clear();
   }
+}
+
+function notThere(audience: string): TokenAnswer {
+  return { status: 404, description: `The messaging entity '${audience.slice(0, 400)}' could not be found.` };
 }
 
 function isBelow(path: string, parent: string): boolean {

@@ -4,7 +4,7 @@ export { durationOf, msOfDuration } from './admin/duration.js';
 export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';
 export type { EventHubOptions } from './event-hubs/event-hub.js';
 export type { Entity, EntityOptions, EntityStatus, Refusal } from './entity.js';
-export type { NamespaceHost } from './host.js';
+export type { EntraClaims, NamespaceHost } from './host.js';
 export { QueueHistory, type Journal, type JournalRecord } from './journal.js';
 export type { MessageCounts } from './queue-settings.js';
 export { DEVELOPMENT_POLICY, Namespace, type Faults, type NamespaceOptions } from './namespace.js';

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { get } from 'node:https';
 import { get as getPlain } from 'node:http';
 import { describe, it } from 'node:test';
-import { startNamespace } from '../src/index.js';
+import type { AutoLinkStatus } from '@pointsman/router';
+import { RouterProcess, readConfig, silentLogger, startNamespace } from '../src/index.js';
+import type { RunningNamespace } from '../src/index.js';
 import { connect } from '../src/client/client.js';
 import type { Client } from '../src/client/client.js';
 import { EmulatorConfigError, readEmulatorConfig } from '../src/namespace-server/emulator-config.js';
@@ -114,6 +118,61 @@ describe('startNamespace', () => {
     now += 3_600_001;
     for (const { run } of waiting.filter(({ at }) => at <= now)) run();
     assert.equal(ns.namespace.counts('orders').active, 0);
+  });
+});
+
+describe('tokens of Entra ID', () => {
+  const jwt = (claims: object): string =>
+    `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c2lnbmF0dXJl`;
+  const soon = (): number => Math.floor(Date.now() / 1_000) + 600;
+
+  /** A router whose connector goes by the token that a command prints; how its autolink out fared. */
+  async function statusWith(token: string, ns: RunningNamespace): Promise<AutoLinkStatus> {
+    const folder = mkdtempSync(join(tmpdir(), 'entra-'));
+    const file = join(folder, 'token');
+    writeFileSync(file, token);
+    const result = readConfig(
+      `router { id: A }
+       sslProfile { name: ca  caCertFile: ${ns.caCertFile} }
+       connector {
+         name: azure
+         role: route-container
+         host: localhost
+         port: ${ns.server.ports.amqps}
+         sslProfile: ca
+         azureAuthentication: command
+         azureTokenCommand: cat ${file}
+       }
+       autoLink { address: orders  direction: out  connection: azure }`,
+      { path: 'router.conf' },
+    );
+    assert.ok(result.ok, JSON.stringify(result));
+    const process = new RouterProcess(result.config, { log: silentLogger, environment: () => undefined });
+    try {
+      await process.start();
+      const [link] = process.router.autoLinks;
+      while (link!.status !== 'active' && link!.status !== 'failed')
+        await new Promise<void>((resolve) => {
+          link!.onChange = () => resolve();
+        });
+      return link!.status;
+    } finally {
+      await process.stop(0);
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  it('are taken where that is wanted, if they are for Service Bus and last still', async () => {
+    await using ns = await startNamespace({ queues: ['orders'], mode: 'cloud', acceptEntraTokens: true });
+    assert.equal(await statusWith(jwt({ aud: 'https://servicebus.azure.net', exp: soon() }), ns), 'active');
+    assert.equal(await statusWith(jwt({ aud: 'https://management.azure.com', exp: soon() }), ns), 'failed');
+    assert.equal(await statusWith(jwt({ aud: 'https://servicebus.azure.net', exp: 1_000 }), ns), 'failed');
+    assert.equal(await statusWith('no.token.at-all', ns), 'failed');
+  });
+
+  it('are refused otherwise, as by the emulator', async () => {
+    await using ns = await startNamespace({ queues: ['orders'], mode: 'cloud' });
+    assert.equal(await statusWith(jwt({ aud: 'https://servicebus.azure.net', exp: soon() }), ns), 'failed');
   });
 });
 

@@ -56,6 +56,7 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
       ports,
       certificateFolder: values.certificates ?? CERTIFICATE_FOLDER,
       ...(values.file === undefined ? {} : { file: values.file }),
+      ...(values['accept-entra-tokens'] === true ? { acceptEntraTokens: true } : {}),
       ...(values.sync === true ? { sync: 'always' } : {}),
     },
   };
@@ -85,6 +86,7 @@ const parse = (argv: readonly string[]) =>
       config: { type: 'string', short: 'c' },
       file: { type: 'string', short: 'f' },
       sync: { type: 'boolean' },
+      'accept-entra-tokens': { type: 'boolean' },
       host: { type: 'string' },
       hostname: { type: 'string' },
       certificates: { type: 'string' },

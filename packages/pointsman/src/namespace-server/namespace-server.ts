@@ -17,6 +17,7 @@ import { certificateIn } from './certificate-folder.js';
 import type { CertificateFiles } from './certificate-folder.js';
 import { answerHttp } from './http-front.js';
 import type { Health } from './http-front.js';
+import { readEntraToken } from './entra-token.js';
 import { NamespaceFile } from './namespace-file.js';
 
 /** `cloud`: nothing goes without TLS. `emulator`: nothing goes with TLS, as at the development emulator. */
@@ -52,6 +53,11 @@ export interface NamespaceServerOptions {
   readonly clock?: Clock | undefined;
   readonly connectionsMax?: number | undefined;
   readonly publisherCredit?: number | undefined;
+  /**
+   * Tokens of Microsoft Entra ID are taken, with all rights, if they are for Service Bus and last still. Nobody looks at who signed
+   * them: it shows that a configuration goes by tokens, not that the cloud would take them. Default: they are refused.
+   */
+  readonly acceptEntraTokens?: boolean | undefined;
   /** File that the namespace survives in: entities made by requests, messages, states of sessions. Default: in memory alone. */
   readonly file?: string | undefined;
   /** `always`: on the disk before anything is answered. Default: `system`, which outlives this process, not a power cut. */
@@ -156,6 +162,7 @@ class Server implements NamespaceServer {
       random: Math.random,
       hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
       ...(log === undefined ? {} : { log }),
+      ...(options.acceptEntraTokens === true ? { readEntraToken } : {}),
       ...(this.#file === undefined ? {} : { journal: this.#file }),
     };
     this.namespace = new Namespace(
