@@ -179,6 +179,25 @@ function libraryThat(answer: () => Promise<{ token: string; expiresOnTimestamp: 
 const SCOPE = 'https://servicebus.azure.net//.default';
 
 describe('tokens of Entra ID', () => {
+  it('are waited for no longer than a minute, and not asked for any more then', async () => {
+    let signal: AbortSignal | undefined;
+    const { library } = libraryThat(() => new Promise(() => undefined));
+    class Silent implements Credential {
+      getToken(_scope: string, options?: { readonly abortSignal?: AbortSignal }): ReturnType<Credential['getToken']> {
+        signal = options?.abortSignal;
+        return new Promise(() => undefined);
+      }
+    }
+    const load = (): Promise<IdentityLibrary> => Promise.resolve({ ...library, ManagedIdentityCredential: Silent });
+    const provider = entraTokenProvider({ kind: 'managedIdentity', clientId: undefined }, () => NOW, load, 50);
+    await assert.rejects(provider.get(REQUEST), (error: unknown) => {
+      assert.ok(error instanceof TokenError);
+      assert.deepEqual([error.kind, error.message], ['passing', 'Entra ID gave none within 50 ms']);
+      return true;
+    });
+    assert.equal(signal?.aborted, true);
+  });
+
   const ways: readonly (readonly [EntraAccess, readonly unknown[]])[] = [
     [
       { kind: 'clientSecret', tenantId: 't', clientId: 'c', secret: new Secret('s3cret') },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Secret, TokenError, sharedTokenProvider, withoutSecrets } from '@pointsman/azure';
 import type { AzureToken, TokenProvider } from '@pointsman/azure';
+import { within } from '../client/deferred.js';
 import type { AzureAccess } from '../config/model.js';
 import { loadIdentityLibrary } from './identity-library.js';
 import type { Credential, IdentityLibrary } from './identity-library.js';
@@ -15,6 +16,9 @@ export type EntraAccess = Extract<
 /** What Service Bus is called in Entra ID. The two slashes are meant. */
 const SCOPE = 'https://servicebus.azure.net//.default';
 
+/** For a token: time for the library's own attempts, and no more. */
+const TIMEOUT_MS = 60_000;
+
 const NAMES: Readonly<Record<EntraAccess['kind'], string>> = {
   clientSecret: 'Entra ID by client secret',
   clientCertificate: 'Entra ID by client certificate',
@@ -28,20 +32,29 @@ export function entraTokenProvider(
   access: EntraAccess,
   nowMs: () => number,
   load: () => Promise<IdentityLibrary> = loadIdentityLibrary,
+  timeoutMs: number = TIMEOUT_MS,
 ): TokenProvider {
   let credential: Credential | undefined;
+  let asking: AbortController | undefined;
   const fetch = async (): Promise<AzureToken> => {
+    const abort = new AbortController();
+    asking = abort;
     try {
       credential ??= credentialOf(access, await load());
-      const token = await credential.getToken(SCOPE);
+      const late = (): TokenError => new TokenError('passing', `Entra ID gave none within ${timeoutMs} ms`);
+      // The library may wait for ever, and need not look at the signal in time.
+      const token = await within(credential.getToken(SCOPE, { abortSignal: abort.signal }), timeoutMs, late);
       if (token === null) throw new TokenError('setup', 'Entra ID gave none');
       return { kind: 'jwt', text: new Secret(token.token), expiresAtMs: token.expiresOnTimestamp };
     } catch (error) {
       if (error instanceof TokenError) throw error;
       throw failureOf(access, error);
+    } finally {
+      abort.abort();
+      asking = undefined;
     }
   };
-  return sharedTokenProvider(NAMES[access.kind], fetch, nowMs);
+  return { ...sharedTokenProvider(NAMES[access.kind], fetch, nowMs), close: () => asking?.abort() };
 }
 
 function credentialOf(access: EntraAccess, library: IdentityLibrary): Credential {
