@@ -66,7 +66,11 @@ export interface ConnectOptions {
   /** Left out where {@link host} and {@link credential} stand in its place. */
   readonly connectionString?: string;
   readonly host?: string;
-  readonly credential?: { readonly name: string; readonly key: string } | { readonly signature: string };
+  readonly credential?:
+    | { readonly name: string; readonly key: string }
+    | { readonly signature: string }
+    /** A token of Entra ID, as a TokenCredential would give it. */
+    | { readonly token: string };
   /** Where it connects to, in place of the endpoint that the connection string names: `sb://host:port`. */
   readonly customEndpoint?: string;
   readonly webSocket?: boolean;

@@ -17,6 +17,7 @@ import type {
   ServiceBusReceiver,
   ServiceBusReceiverOptions,
   ServiceBusSender,
+  TokenCredential,
 } from '@azure/service-bus';
 import { WebSocket } from 'ws';
 import { fromJson, toJson } from './azure-values.js';
@@ -37,6 +38,14 @@ function say(event: string, fields: Fields = {}): void {
 function told(error: unknown): Fields {
   const { name, message, code, retryable } = error as Error & { code?: unknown; retryable?: unknown };
   return { name, message, code, retryable };
+}
+
+type KeyCredential = Readonly<Record<'name' | 'key', string>>;
+
+function credentialOf(given: unknown): KeyCredential | TokenCredential {
+  if (typeof given !== 'object' || given === null || !('token' in given)) return given as KeyCredential;
+  const { token } = given as { token: string };
+  return { getToken: () => Promise.resolve({ token, expiresOnTimestamp: Date.now() + 600_000 }) };
 }
 
 function found<T>(map: ReadonlyMap<string, T>, name: unknown): T {
@@ -81,7 +90,7 @@ function taken(message: ServiceBusReceivedMessage): Fields {
 const numberOf = (message: ServiceBusReceivedMessage): number => Number(message.applicationProperties?.['number']);
 
 const COMMANDS: Readonly<Record<string, (command: Fields) => Promise<unknown>>> = {
-  /** By a connection string, or by the name of a host and a credential, `{name, key}` or `{signature}`. */
+  /** By a connection string, or by the name of a host and a credential, `{name, key}`, `{signature}` or `{token}`. */
   async connect({
     name,
     connectionString,
@@ -100,7 +109,7 @@ const COMMANDS: Readonly<Record<string, (command: Fields) => Promise<unknown>>> 
     const client =
       credential === undefined
         ? new ServiceBusClient(String(connectionString), options)
-        : new ServiceBusClient(String(host), credential as { name: string; key: string }, options);
+        : new ServiceBusClient(String(host), credentialOf(credential), options);
     clients.set(String(name), client);
   },
 

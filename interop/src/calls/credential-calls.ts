@@ -11,12 +11,7 @@ const POLICY = { name: 'RootManageSharedAccessKey', key: 'SAS_KEY_VALUE' };
 export const CREDENTIAL_CALLS: readonly CallRow[] = [
   row('with a host and a NamedKeyCredential', () => POLICY),
   row('with a host and a SASCredential', (host) => ({ signature: signatureFor(host) })),
-  {
-    of: 'ServiceBusClient',
-    call: 'constructor',
-    what: 'with a host and a TokenCredential',
-    missing: 'tokens of Microsoft Entra ID are not taken',
-  },
+  row('with a host and a TokenCredential', () => ({ token: entraToken() })),
 ];
 
 function row(what: string, credentialFor: (host: string) => Required<ConnectOptions>['credential']): CallRow {
@@ -41,7 +36,7 @@ async function roundTrip(
   owner: Owner,
   credentialFor: (host: string) => Required<ConnectOptions>['credential'],
 ): Promise<void> {
-  const cloud = await openNamespace(owner, { queues: ['orders'] });
+  const cloud = await openNamespace(owner, { queues: ['orders'], acceptEntraTokens: true });
   const azure = new AzureClient(owner, cloud.caCertFile);
   const host = `localhost:${cloud.ports.amqps}`;
   const client = await azure.connect({ host, credential: credentialFor(host) });
@@ -56,4 +51,10 @@ function signatureFor(host: string): string {
   const expiry = Math.floor(Date.now() / 1000) + 600;
   const hmac = createHmac('sha256', POLICY.key).update(`${resource}\n${expiry}`).digest('base64');
   return `SharedAccessSignature sr=${resource}&sig=${encodeURIComponent(hmac)}&se=${expiry}&skn=${POLICY.name}`;
+}
+
+/** What the cloud would sign. */
+function entraToken(): string {
+  const claims = { aud: 'https://servicebus.azure.net', exp: Math.floor(Date.now() / 1000) + 600 };
+  return `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c2ln`;
 }
