@@ -284,6 +284,23 @@ describe('limits that our open and begin say', () => {
     assert.equal(peer.session.remoteBegin?.incomingWindow, 3);
   });
 
+  it('hold for sessions, even where a peer has found a channel for one more', () => {
+    const policed = Policed.group({ maxSessions: 1 });
+    const peer = policed.client();
+    peer.send('q');
+    const { policy } = peer.at;
+    const beyond = policy!.begin(policed.client().session);
+    assert.equal(errorText(beyond), 'amqp:resource-limit-exceeded: session disallowed by local policy');
+    assert.equal(policed.counts('h')['sessionDenied'], 1);
+    assert.match(
+      policed.logs.at(-1)!,
+      /DENY AMQP Begin Session due to session limit\. user: anonymous, rhost: 10\.0\.0\.1, vhost: h$/u,
+    );
+    peer.session.end();
+    policed.world.run();
+    assert.equal(policy!.begin(policed.client().session), undefined);
+  });
+
   it('are those of the listener where the group says nothing', () => {
     const policed = Policed.group({});
     const peer = policed.world.peer(

@@ -156,11 +156,25 @@ describe('vhosts together', () => {
     );
   });
 
+  it('are changed and made again under the patterns that they had', () => {
+    const policy = new Policy({ ...OPEN_POLICY, enableVhostNamePatterns: true });
+    const set = (hostname: string, aliases: string): void => policy.set(readVhost({ hostname, aliases }, NAMES));
+    set('*.a', '*.b, #.c');
+    set('*.a', '#.c');
+    set('x', '*.b');
+    assert.equal(policy.remove('*.a'), true);
+    set('y', '*.a, #.c');
+  });
+
   it('have no patterns that mean the same', () => {
     assert.equal(
       conflict({ hostname: '#.0.0' }, { hostname: '#.#.0.0' }, true),
       "Policy for vhost '#.#.0.0' alias '#.#.0.0' optimized pattern conflicts with existing pattern",
     );
     assert.equal(conflict({ hostname: '#.0.0' }, { hostname: '#.#.0.0' }), 'none');
+    assert.match(
+      conflict({ hostname: 'a' }, { hostname: 'b.#', aliases: 'b.#.#' }, true),
+      /alias 'b\.#\.#' optimized/u,
+    );
   });
 });

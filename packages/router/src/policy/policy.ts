@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { PatternTree } from '../pattern-tree.js';
+import { PatternTree, normalisedPattern } from '../pattern-tree.js';
 import type { Log } from '../settings.js';
 import { ConnectionPolicy } from './connection-policy.js';
 import type { Policed } from './connection-policy.js';
@@ -54,7 +54,7 @@ export class Policy {
   readonly #vhosts = new Map<string, VhostRules>();
   readonly #aliases = new Map<string, string>();
   /** Host names and aliases of vhosts, where those are patterns. */
-  #patterns = new PatternTree<string>();
+  readonly #patterns = new PatternTree<string>();
   readonly #counts = new Map<string, VhostCounts>();
   /** Connections of listeners: seen, refused by {@link PolicySettings.maxConnections}, open. */
   readonly sockets: { processed: number; denied: number; current: number } = { processed: 0, denied: 0, current: 0 };
@@ -80,38 +80,37 @@ export class Policy {
 
   /** Adds a vhost, or puts it in the place of the one with its name. @throws PolicyError; then nothing has changed */
   set(rules: VhostRules): void {
+    this.check(rules);
     const { hostname } = rules;
     const old = this.#vhosts.get(hostname);
-    const patterns = this.check(rules);
-    if (old !== undefined) this.#forgetAliases(hostname);
-    this.#patterns = patterns;
+    if (old !== undefined) this.#forgetNames(old);
     this.#vhosts.set(hostname, rules);
     for (const alias of rules.aliases) this.#aliases.set(alias, hostname);
+    for (const name of namesOf(rules)) if (this.settings.enableVhostNamePatterns) this.#patterns.add(name, name);
     if (!this.#counts.has(hostname)) this.#counts.set(hostname, new VhostCounts(hostname));
     const what = old === undefined ? 'Created' : 'Updated';
     this.log('POLICY', 'info', `${what} policy rules for vhost ${hostname}`);
   }
 
-  /** Whether {@link set} would do it. @returns the patterns that there are then @throws PolicyError */
-  check(rules: VhostRules): PatternTree<string> {
+  /** Whether {@link set} would do it. @throws PolicyError */
+  check(rules: VhostRules): void {
     this.#checkNames(rules);
-    return this.#patternsOf([
-      ...[...this.#vhosts.values()].filter(({ hostname }) => hostname !== rules.hostname),
-      rules,
-    ]);
+    if (this.settings.enableVhostNamePatterns) this.#checkPatterns(rules);
   }
 
   /** Takes the rules of a vhost away. Who is connected keeps what they were given. @returns whether there were any */
   remove(hostname: string): boolean {
-    if (!this.#vhosts.delete(hostname)) return false;
-    this.#forgetAliases(hostname);
-    this.#patterns = this.#patternsOf([...this.#vhosts.values()]);
+    const rules = this.#vhosts.get(hostname);
+    if (rules === undefined) return false;
+    this.#vhosts.delete(hostname);
+    this.#forgetNames(rules);
     this.log('POLICY', 'info', `Deleted policy rules for vhost ${hostname}`);
     return true;
   }
 
-  #forgetAliases(hostname: string): void {
-    for (const [alias, owner] of this.#aliases) if (owner === hostname) this.#aliases.delete(alias);
+  #forgetNames(rules: VhostRules): void {
+    for (const alias of rules.aliases) this.#aliases.delete(alias);
+    for (const name of namesOf(rules)) this.#patterns.remove(name);
   }
 
   #checkNames({ hostname, aliases }: VhostRules): void {
@@ -134,18 +133,19 @@ export class Policy {
     }
   }
 
-  #patternsOf(vhosts: readonly VhostRules[]): PatternTree<string> {
-    const tree = new PatternTree<string>();
-    if (!this.settings.enableVhostNamePatterns) return tree;
-    for (const { hostname, aliases } of vhosts) {
-      for (const name of [hostname, ...aliases]) {
-        if (tree.add(name, name)) continue;
+  #checkPatterns(rules: VhostRules): void {
+    const own = new Set<string>();
+    for (const name of namesOf(rules)) {
+      const pattern = normalisedPattern(name);
+      const other = this.#patterns.get(name);
+      const isTaken = other !== undefined && (this.#aliases.get(other) ?? other) !== rules.hostname;
+      if (isTaken || own.has(pattern)) {
         throw new PolicyError(
-          `Policy for vhost '${hostname}' alias '${name}' optimized pattern conflicts with existing pattern`,
+          `Policy for vhost '${rules.hostname}' alias '${name}' optimized pattern conflicts with existing pattern`,
         );
       }
+      own.add(pattern);
     }
-    return tree;
   }
 
   // ---- connections ----
@@ -235,6 +235,11 @@ export class Policy {
   #messageSizeOf(rules: VhostRules, group: GroupRules): number {
     return group.maxMessageSize ?? rules.maxMessageSize ?? this.settings.maxMessageSize;
   }
+}
+
+/** Its host name and aliases. */
+function namesOf({ hostname, aliases }: VhostRules): readonly string[] {
+  return [hostname, ...aliases];
 }
 
 /** Limits on connections that one more would exceed. */
