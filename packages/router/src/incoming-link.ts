@@ -417,8 +417,11 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (!delivery.settled && delivery.localState !== undefined) {
       // The sender was told and has not settled yet: what the receiver said stands, though it has gone since.
       this.countOutcome(delivery.localState);
-      this.link.settle(delivery, delivery.localState);
-      this.custody?.over(delivery);
+      // A container that confirms outcomes does so here, too: until then they are the router's to tell.
+      if (!this.#isConfirmed) {
+        this.link.settle(delivery, delivery.localState);
+        this.custody?.over(delivery);
+      }
     } else if (!delivery.settled) {
       this.countOutcome(state);
       const said = this.#toSender(state);
@@ -450,14 +453,18 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (!taken) confirm(outgoing, false, state);
   }
 
+  /** The sender answers each outcome with its settlement. */
+  get #isConfirmed(): boolean {
+    return this.link.rcvSettleMode === 1 && this.connection.dialect?.settleSecond === true;
+  }
+
   /**
    * Settles with an outcome. That of a message of which more is to come waits for the rest: a sender may be written so that it
    * goes on with a delivery that is settled (the rhea library stands still then, with its whole session).
    */
   #tell(delivery: IncomingDelivery, said: DeliveryState | undefined): void {
     if (!delivery.complete) this.#decided = { delivery, said };
-    else if (this.link.rcvSettleMode === 1 && said !== undefined && this.connection.dialect?.settleSecond === true)
-      this.link.update(delivery, said);
+    else if (this.#isConfirmed && said !== undefined) this.link.update(delivery, said);
     else {
       this.link.settle(delivery, said);
       this.custody?.over(delivery);

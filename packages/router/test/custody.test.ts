@@ -142,6 +142,37 @@ describe('outcomes of messages whose link to the container has gone', () => {
     assert.deepEqual(inlet.confirmed, ['a accepted', 'b modified']);
   });
 
+  it('are told again where the receiver that waited for the word of the container has left before it came', () => {
+    const cloud = new Cloud();
+    const inlet = cloud.world.peer().receive('q');
+    const delivery = cloud.send('a');
+    inlet.link.update(inlet.deliveries[0]!, ACCEPTED);
+    inlet.link.detach();
+    cloud.world.run();
+    assert.deepEqual(cloud.outlet.outcomes, [{ tag: 'a', state: ACCEPTED, settled: false }]);
+    assert.equal(cloud.outlet.link.credit, CREDIT - 1, 'nobody is there for more');
+    cloud.container.cut();
+    assert.deepEqual(
+      cloud.told.map(({ tag, state }) => [tag, state]),
+      [['a', ACCEPTED]],
+    );
+    assert.equal(delivery.settled, false);
+  });
+
+  it('are not told again where the container has confirmed to a receiver that had left', () => {
+    const cloud = new Cloud();
+    const inlet = cloud.world.peer().receive('q');
+    const delivery = cloud.send('a');
+    inlet.link.update(inlet.deliveries[0]!, ACCEPTED);
+    inlet.link.detach();
+    cloud.world.run();
+    cloud.outlet.link.settle(delivery, ACCEPTED);
+    cloud.world.run();
+    assert.equal(cloud.inbox!.heldCount, 0);
+    cloud.container.cut();
+    assert.equal(cloud.told.length, 0);
+  });
+
   it('are told again where the container could not take them, and counted where it was too late', () => {
     const verdicts = { busy: 'again', lost: 'gone' } as const;
     const cloud = new Cloud({
