@@ -134,7 +134,8 @@ export class Chooser {
     return {
       op: 'producer',
       client: client.id,
-      session: random.below(2),
+      // Large messages on one session get in each other's way.
+      session: this.#leaning === 'words before the end' ? 0 : random.below(2),
       link: this.#link++,
       address: random.once(4) ? undefined : this.#someAddress(),
       confirms: random.once(this.#leaning === 'words before the end' ? 2 : 6),
@@ -161,7 +162,9 @@ export class Chooser {
     if (!producer.mayBegin) return undefined;
     const sizes = [random.below(200), random.below(200), random.below(5_000), random.below(40_000)];
     const isLarge = random.once(this.#rareness);
-    const size = isLarge ? random.below(500_000) : random.pick(sizes)!;
+    const size = isLarge
+      ? random.below(this.#leaning === 'words before the end' ? 800_000 : 500_000)
+      : random.pick(sizes)!;
     const whole = size < 1_000 || random.below(4) > (isLarge ? 2 : 0);
     // As much as makes it go on before it is whole.
     if (isLarge && !whole && this.#leaning === 'words before the end')

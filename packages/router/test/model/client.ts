@@ -52,8 +52,10 @@ export class Client implements ConnectionHandler {
       stripAnnotations: keepsAnnotations ? 'no' : 'both',
     });
     if (isStrict) this.at.dialect = dialectOf(field.ledger);
+    // Where frames are very small, a session takes half a megabyte: large messages get in each other's way.
+    const ownFrameSize = maxFrameSize === 512 ? 512 : 16_384;
     const now = clock.time;
-    this.inside = new Connection({ role: 'server', containerId: router.id, now, maxFrameSize: 16_384 }, this.at);
+    this.inside = new Connection({ role: 'server', containerId: router.id, now, maxFrameSize: ownFrameSize }, this.at);
     Router.join(this.at, this.inside);
     this.connection = new Connection({ role: 'client', containerId, now, maxFrameSize }, this);
     // Nothing can be asked for before both have opened.

@@ -48,7 +48,7 @@ export class Producer implements SenderHandler {
 
   /** A link from a container that is spoken to in a dialect. */
   get isStrict(): boolean {
-    return this.node?.startsWith('routed') === false && this.client?.settings.isStrict === true;
+    return this.id >= 0 && this.node?.startsWith('routed') === false && this.client.settings.isStrict;
   }
 
   get name(): string {
