@@ -6,6 +6,7 @@ import type { CbsResult } from './cbs-links.js';
 import { classify } from './conditions.js';
 import { entityAddressOf } from './entity-address.js';
 import { retryDelay } from './retry.js';
+import { Secret, withoutSecrets } from './secret.js';
 import { TokenError } from './token.js';
 import type { AzureToken, TokenProvider } from './token.js';
 
@@ -335,7 +336,7 @@ export class CbsClient {
     entry.triedMs = token.expiresAtMs;
     this.#links.putToken(entry.audience, token, (result) => {
       if (this.#isClosed) return;
-      this.#answered(entry, token, result);
+      this.#answered(entry, token, withoutToken(result, token));
     });
   }
 
@@ -438,6 +439,17 @@ function errorOf(error: unknown, provider: TokenProvider): AmqpErrorFields {
   const description = `no token from ${provider.name}: ${error instanceof Error ? error.message : String(error)}`;
   const isSetup = error instanceof TokenError && error.kind === 'setup';
   return { condition: isSetup ? 'com.microsoft:auth-failed' : 'com.microsoft:timeout', description };
+}
+
+/** What the service says, should it repeat the token. */
+function withoutToken(result: CbsResult, { text }: AzureToken): CbsResult {
+  const [, signature] = /\bsig=([^&\s]+)/u.exec(text.reveal()) ?? [];
+  const secrets = signature === undefined ? [text] : [text, new Secret(signature)];
+  if ('status' in result) return { ...result, description: withoutSecrets(result.description, secrets) };
+  const { condition, description } = result.error;
+  return {
+    error: { condition, ...(description === undefined ? {} : { description: withoutSecrets(description, secrets) }) },
+  };
 }
 
 function dateText(ms: number): string {

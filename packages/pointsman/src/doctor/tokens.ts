@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { CbsClient, TokenError, explain } from '@pointsman/azure';
+import { CbsClient, explain } from '@pointsman/azure';
 import type { TokenFailure, TokenProvider } from '@pointsman/azure';
 import type { AmqpErrorFields } from '@pointsman/wire';
 import { processClock } from '@pointsman/transport';
 import type { Client } from '../client/client.js';
-import { within } from '../client/deferred.js';
 import type { Finding, StepName } from './finding.js';
 import type { Way } from './network.js';
 import type { Patient } from './patient.js';
@@ -23,38 +22,30 @@ export async function* examineTokens(
   const cbs = new CbsClient({
     connection,
     host: patient.to.hostname,
-    provider: hurried(tokens, timeoutMs),
+    provider: tokens,
     clock: processClock,
     nowMs: Date.now,
     random: Math.random,
     name: `${connection.options.containerId}-cbs`,
     timeoutMs,
   });
-  // For the whole namespace where no entity is named: a key of one entity has no right to that.
-  const paths = [...new Set(patient.entities.map(({ path }) => path))];
-  for (const path of paths.length > 0 ? paths : [patient.to.entityPath ?? '']) {
-    onWait('tokens', `a token for ${path === '' ? patient.to.hostname : path}`);
-    const started = performance.now();
-    const error = await new Promise<AmqpErrorFields | undefined>((resolve) => {
-      cbs.authorize(path, resolve);
-    });
-    const ms = performance.now() - started;
-    if (error === undefined) yield { ...accepted(cbs, path, tokens), ms };
-    else yield { ...refused(patient, way, path, tokens, error, cbs.failureOf(error)), ms };
+  try {
+    // For the whole namespace where no entity is named: a key of one entity has no right to that.
+    const paths = [...new Set(patient.entities.map(({ path }) => path))];
+    for (const path of paths.length > 0 ? paths : [patient.to.entityPath ?? '']) {
+      onWait('tokens', `a token for ${path === '' ? patient.to.hostname : path}`);
+      const started = performance.now();
+      const error = await new Promise<AmqpErrorFields | undefined>((resolve) => {
+        cbs.authorize(path, resolve);
+      });
+      const ms = performance.now() - started;
+      if (error === undefined) yield { ...accepted(cbs, path, tokens), ms };
+      else yield { ...refused(patient, way, path, tokens, error, cbs.failureOf(error)), ms };
+    }
+  } finally {
+    // Where it took too long, a command may be at work still.
+    tokens.close?.();
   }
-}
-
-/** The same, with a limit on the time that a token may take. */
-function hurried(tokens: TokenProvider, timeoutMs: number): TokenProvider {
-  const late = (): Error => new TokenError('passing', `there was none within ${timeoutMs} ms`);
-  return {
-    ...tokens,
-    get: (request) =>
-      within(tokens.get(request), timeoutMs, late).catch((error: unknown) => {
-        tokens.close?.();
-        throw error;
-      }),
-  };
 }
 
 function accepted(cbs: CbsClient, path: string, { name }: TokenProvider): Finding {
