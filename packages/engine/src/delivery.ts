@@ -66,6 +66,9 @@ export class OutgoingDelivery {
   }
 }
 
+/** Walks for one link each, before all are sorted by link: the end of a link takes three. */
+const WALKS_MAX = 4;
+
 /** What a ring starts with: most links of most connections are idle. */
 const NO_SLOTS: undefined[] = [];
 /** Largest span of ids that the ring itself holds; what stays behind longer moves to the map. */
@@ -75,10 +78,12 @@ const RING_MAX = 1 << 14;
  * Deliveries by their id. Ids are dense and rise, so the place is the id's low bits; a delivery that stays unsettled
  * while thousands pass it moves to a map, so that one slow delivery does not make the ring grow.
  */
-export class DeliveryRing<T extends { readonly id: number }> {
+export class DeliveryRing<T extends { readonly id: number; readonly link: unknown }> {
   #slots: (T | undefined)[] = NO_SLOTS;
   #mask = 0;
   #late: Map<number, T> | undefined;
+  /** By link, once links were asked for in a row with no change between; before, how often that was. */
+  #byLink: Map<unknown, T[]> | number = 0;
   size = 0;
 
   add(delivery: T): void {
@@ -89,6 +94,7 @@ export class DeliveryRing<T extends { readonly id: number }> {
     const at = delivery.id & this.#mask;
     if (this.#slots[at] !== undefined) this.#makeRoom(delivery.id);
     this.#slots[delivery.id & this.#mask] = delivery;
+    this.#byLink = 0;
     this.size++;
   }
 
@@ -99,6 +105,7 @@ export class DeliveryRing<T extends { readonly id: number }> {
   }
 
   remove(id: number): void {
+    this.#byLink = 0;
     const at = id & this.#mask;
     const delivery = this.#slots[at];
     if (delivery !== undefined && delivery.id === id) {
@@ -123,6 +130,22 @@ export class DeliveryRing<T extends { readonly id: number }> {
     return list.sort((a, b) => (a.id - b.id) | 0);
   }
 
+  /** Those of a link, oldest first. To ask for each link in turn costs a few walks in all, not one for each. */
+  ofLink(link: unknown): readonly T[] {
+    if (this.size === 0) return [];
+    if (typeof this.#byLink === 'number') {
+      if (this.#byLink++ < WALKS_MAX) return this.where((delivery) => delivery.link === link);
+      const byLink = new Map<unknown, T[]>();
+      for (const delivery of this.all()) {
+        const list = byLink.get(delivery.link);
+        if (list === undefined) byLink.set(delivery.link, [delivery]);
+        else list.push(delivery);
+      }
+      this.#byLink = byLink;
+    }
+    return this.#byLink.get(link) ?? [];
+  }
+
   /** All of them, oldest first. */
   all(): T[] {
     return this.where(() => true);
@@ -132,6 +155,7 @@ export class DeliveryRing<T extends { readonly id: number }> {
     this.#slots = NO_SLOTS;
     this.#mask = 0;
     this.#late = undefined;
+    this.#byLink = 0;
     this.size = 0;
   }
 

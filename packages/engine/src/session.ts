@@ -343,15 +343,15 @@ export class Session {
   #forgetDeliveries(link: Link): void {
     const ring: DeliveryRing<IncomingDelivery | OutgoingDelivery> = link.isReceiver ? this.incoming : this.outgoing;
     if (ring.size === 0) return;
-    for (const delivery of ring.where((d) => d.link === link)) ring.remove(delivery.id);
+    for (const delivery of ring.ofLink(link)) ring.remove(delivery.id);
   }
 
   /** Unsettled deliveries of a link of ours, oldest first. */
-  unsettledOf(link: SenderLink): OutgoingDelivery[];
-  unsettledOf(link: ReceiverLink): IncomingDelivery[];
-  unsettledOf(link: Link): (IncomingDelivery | OutgoingDelivery)[] {
+  unsettledOf(link: SenderLink): readonly OutgoingDelivery[];
+  unsettledOf(link: ReceiverLink): readonly IncomingDelivery[];
+  unsettledOf(link: Link): readonly (IncomingDelivery | OutgoingDelivery)[] {
     const ring: DeliveryRing<IncomingDelivery | OutgoingDelivery> = link.isReceiver ? this.incoming : this.outgoing;
-    return ring.where((delivery) => delivery.link === link);
+    return ring.ofLink(link);
   }
 
   /** Ends the session for a breach by the peer. */

@@ -6,7 +6,9 @@ import { DeliveryRing } from '../src/index.js';
 
 interface Item {
   readonly id: number;
+  readonly link: number;
 }
+const item = (id: number): Item => ({ id, link: id % 3 });
 
 describe('deliveries by id', () => {
   it('behave as a map does, whatever is added, removed and looked up, over the wrap of ids too', () => {
@@ -33,9 +35,9 @@ describe('deliveries by id', () => {
           for (const s of steps) {
             if (s.do === 'add') {
               next = (next + s.skip) >>> 0;
-              const item = { id: next };
-              ring.add(item);
-              twin.set(next, item);
+              const added = item(next);
+              ring.add(added);
+              twin.set(next, added);
               next = (next + 1) >>> 0;
             } else if (s.do === 'remove') {
               const ids = [...twin.keys()];
@@ -50,12 +52,17 @@ describe('deliveries by id', () => {
               ring.remove(id);
             } else {
               const first = (next - s.from) >>> 0;
-              const within = (item: Item): boolean => (item.id - first) >>> 0 <= s.width;
+              const within = ({ id }: Item): boolean => (id - first) >>> 0 <= s.width;
               assert.deepEqual(ring.where(within), [...twin.values()].filter(within));
+              for (const link of [0, 1, 2, 3])
+                assert.deepEqual(
+                  ring.ofLink(link),
+                  [...twin.values()].filter((one) => one.link === link),
+                );
             }
             assert.equal(ring.size, twin.size);
           }
-          for (const [id, item] of twin) assert.equal(ring.get(id), item);
+          for (const [id, one] of twin) assert.equal(ring.get(id), one);
           assert.deepEqual(ring.all(), [...twin.values()]);
           ring.clear();
           assert.deepEqual([ring.size, ring.all()], [0, []]);
@@ -67,10 +74,10 @@ describe('deliveries by id', () => {
 
   it('stay small while one that is stuck is passed by 100,000 others', () => {
     const ring = new DeliveryRing<Item>();
-    const stuck = { id: 5 };
+    const stuck = item(5);
     ring.add(stuck);
     for (let id = 6; id < 100_006; id++) {
-      ring.add({ id });
+      ring.add(item(id));
       ring.remove(id);
     }
     assert.equal(ring.get(5), stuck);
@@ -82,7 +89,7 @@ describe('deliveries by id', () => {
 
   it('grow with how many are under way, up to a bound, and hold any number', () => {
     const ring = new DeliveryRing<Item>();
-    for (let id = 0; id < 100_000; id++) ring.add({ id });
+    for (let id = 0; id < 100_000; id++) ring.add(item(id));
     assert.equal(ring.span, 1 << 14);
     assert.equal(ring.size, 100_000);
     for (let id = 0; id < 100_000; id += 997) assert.equal(ring.get(id)?.id, id);
@@ -92,6 +99,26 @@ describe('deliveries by id', () => {
     );
     for (let id = 0; id < 100_000; id++) ring.remove(id);
     assert.equal(ring.size, 0);
+  });
+
+  it('are told for each of many links in a few walks over all of them', () => {
+    const ring = new DeliveryRing<Item>();
+    let looks = 0;
+    const count = 1_000;
+    for (let id = 0; id < count; id++) {
+      ring.add({
+        id,
+        get link() {
+          looks++;
+          return id;
+        },
+      });
+    }
+    looks = 0;
+    for (let link = 0; link < count; link++) assert.equal(ring.ofLink(link)[0]?.id, link);
+    assert.ok(looks <= 8 * count, `${looks} looks at ${count} deliveries`);
+    ring.remove(7);
+    assert.deepEqual([ring.ofLink(7), ring.ofLink(7)], [[], []]);
   });
 
   it('take no room before the first', () => {
