@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../src/client/client.js';
@@ -294,6 +294,19 @@ describe('the file of a namespace', () => {
       assert.equal(file.flush(), true);
       assert.deepEqual(said, []);
       assert.throws(() => new NamespaceFile({ path: '/nowhere/at/all' }), NamespaceFileError);
+    }),
+  );
+
+  it(
+    'is let go where its namespace does not come about',
+    withFile(async (path) => {
+      const folder = join(dirname(path), 'no-folder');
+      writeFileSync(folder, '');
+      await assert.rejects(open(path, { queues: ['orders', 'orders'] }), TypeError);
+      await assert.rejects(open(path, { mode: 'cloud', certificateFolder: folder }));
+      assert.equal(existsSync(`${path}.lock`), false);
+      await using ns = await open(path);
+      assert.ok(ns.connectionString);
     }),
   );
 

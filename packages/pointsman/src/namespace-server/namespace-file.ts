@@ -55,6 +55,7 @@ export class NamespaceFile implements Journal {
   #size = 0;
   #compactAt = COMPACT_BYTES;
   #isScheduled = false;
+  #isLocked = false;
   /** Why the last write did not succeed. */
   #failure: string | undefined;
 
@@ -149,11 +150,12 @@ export class NamespaceFile implements Journal {
 
   /** Writes what is left. Idempotent. */
   close(): void {
-    if (this.#fd === undefined) return;
-    this.flush();
-    fdatasyncSync(this.#fd);
-    closeSync(this.#fd);
-    this.#fd = undefined;
+    if (this.#fd !== undefined) {
+      this.flush();
+      fdatasyncSync(this.#fd);
+      closeSync(this.#fd);
+      this.#fd = undefined;
+    }
     this.#unlock();
   }
 
@@ -246,6 +248,7 @@ export class NamespaceFile implements Journal {
     for (let attempt = 0; ; attempt++) {
       try {
         writeFileSync(this.#lockPath, `${process.pid} ${startOf(process.pid) ?? ''}\n`, { flag: 'wx' });
+        this.#isLocked = true;
         return;
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? error.code : undefined;
@@ -261,6 +264,9 @@ export class NamespaceFile implements Journal {
   }
 
   #unlock(): void {
+    // By now it may be somebody else's.
+    if (!this.#isLocked) return;
+    this.#isLocked = false;
     rmSync(this.#lockPath, { force: true });
   }
 }

@@ -120,7 +120,15 @@ export async function startNamespaceServer(options: NamespaceServerOptions = {})
       throw new TypeError(`A namespace in mode '${mode}' has no port '${name}', only ${PORTS_OF[mode].join(', ')}.`);
     }
   }
-  const server = new Server(options, mode);
+  const { file: path, sync, log } = options;
+  const file = path === undefined ? undefined : new NamespaceFile({ path, sync, log });
+  let server: Server;
+  try {
+    server = new Server(options, mode, file);
+  } catch (error) {
+    file?.close();
+    throw error;
+  }
   try {
     await server.open(ports);
   } catch (error) {
@@ -142,19 +150,18 @@ class Server implements NamespaceServer {
   readonly #tls: ServerTlsOptions | undefined;
   readonly #listeners: Listener[] = [];
   readonly administration: Administration;
-  #file: NamespaceFile | undefined;
+  readonly #file: NamespaceFile | undefined;
   #isClosing = false;
 
-  constructor(options: NamespaceServerOptions, mode: NamespaceMode) {
+  constructor(options: NamespaceServerOptions, mode: NamespaceMode, file: NamespaceFile | undefined) {
     this.#options = options;
+    this.#file = file;
     this.mode = mode;
     this.host = options.host ?? '127.0.0.1';
     this.hostname = options.hostname ?? 'localhost';
     this.#policies = options.policies ?? [DEVELOPMENT_POLICY];
     const { times, publisherCredit, log } = options;
     const connectionsMax = options.connectionsMax ?? (mode === 'emulator' ? EMULATOR_CONNECTIONS_MAX : undefined);
-    if (options.file !== undefined)
-      this.#file = new NamespaceFile({ path: options.file, sync: options.sync, log: options.log });
     const host: NamespaceHost = {
       clock: options.clock ?? processClock,
       // A clock of one's own begins at the time at which the namespace is made.
