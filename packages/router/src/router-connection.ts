@@ -410,6 +410,16 @@ export class RouterConnection implements ConnectionHandler {
 
   /** @param address - the full text of what the client named the node by */
   #routeLink(node: LinkRouteNode, link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): void {
+    if (this.#containerFor(node) !== undefined) return this.#routeNow(node, link, attach, address);
+    const onGone = (): void => this.policy?.detached(link);
+    const go = (): void => {
+      this.#routeNow(node, link, attach, address);
+      if (link.localDetached) onGone();
+    };
+    if (!this.router.sleepers.hold(node, link, go, onGone)) go();
+  }
+
+  #routeNow(node: LinkRouteNode, link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): void {
     const to = this.#containerFor(node);
     if (to === undefined) return link.refuse(NO_ROUTE, echoOf(attach));
     const lasts = survives(attach.role ? attach.source : attach.target);

@@ -16,6 +16,7 @@ import { OutgoingLink } from './outgoing-link.js';
 import { PatternTree, prefixPattern, rewrittenPattern } from './pattern-tree.js';
 import { RouterConnection } from './router-connection.js';
 import { RouterCounters } from './router-counters.js';
+import { SleepingContainers } from './sleeping-containers.js';
 import { propertiesText } from './terminus-text.js';
 import { Policy } from './policy/policy.js';
 import { routerTables } from './agent/router-tables.js';
@@ -61,6 +62,8 @@ export class Router {
   readonly autoLinks: AutoLink[] = [];
   /** @internal */
   readonly linkRouteTable: LinkRouteTable;
+  /** Containers that are connected to when they are wanted. */
+  readonly sleepers: SleepingContainers;
   /** Routed links may have a terminus that outlives its connection. */
   readonly allowResumableLinkRoute: boolean;
   readonly exchanges: ExchangeRegistry = new ExchangeRegistry(this);
@@ -92,6 +95,7 @@ export class Router {
     this.log = options.log ?? ((): void => undefined);
     this.policy = options.policy ?? new Policy();
     this.linkRouteTable = new LinkRouteTable(this.log);
+    this.sleepers = new SleepingContainers(options.clock);
     this.allowResumableLinkRoute = options.allowResumableLinkRoute ?? true;
     this.defaultDistribution = options.defaultDistribution ?? 'balanced';
     this.#context = { routerId: this.id, area: this.area, isEdge: false };
@@ -208,6 +212,7 @@ export class Router {
       `[C${connection.id}] Connection Opened: dir=${settings.direction} host=${settings.peer} vhost=${connection.tenant?.space ?? ''} encrypted=${settings.security?.()?.protocol ?? 'no'} auth=${saslMechanism ?? 'no'} user=${user ?? '(null)'} container_id=${connection.containerId} props=${propertiesText(connection.connection.remoteOpen?.properties)}`,
     );
     this.linkRouteTable.connectionOpened(connection);
+    this.sleepers.connectionOpened();
     this.observer.onConnectionOpened?.(connection);
     if (this.isStopping) return;
     for (const autoLink of this.autoLinks) if (autoLink.matches(connection)) autoLink.activate(connection);
@@ -409,6 +414,7 @@ export class Router {
     const autoLink = new AutoLink(settings, settings.name, this.nextId());
     autoLink.onChange = (changed): void => this.observer.onAutoLink?.(changed);
     this.autoLinks.push(autoLink);
+    this.sleepers.wake(settings.connection);
     for (const connection of this.connections)
       if (connection.isOpen && autoLink.matches(connection)) autoLink.activate(connection);
     return autoLink;

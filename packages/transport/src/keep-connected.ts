@@ -36,6 +36,8 @@ export interface ConnectionControl {
   markEstablished(): void;
   /** At least so many ms from now have to pass before the next attempt. The longest that was asked for counts. */
   delayNextAttempt(ms: number): void;
+  /** No next attempt before the function that this returns is called. */
+  holdNextAttempt(): () => void;
   /** The reason why the endpoint ends the connection, for `lastError`. */
   fail(error: Error): void;
 }
@@ -93,6 +95,8 @@ class Connector implements KeptConnection {
   readonly #stop = new AbortController();
   /** Monotonic ms before which the endpoint wants no next attempt. */
   #notBefore = 0;
+  /** Settled when the next attempt may be; undefined where it may at once. */
+  #hold: Promise<void> | undefined;
   #finished: (() => void) | undefined;
   readonly #gone: Promise<void>;
 
@@ -135,8 +139,26 @@ class Connector implements KeptConnection {
     this.#options.onState?.(this.state);
   }
 
-  /** Sits out the back-off. */
-  #wait(): Promise<void> {
+  /** Sits out what holds the next attempt, and then the back-off. */
+  async #wait(): Promise<void> {
+    const hold = this.#hold;
+    const { signal } = this.#stop;
+    if (hold !== undefined && !signal.aborted) {
+      this.#enter({ status: 'waiting', waitMs: undefined, info: undefined });
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        signal.addEventListener('abort', done, { once: true });
+        void hold.then(done);
+      });
+      this.#hold = undefined;
+    }
+    await this.#backOff();
+  }
+
+  #backOff(): Promise<void> {
     const backoff = backoffDelay(this.state.failures, this.#backoff, this.#options.random ?? Math.random);
     const longest = this.#options.longestWaitMs?.() ?? Infinity;
     const waitMs = Math.max(Math.min(backoff, longest), this.#notBefore - performance.now(), 0);
@@ -184,6 +206,13 @@ class Connector implements KeptConnection {
         },
         delayNextAttempt: (ms) => {
           this.#notBefore = Math.max(this.#notBefore, performance.now() + ms);
+        },
+        holdNextAttempt: () => {
+          let release: () => void = () => undefined;
+          this.#hold = new Promise((go) => {
+            release = go;
+          });
+          return release;
         },
         fail: (error) => {
           reason ??= error;

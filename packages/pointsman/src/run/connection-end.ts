@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { explain } from '@pointsman/azure';
+import { classify, explain } from '@pointsman/azure';
 import type { Connection, ConnectionEnd } from '@pointsman/engine';
 import { TransportError } from '@pointsman/transport';
 import type { Destination } from './destination.js';
@@ -35,6 +35,11 @@ export function isNormalClose({ by, error }: ConnectionEnd): boolean {
     by === 'remote' &&
     (error?.condition === 'amqp:connection:forced' || error?.condition === 'com.microsoft:container-close')
   );
+}
+
+/** Service Bus closed the connection since there was no link on it. */
+export function isForWantOfLinks(end: ConnectionEnd): boolean {
+  return isNormalClose(end) && classify(end.error?.condition, end.error?.description) === 'idle';
 }
 
 /** Says what the end of a connection that we did not close means, and what to change. */

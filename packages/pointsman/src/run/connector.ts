@@ -26,7 +26,7 @@ import type {
 import type { ConnectorConfig } from '../config/model.js';
 import type { ProxyAddress } from '../config/proxy-address.js';
 import type { Logger } from '../log.js';
-import { isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
+import { isForWantOfLinks, isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
 import { connectionTokens } from './connection-tokens.js';
@@ -96,6 +96,8 @@ export class ConnectorRuntime {
   readonly #lateSettlements: LateSettlements;
   readonly #positions = new HubPositions();
   #reportedAttempt = 0;
+  /** To be called when it has been asleep and is not any more. */
+  #awake: () => void = () => undefined;
   #status: ConnectorStatus = 'stopped';
 
   /** @throws ConnectorError where its connection string cannot be used */
@@ -176,6 +178,7 @@ export class ConnectorRuntime {
   }
 
   async stop(graceMs: number): Promise<void> {
+    this.#awake();
     this.connection?.close();
     await this.#kept?.stop(graceMs);
     // Nobody waits for one any more.
@@ -295,6 +298,7 @@ export class ConnectorRuntime {
         },
         onOpened: (connection) => {
           control.markEstablished();
+          this.#awake();
           if (this.#relays !== undefined) this.#management.open(this.#relays);
           // A connection string names its namespace for good.
           if (this.config.connectionString === undefined)
@@ -348,6 +352,25 @@ export class ConnectorRuntime {
     );
   }
 
+  /** Only clients need it, by link routes that name it. */
+  get #isForLinkRoutes(): boolean {
+    const { linkRoutes, autoLinks } = this.#context.router;
+    return (
+      linkRoutes.some(({ settings }) => settings.connection === this.name) &&
+      !autoLinks.some(({ settings }) => settings.connection === this.name || settings.containerId !== undefined)
+    );
+  }
+
+  /** Connecting again would only lead to the next close: the first client that wants a link wakes it. */
+  #sleep(control: ConnectionControl): void {
+    const { router, log } = this.#context;
+    this.#reportedAttempt = this.#kept?.state.attempts ?? 0;
+    this.lastMessage = `Connection to ${this.place} rests: it had no links, and is made again when a client wants one`;
+    log.log('SERVER', 'info', `${this.lastMessage} (connector ${this.name})`);
+    this.#awake();
+    this.#awake = router.sleepers.sleep(this.name, control.holdNextAttempt());
+  }
+
   #closed(connection: Connection, end: ConnectionEnd, control: ConnectionControl): void {
     if (end.by === 'local') return;
     const isServiceBus = this.#isServiceBus(connection);
@@ -363,6 +386,7 @@ export class ConnectorRuntime {
     const text = withoutSecrets(meaning, this.#to.secrets);
     control.fail(new ConnectorError(text));
     if (isIdleRefusal(connection, end, isServiceBus)) control.delayNextAttempt(MISUSE_DELAY_MS);
+    if (isServiceBus && isForWantOfLinks(end) && this.#isForLinkRoutes) return this.#sleep(control);
     if (isServiceBus && isNormalClose(end)) {
       const where = `Connection to ${this.place} ended in the normal course of things (connector ${this.name})`;
       this.#context.log.log('SERVER', 'info', `${where}, connecting again. ${text}`);
