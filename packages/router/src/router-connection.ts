@@ -410,18 +410,30 @@ export class RouterConnection implements ConnectionHandler {
 
   /** @param address - the full text of what the client named the node by */
   #routeLink(node: LinkRouteNode, link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): void {
-    if (this.#containerFor(node) !== undefined) return this.#routeNow(node, link, attach, address);
+    const to = this.#containerFor(node);
+    if (to !== undefined) return this.#routeTo(to, node, link, attach, address);
     const onGone = (): void => this.policy?.detached(link);
-    const go = (): void => {
-      this.#routeNow(node, link, attach, address);
-      if (link.localDetached) onGone();
-    };
-    if (!this.router.sleepers.hold(node, link, go, onGone)) go();
+    const isHeld = this.router.sleepers.hold(
+      node,
+      link,
+      () => {
+        const late = this.#containerFor(node);
+        if (late === undefined) link.refuse(NO_ROUTE, echoOf(attach));
+        else this.#routeTo(late, node, link, attach, address);
+        if (link.localDetached) onGone();
+      },
+      onGone,
+    );
+    if (!isHeld) link.refuse(NO_ROUTE, echoOf(attach));
   }
 
-  #routeNow(node: LinkRouteNode, link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): void {
-    const to = this.#containerFor(node);
-    if (to === undefined) return link.refuse(NO_ROUTE, echoOf(attach));
+  #routeTo(
+    to: RouterConnection,
+    node: LinkRouteNode,
+    link: SenderLink | ReceiverLink,
+    attach: Attach,
+    address: string | undefined,
+  ): void {
     const lasts = survives(attach.role ? attach.source : attach.target);
     if (lasts && !this.router.allowResumableLinkRoute) return link.refuse(NOT_RESUMABLE, echoOf(attach));
     const route = node.routeTo(to);

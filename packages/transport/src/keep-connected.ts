@@ -151,7 +151,7 @@ class Connector implements KeptConnection {
           resolve();
         };
         signal.addEventListener('abort', done, { once: true });
-        void hold.then(done);
+        void hold.finally(done);
       });
       this.#hold = undefined;
     }
