@@ -113,10 +113,11 @@ describe('a vhost with a mistake is refused', () => {
 describe('a vhost', () => {
   it('warns of settings that there are not, and of True, which is not true', () => {
     const warnings: string[] = [];
-    const group = { maxConnections: 1, allowDynamicSource: 'True' };
+    const group = { maxConnections: 1, toString: 1, allowDynamicSource: 'True' };
     const rules = readVhost({ hostname: 'v', groups: { g: group } }, NAMES, (text) => warnings.push(text));
     assert.deepEqual(warnings, [
       "Policy vhost 'v' user group 'g' option 'maxConnections' is ignored.",
+      "Policy vhost 'v' user group 'g' option 'toString' is ignored.",
       "Policy vhost 'v' user group 'g' option 'allowDynamicSource' is false: 'True' has to be in lower case.",
     ]);
     assert.equal(rules.groups.get('g')!.allowDynamicSource, false);

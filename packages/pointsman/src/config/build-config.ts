@@ -184,7 +184,7 @@ function connectionSettings(entity: ConfigEntity): Omit<ConnectionSettings, 'hos
     stripAnnotations: entity.text('stripAnnotations') as StripAnnotations,
     linkCapacity: entity.number('linkCapacity') || capacity,
     messageLoggingComponents: entity.text('messageLoggingComponents') ?? 'none',
-    policyVhost: entity.text('policyVhost'),
+    policyVhost: entity.text('policyVhost') || undefined,
     openProperties: entity.map('openProperties'),
   };
 }

@@ -79,7 +79,7 @@ function warnOfNoEffect(
   if (enableVhostNamePatterns || names.has(defaultVhost)) return;
   for (const entity of [...all(context, 'listener'), ...all(context, 'connector')]) {
     const wanted = entity.text('policyVhost');
-    if (wanted === undefined || names.has(wanted)) continue;
+    if (wanted === undefined || wanted === '' || names.has(wanted)) continue;
     problems.warn(entity.lineOf('policyVhost'), `'policyVhost' of ${entity.label} names no vhost`, {
       found: safeText(wanted),
       hint: 'no connection is let in here before there is one',

@@ -400,16 +400,18 @@ export class RouterProcess {
     const connectors = config.connectors.filter(({ name }) => isNew('connector', name));
     const before = this.#fileConfig;
     const newVhosts = config.vhosts.filter(({ name }) => isNew('vhost', name));
-    let vhostRules: VhostRules[];
+    let vhostRules: VhostRules[] = [];
     let logModules: string[];
     try {
+      // First of all: what management does while hosts are looked up is seen by what follows.
+      if (newVhosts.length > 0) vhostRules = await this.vhosts.read(newVhosts);
+      if (this.#isStopping) return reloadProblem(file, undefined, 'the router is stopping');
       for (const { section, name } of added) this.#refuseForeign(section, name, removed);
       for (const profile of config.sslProfiles) {
         if (isNew('sslProfile', profile.name)) profiles.push(new TlsProfileRuntime(profile, file));
       }
       for (const connector of connectors)
         destinationOf(connector, `connector ${connector.name}`, false, this.#options.environment);
-      vhostRules = await this.vhosts.read(newVhosts);
       logModules = applyLogs(this.#log, before.logs, config.logs);
     } catch (error) {
       return reloadProblem(file, undefined, error instanceof Error ? error.message : String(error));

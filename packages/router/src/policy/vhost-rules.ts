@@ -174,9 +174,10 @@ class GroupReader {
     if (map === undefined) this.#refuse('must be a map of its settings');
     this.#settings = map ?? {};
     for (const key of Object.keys(this.#settings)) {
-      const isKnown = key in NUMBERS || key in FLAGS || (LISTS as readonly string[]).includes(key);
+      const isFlag = Object.hasOwn(FLAGS, key);
+      const isKnown = isFlag || Object.hasOwn(NUMBERS, key) || (LISTS as readonly string[]).includes(key);
       if (!isKnown) warn(`${this.#place} option '${key}' is ignored.`);
-      else if (key in FLAGS && isOtherTrue(this.#settings[key]))
+      else if (isFlag && isOtherTrue(this.#settings[key]))
         warn(`${this.#place} option '${key}' is false: '${shown(this.#settings[key])}' has to be in lower case.`);
     }
   }
