@@ -27,7 +27,7 @@ class Program(MessagingHandler, TransactionHandler):
 
     def on_start(self, event):
         self.container = event.container
-        self.connection = self.container.connect(self.url, allow_insecure_mechs=True, allowed_mechs='PLAIN', heartbeat=60)
+        self.connection = self.container.connect(self.url, allow_insecure_mechs=True, allowed_mechs='PLAIN ANONYMOUS', heartbeat=60)
         self.sender = self.container.create_sender(self.connection, self.queue)
         self.declare()
 

@@ -74,6 +74,9 @@ export class FrontDoor {
       return true;
     }
     if (this.#options.keysOf === undefined) return false;
+    // Work in a transaction is judged link by link.
+    const isCoordinator = terminus !== undefined && 'type' in terminus && terminus.type === 'coordinator';
+    if (isCoordinator && this.#hasToken) return false;
     const path = entity?.path ?? '';
     const right = link instanceof ReceiverLink ? 'Send' : 'Listen';
     // Nodes of the router itself are no entities, and no token opens them.
@@ -128,6 +131,11 @@ export class FrontDoor {
     this.#grants.set(resource, verdict.expiresAtSeconds * 1000);
     this.#watch();
     return { status: 202, description: 'Accepted' };
+  }
+
+  get #hasToken(): boolean {
+    const now = this.#options.nowMs();
+    return [...this.#grants.values()].some((expiresAtMs) => expiresAtMs > now);
   }
 
   #mayAttach(path: string): boolean {

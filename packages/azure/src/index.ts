@@ -43,6 +43,7 @@ export {
   type TlsFailure,
   type TlsProblem,
 } from './failure.js';
+export { CoordinatorRelay, type CoordinatorRelayOptions } from './coordinator-relay.js';
 export { FrontDoor, type FrontDoorOptions } from './front-door.js';
 export { HubPositions } from './hub-positions.js';
 export { inboundAttach, sessionOf, type InboundWish } from './inbound-attach.js';

@@ -66,6 +66,7 @@ export class VirtualCloud implements ConnectionHandler {
   readonly #service: ProtocolEndpoint;
   #session: Session | undefined;
   #links = 0;
+  #seed = 1;
 
   constructor(options: NamespaceOptions = {}, cbs: Partial<CbsClientOptions> = {}) {
     const { clock } = this;
@@ -79,7 +80,8 @@ export class VirtualCloud implements ConnectionHandler {
       {
         clock,
         timeOrigin: TIME_ORIGIN,
-        random: () => 0.5,
+        // Ids are made of it: no two alike.
+        random: () => (this.#seed = (this.#seed * 16_807) % 2_147_483_647) / 2_147_483_647,
         hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
       },
     );

@@ -64,6 +64,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   readonly #route: LinkRoute;
   readonly #at: RouterConnection;
   readonly #attach: Attach;
+  readonly #isCoordinator: boolean;
   readonly #client: RoutedEnd;
   /** It comes once the router may attach at the container. */
   #container: RoutedEnd | undefined;
@@ -108,6 +109,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     this.#route = route;
     this.#at = at;
     this.#attach = attach;
+    this.#isCoordinator = !attach.role && isCoordinator(attach);
     client.handler = this;
     this.#client = new RoutedEnd(connection, this, client, owningKey, connection.linkCapacity);
     connection.links.add(this.#client);
@@ -292,6 +294,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     last: boolean,
   ): OutgoingDelivery {
     const { settled, messageFormat } = incoming;
+    // A discharge comes behind what was said of messages in its transaction.
+    if (this.#isCoordinator) for (const session of this.#to.connection.connection.sessions) session.flush();
     const outgoing = this.#sender.send(tag, messageFormat, settled, incoming, bytes, start, end, last, state);
     incoming.context = outgoing;
     this.#to.began(settled);
@@ -508,6 +512,10 @@ function near({ role, source, target }: Attach): AttachParameters {
 export function survives(terminus: SourceTerminus | TargetTerminus | undefined): boolean {
   if (terminus === undefined || !('type' in terminus) || terminus.type === 'coordinator') return false;
   return (terminus.timeout ?? 0) > 0 || terminus.expiryPolicy === 'never';
+}
+
+function isCoordinator({ target }: Attach): boolean {
+  return target !== undefined && 'type' in target && target.type === 'coordinator';
 }
 
 /** What an attach says beside its termini. */

@@ -437,8 +437,8 @@ export class RouterConnection implements ConnectionHandler {
     const lasts = survives(attach.role ? attach.source : attach.target);
     if (lasts && !this.router.allowResumableLinkRoute) return link.refuse(NOT_RESUMABLE, echoOf(attach));
     const route = node.routeTo(to);
-    if (address !== undefined && to.dialect?.takeLink?.(link, attach, route.toExternal(address)) === true)
-      return this.policy?.detached(link);
+    const there = address === undefined ? undefined : route.toExternal(address);
+    if (to.dialect?.takeLink?.(link, attach, there) === true) return this.policy?.detached(link);
     const owningKey = address === undefined ? undefined : `M0${address}`;
     const routed = new RoutedLink(route, this, link, attach, to, owningKey);
     routed.start();

@@ -116,9 +116,9 @@ export interface ContainerDialect {
    * Hears first of every link of a client that is to be routed to the container. True where the dialect has taken the link and
    * serves it itself.
    *
-   * @param address - the node's name at the container
+   * @param address - the node's name at the container; undefined where the attach names none, as for a coordinator
    */
-  takeLink?(link: SenderLink | ReceiverLink, attach: Attach, address: string): boolean;
+  takeLink?(link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): boolean;
   /**
    * Where several connections lead to the container, all routed links of one client go to the same of them: what a link holds
    * there is known to no other connection.

@@ -415,6 +415,39 @@ describe('what passes over a routed link', () => {
     assert.equal(row!.attribute('owningAddr'), null);
   });
 
+  it('is in the order of the client: what it says of a message in a transaction comes before the discharge', () => {
+    const world = new World({
+      linkRoutes: [...both, { prefix: '$coordinator', direction: 'in', connection: 'broker' }],
+    });
+    const container = world.peer(broker);
+    const client = world.peer();
+    const coordinator = client.send(undefined, { target: { type: 'coordinator' } });
+    const [there] = container.attached;
+    there!.credit(2);
+    const inlet = client.receive('org.q', 1);
+    const far = container.outlets[0]!;
+    far.text('a');
+    const order: string[] = [];
+    const [onDisposition, onTransfer] = [far.onDisposition.bind(far), there!.onTransfer.bind(there)];
+    far.onDisposition = (...given) => {
+      order.push('disposition');
+      onDisposition(...given);
+    };
+    there!.onTransfer = (...given) => {
+      order.push('discharge');
+      onTransfer(...given);
+    };
+    inlet.link.update(inlet.deliveries[0]!, {
+      type: 'transactional-state',
+      txnId: Uint8Array.of(9),
+      outcome: ACCEPTED,
+    });
+    // Both arrive at the router at once.
+    client.session.flush();
+    coordinator.text('discharge');
+    assert.deepEqual(order, ['disposition', 'discharge']);
+  });
+
   it('takes no more once the router stops, and is waited for', () => {
     const { world, outlet, far } = sending(5);
     outlet.text('a');
@@ -649,46 +682,5 @@ describe('link routes of a connection', () => {
     refused({ pattern: 'a', direction: 'up' }, mine, "Invalid value for 'direction'");
     create(world, service, { ...good, name: 'n' });
     refused({ ...good, name: 'n' }, mine, 'Name conflicts with an existing entity');
-  });
-});
-
-describe('link routes that lead to several connections', () => {
-  for (const keepsTogether of [true, false]) {
-    it(`take each in turn, ${keepsTogether ? 'with all links of a client on the same where the container wants it' : 'whosoever the links are'}`, () => {
-      const world = new World({ linkRoutes: both });
-      const containers = [0, 1].map(() => world.peer(broker, {}, {}, (at) => (at.dialect = { keepsTogether })));
-      for (let i = 0; i < 2; i++) {
-        const client = world.peer();
-        client.receive('org.q');
-        client.send('org.q');
-        client.receive('org.other');
-        client.send('org.q');
-      }
-      const clientsAt = containers.map(
-        ({ attached, outlets }) =>
-          new Set([...attached, ...outlets].map(({ link }) => link.name.replace(/.*@/, '')).sort()),
-      );
-      assert.deepEqual(
-        clientsAt.map((names) => [...names]),
-        keepsTogether
-          ? [['peer2'], ['peer3']]
-          : [
-              ['peer2', 'peer3'],
-              ['peer2', 'peer3'],
-            ],
-      );
-    });
-  }
-
-  it('find another where the one of the client is gone', () => {
-    const world = new World({ linkRoutes: both });
-    const keep = (at: { dialect: unknown }): void => void (at.dialect = { keepsTogether: true });
-    const [first, second] = [world.peer(broker, {}, {}, keep), world.peer(broker, {}, {}, keep)];
-    const client = world.peer();
-    client.receive('org.q');
-    assert.deepEqual([first.outlets.length, second.outlets.length], [1, 0]);
-    first.cut();
-    client.receive('org.q');
-    assert.deepEqual([first.outlets.length, second.outlets.length], [1, 1]);
   });
 });

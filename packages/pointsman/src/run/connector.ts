@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
+  CoordinatorRelay,
   EntityManagement,
   HubPositions,
   LateSettlements,
@@ -285,6 +286,11 @@ export class ConnectorRuntime {
                 authorize: tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done),
                 linkNameOf: (client, name) => routedLinkName(name, client.remoteOpen?.containerId ?? ''),
               })),
+              coordinator: new CoordinatorRelay({
+                connection,
+                name: `${router.id}-coordinator-${routed.id}`,
+                authorize: tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done),
+              }),
               entities: this.#management,
               lateSettlements: this.#lateSettlements,
               positions: this.#positions,

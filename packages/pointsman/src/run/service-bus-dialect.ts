@@ -16,6 +16,7 @@ import {
 import type {
   CbsClient,
   ConsumerSaid,
+  CoordinatorRelay,
   EntityManagement,
   HubPositions,
   LateSettlements,
@@ -47,6 +48,8 @@ export interface ServiceBusPlace {
   readonly tokens: CbsClient | undefined;
   /** What serves the nodes for management of its entities. */
   readonly management: ManagementRelays;
+  /** What serves transactions of clients whose links are routed. */
+  readonly coordinator: CoordinatorRelay;
   /** Where tokens come from. */
   readonly tokenSource: string | undefined;
   /** Of the connector: they outlast its connections. */
@@ -67,7 +70,8 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
   const { tokens } = place;
   return {
     ...(tokens === undefined ? {} : { authorize: (address, _direction, done) => tokens.authorize(address, done) }),
-    takeLink: (link, attach, address) => place.management.take(link, attach, address),
+    takeLink: (link, attach, address) =>
+      address === undefined ? place.coordinator.take(link, attach) : place.management.take(link, attach, address),
     inboundCredit: INBOUND_CREDIT,
     settleSecond: true,
     keepsTogether: true,
