@@ -68,7 +68,12 @@ describe('a connector with tokens', () => {
       const io = toolIo();
       const read = ['read', '-b', `127.0.0.1:${router.port}`, '--type', 'connector', '--name', 'azure', '-o', 'json'];
       assert.equal(await runManage(read, io), 0, io.stderrText());
-      const { azureTokens } = JSON.parse(io.stdoutText()) as { azureTokens: Record<string, unknown>[] };
+      const entity = JSON.parse(io.stdoutText()) as {
+        azureTokens: Record<string, unknown>[];
+        idleTimeoutSeconds: number;
+      };
+      const { azureTokens, idleTimeoutSeconds } = entity;
+      assert.equal(idleTimeoutSeconds, 240, 'what is enforced where nothing is configured');
       const [row, ...others] = azureTokens;
       assert.deepEqual(others, []);
       assert.deepEqual(

@@ -144,6 +144,18 @@ describe('pointsman check FILE', () => {
   );
 });
 
+describe('a router that does not start', () => {
+  it(
+    'listens to no signal any more',
+    opening(async (opened) => {
+      const io = new TestIo();
+      const conf = `${CONF}sslProfile { name: tls  certFile: /nowhere/cert.pem }\n`;
+      assert.equal(await runCommand(['-c', fileOf(opened, conf)], io), 1);
+      assert.deepEqual(io.eventNames(), []);
+    }),
+  );
+});
+
 describe('widthOf', () => {
   it('takes a terminal without a size for one of the usual width', () => {
     const terminal = (columns?: number): never => Object.assign(new TestIo().stdout, { columns }) as never;

@@ -21,6 +21,8 @@ const MARKS: Readonly<Record<Verdict, string>> = { good: '✔', warning: '!', ba
 const TITLE_COLUMNS = 16;
 const TIME_COLUMNS = 9;
 const INDENT = ' '.repeat(4 + TITLE_COLUMNS);
+/** Peers have a say in it. */
+const TEXT_MAX = 1_000;
 const CLEAR_LINE = '\r\u001b[2K';
 
 /** What the doctor writes for people. */
@@ -57,7 +59,8 @@ export class Report {
     const { good, bad, warn, strong, faint } = this.#styles;
     const paint = { good, bad, warning: warn, skipped: faint }[verdict];
     const room = this.#width - INDENT.length - TIME_COLUMNS - 1;
-    const [first = '', ...rest] = wrapped(shown(text), room);
+    const whole = shown(text);
+    const [first = '', ...rest] = wrapped(whole.length > TEXT_MAX ? `${whole.slice(0, TEXT_MAX)}…` : whole, room);
     const time = ms === undefined ? '' : `${Math.round(ms)} ms`.padStart(TIME_COLUMNS);
     const title = strong(TITLES[step].padEnd(TITLE_COLUMNS));
     this.#line(`  ${paint(MARKS[verdict])} ${title}${first.padEnd(room)} ${faint(time)}`.trimEnd());

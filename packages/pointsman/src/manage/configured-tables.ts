@@ -165,6 +165,9 @@ function connectorAttribute(connector: ConnectorRuntime, attribute: string): Amq
       return connector.tokens.length === 0 ? null : connector.tokens.map(tokenMap);
     case 'failoverUrls':
       return connector.failoverUrls;
+    case 'idleTimeoutSeconds':
+      // Towards Service Bus the default is another one.
+      return Math.round((connector.config.idleTimeOut.enforcedMs ?? 0) / 1000);
     case 'host':
     case 'port': {
       // A connection string says them, and the defaults do not hold.

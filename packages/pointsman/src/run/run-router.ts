@@ -93,6 +93,7 @@ export async function runRouter(options: RunRouterOptions): Promise<RunEnd> {
     await log.close();
     io.stderr.write(`${program}: ${why}\n`);
     stopped.forget();
+    io.off('SIGHUP', reload);
     return { status: 1 };
   }
   const running = router;
