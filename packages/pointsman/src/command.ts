@@ -183,7 +183,7 @@ function reload(argv: readonly string[], io: CommandIo): number {
         : readSmallFile(values.pidfile, PIDFILE_BYTES_MAX).toString('utf8').trim();
   } catch (error) {
     if (error instanceof Error && 'code' in error && !String(error.code).startsWith('ERR_')) {
-      io.stderr.write(`pointsman: ${error.message}\n`);
+      io.stderr.write(`pointsman: no process id can be read from the file that --pidfile names: ${error.message}\n`);
       return 1;
     }
     return usageError(io, messageOf(error));
@@ -194,7 +194,9 @@ function reload(argv: readonly string[], io: CommandIo): number {
     process.kill(Number(text), 'SIGHUP');
     return 0;
   } catch (error) {
-    io.stderr.write(`pointsman: process ${text} cannot be told: ${messageOf(error)}\n`);
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const why = code === 'ESRCH' ? 'there is none' : code === 'EPERM' ? 'it belongs to another user' : messageOf(error);
+    io.stderr.write(`pointsman: process ${text} cannot be told: ${why}\n`);
     return 1;
   }
 }
