@@ -31,6 +31,9 @@ import { terminusText } from './terminus-text.js';
 import type { ContainerDialect, RouterConnectionSettings } from './settings.js';
 
 const LINK_CAPACITY = 250;
+/** The engine's window for a session: so many bytes, or so many frames where those are large. */
+const WINDOW_BYTES = 1 << 20;
+const WINDOW_FRAMES = 64;
 /** Whoever has not said who they are. */
 const ANONYMOUS = 'anonymous';
 /** From so long without credit on a link counts as blocked. */
@@ -201,7 +204,7 @@ export class RouterConnection implements ConnectionHandler {
     if (sessions.size >= max)
       for (const [session, links] of sessions)
         if (isRoomy(session, links) && (best === undefined || links < sessions.get(best)!)) best = session;
-    best ??= this.connection.session();
+    best ??= this.connection.session({ incomingWindow: this.#windowOf(this.settings.maxSessionFrames) });
     sessions.set(best, (sessions.get(best) ?? 0) + 1);
     return best;
   }
@@ -233,7 +236,7 @@ export class RouterConnection implements ConnectionHandler {
       usable.links++;
       return usable.session;
     }
-    const session = this.connection.session();
+    const session = this.connection.session({ incomingWindow: this.#windowOf(this.settings.maxSessionFrames) });
     this.#routedSessions.set(client, [...known, { session, links: 1 }]);
     return session;
   }
@@ -288,10 +291,21 @@ export class RouterConnection implements ConnectionHandler {
 
   onBegin(session: Session): void {
     const { policy } = this;
-    if (policy === undefined || session.localBegun) return session.begin({ handleMax: HANDLE_MAX });
+    const { maxSessionFrames } = this.settings;
+    if (policy === undefined || session.localBegun)
+      return session.begin({ handleMax: HANDLE_MAX, incomingWindow: this.#windowOf(maxSessionFrames) });
     const refusal = policy.begin(session);
     if (refusal !== undefined) return session.end(refusal);
-    session.begin({ handleMax: HANDLE_MAX, incomingWindow: policy.windowOf(this.connection.maxFrameSize) });
+    session.begin({
+      handleMax: HANDLE_MAX,
+      incomingWindow: this.#windowOf(policy.windowOf(this.connection.maxFrameSize) ?? maxSessionFrames),
+    });
+  }
+
+  /** Frames that a session is to take, where that is less than the engine's own window, which stays small in bytes. */
+  #windowOf(frames: number | undefined): number | undefined {
+    const own = Math.max(WINDOW_FRAMES, WINDOW_BYTES / this.connection.maxFrameSize);
+    return frames === undefined || frames >= own ? undefined : frames;
   }
 
   onEnd(session: Session): void {

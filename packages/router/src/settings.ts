@@ -264,6 +264,8 @@ export interface RouterConnectionSettings {
   /** `host:port` of the peer, for logs. */
   readonly peer: string;
   readonly linkCapacity?: number | undefined;
+  /** Transfer frames that a session may have on the way to us, 1 or more. Default: as many as is good. */
+  readonly maxSessionFrames?: number | undefined;
   readonly stripAnnotations?: 'both' | 'in' | 'out' | 'no' | undefined;
   /** Its addresses are those of the host name that the peer gives in its open, where it gives one. */
   readonly multiTenant?: boolean | undefined;

@@ -5,6 +5,7 @@ import type { EntityValue } from '@pointsman/management';
 import { Policy, readVhost } from '../src/index.js';
 import { OPEN_POLICY } from '../src/policy/policy.js';
 import { EVERYTHING, EXHAUSTED, Policed, UNAUTHORIZED, errorText, isIn, refusal } from './policed.js';
+import { World } from './world.js';
 import type { Peer } from './world.js';
 
 describe('a policy that is off', () => {
@@ -193,14 +194,18 @@ describe('limits on connections', () => {
   });
 });
 
+function windowAt(peer: Peer): number | undefined {
+  peer.send('q');
+  return peer.session.remoteBegin?.incomingWindow;
+}
+
 describe('limits that our open and begin say', () => {
   it('are those of the group', () => {
     const policed = Policed.group({ maxFrameSize: 2_048, maxSessions: 10, maxSessionWindow: 3 * 2_048 });
     const peer = policed.client();
     const { remoteOpen } = peer.connection;
     assert.deepEqual([remoteOpen?.maxFrameSize, remoteOpen?.channelMax], [2_048, 9]);
-    peer.send('q');
-    assert.equal(peer.session.remoteBegin?.incomingWindow, 3);
+    assert.equal(windowAt(peer), 3);
   });
 
   it('hold for sessions, even where a peer has found a channel for one more', () => {
@@ -223,11 +228,19 @@ describe('limits that our open and begin say', () => {
   it('are those of the listener where the group says nothing', () => {
     const policed = Policed.group({});
     const peer = policed.world.peer(
-      { peerHost: '10.0.0.1' },
+      { peerHost: '10.0.0.1', maxSessionFrames: 100 },
       { hostname: 'h' },
       { maxFrameSize: 4_096, channelMax: 199 },
     );
     assert.deepEqual([peer.connection.remoteOpen?.maxFrameSize, peer.connection.remoteOpen?.channelMax], [4_096, 199]);
+    assert.equal(windowAt(peer), 100);
+    assert.equal(windowAt(policed.world.peer({ maxSessionFrames: 7, peerHost: '10.0.0.1' }, { hostname: 'h' })), 7);
+  });
+
+  it('are no more than the router takes by itself, however large a window is allowed', () => {
+    const usual = windowAt(new World().peer());
+    assert.equal(windowAt(new World().peer({ maxSessionFrames: 1_000_000 })), usual);
+    assert.equal(windowAt(Policed.group({ maxSessionWindow: 2 ** 40 }).client()), usual);
   });
 });
 

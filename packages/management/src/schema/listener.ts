@@ -25,7 +25,7 @@ export const listener: EntityType = entityType('listener', {
   settable('trustedCertsFile', 'path', 'Read for compatibility: has no effect. Use caCertFile of the sslProfile.', { deprecatedName: 'trustedCerts' }),
   settable('maxFrameSize', 'integer', 'Greatest AMQP frame to accept, in bytes. Values below 512 count as 512.', { default: 16_384, ...COUNT }),
   settable('maxSessions', 'integer', 'Greatest number of sessions on a connection. 0 and values above 32768 count as 32768.', { default: 32_768, ...COUNT }),
-  settable('maxSessionFrames', 'integer', 'Frames that a session may have under way towards us. 0 or none means no limit.', { ...COUNT }),
+  settable('maxSessionFrames', 'integer', 'Most frames that a session may have under way towards us. 0 or none: as many as the router takes by itself, which is the most in any case.', { ...COUNT }),
   settable('idleTimeoutSeconds', 'integer', 'A connection silent for so long is closed; half of it is what the peer is told. 0 switches it off.', { default: 16, ...TIMER_SECONDS }),
   settable('initialHandshakeTimeoutSeconds', 'integer', 'Time for a peer to get as far as the AMQP open. 0 means no limit.', { default: 0, ...TIMER_SECONDS }),
   settable('stripAnnotations', STRIP_ANNOTATIONS, 'Direction in which the routers\' own message annotations are removed.', { default: 'both' }),

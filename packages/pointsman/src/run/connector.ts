@@ -256,6 +256,7 @@ export class ConnectorRuntime {
       linkCapacity: this.config.linkCapacity,
       messageLogging: messageLoggingOf(this.config, this.#context.log),
       stripAnnotations: this.config.stripAnnotations,
+      maxSessionFrames: this.config.maxSessionFrames,
       policyVhost: this.config.policyVhost,
       security: () => securityOf(info),
       hooks: {

@@ -211,6 +211,7 @@ export class ListenerRuntime {
       linkCapacity: config.linkCapacity,
       messageLogging: messageLoggingOf(config, this.#context.log),
       stripAnnotations: config.stripAnnotations,
+      maxSessionFrames: config.maxSessionFrames,
       multiTenant: config.multiTenant,
       peerHost,
       policyVhost: config.policyVhost,
