@@ -111,10 +111,7 @@ export class Chooser {
     const random = this.#random;
     const client = random.pick(this.#clients);
     if (client === undefined || this.#consumers.length >= LINKS_MAX) return undefined;
-    // Who receives from an exchange itself is not part of the model.
-    const address = random.once(10)
-      ? undefined
-      : (random.pick(this.#addresses.filter((name) => !name.startsWith('post/'))) ?? 'queue/a');
+    const address = random.once(10) ? undefined : random.pick(this.#addresses)!;
     return {
       op: 'consumer',
       client: client.id,

@@ -5,9 +5,10 @@ import { Router } from '../../src/index.js';
 import { VirtualClock } from '../world.js';
 import { Client } from './client.js';
 import { Consumer } from './consumer.js';
+import { BINDINGS, isExchange, keptNodes, subjectOf } from './exchanges.js';
 import { Ledger } from './ledger.js';
 import { Message, idOf } from './message.js';
-import { LATE_ADDRESS, LINK_CAPACITY, PLAN, fallbackOf, isRouted, nodeOf, subjectOf, waysOf } from './plan.js';
+import { LATE_ADDRESS, LINK_CAPACITY, PLAN, fallbackOf, isRouted, nodeOf, waysOf } from './plan.js';
 import { Producer } from './producer.js';
 import { Random } from './random.js';
 import { OUTCOMES } from './step.js';
@@ -23,8 +24,8 @@ const RETRIES_MS = 6_000;
 export class Field {
   readonly clock: VirtualClock = new VirtualClock();
   readonly router: Router;
-  /** Keys of the addresses that exchanges hold. */
-  readonly configured: ReadonlySet<string>;
+  /** Names of the bindings that are there. */
+  readonly bound: Set<string> = new Set(BINDINGS.map(({ name }) => name));
   readonly ledger: Ledger = new Ledger(this);
   readonly clients: Map<number, Client> = new Map();
   readonly producers: Map<number, Producer> = new Map();
@@ -50,7 +51,6 @@ export class Field {
   constructor() {
     const random = new Random(1);
     this.router = new Router({ id: 'R', clock: this.clock, random: () => random.fraction(), ...PLAN });
-    this.configured = new Set([...this.router.addresses].map(({ key }) => key));
   }
 
   /** Number for the next of the links that the router attaches at a client for one of its autolinks. */
@@ -59,6 +59,11 @@ export class Field {
     const before = this.#autoIds.get(base) ?? 0;
     this.#autoIds.set(base, before + 1);
     return base + before;
+  }
+
+  /** Keys of the addresses that exchanges hold. */
+  get configured(): ReadonlySet<string> {
+    return keptNodes(this.bound);
   }
 
   message(id: number): Message | undefined {
@@ -231,12 +236,13 @@ export class Field {
     size: number,
     settled: boolean,
   ): Message {
-    const ways = waysOf(node, subjectOf(id)).flat();
-    const audience = ways.flatMap((way) =>
+    const ways = waysOf(node, subjectOf(id), this.bound);
+    const nodes = [...ways.first, ...ways.spare.map((spare) => spare.node)];
+    const audience = nodes.flatMap((way) =>
       (this.settledIn.get(way) ?? []).filter(({ ended, retires }) => !ended && !retires),
     );
     const served = this.settledWithin.get(node);
-    const message = new Message(id, producer, node, to, size, settled, this.step, audience, served);
+    const message = new Message(id, producer, node, to, size, settled, this.step, ways, audience, served);
     this.ledger.messages.set(id, message);
     return message;
   }
@@ -270,10 +276,33 @@ export class Field {
         this.#routeNames.delete(name);
         router.removeLinkRoute(router.linkRoutes.find((other) => other.name === name)!);
       }
+    } else if (BINDINGS.some((binding) => binding.name === name)) {
+      this.#bind(name, there);
     } else {
       const [id] = [...router.addressSettings].find(([, settings]) => settings.name === name) ?? [];
       if (id === undefined && there) router.addAddress(LATE_ADDRESS);
       if (id !== undefined && !there) router.removeAddress(id);
+    }
+  }
+
+  #bind(name: string, there: boolean): void {
+    // Which messages take it is to be certain.
+    this.silence();
+    if (this.bound.has(name) === there) return;
+    const { exchanges } = this.router;
+    if (there) {
+      this.bound.add(name);
+      exchanges.addBinding(PLAN.bindings!.find((settings) => settings.name === name)!);
+    } else {
+      this.bound.delete(name);
+      exchanges.removeBinding([...exchanges.bindings()].find(({ settings }) => settings.name === name)!);
+    }
+    for (const message of this.ledger.messages.values()) {
+      if (!isExchange(message.node) || message.isOut || message.stage === 'aborted') continue;
+      const { first, spare } = waysOf(message.node, message.subject, this.bound);
+      const before = message.ways;
+      message.ways = { first: [...before.first, ...first], spare: [...before.spare, ...spare] };
+      message.isUnsure = true;
     }
   }
 

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import type { DeliveryState } from '@pointsman/wire';
 import type { Consumer } from './consumer.js';
+import { isExchange } from './exchanges.js';
 import type { Field } from './field.js';
 import { kindOf } from './message.js';
 import type { Message, Receipt } from './message.js';
-import { isExchange, isMulticast, waysOf } from './plan.js';
+import { isMulticast, waysOf } from './plan.js';
 import type { Producer } from './producer.js';
 import { checkRows } from './rows.js';
 
@@ -61,7 +62,7 @@ export class Ledger {
   /** A node within the router has got a message. */
   taken(message: Message, node: string): void {
     const { name } = message;
-    assert.ok(waysOf(message.node, message.subject).flat().includes(node), `${name} comes to ${node} within`);
+    assert.ok(message.nodes.includes(node), `${name} comes to ${node} within`);
     assert.equal(message.within++, 0, `${name} comes to ${node} within twice`);
     assert.ok(message.stage !== 'aborted', `${name} comes to ${node} within, though its sender has aborted it`);
     if (isMulticast(node)) return;
@@ -103,12 +104,14 @@ export class Ledger {
 
   /** A message goes to the consumers of its node; to those of a fallback or alternate only where there are no others. */
   #checkWay(message: Message, consumer: Consumer): void {
-    const [first, second] = waysOf(message.node, message.subject);
+    const { first, spare } = message.ways;
     const node = consumer.node!;
     const where = `${message.name} comes to ${consumer.name}, which receives from ${node}`;
-    assert.ok(first.includes(node) || second.includes(node), where);
     if (first.includes(node)) return;
-    const better = message.audience.find((other) => first.includes(other.node!) && !other.ended && !other.retires);
+    const way = spare.find((other) => other.node === node);
+    assert.ok(way !== undefined, where);
+    if (message.isUnsure) return;
+    const better = message.audience.find((other) => way.unless.includes(other.node!) && !other.ended && !other.retires);
     assert.ok(better === undefined, `${where}, though ${better?.name} was there`);
   }
 
@@ -129,7 +132,7 @@ export class Ledger {
 
   /** All that it may go to. */
   #consumersOf(message: Message): Consumer[] {
-    const ways = waysOf(message.node, message.subject).flat();
+    const ways = message.nodes;
     return [...this.#field.consumers.values()].filter(({ node }) => node !== undefined && ways.includes(node));
   }
 
@@ -261,8 +264,8 @@ export class Ledger {
     }
     assert.equal(kind, 'accepted', `${message.name}: its outcome`);
     if (lost) return;
-    const [first] = waysOf(message.node, message.subject);
-    for (const node of first) {
+    if (message.isUnsure) return;
+    for (const node of message.ways.first) {
       const here = this.#consumersOf(message).filter((consumer) => consumer.node === node);
       // What waits for credit may be dropped in favour of what comes behind it.
       if (here.length === 0 || here.some((consumer) => !message.audience.includes(consumer) || hasDropped(consumer)))
@@ -356,9 +359,8 @@ export class Ledger {
     return (
       isExchange(node) ||
       within.has(node) ||
-      waysOf(node, '')
-        .flat()
-        .some((way) => settledIn.has(way))
+      settledIn.has(node) ||
+      waysOf(node, '', this.#field.bound).spare.some((way) => settledIn.has(way.node))
     );
   }
 

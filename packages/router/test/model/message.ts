@@ -4,7 +4,8 @@ import type { IncomingDelivery } from '@pointsman/engine';
 import { decodeMessage, encodeMessage } from '@pointsman/wire';
 import type { DeliveryState } from '@pointsman/wire';
 import type { Consumer } from './consumer.js';
-import { subjectOf } from './plan.js';
+import { subjectOf } from './exchanges.js';
+import type { Ways } from './exchanges.js';
 import type { Producer } from './producer.js';
 
 /** What a message is found by among the bytes of its first frame. */
@@ -38,7 +39,10 @@ export class Message {
   late: DeliveryState | undefined = undefined;
   /** The router did not take it over from within. */
   refused = false;
-  /** Consumers of its node that were attached for certain when it was sent. */
+  ways: Ways;
+  /** Its ways have changed while it came: it takes the old or the new ones. */
+  isUnsure = false;
+  /** Consumers of its ways that were attached for certain when it was sent. */
   readonly audience: readonly Consumer[];
 
   constructor(
@@ -49,6 +53,7 @@ export class Message {
     size: number,
     settled: boolean,
     at: number,
+    ways: Ways,
     audience: readonly Consumer[],
     served: unknown,
   ) {
@@ -57,6 +62,7 @@ export class Message {
     this.node = node;
     this.settled = settled;
     this.sentAt = at;
+    this.ways = ways;
     this.audience = audience;
     this.served = served;
     this.bytes = bytesOf(id, to, size);
@@ -70,6 +76,11 @@ export class Message {
   /** Undefined where any will do. */
   get tag(): Uint8Array | undefined {
     return this.producer.isStrict ? Buffer.from(`tag ${this.id}`) : undefined;
+  }
+
+  /** All nodes that it may go to. */
+  get nodes(): string[] {
+    return [...this.ways.first, ...this.ways.spare.map(({ node }) => node)];
   }
 
   get subject(): string {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AddressSettings, RouterOptions } from '../../src/index.js';
+import { BINDINGS, EXCHANGES, exchangeWays, isExchange } from './exchanges.js';
+import type { Ways } from './exchanges.js';
 
 /** How many messages a producer has on its way at the most: small, so that credit is scarce. */
 export const LINK_CAPACITY = 6;
@@ -17,12 +19,8 @@ export const PLAN: Partial<RouterOptions> = {
     { prefix: 'chain', distribution: 'balanced', ingressPhase: 0, egressPhase: 2 },
     { prefix: 'fall', distribution: 'balanced', enableFallback: true },
   ],
-  exchanges: [{ name: 'post', address: 'post/p', alternateAddress: 'queue/b' }],
-  bindings: [
-    { exchangeName: 'post', bindingKey: 'a.*', nextHopAddress: 'queue/a' },
-    { exchangeName: 'post', bindingKey: 'a.b', nextHopAddress: 'near/x' },
-    { exchangeName: 'post', bindingKey: '#.all', nextHopAddress: 'all/y' },
-  ],
+  exchanges: EXCHANGES.map(({ node: _, alternate: _other, ...settings }) => settings),
+  bindings: BINDINGS.map(({ node: _, subjects: _other, ...settings }) => settings),
   linkRoutes: [
     { name: 'to', prefix: 'routed', direction: 'in', containerId: BROKER },
     { name: 'from', prefix: 'routed', direction: 'out', containerId: BROKER },
@@ -45,12 +43,13 @@ export const PLAN: Partial<RouterOptions> = {
   ],
 };
 
-/** What comes and goes at run time: these are not there from the beginning; autolinks and link routes are. */
+/** Not there from the beginning, unlike all else that comes and goes at run time. */
 export const LATE_ADDRESS: AddressSettings = { name: 'late', prefix: 'late', distribution: 'closest' };
 
 export const CONFIGURED: readonly string[] = [
   ...(PLAN.autoLinks ?? []).map(({ name }) => name!),
   ...(PLAN.linkRoutes ?? []).map(({ name }) => name!),
+  ...BINDINGS.map(({ name }) => name),
   LATE_ADDRESS.name!,
 ];
 
@@ -69,36 +68,16 @@ export const ADDRESSES: readonly string[] = [
   'void/z',
   'fall/f',
   'post/p',
+  'over/o',
+  'topic/t',
   'late/l',
   'within/n',
 ];
 
-/** Subjects that messages carry, and where the exchange sends those of each. */
-const SUBJECTS: Readonly<Record<string, readonly string[]>> = {
-  'a.b': ['M0queue/a', 'M0near/x'],
-  'a.all': ['M0queue/a', 'M0all/y'],
-  'x.y.all': ['M0all/y'],
-  'b.b': [],
-};
-
-const EXCHANGE = 'M0post/p';
-const ALTERNATE = 'M0queue/b';
-
-/** The subject of a message, by its number. */
-export function subjectOf(id: number): string {
-  const subjects = Object.keys(SUBJECTS);
-  return subjects[id % subjects.length]!;
-}
-
-/** Its messages are accepted once they are on their way, and reach their receivers settled. */
-export function isExchange(node: string): boolean {
-  return node === EXCHANGE;
-}
-
-/** The nodes whose consumers may get a message for `node`: the first ones before the second ones. */
-export function waysOf(node: string, subject: string): readonly [readonly string[], readonly string[]] {
-  if (node === EXCHANGE) return [SUBJECTS[subject] ?? [], [ALTERNATE]];
-  return [[node], node.startsWith('M0fall/') ? [fallbackOf(node)] : []];
+/** Where a message for `node` may go. @param bound - names of the bindings that are there */
+export function waysOf(node: string, subject: string, bound: ReadonlySet<string>): Ways {
+  if (isExchange(node)) return exchangeWays(node, subject, bound);
+  return { first: [node], spare: node.startsWith('M0fall/') ? [{ node: fallbackOf(node), unless: [node] }] : [] };
 }
 
 export function fallbackOf(node: string): string {
