@@ -14,7 +14,8 @@ export class LinkRouteNode {
   readonly direction: Direction;
   /** In the order in which they came; never empty. */
   readonly routes: LinkRoute[] = [];
-  #connections: RouterConnection[] = [];
+  /** Undefined until it is asked for: clients may make very many routes, and leave with all of them at once. */
+  #connections: readonly RouterConnection[] | undefined;
   #turn = 0;
 
   constructor(first: LinkRoute) {
@@ -37,20 +38,21 @@ export class LinkRouteNode {
 
   /** Connections that serve it, each once. */
   get connections(): readonly RouterConnection[] {
-    return this.#connections;
+    return (this.#connections ??= [...new Set(this.routes.flatMap(({ connections }) => connections))]);
   }
 
   /** @internal a route came or left, or one of its connections did. */
   changed(): void {
-    this.#connections = [...new Set(this.routes.flatMap(({ connections }) => connections))];
+    this.#connections = undefined;
   }
 
   /** The connection that takes the next link: each in turn. */
   next(): RouterConnection | undefined {
-    const count = this.#connections.length;
+    const { connections } = this;
+    const count = connections.length;
     for (let i = 0; i < count; i++) {
       if (this.#turn >= count) this.#turn = 0;
-      const connection = this.#connections[this.#turn++]!;
+      const connection = connections[this.#turn++]!;
       if (connection.takesLinks) return connection;
     }
     return undefined;
