@@ -6,10 +6,17 @@ interface Node<T> {
   star: Node<T> | undefined;
   hash: Node<T> | undefined;
   value: T | undefined;
+  /** It stands for `#`: further tokens stay there. */
+  readonly isHash: boolean;
 }
 
 /** Most tokens of a text that is looked up: beyond them nothing matches. */
 const TOKENS_MAX = 256;
+/**
+ * Most steps of a look-up that were in vain: beyond them nothing matches. Clients choose texts, and patterns as well: very
+ * many patterns with several `#` must not cost everybody's time. Other patterns take a few for each token.
+ */
+const FAILURES_MAX = 100_000;
 
 /**
  * Patterns over addresses. Tokens are parted by `.` and `/` alike; `*` stands for one token, `#` for any number.
@@ -31,7 +38,7 @@ export class PatternTree<T> {
     let node = this.#root;
     for (const token of normalised(pattern)) {
       if (token === '*') node = node.star ??= this.#node();
-      else if (token === '#') node = node.hash ??= this.#node();
+      else if (token === '#') node = node.hash ??= this.#node(true);
       else {
         let next = node.exact.get(token);
         if (next === undefined) node.exact.set(token, (next = this.#node()));
@@ -91,20 +98,19 @@ export class PatternTree<T> {
       return node.value ?? (node.hash === undefined ? undefined : this.#match(node.hash, tokens, at, failed));
     }
     const state = node.id * (TOKENS_MAX + 1) + at;
-    if (failed.has(state)) return undefined;
+    if (failed.has(state) || failed.size >= FAILURES_MAX) return undefined;
     const exact = node.exact.get(tokens[at]!);
     let found = exact === undefined ? undefined : this.#match(exact, tokens, at + 1, failed);
     if (found === undefined && node.star !== undefined) found = this.#match(node.star, tokens, at + 1, failed);
-    if (found === undefined && node.hash !== undefined) {
-      for (let next = at; next <= tokens.length && found === undefined; next++)
-        found = this.#match(node.hash, tokens, next, failed);
-    }
+    // It stands for no token before it stands for one more.
+    if (found === undefined && node.hash !== undefined) found = this.#match(node.hash, tokens, at, failed);
+    if (found === undefined && node.isHash) found = this.#match(node, tokens, at + 1, failed);
     if (found === undefined) failed.add(state);
     return found;
   }
 
-  #node(): Node<T> {
-    return { id: this.#nodes++, exact: new Map(), star: undefined, hash: undefined, value: undefined };
+  #node(isHash = false): Node<T> {
+    return { id: this.#nodes++, exact: new Map(), star: undefined, hash: undefined, value: undefined, isHash };
   }
 }
 
