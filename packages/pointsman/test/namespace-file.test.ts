@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -311,6 +312,19 @@ describe('the file of a namespace', () => {
   );
 
   it(
+    'is written anew beside itself, not where a link leads that somebody put there',
+    withFile(async (path) => {
+      const other = `${path}.of-somebody`;
+      writeFileSync(other, 'theirs');
+      symlinkSync(other, `${path}.new`);
+      const file = new NamespaceFile({ path });
+      file.start(() => []);
+      file.close();
+      assert.equal(readFileSync(other, 'utf8'), 'theirs');
+    }),
+  );
+
+  it(
     'goes on, and grows, where it cannot be written anew',
     withFile(async (path) => {
       const said: string[] = [];
@@ -322,7 +336,7 @@ describe('the file of a namespace', () => {
         assert.equal(file.flush(), true);
       }
       assert.equal(file.failure, undefined);
-      assert.match(said.join('\n'), /^.*cannot be written anew, and grows: EISDIR[^\n]*$/);
+      assert.match(said.join('\n'), /^.*cannot be written anew, and grows: [^\n]*EISDIR[^\n]*$/);
       file.close();
       rmSync(`${path}.new`, { recursive: true });
       const again = new NamespaceFile({ path });

@@ -200,7 +200,9 @@ export class NamespaceFile implements Journal {
   /** Writes all that there is to a new file, which takes the place of the old one in one step. */
   #compact(): void {
     const fresh = `${this.path}.new`;
-    const fd = openSync(fresh, 'w', 0o600);
+    // What lies there may be a link of somebody else's to somewhere else.
+    rmSync(fresh, { force: true });
+    const fd = openSync(fresh, 'wx', 0o600);
     let size: number;
     try {
       size = this.#writeAll(fd);
