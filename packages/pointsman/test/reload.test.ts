@@ -111,7 +111,7 @@ connector { name: cloud  host: 127.0.0.1  port: 1  azureAuthentication: clientSe
       );
       assert.match(
         router.io.err,
-        /AGENT \(error\) Configuration not reloaded, nothing has changed: .*router.conf:3: 'role' of listener/,
+        /AGENT \(error\) Configuration not reloaded, nothing has changed: .*router.conf:3: 'role' of listener.*\(found: nothing; allowed: .*route-container/,
       );
     }),
   );
@@ -123,6 +123,7 @@ connector { name: cloud  host: 127.0.0.1  port: 1  azureAuthentication: clientSe
       router.write(`${ROUTER}sslProfile { name: tls  certFile: /nowhere.pem }\nlog { module: SERVER  enable: none }\n`);
       const result = await router.process.reload();
       assert.match(result.ok ? '' : result.problems[0]!.message, /nowhere.pem.*there is no such file/);
+      assert.match(router.io.err, /not reloaded.*nowhere.pem.*Correct certFile, or the rights of the file/);
       assert.notEqual(router.port('stays'), undefined);
       assert.equal(router.log.isEnabled('SERVER', 'error'), true);
     }),

@@ -7,8 +7,7 @@ import { entitiesOf } from './entity.js';
 import type { ConfigEntity } from './entity.js';
 import type { RouterConfig } from './model.js';
 import type { NotSupported } from './not-supported.js';
-import { ProblemList } from './problems.js';
-import type { ConfigProblem } from './problems.js';
+import { ProblemList, lineOf } from './problems.js';
 import type { RawSection } from './raw-config.js';
 import type { SecretSources } from './secret.js';
 
@@ -101,7 +100,7 @@ export class ConfigSource {
     const errors = problems.sorted().filter((problem) => problem.severity === 'error' && problem.line === line);
     if (errors.length > 0) {
       const former = errors.find((problem) => problem.former !== undefined)?.former;
-      throw new EntityRefused(errors.map(textOf).join('; '), former);
+      throw new EntityRefused(errors.map(lineOf).join('; '), former);
     }
     const entity = entities.at(-1);
     if (entity?.line !== line) throw new EntityRefused(`there is no section '${section}'`);
@@ -160,13 +159,4 @@ export class ConfigSource {
     const at = this.#entities.findIndex((entity) => entity.section === section && entity.name === name);
     if (at >= 0) this.#entities.splice(at, 1);
   }
-}
-
-function textOf({ message, found, allowed, hint }: ConfigProblem): string {
-  const parts = [
-    found === undefined ? undefined : `found: ${found}`,
-    allowed === undefined ? undefined : `allowed: ${allowed}`,
-    hint,
-  ].filter((part) => part !== undefined);
-  return parts.length === 0 ? message : `${message} (${parts.join('; ')})`;
 }

@@ -166,6 +166,16 @@ export function formerWords(problems: readonly ConfigProblem[]): readonly string
   return [...new Set(words)];
 }
 
+/** What is wrong, what was found and what to do, on one line. */
+export function lineOf({ message, found, allowed, hint }: ConfigProblem): string {
+  const parts = [
+    found === undefined ? undefined : `found: ${found}`,
+    allowed === undefined ? undefined : `allowed: ${allowed}`,
+    hint,
+  ].filter((part) => part !== undefined);
+  return parts.length === 0 ? message : `${message} (${parts.join('; ')})`;
+}
+
 export interface FormatOptions {
   /** Colours the severity with ANSI escape sequences. */
   readonly color: boolean;

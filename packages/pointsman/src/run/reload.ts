@@ -18,9 +18,17 @@ export type ReloadResult =
   /** Nothing has changed. */
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
-/** A reason for changing nothing. */
-export function reloadProblem(file: string, line: number | undefined, message: string): ReloadResult {
-  return { ok: false, problems: [{ severity: 'error', file, line, message }] };
+/** A reason for changing nothing. @param error - with a hint, where it has one */
+export function reloadProblem(file: string, error: unknown): ReloadResult {
+  const hint = hintOf(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return { ok: false, problems: [{ severity: 'error', file, line: undefined, message, hint }] };
+}
+
+/** What to do about an error, where it says so. */
+export function hintOf(error: unknown): string | undefined {
+  const hint: unknown = error instanceof Error && 'hint' in error ? error.hint : undefined;
+  return typeof hint === 'string' && hint !== '' ? hint : undefined;
 }
 
 /** Attributes of the sections that only a start reads, where they differ: `router: mode, id`. */

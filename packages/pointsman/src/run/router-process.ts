@@ -10,6 +10,7 @@ import type { ConfigSource } from '../config/config-source.js';
 import { Users } from '../auth/users.js';
 import type { ConnectorConfig, ListenerConfig, RouterConfig, SslProfileConfig } from '../config/model.js';
 import type { Readiness } from '../http/http-site.js';
+import { lineOf } from '../config/problems.js';
 import { loadConfig } from '../config/read-config.js';
 import type { Logger } from '../log.js';
 import { configuredTables } from '../manage/configured-tables.js';
@@ -25,7 +26,7 @@ import { destinationOf } from './destination.js';
 import { ListenerRuntime } from './listener-runtime.js';
 import { ProtocolTrace } from './protocol-trace.js';
 import { addRouting, isRoutingSection, removeRouting, runsRouting } from './routing-sections.js';
-import { applyLogs, reloadProblem, startOnlyChanges } from './reload.js';
+import { applyLogs, hintOf, reloadProblem, startOnlyChanges } from './reload.js';
 import type { ReloadResult } from './reload.js';
 import { TlsProfileRuntime } from './tls-profile.js';
 import { VhostRuntime } from './vhost-runtime.js';
@@ -369,9 +370,11 @@ export class RouterProcess {
       }
       this.#log.log('AGENT', 'notice', `Configuration reloaded from ${this.config.file}, changes: ${changes.length}`);
     } else {
-      for (const { file, line, message } of result.problems) {
+      for (const problem of result.problems) {
+        const { file, line } = problem;
         const place = line === undefined ? file : `${file}:${line}`;
-        this.#log.log('AGENT', 'error', `Configuration not reloaded, nothing has changed: ${place}: ${message}`);
+        const what = lineOf(problem);
+        this.#log.log('AGENT', 'error', `Configuration not reloaded, nothing has changed: ${place}: ${what}`);
       }
     }
     return result;
@@ -379,7 +382,7 @@ export class RouterProcess {
 
   async #reloaded(): Promise<ReloadResult> {
     const { file } = this.config;
-    if (this.#isStopping) return reloadProblem(file, undefined, 'the router is stopping');
+    if (this.#isStopping) return reloadProblem(file, 'the router is stopping');
     const loaded = loadConfig(file);
     if (!loaded.ok) return { ok: false, problems: loaded.problems.filter(({ severity }) => severity === 'error') };
     const { config, warnings } = loaded;
@@ -405,7 +408,7 @@ export class RouterProcess {
     try {
       // First of all: what management does while hosts are looked up is seen by what follows.
       if (newVhosts.length > 0) vhostRules = await this.vhosts.read(newVhosts);
-      if (this.#isStopping) return reloadProblem(file, undefined, 'the router is stopping');
+      if (this.#isStopping) return reloadProblem(file, 'the router is stopping');
       for (const { section, name } of added) this.#refuseForeign(section, name, removed);
       for (const profile of config.sslProfiles) {
         if (isNew('sslProfile', profile.name)) profiles.push(new TlsProfileRuntime(profile, file));
@@ -414,7 +417,7 @@ export class RouterProcess {
         destinationOf(connector, `connector ${connector.name}`, false, this.#options.environment);
       logModules = applyLogs(this.#log, before.logs, config.logs);
     } catch (error) {
-      return reloadProblem(file, undefined, error instanceof Error ? error.message : String(error));
+      return reloadProblem(file, error);
     }
 
     const changes = logModules.map((module) => `log ${module} changed`);
@@ -501,7 +504,9 @@ export class RouterProcess {
         this.#log.log('CONN_MGR', 'info', `Files of sslProfile ${name} have changed: new connections use them`);
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
-        this.#log.log('CONN_MGR', 'error', `Files of sslProfile ${name} have changed and cannot be used: ${why}`);
+        const cure = hintOf(error) ?? '';
+        const text = `Files of sslProfile ${name} have changed and cannot be used: ${why} ${cure}`.trimEnd();
+        this.#log.log('CONN_MGR', 'error', text);
       }
     }
   }
