@@ -5,6 +5,7 @@ import { Writable } from 'node:stream';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { examineClock } from '../src/doctor/clock.js';
+import { examineName } from '../src/doctor/network.js';
 import { runDoctor } from '../src/doctor/command.js';
 import type { Patient } from '../src/doctor/patient.js';
 import type { Destination } from '../src/run/destination.js';
@@ -323,6 +324,13 @@ describe('a doctor who is kept waiting', () => {
       assert.match(said, /There is no token for .* within 1000 ms/);
     }),
   );
+
+  it('waits for the name server no longer either', async () => {
+    const patient = { to: { host: 'cloud.example' }, lookup: () => undefined } as unknown as Patient;
+    const { verdict, text } = await examineName(patient, { timeoutMs: 50 });
+    assert.equal(verdict, 'bad');
+    assert.match(text, /cloud\.example was not found \(no answer within 50 ms\)\. Check this machine's network/);
+  });
 
   it('waits for the clock of a host that answers a byte at a time no longer either', async () => {
     const sockets = new Set<Socket>();

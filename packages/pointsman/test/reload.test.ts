@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { connect } from '../src/client/client.js';
 import { opening, until } from './client-fixture.js';
@@ -28,6 +30,34 @@ describe('reload', () => {
       assert.equal(lost, false);
       const again = await router.process.reload();
       assert.deepEqual(again.ok && again.changes, []);
+    }),
+  );
+
+  it(
+    'gives up a connector that is on its way when it is changed, and the new one when the router stops',
+    opening(async (opened) => {
+      // Takes connections, and says nothing.
+      const open = new Set<Socket>();
+      let count = 0;
+      const server = createServer((socket) => {
+        count += 1;
+        open.add(socket);
+        socket.on('error', () => undefined).on('close', () => open.delete(socket));
+        socket.resume();
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      opened.later(() => server.close());
+      const { port } = server.address() as AddressInfo;
+      const to = (rest: string): string =>
+        `${ROUTER}connector { name: silent  host: peer.example  port: 5671  proxy: http://127.0.0.1:${port} ${rest} }\n`;
+      const router = await Running.start(opened, to(''));
+      await until('the first attempt', () => count === 1);
+      router.write(to('cost: 2'));
+      assert.ok((await router.process.reload()).ok);
+      await until('the second attempt in place of the first', () => count === 2 && open.size === 1);
+      await router.process.stop();
+      await until('the end of both', () => open.size === 0);
+      assert.equal(count, 2);
     }),
   );
 

@@ -23,7 +23,7 @@ export interface ExaminationOptions {
 export async function* examine(patient: Patient, options: ExaminationOptions): AsyncGenerator<Finding> {
   const { onWait = (): void => undefined } = options;
   onWait('name', `looking up ${patient.to.host}`);
-  const name = await examineName(patient);
+  const name = await examineName(patient, options);
   yield name;
   if (name.verdict === 'bad') return;
 

@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
 import { TransportError, dial } from '@pointsman/transport';
 import type { DialMode, HttpProxy } from '@pointsman/transport';
+import { within } from '../client/deferred.js';
 import { httpProxy } from '../run/connector.js';
 import type { Finding } from './finding.js';
 import type { Patient } from './patient.js';
@@ -15,14 +16,15 @@ export interface Way {
 }
 
 /** Looks the name up that TCP goes to. */
-export async function examineName(patient: Patient): Promise<Finding> {
+export async function examineName(patient: Patient, { timeoutMs }: { readonly timeoutMs: number }): Promise<Finding> {
   const { to, lookup } = patient;
   const subject = to.proxy?.host ?? to.host;
   const whose = to.proxy === undefined ? subject : `The proxy ${subject}`;
   if (isIP(subject) !== 0) return { step: 'name', verdict: 'skipped', subject, text: `${whose} is an address` };
   const started = performance.now();
   try {
-    const addresses = await addressesOf(subject, lookup);
+    const late = (): Error => Object.assign(new Error('late'), { code: `no answer within ${timeoutMs} ms` });
+    const addresses = await within(addressesOf(subject, lookup), timeoutMs, late);
     const note = to.proxy === undefined ? '' : `; it looks ${to.host} up`;
     return {
       step: 'name',
