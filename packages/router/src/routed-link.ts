@@ -144,7 +144,7 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     const name = routedLinkName(attach.name, client.connection.containerId);
     let link: SenderLink | ReceiverLink;
     try {
-      this.#session = at.routedSession(client.link.session);
+      this.#session = at.routedSessions.take(client.link.session);
       link = attach.role
         ? this.#session.attachReceiver(name, this, parameters)
         : this.#session.attachSender(name, this, parameters);

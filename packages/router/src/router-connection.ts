@@ -25,6 +25,7 @@ import { MessageLog } from './message-log.js';
 import { OutgoingLink } from './outgoing-link.js';
 import type { ConnectionPolicy } from './policy/connection-policy.js';
 import { RoutedLink, survives } from './routed-link.js';
+import { RoutedSessions } from './routed-sessions.js';
 import type { Router } from './router.js';
 import { Tenant } from './tenant.js';
 import { terminusText } from './terminus-text.js';
@@ -96,8 +97,11 @@ export class RouterConnection implements ConnectionHandler {
   onProtocolTrace: ((enabled: boolean) => void) | undefined = undefined;
   /** Sessions of autolinks, and how many use each. */
   readonly #autoLinkSessions = new Map<Session, number>();
-  /** By the client's session: those that stand for it here. */
-  readonly #routedSessions = new Map<Session, { readonly session: Session; links: number }[]>();
+  /** Those here that stand for sessions of clients elsewhere. */
+  readonly routedSessions: RoutedSessions = new RoutedSessions(
+    () => this.connection.session({ incomingWindow: this.#windowOf(this.settings.maxSessionFrames) }),
+    isRoomy,
+  );
 
   /** Where links of this peer were led to, and where its further ones have to go. */
   readonly #homes = new Set<RouterConnection>();
@@ -221,35 +225,9 @@ export class RouterConnection implements ConnectionHandler {
     if (this.connection.isOpen) session.end();
   }
 
-  /**
-   * The session here that stands for a client's session there: what is together there stays together, unless the peer takes
-   * fewer links on a session than the client has.
-   *
-   * @throws LocalProtocolError where the peer takes no further session
-   */
-  routedSession(client: Session): Session {
-    const known = this.#routedSessions.get(client) ?? [];
-    const usable = known.find(
-      ({ session, links }) => session.state !== 'ended' && session.state !== 'ending' && isRoomy(session, links),
-    );
-    if (usable !== undefined) {
-      usable.links++;
-      return usable.session;
-    }
-    const session = this.connection.session({ incomingWindow: this.#windowOf(this.settings.maxSessionFrames) });
-    this.#routedSessions.set(client, [...known, { session, links: 1 }]);
-    return session;
-  }
-
-  /** A link of {@link routedSession} is gone; with the last one the session ends. */
+  /** A link of a session of {@link routedSessions} is gone; with the last one the session ends. */
   leaveRoutedSession(client: Session, session: Session): void {
-    const known = this.#routedSessions.get(client);
-    const entry = known?.find((candidate) => candidate.session === session);
-    if (known === undefined || entry === undefined || --entry.links > 0) return;
-    const others = known.filter((candidate) => candidate !== entry);
-    if (others.length > 0) this.#routedSessions.set(client, others);
-    else this.#routedSessions.delete(client);
-    if (this.connection.isOpen) session.end();
+    if (this.routedSessions.leave(client, session) && this.connection.isOpen) session.end();
   }
 
   // ---- ConnectionHandler ----
