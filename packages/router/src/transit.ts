@@ -242,10 +242,10 @@ export class Transit {
    * before released, once all have spoken.
    */
   outcome(copy: Copy, state: DeliveryState | undefined): void {
+    copy.done = true;
     // Its sender has confirmed it, and now the receiver is gone: what is still to come is for nobody.
     if (copy.settled) return this.consumed();
     copy.settled = true;
-    copy.done = true;
     if (copy.told === undefined) this.#merge(copy, state);
   }
 

@@ -106,6 +106,32 @@ describe('a message of which only a part has come', () => {
   });
 });
 
+describe('a message that turns out larger than its receiver takes, after both ends have settled it', () => {
+  it('is read to its end, and nothing of it stays', () => {
+    const world = new World();
+    const inlet = world.peer().receive('q', 10, { maxMessageSize: 300_000n });
+    const outlet = world.peer({ linkCapacity: 2 }).send('q', { rcvSettleMode: 1 });
+    const first = PART.slice();
+    const rest = new Uint8Array(8_000_000);
+    new DataView(first.buffer).setUint32(4, first.length - 8 + rest.length);
+    const delivery = outlet.raw(first, false, 'large', false);
+    inlet.link.update(inlet.deliveries[0]!, ACCEPTED);
+    world.run();
+    outlet.link.settle(delivery, ACCEPTED);
+    world.run();
+    let at = 0;
+    for (let round = 0; round < 100 && at < rest.length; round++) {
+      at += outlet.link.resume(rest, at, rest.length, true);
+      world.run();
+    }
+    assert.equal(at, rest.length, 'its sender is not held back for ever');
+    assert.equal(inlet.deliveries[0]!.aborted, true);
+    outlet.text('next');
+    assert.deepEqual(inlet.texts, ['next']);
+    assert.equal(outlet.link.credit, 1);
+  });
+});
+
 describe('two large messages on one session', () => {
   /** The beginning of a message in one data section, and the rest: more than the window of a session. */
   const first = PART.slice();
