@@ -119,6 +119,7 @@ export class Chooser {
       link: this.#link++,
       address,
       fallback: address?.startsWith('fall/') === true && random.once(2),
+      most: random.once(6) ? random.pick([1_000, 150_000])! : 0,
       credit: random.once(this.#leaning === 'a large one that waits' ? 1 : 3) ? 0 : random.below(8),
       settled: random.once(8),
     };

@@ -16,6 +16,8 @@ export class Consumer implements ReceiverHandler {
   node: string | undefined;
   /** It wants everything settled. */
   readonly settled: boolean;
+  /** Bytes of the largest message that it takes. */
+  readonly most: number;
   link!: ReceiverLink;
   attach: Attach | undefined;
   error: AmqpErrorFields | undefined;
@@ -30,10 +32,11 @@ export class Consumer implements ReceiverHandler {
   granted = 0;
   begun = 0;
 
-  constructor(id: number, client: Client, node: string | undefined, settled: boolean) {
+  constructor(id: number, client: Client, node: string | undefined, settled: boolean, most = 0) {
     this.id = id;
     this.client = client;
     this.node = node;
+    this.most = most === 0 ? Infinity : most;
     // On a link that is routed the container decides.
     this.settled = settled && node?.startsWith('routed') !== true;
   }

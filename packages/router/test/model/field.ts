@@ -189,7 +189,13 @@ export class Field {
     const known =
       address === undefined ? undefined : this.#routes(address, 'out') ? `routed ${step.link}` : nodeOf(address, true);
     const node = fallback && known !== undefined ? fallbackOf(known) : known;
-    const consumer = new Consumer(step.link, client, node, step.settled);
+    const consumer = new Consumer(
+      step.link,
+      client,
+      node,
+      step.settled,
+      node?.startsWith('routed') === true ? 0 : step.most,
+    );
     consumer.link = client.session(step.session).attachReceiver(`L${step.link}`, consumer, {
       source:
         address === undefined
@@ -197,6 +203,7 @@ export class Field {
           : { type: 'source', address, ...(fallback ? { capabilities: ['qd.fallback'] } : {}) },
       target: { type: 'target' },
       sndSettleMode: step.settled ? 1 : 2,
+      ...(consumer.most === Infinity ? {} : { maxMessageSize: BigInt(consumer.most) }),
     });
     this.add(consumer);
     if (step.credit > 0) consumer.credit(step.credit);

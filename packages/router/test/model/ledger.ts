@@ -45,7 +45,10 @@ export class Ledger {
       assert.ok(other === undefined, `${message.name} comes to ${consumer.name} and went to ${other?.consumer.name}`);
     }
     if (!isMulticast(message.node) && !isExchange(message.node))
-      assert.ok(!message.told || consumer.settled, `${message.name} comes after its outcome`);
+      assert.ok(
+        !message.told || consumer.settled || isTooLarge(message, consumer),
+        `${message.name} comes after its outcome`,
+      );
     const before = consumer.receipts.findLast((other) => other.message.producer === message.producer);
     assert.ok(
       before === undefined || before.message.id < message.id,
@@ -93,7 +96,7 @@ export class Ledger {
         kindOf(receipt.said),
         `${name}: told later than ${receipt.consumer.name} has said it`,
       );
-    else if (kindOf(state) === 'rejected')
+    else if (kindOf(state) === 'rejected' && !this.#isTooLargeForOne(message))
       assert.equal(kindOf(receipt?.said), 'rejected', `${name}: told later that it is rejected, which nobody has said`);
   }
 
@@ -159,6 +162,12 @@ export class Ledger {
   /** What has begun comes to its end, whole or aborted. */
   #checkReceipt({ message, consumer, delivery, complete, aborted, said }: Receipt): void {
     if (consumer.ended) return;
+    if (isTooLarge(message, consumer)) {
+      assert.ok(!complete, `${message.name} has come to ${consumer.name}, which does not take it`);
+      if (message.isOut || message.stage === 'aborted')
+        assert.ok(aborted || said !== undefined, `${message.name} is not taken back from ${consumer.name}`);
+      return;
+    }
     const where = `${message.name} at ${consumer.name}`;
     if (message.isOut) assert.ok(complete || said !== undefined, `${where} is not whole`);
     else if (message.stage === 'in doubt')
@@ -185,6 +194,7 @@ export class Ledger {
       return;
     }
     const { consumer, said } = receipt;
+    if (isTooLarge(message, consumer) && kind === 'rejected') return;
     if (consumer.ended) {
       assert.ok(message.told, `${message.name} has no outcome, though ${consumer.name} that had it is gone`);
       assert.ok(
@@ -220,7 +230,10 @@ export class Ledger {
         assert.ok(lost, `${message.name} is modified, though no consumer was lost`);
         break;
       case 'rejected':
-        assert.ok(/^M0void\/|^nowhere$/.test(message.node), `${message.name} is rejected by nobody`);
+        assert.ok(
+          /^M0void\/|^nowhere$/.test(message.node) || this.#isTooLargeForOne(message),
+          `${message.name} is rejected by nobody`,
+        );
         break;
       default:
         assert.ok(
@@ -228,6 +241,11 @@ export class Ledger {
           `${message.name} is ${kind}, and nobody has seen it`,
         );
     }
+  }
+
+  /** Somebody whom it may go to does not take it. */
+  #isTooLargeForOne(message: Message): boolean {
+    return this.#consumersOf(message).some((consumer) => isTooLarge(message, consumer));
   }
 
   /** An address that no link is attached to has no fallback either: an anonymous producer does not make one. */
@@ -262,6 +280,7 @@ export class Ledger {
       assert.equal(message.receipts.length + message.within, 0, `${message.name} is released and went to somebody`);
       return;
     }
+    if (kind === 'rejected' && this.#isTooLargeForOne(message)) return;
     assert.equal(kind, 'accepted', `${message.name}: its outcome`);
     if (lost) return;
     if (message.isUnsure) return;
@@ -270,7 +289,7 @@ export class Ledger {
       // What waits for credit may be dropped in favour of what comes behind it.
       if (here.length === 0 || here.some((consumer) => !message.audience.includes(consumer) || hasDropped(consumer)))
         continue;
-      if (here.some(isBusy)) continue;
+      if (here.some((consumer) => isBusy(consumer) || isTooLarge(message, consumer))) continue;
       assert.ok(
         here.some(({ byMessage }) => byMessage.has(message.id)),
         `${message.name} has not come to ${node}`,
@@ -281,11 +300,11 @@ export class Ledger {
   #checkMulticast(message: Message): void {
     const kind = kindOf(message.outcome);
     for (const consumer of message.audience) {
-      if (!consumer.attached || isBusy(consumer)) continue;
+      if (!consumer.attached || isBusy(consumer) || isTooLarge(message, consumer)) continue;
       assert.ok(consumer.byMessage.has(message.id), `${message.name} has not come to ${consumer.name}`);
     }
     if (this.#isServed(message)) assert.equal(message.within, 1, `${message.name} is for a node within, too`);
-    const live = message.receipts.filter(({ consumer }) => !consumer.ended);
+    const live = message.receipts.filter(({ consumer }) => !consumer.ended && !isTooLarge(message, consumer));
     if (message.told) {
       for (const { consumer, said } of live)
         assert.ok(
@@ -301,7 +320,9 @@ export class Ledger {
           `${message.name} is ${kind}, and ${consumer.name} said ${other}`,
         );
       }
-      const some = message.receipts.some(({ said }) => kindOf(said) === kind);
+      const some =
+        message.receipts.some(({ said }) => kindOf(said) === kind) ||
+        (kind === 'rejected' && this.#isTooLargeForOne(message));
       const lost = this.#lostOne(message);
       const reason =
         kind === 'released' ? lost || message.audience.length === 0 : kind === 'modified' ? lost : kind === 'accepted';
@@ -409,6 +430,10 @@ function isPutAside({ message, consumer, said }: Receipt): boolean {
   const isRouted = message.node.startsWith('routed');
   if (!isRouted && (message.producer.isStrict || consumer.client.settings.isStrict)) return false;
   return said !== undefined && 'type' in said && said.type === 'modified' && said.undeliverableHere === true;
+}
+
+function isTooLarge(message: Message, { most }: Consumer): boolean {
+  return message.bytes.length > most;
 }
 
 /** Whether something may wait for a consumer: it has no credit, or takes a message that is still coming. */

@@ -23,7 +23,7 @@ export class Message {
   readonly sentAt: number;
   /** How much of it its producer has handed over. */
   stage: 'arriving' | 'whole' | 'aborted' | 'in doubt' = 'arriving';
-  /** Step in which it was whole. */
+  /** Step in which the last of it went out. */
   handedAt = 0;
   /** What its producer was told of it. */
   outcome: DeliveryState | undefined = undefined;

@@ -122,7 +122,9 @@ export class Producer implements SenderHandler {
       if (!this.link.resumable) return;
       current.at += this.link.resume(message.bytes, current.at, goal, last);
     }
-    if (last) this.#close();
+    if (!last) return;
+    message.handedAt = this.client.field.step;
+    this.#close();
   }
 
   /** The message is out; a drain that came meanwhile is answered. */

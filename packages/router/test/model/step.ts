@@ -36,6 +36,8 @@ export type Step =
       readonly settled: boolean;
       /** It takes what nobody else takes. */
       readonly fallback: boolean;
+      /** Bytes of the largest message that it takes; 0 for any. */
+      readonly most: number;
     }
   | {
       readonly op: 'producer';
