@@ -165,6 +165,17 @@ describe('ways in: HTTP proxy', () => {
     }),
   );
 
+  it('of the environment that cannot be used is named, with what to do and without its password', () => {
+    for (const text of ['socks5://jo:s3cret@proxy:1080', 'http://jo:s3cret@proxy:0', 'http://jo:s3cret@proxy/path']) {
+      const use = (): unknown =>
+        proxyOfEnvironment((name) => (name === 'HTTPS_PROXY' ? text : undefined), 'host', 5671);
+      assert.throws(use, (error: Error) => {
+        assert.match(error.message, /^HTTPS_PROXY of the environment has .*write into the connector .*proxy: none$/);
+        return !error.message.includes('s3cret');
+      });
+    }
+  });
+
   it('is chosen by name as others choose', () => {
     const exempt = (list: string, host = 'a.b.example', port = 5671): boolean =>
       proxyOfEnvironment((name) => ({ HTTPS_PROXY: 'proxy:3128', NO_PROXY: list })[name], host, port) === undefined;

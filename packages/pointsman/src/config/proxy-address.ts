@@ -24,6 +24,7 @@ export function parseProxy(text: string): ProxyAddress | { readonly wrong: strin
   if (url.search !== '' || url.hash !== '') return { wrong: 'has more than a host and a port' };
   const host = url.hostname.replace(/^\[(.*)\]$/u, '$1');
   if (host === '') return { wrong: 'has no host' };
+  if (url.port === '0') return { wrong: 'has the port 0, which is none' };
   try {
     const username = decodeURIComponent(url.username);
     const password = decodeURIComponent(url.password);

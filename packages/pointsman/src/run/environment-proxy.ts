@@ -17,7 +17,10 @@ export function proxyOfEnvironment(env: Environment, host: string, port: number)
     if (text === undefined || text.trim() === '') continue;
     if (isExempt(env('no_proxy') ?? env('NO_PROXY') ?? '', host, port)) return undefined;
     const parsed = parseProxy(text);
-    if ('wrong' in parsed) throw new Error(`${name} of the environment ${parsed.wrong}`);
+    if ('wrong' in parsed) {
+      const cure = 'Correct it, or write into the connector proxy: http://HOST:PORT, or proxy: none';
+      throw new Error(`${name} of the environment ${parsed.wrong}. ${cure}`);
+    }
     return parsed;
   }
   return undefined;
