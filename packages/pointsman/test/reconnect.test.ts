@@ -181,6 +181,27 @@ describe('a connection to Service Bus that is cut in mid-flow', () => {
   );
 
   it(
+    'is not noticed by a sender whose messages come while the link is on its way back',
+    scene(async (one) => {
+      const { cloud, router, producer } = await start(one);
+      const sender = await producer.sender('orders');
+      const outLink = router.autoLink('out', 'orders');
+      const cuts = [
+        (): unknown => cloud.namespace.faults.detachLinks('orders'),
+        (): unknown => cloud.namespace.faults.closeConnections(),
+      ];
+      for (let i = 0; i < 10; i++) {
+        await router.until('the link', () => outLink.status === 'active');
+        cuts[i % cuts.length]!();
+        await router.until('its end', () => outLink.status !== 'active');
+        const { type } = await sender.send({ body: { kind: 'value', value: i } });
+        assert.equal(type, 'accepted');
+      }
+      assert.equal(cloud.namespace.counts('orders').active, 10);
+    }),
+  );
+
+  it(
     'holds senders back while there is no connection, and goes on when there is',
     scene(async (one) => {
       const { cloud, router, producer } = await start(one);

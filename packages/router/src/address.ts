@@ -22,6 +22,8 @@ export class Address {
   isDirect: boolean;
   /** Links that are about to come, such as those of autolinks; ways of exchanges that lead here. */
   pins = 0;
+  /** Ms of the clock until which messages wait for a link to a container that is expected back at any moment. */
+  awaitedUntil = 0;
   /** Where messages go that nobody takes here; the companion knows whose it is. */
   fallback: Address | undefined = undefined;
   fallbackFor: Address | undefined = undefined;
@@ -66,6 +68,11 @@ export class Address {
   /** There is somebody here, not only at the fallback. */
   get hasOwnPaths(): boolean {
     return this.hasTakers || (this.exchange !== undefined && this.exchange.isPath);
+  }
+
+  /** Who was expected has not come. */
+  gaveUp(): void {
+    for (const producer of this.producers) producer.gaveUp();
   }
 
   /** There is somebody who takes messages as they are. */

@@ -263,6 +263,7 @@ export class AutoLinkAttachment implements LinkOwner {
     this.#activeSince = connection.router.clock.now();
     if (link instanceof IncomingLink) connection.router.startProducer(link, link.link);
     else link?.start();
+    this.#autoLink.stopWaiting();
     if (link !== undefined) connection.logAttached(direction, attach, link.id);
     this.#become('active');
     this.#log('info', 'Auto Link Activated');
@@ -282,7 +283,10 @@ export class AutoLinkAttachment implements LinkOwner {
       error?.condition ??
       (this.#refused ? 'refused without a reason' : 'detached without a reason');
     // Gone with its connection: that is no failure of its own, and its end follows.
-    if (lost && !connection.connection.isOpen) return this.#rest();
+    if (lost && !connection.connection.isOpen) {
+      if (wasActive && dialect?.awaitsLinks === true) this.#autoLink.expectBack(this.#pinned, router);
+      return this.#rest();
+    }
     const attachedMs = wasActive ? this.#attachedMs() : 0;
     this.#autoLink.lastError = description;
     const { settings: own } = this.#autoLink;
@@ -306,6 +310,8 @@ export class AutoLinkAttachment implements LinkOwner {
       (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
     this.nextAttempt = router.clock.now() + delay;
     this.#autoLink.lastFailure = { error, normal };
+    if (normal && dialect?.awaitsLinks === true) this.#autoLink.expectBack(this.#pinned, router);
+    else this.#autoLink.stopWaiting();
     this.#become(normal ? 'idle' : 'failed');
     this.#cancelRetry = router.clock.after(delay, () => {
       this.#cancelRetry = undefined;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpErrorFields } from '@pointsman/wire';
+import type { Address } from './address.js';
 import { FALLBACK_PHASE } from './address-text.js';
 import { AutoLinkAttachment } from './auto-link-attachment.js';
 import { emptyTally } from './custody.js';
 import type { CustodyTally } from './custody.js';
 import type { IncomingLink } from './incoming-link.js';
 import type { OutgoingLink } from './outgoing-link.js';
+import type { Router } from './router.js';
 import type { RouterConnection } from './router-connection.js';
 import type { AutoLinkSettings, Direction } from './settings.js';
 
@@ -14,6 +16,9 @@ export type AutoLinkStatus = 'inactive' | 'attaching' | 'failed' | 'active' | 'q
 
 /** Of several attachments the one that has come furthest speaks for all. */
 const RANK: readonly AutoLinkStatus[] = ['inactive', 'quiescing', 'failed', 'idle', 'attaching', 'active'];
+
+/** So long a node waits for a link that is expected back. */
+const BACK_MS = 5_000;
 
 /** How an attachment ended while its connection lived. */
 export interface AutoLinkFailure {
@@ -46,6 +51,8 @@ export class AutoLink {
   readonly #attachments = new Map<RouterConnection, AutoLinkAttachment>();
   /** Failures in a row at the connection that was lost last: a link that costs its connection starts no better. */
   #formerFailures = 0;
+  /** Node whose messages wait for its link. */
+  #awaiting: Address | undefined;
 
   constructor(settings: AutoLinkSettings, name: string | undefined, id: number) {
     this.settings = settings;
@@ -117,6 +124,25 @@ export class AutoLink {
     return attachments.findLast(({ link }) => link !== undefined) ?? attachments.at(-1);
   }
 
+  /**
+   * Its link to a container went in the normal course of things: what is sent to its node meanwhile waits for it, for some
+   * seconds.
+   */
+  expectBack(address: Address | undefined, router: Router): void {
+    if (this.direction !== 'out' || address === undefined || router.isStopping) return;
+    address.awaitedUntil = router.clock.now() + BACK_MS;
+    this.#awaiting = address;
+  }
+
+  /** It is back, or will not be for some time. */
+  stopWaiting(): void {
+    const address = this.#awaiting;
+    this.#awaiting = undefined;
+    if (address === undefined) return;
+    address.awaitedUntil = 0;
+    address.gaveUp();
+  }
+
   matches(connection: RouterConnection): boolean {
     return connection.isContainerOf(this.settings);
   }
@@ -142,6 +168,7 @@ export class AutoLink {
   /** It is no longer configured: what is attached is detached. */
   remove(): void {
     this.onChange = undefined;
+    this.stopWaiting();
     for (const attachment of this.#attachments.values()) attachment.leave();
     this.#attachments.clear();
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@pointsman/engine';
+import type { DeliveryState } from '@pointsman/wire';
 
 export interface CreditThrottleOptions {
   /** Messages that may be in hand at most. */
@@ -84,6 +85,13 @@ export class CreditThrottle {
     if (free <= 0 || this.#grant === undefined) return;
     this.#kept -= free;
     this.#grant(free);
+  }
+
+  /** What becomes of messages says how fast more may come. To be told before their credit is passed on. */
+  heed(said: DeliveryState | undefined): void {
+    if (said === undefined || !('type' in said)) return;
+    if (said.type === 'accepted') this.accepted();
+    else if (said.type === 'released') this.released();
   }
 
   /** A message was accepted. */

@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ACCEPTED, MODIFIED_FAILED, OutgoingDelivery, RELEASED } from '@pointsman/engine';
 import type { IncomingDelivery, Link, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
-import {
-  ProtocolError,
-  Reader,
-  SECTION,
-  decodeError,
-  readPropertiesBody,
-  sectionAt,
-  sectionCodeAt,
-} from '@pointsman/wire';
-import type { AmqpErrorFields, Attach, DeliveryState, Properties } from '@pointsman/wire';
+import { ProtocolError } from '@pointsman/wire';
+import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
 import type { Address } from './address.js';
 import { headOf, hasNoAnnotations } from './annotations.js';
 import type { MessageHead } from './annotations.js';
@@ -20,8 +12,11 @@ import { forward, isForWithin } from './forward.js';
 import { tooLargeToHold } from './in-process.js';
 import { LinkRecord } from './link-record.js';
 import type { ConnectionPolicy } from './policy/connection-policy.js';
+import { tellWaiting } from './outgoing-link.js';
 import type { LinkOwner, OutgoingLink } from './outgoing-link.js';
 import type { RouterConnection } from './router-connection.js';
+import { propertiesAt } from './properties-at.js';
+import { takesModified } from './takes-modified.js';
 import { Copy, STREAM_FROM, Transit } from './transit.js';
 import { wayOf } from './way.js';
 import type { Way } from './way.js';
@@ -60,6 +55,9 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   #decided: { readonly delivery: IncomingDelivery; readonly said: DeliveryState | undefined } | undefined;
   /** Deliveries in hand that are more than a pointer to their one copy. */
   readonly #transits = new Set<Transit>();
+  /** Whole messages whose consumer is expected back at any moment, in their order. */
+  #parked: Transit[] = [];
+  #cancelParking: (() => void) | undefined;
   readonly capacity: number;
   /** Bytes of the largest message. */
   readonly #sizeMax: number;
@@ -118,6 +116,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   /** A first consumer came. */
   pathsOpened(): void {
     if (this.link.state !== 'attached' || this.#quiet) return;
+    this.#unpark((transit) => this.#route(transit));
     const count = this.throttle?.pass(this.#withheld) ?? this.#withheld;
     this.#withheld = 0;
     this.#draining = false;
@@ -126,8 +125,43 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (count > 0) this.link.addCredit(count);
   }
 
+  /** Who was expected back has not come. */
+  gaveUp(): void {
+    this.#unpark((transit) => this.#noPath(transit));
+  }
+
+  /** @returns whether it waits for a consumer that is expected back */
+  #park(transit: Transit): boolean {
+    const { address } = this;
+    if (address === undefined || address.awaitedUntil === 0 || address.hasPaths) return false;
+    const { clock } = this.connection.router;
+    const left = address.awaitedUntil - clock.now();
+    if (left <= 0 || !transit.complete || this.#quiet) return false;
+    this.#cancelParking ??= clock.after(left, () => this.gaveUp());
+    this.#parked.push(transit);
+    this.#transits.add(transit);
+    transit.incoming!.context = transit;
+    return true;
+  }
+
+  #unpark(act: (transit: Transit) => void): void {
+    this.#cancelParking?.();
+    this.#cancelParking = undefined;
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const transit of parked) {
+      this.#transits.delete(transit);
+      const { incoming } = transit;
+      // Its sender may have settled it meanwhile.
+      if (incoming === undefined) continue;
+      incoming.context = undefined;
+      act(transit);
+    }
+  }
+
   override quiesce(): void {
     this.#quiet = true;
+    this.gaveUp();
     if (this.link.state === 'attached') this.link.withdrawCredit();
   }
 
@@ -363,6 +397,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   /** Nowhere to go: the sender gets the message back, and no new credit until there is. */
   #noPath(transit: Transit): void {
     const delivery = transit.incoming!;
+    if (this.#park(transit)) return;
     this.#discardRest(transit);
     const { link } = this;
     if (!delivery.settled) {
@@ -426,19 +461,12 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.countOutcome(state);
       const said = this.#toSender(state);
       this.#tell(delivery, said);
-      if (this.throttle !== undefined) this.#heed(said);
+      if (this.throttle !== undefined) this.throttle.heed(said);
     } else {
       // Its sender settled it with a later frame.
       this.custody?.over(delivery);
     }
     if (!isReplaced) this.#replace();
-  }
-
-  /** What becomes of messages says how fast more may come. */
-  #heed(said: DeliveryState | undefined): void {
-    if (said === undefined || !('type' in said)) return;
-    if (said.type === 'accepted') this.throttle!.accepted();
-    else if (said.type === 'released') this.throttle!.released();
   }
 
   /** An outcome of a message whose link has gone can still be told. */
@@ -449,8 +477,10 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   /** Tells it, and the receiver that waits for the sender's word. */
   settleLater(delivery: IncomingDelivery, outgoing: OutgoingDelivery, state: DeliveryState): void {
     delivery.context = undefined;
-    const taken = this.custody!.late(delivery, this.#toSender(state), (isTaken) => confirm(outgoing, isTaken, state));
-    if (!taken) confirm(outgoing, false, state);
+    const taken = this.custody!.late(delivery, this.#toSender(state), (isTaken) =>
+      tellWaiting(outgoing, isTaken, state),
+    );
+    if (!taken) tellWaiting(outgoing, false, state);
   }
 
   /** The sender answers each outcome with its settlement. */
@@ -521,7 +551,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       // The sender settled: the receiver that waits for it may settle too.
       const outgoing = context as OutgoingDelivery;
       const told = delivery.localState;
-      const isAgain = this.custody?.answered(delivery, state, (taken) => confirm(outgoing, taken, told)) === true;
+      const isAgain = this.custody?.answered(delivery, state, (taken) => tellWaiting(outgoing, taken, told)) === true;
       if (!isAgain) (outgoing.link.handler as OutgoingLink).confirm(outgoing, state);
       if (delivery.localState !== undefined) this.countOutcome(delivery.localState);
       const copy = outgoing.context;
@@ -532,7 +562,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       }
     }
     this.countAge(delivery.arrivedAt);
-    if (this.throttle !== undefined) this.#heed(delivery.localState);
+    if (this.throttle !== undefined) this.throttle.heed(delivery.localState);
     this.#replace();
   }
 
@@ -622,6 +652,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.#transits.delete(arriving);
       arriving.abort();
     }
+    this.#unpark((transit) => transit.abort());
     this.throttle?.end();
     const { custody } = this;
     if (custody !== undefined) this.#handOver(custody);
@@ -650,7 +681,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     }
     custody.ended((delivery, taken) => {
       const outgoing = waiting.get(delivery);
-      if (outgoing !== undefined) confirm(outgoing, taken, delivery.localState);
+      if (outgoing !== undefined) tellWaiting(outgoing, taken, delivery.localState);
     });
   }
 
@@ -664,33 +695,4 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
         (outgoing.link.handler as OutgoingLink).confirm(outgoing, MODIFIED_FAILED);
     }
   }
-}
-
-/** Tells a receiver that waits for the sender's word whether what it said has reached the sender. */
-function confirm(outgoing: OutgoingDelivery, taken: boolean, state: DeliveryState | undefined): void {
-  if (outgoing.link.state !== 'attached') return;
-  (outgoing.link.handler as OutgoingLink).confirm(outgoing, taken ? state : MODIFIED_FAILED);
-}
-
-/** Whether modified is among the outcomes that a source lists; a source that lists none takes all. 3.5.3 */
-function takesModified(outcomes: readonly string[] | undefined): boolean {
-  if (outcomes === undefined || !outcomes.includes('amqp:accepted:list')) return true;
-  return outcomes.includes('amqp:modified:list');
-}
-
-/**
- * The properties, which start at `position` where the message has any.
- *
- * @param whole - nothing of the message is still to come
- * @throws ProtocolError where they are malformed, or not all there
- */
-function propertiesAt(bytes: Uint8Array, position: number, whole: boolean): Properties | undefined {
-  if (position >= bytes.length) {
-    if (whole) return undefined;
-    throw decodeError('a message whose properties are still to come');
-  }
-  if ((sectionCodeAt(bytes, position, bytes.length) ?? 0) > SECTION.properties) return undefined;
-  const span = sectionAt(bytes, position, bytes.length);
-  if (span.code !== SECTION.properties) return undefined;
-  return readPropertiesBody(new Reader(bytes, span.valueStart, span.end));
 }

@@ -439,3 +439,9 @@ function isOrphan({ incoming, settled }: Transit): boolean {
 function isProgress(state: DeliveryState): boolean {
   return 'type' in state && state.type === 'received';
 }
+
+/** Tells a receiver that waits for the sender's word whether what it said has reached the sender. */
+export function tellWaiting(outgoing: OutgoingDelivery, taken: boolean, state: DeliveryState | undefined): void {
+  if (outgoing.link.state !== 'attached') return;
+  (outgoing.link.handler as OutgoingLink).confirm(outgoing, taken ? state : MODIFIED_FAILED);
+}

@@ -146,6 +146,8 @@ export interface ContainerDialect {
     readonly properties?: Map<string, AmqpValue> | undefined;
     readonly credit?: number | undefined;
   };
+  /** Its links and connections come and go without cause: what is sent to a node meanwhile waits some seconds for the link. */
+  readonly awaitsLinks?: boolean;
   /** A link was refused, or ended, since there is nothing for it at the moment: no failure. */
   isWait?(error: AmqpErrorFields | undefined, settings: AutoLinkSettings): boolean;
   /** Says what a refusal means and what to change. */

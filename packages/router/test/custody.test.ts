@@ -275,3 +275,79 @@ describe('credit of an autolink', () => {
     assert.deepEqual([cloud.inbox!.capacity, cloud.inbox!.creditLimit], [CREDIT, CREDIT]);
   });
 });
+
+describe('messages for a container whose link goes in the normal course of things', () => {
+  const moved = { condition: 'amqp:link:detach-forced', description: 'moved' };
+
+  function out(dialect: ContainerDialect): { world: World; container: Peer; sender: Outlet } {
+    const world = new World({ autoLinks: [{ address: 'q', direction: 'out', connection: 'broker' }] });
+    const container = world.peer(broker, {}, {}, (at) => {
+      at.dialect = { awaitsLinks: true, ...dialect };
+    });
+    container.attached[0]!.credit(10);
+    return { world, container, sender: world.peer().send('q') };
+  }
+
+  it('wait for the link, in their order, and go before what comes later', () => {
+    const { world, container, sender } = out({ isNormalEnd: () => true, retryDelay: () => 250 });
+    container.attached[0]!.link.detach(moved);
+    world.run();
+    for (const text of ['a', 'b']) sender.text(text);
+    world.advance(249);
+    assert.deepEqual(sender.told, {});
+    world.advance(1);
+    const inlet = container.attached[1]!;
+    sender.text('c');
+    inlet.credit(10);
+    assert.deepEqual(inlet.texts, ['a', 'b', 'c']);
+    for (let i = 0; i < 3; i++) inlet.settle(i, ACCEPTED);
+    assert.deepEqual(sender.told, { a: 'accepted', b: 'accepted', c: 'accepted' });
+    assert.equal(sender.link.credit, 250 - 3 + 3);
+  });
+
+  it('go back when the link is refused, or has not come after five seconds', () => {
+    for (const late of [true, false]) {
+      const { world, container, sender } = out({ isNormalEnd: () => true, retryDelay: () => (late ? 60_000 : 250) });
+      container.attached[0]!.link.detach(moved);
+      world.run();
+      sender.text('a');
+      container.decide = (): typeof moved => moved;
+      world.advance(late ? 4_999 : 249);
+      assert.deepEqual(sender.told, {});
+      world.advance(1);
+      assert.deepEqual(sender.told, { a: 'released' });
+      assert.equal(sender.link.credit, 0, 'and nothing more is asked for');
+    }
+  });
+
+  it('wait for the next connection too, and go back at once where the end was no normal one', () => {
+    const { world, container, sender } = out({});
+    container.cut();
+    sender.text('a');
+    const next = world.peer(broker, {}, {}, (at) => {
+      at.dialect = { awaitsLinks: true };
+    });
+    next.attached[0]!.credit(1);
+    assert.deepEqual(next.attached[0]!.texts, ['a']);
+    const other = out({ isNormalEnd: () => false });
+    other.container.attached[0]!.link.detach(moved);
+    other.world.run();
+    other.sender.text('a');
+    assert.deepEqual(other.sender.told, { a: 'released' });
+  });
+
+  it('are forgotten with their sender, and go back where the autolink is taken away', () => {
+    const { world, container, sender } = out({ isNormalEnd: () => true, retryDelay: () => 250 });
+    const second = world.peer().send('q');
+    container.attached[0]!.link.detach(moved);
+    world.run();
+    sender.text('a');
+    sender.link.detach();
+    second.text('b');
+    world.router.removeAutoLink(world.router.autoLinks[0]!);
+    world.run();
+    assert.deepEqual(second.told, { b: 'released' });
+    world.advance(10_000);
+    assert.deepEqual(container.attached.length, 1);
+  });
+});

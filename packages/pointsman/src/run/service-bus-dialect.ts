@@ -74,6 +74,7 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
       address === undefined ? place.coordinator.take(link, attach) : place.management.take(link, attach, address),
     inboundCredit: INBOUND_CREDIT,
     settleSecond: true,
+    awaitsLinks: true,
     keepsTogether: true,
     outcomeToContainer: (state) => toServiceBus(state),
     outcomeFromContainer: (state) => fromServiceBus(state),
