@@ -363,6 +363,7 @@ describe('the end of a routed link', () => {
   it('leaves nothing behind when the container takes no further link or session', () => {
     const world = new World({ linkRoutes: both });
     const container = world.peer(broker, { channelMax: 0 });
+    container.beginOptions = { handleMax: 0 };
     const first = world.peer().receive('org.q', 0);
     const second = world.peer().receive('org.q', 0);
     assert.equal(first.detached, undefined);
