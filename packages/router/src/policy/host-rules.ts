@@ -94,9 +94,11 @@ export function ipAddressOf(text: string): IpAddress | undefined {
   return value >> 32n === 0xffffn ? { family: 4, value: value & 0xffffffffn } : { family: 6, value };
 }
 
+/** Not with a zero in front, which some take for octal: that is a name, for the system to look up. */
 function ipv4ValueOf(text: string): bigint | undefined {
   const parts = text.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/u.test(part) && Number(part) <= 255)) return undefined;
+  if (parts.length !== 4 || !parts.every((part) => /^(?:0|[1-9]\d{0,2})$/u.test(part) && Number(part) <= 255))
+    return undefined;
   return parts.reduce((sum, part) => (sum << 8n) | BigInt(part), 0n);
 }
 
