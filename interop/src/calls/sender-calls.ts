@@ -78,7 +78,7 @@ export const SENDER_CALLS: readonly CallRow[] = [
       'with scheduledEnqueueTimeUtc: it appears at its time',
       async (scene) => {
         const queue = scene.queue();
-        const scheduledEnqueueTimeUtc = new Date(Date.now() + 300);
+        const scheduledEnqueueTimeUtc = new Date(Date.now() + 2_000);
         await scene.sender(queue).sendMessages({ body: 'later', scheduledEnqueueTimeUtc });
         assert.equal(scene.counts(queue), '0 0 0 1 0');
         const got = await takeOne(scene.receiver(queue));
