@@ -102,6 +102,7 @@ export class Chooser {
       client: this.#client++,
       broker,
       strict: broker && random.once(2),
+      tenant: !broker && random.once(6),
       frame: random.pick(FRAMES)!,
       keeps: random.once(3),
     };

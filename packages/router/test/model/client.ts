@@ -7,7 +7,7 @@ import type { RouterConnection } from '../../src/index.js';
 import { Consumer } from './consumer.js';
 import { dialectOf } from './dialect.js';
 import type { Field } from './field.js';
-import { BROKER, LINK_CAPACITY, AUTO_NODES } from './plan.js';
+import { AUTO_NODES, BROKER, LINK_CAPACITY, TENANT } from './plan.js';
 import { Producer } from './producer.js';
 
 const REFUSED: AmqpErrorFields = { condition: 'amqp:internal-error', description: 'not now' };
@@ -18,6 +18,7 @@ export interface ClientSettings {
   readonly isBroker: boolean;
   /** It is spoken to in a dialect. */
   readonly isStrict: boolean;
+  readonly isTenant: boolean;
   readonly maxFrameSize: number;
   readonly keepsAnnotations: boolean;
 }
@@ -41,7 +42,7 @@ export class Client implements ConnectionHandler {
     this.id = id;
     this.field = field;
     this.settings = settings;
-    const { isBroker, isStrict, maxFrameSize, keepsAnnotations } = settings;
+    const { isBroker, isStrict, isTenant, maxFrameSize, keepsAnnotations } = settings;
     const { router, clock } = field;
     const containerId = isBroker ? BROKER : `client${id}`;
     this.at = router.connection({
@@ -49,6 +50,7 @@ export class Client implements ConnectionHandler {
       direction: 'in',
       peer: containerId,
       linkCapacity: LINK_CAPACITY,
+      multiTenant: isTenant,
       stripAnnotations: keepsAnnotations ? 'no' : 'both',
     });
     if (isStrict) this.at.dialect = dialectOf(field.ledger);
@@ -57,9 +59,17 @@ export class Client implements ConnectionHandler {
     const now = clock.time;
     this.inside = new Connection({ role: 'server', containerId: router.id, now, maxFrameSize: ownFrameSize }, this.at);
     Router.join(this.at, this.inside);
-    this.connection = new Connection({ role: 'client', containerId, now, maxFrameSize }, this);
+    this.connection = new Connection(
+      { role: 'client', containerId, now, maxFrameSize, ...(isTenant ? { hostname: TENANT } : {}) },
+      this,
+    );
     // Nothing can be asked for before both have opened.
     while (this.carry(true) || this.carry(false));
+  }
+
+  /** What the router knows `address` by. */
+  fullAddress(address: string): string {
+    return this.settings.isTenant && !address.startsWith('amqp:/_topo/') ? `${TENANT}/${address}` : address;
   }
 
   get isUp(): boolean {

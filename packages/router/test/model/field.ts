@@ -92,6 +92,7 @@ export class Field {
             new Client(step.client, this, {
               isBroker: step.broker,
               isStrict: step.strict,
+              isTenant: step.tenant,
               maxFrameSize: step.frame,
               keepsAnnotations: step.keeps,
             }),
@@ -185,9 +186,11 @@ export class Field {
   #attachConsumer(step: Step & { op: 'consumer' }): void {
     const client = this.clients.get(step.client);
     if (client?.isUp !== true || this.consumers.has(step.link)) return;
-    const { address, fallback } = step;
+    const { address } = step;
+    const fallback = step.fallback && !client.settings.isTenant;
+    const full = address === undefined ? undefined : client.fullAddress(address);
     const known =
-      address === undefined ? undefined : this.#routes(address, 'out') ? `routed ${step.link}` : nodeOf(address, true);
+      full === undefined ? undefined : this.#routes(full, 'out') ? `routed ${step.link}` : nodeOf(full, true);
     const node = fallback && known !== undefined ? fallbackOf(known) : known;
     const consumer = new Consumer(
       step.link,
@@ -214,8 +217,9 @@ export class Field {
     // A container with a dialect only answers.
     if (client?.isUp !== true || client.settings.isStrict || this.producers.has(step.link)) return;
     const { address } = step;
+    const full = address === undefined ? undefined : client.fullAddress(address);
     const node =
-      address === undefined ? undefined : this.#routes(address, 'in') ? `routed ${step.link}` : nodeOf(address, false);
+      full === undefined ? undefined : this.#routes(full, 'in') ? `routed ${step.link}` : nodeOf(full, false);
     const producer = new Producer(step.link, client, address, node, step.confirms);
     producer.link = client.session(step.session).attachSender(`L${step.link}`, producer, {
       source: { type: 'source' },
@@ -228,7 +232,7 @@ export class Field {
   #send({ link, message: id, to, size, settled, whole }: Step & { op: 'send' }): void {
     const producer = this.producers.get(link);
     if (producer?.mayBegin !== true || this.ledger.messages.has(id)) return;
-    const node = producer.node ?? (to === undefined ? 'nowhere' : nodeOf(to, false));
+    const node = producer.node ?? (to === undefined ? 'nowhere' : nodeOf(producer.client.fullAddress(to), false));
     producer.begin(
       this.#message(id, producer, node, to ?? producer.address, size, settled && !producer.isStrict),
       whole,

@@ -43,6 +43,9 @@ export const PLAN: Partial<RouterOptions> = {
   ],
 };
 
+/** Whose addresses some clients mean. */
+export const TENANT = 't1';
+
 /** Not there from the beginning, unlike all else that comes and goes at run time. */
 export const LATE_ADDRESS: AddressSettings = { name: 'late', prefix: 'late', distribution: 'closest' };
 
@@ -72,6 +75,7 @@ export const ADDRESSES: readonly string[] = [
   'topic/t',
   'late/l',
   'within/n',
+  `${TENANT}/queue/a`,
 ];
 
 /** Where a message for `node` may go. @param bound - names of the bindings that are there */

@@ -4,7 +4,7 @@ import type { ManagedEntity } from '@pointsman/management';
 import { Consumer } from './consumer.js';
 import type { Field } from './field.js';
 import { kindOf } from './message.js';
-import type { Receipt } from './message.js';
+import type { Message, Receipt } from './message.js';
 import { AUTO_KEYS, BROKER } from './plan.js';
 
 /** Nothing is on its way: what management shows agrees with what the links at the other ends have seen. */
@@ -42,7 +42,9 @@ export function checkRows(field: Field): void {
     is('deliveryCount', receipts.length);
     is('unsettledCount', receipts.filter(({ delivery }) => !delivery.settled).length);
     // What is said of a message while it is aborted may come too late to count.
-    if (receipts.some(({ message }) => message.producer.confirms || message.stage !== 'whole')) continue;
+    const isDoubtful = ({ producer, stage, bytes }: Message): boolean =>
+      producer.confirms || stage !== 'whole' || bytes.length > consumer.most;
+    if (receipts.some(({ message }) => isDoubtful(message))) continue;
     for (const kind of ['rejected', 'released', 'modified'])
       is(`${kind}Count`, receipts.filter(({ said, delivery }) => delivery.settled && kindOf(said) === kind).length);
     const isAccepted = ({ said, delivery }: Receipt): boolean => delivery.settled && kindOf(said) === 'accepted';

@@ -22,6 +22,8 @@ export type Step =
       readonly broker: boolean;
       /** It is spoken to in a dialect: it confirms outcomes, and hears of them beyond the link. */
       readonly strict: boolean;
+      /** Its addresses are those of a tenant. */
+      readonly tenant: boolean;
       readonly frame: number;
       readonly keeps: boolean;
     }
