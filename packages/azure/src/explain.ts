@@ -62,7 +62,7 @@ export function checkIdleTimeOut(advertisedMs: number | undefined): 'too-short' 
  */
 export function checkAutolink(direction: 'in' | 'out', externalAddress: string): string | undefined {
   const { kind, path, owner } = entityAddressOf(externalAddress);
-  if (kind === 'cbs' || kind === 'management') return `'${shown(path)}' is for requests; an autolink cannot use it.`;
+  if (kind === 'cbs') return `'${shown(path)}' is for tokens: the router sees to those; an autolink cannot use it.`;
   if (direction === 'in') return undefined;
   if (kind === 'subscription') {
     const topic = owner.slice(0, owner.toLowerCase().lastIndexOf('/subscriptions/'));

@@ -188,7 +188,8 @@ describe('explanation of step 5, autolink', () => {
     assert.equal(checkAutolink('in', 'news/subscriptions/x'), undefined);
     assert.equal(checkAutolink('in', 'orders/$DeadLetterQueue'), undefined);
     assert.match(checkAutolink('out', 'orders/$deadletterqueue') ?? '', /name 'orders'/);
-    assert.match(checkAutolink('in', '$cbs') ?? '', /for requests/);
+    assert.equal(checkAutolink('out', 'orders/$management'), undefined);
+    assert.match(checkAutolink('in', '$cbs') ?? '', /for tokens/);
     assert.match(checkAutolink('out', 'a/Subscriptions/b/Subscriptions/x') ?? '', /topic \('a\/Subscriptions\/b'\)/);
   });
 

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { IncomingLink } from '@pointsman/router';
-import type { Message } from '@pointsman/wire';
+import { int, long, plainOf } from '@pointsman/wire';
+import type { AmqpValue, Message } from '@pointsman/wire';
 import { connect } from '../src/client/client.js';
 import type { Client } from '../src/client/client.js';
 import { LISTENER, ROUTER, connector, read, scene, section, sslProfile } from './five-steps-fixture.js';
@@ -144,8 +145,9 @@ describe('an autolink from a queue', () => {
       const sender = await client.sender('orders');
       for (let i = 0; i < 10; i++) await sender.send(numbered(undefined, i));
       await client.receiver('orders', { credit: 100 }, () => new Promise(() => undefined));
-      await router.until('three', () => cloud.namespace.counts('orders').locked === 3);
-      assert.equal(router.autoLink('in', 'orders').link!.deliveries, 3);
+      const link = router.autoLink('in', 'orders').link!;
+      await router.until('three', () => link.deliveries === 3);
+      assert.equal(cloud.namespace.counts('orders').locked, 3, 'and no more');
     }),
   );
 
@@ -167,6 +169,36 @@ describe('an autolink from a queue', () => {
         'the outcome',
         () => (router.autoLink('in', 'orders/$DeadLetterQueue').link as IncomingLink).accepted === 1,
       );
+    }),
+  );
+});
+
+describe('autolinks to and from the node for management of an entity', () => {
+  it(
+    'carry requests and answers: the reply-to is the address of the one that comes from there',
+    scene(async (one) => {
+      const { client } = await start(one, {}, [
+        { address: 'ask', direction: 'out', externalAddress: 'orders/$management' },
+        { address: 'answers', direction: 'in', phase: 0, externalAddress: 'orders/$management' },
+      ]);
+      const answers = await client.receiver('answers');
+      const { type } = await (
+        await client.sender('ask')
+      ).send({
+        properties: { messageId: 'one', replyTo: 'answers' },
+        applicationProperties: new Map([['operation', 'com.microsoft:peek-message']]),
+        body: {
+          kind: 'value',
+          value: new Map<AmqpValue, AmqpValue>([
+            ['from-sequence-number', long(1)],
+            ['message-count', int(1)],
+          ]),
+        },
+      });
+      assert.equal(type, 'accepted');
+      const { message } = (await answers.next())!;
+      assert.equal(message.properties?.correlationId, 'one');
+      assert.equal(plainOf(message.applicationProperties?.get('statusCode')), 204);
     }),
   );
 });

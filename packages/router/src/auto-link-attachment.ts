@@ -171,7 +171,7 @@ export class AutoLinkAttachment implements LinkOwner {
       this.link = link;
       link.link = session.attachReceiver(name, link, {
         source: { type: 'source', address: externalAddress, ...(filter === undefined ? {} : { filter }) },
-        target: { type: 'target' },
+        target: { type: 'target', ...(besides?.target === undefined ? {} : { address: besides.target }) },
         sndSettleMode: isSettled ? 1 : dialect === undefined ? 2 : 0,
         rcvSettleMode: !isSettled && dialect?.settleSecond === true ? 1 : 0,
         ...(besides?.properties === undefined ? {} : { properties: besides.properties }),

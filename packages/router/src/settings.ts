@@ -145,6 +145,8 @@ export interface ContainerDialect {
     readonly filter?: Map<AmqpValue, AmqpValue> | undefined;
     readonly properties?: Map<string, AmqpValue> | undefined;
     readonly credit?: number | undefined;
+    /** Address of the router's end. */
+    readonly target?: string | undefined;
   };
   /** Its links and connections come and go without cause: what is sent to a node meanwhile waits some seconds for the link. */
   readonly awaitsLinks?: boolean;

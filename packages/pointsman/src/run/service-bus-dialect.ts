@@ -4,6 +4,7 @@ import {
   SessionKeeper,
   attemptAfter,
   classify,
+  entityAddressOf,
   explain,
   inboundAttach,
   isNormalLife,
@@ -84,8 +85,14 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     inboundAttach(settings) {
       const isSession = isOfSessions(settings);
       const filter = place.positions.filterOf(readerOf(settings), settings.filter);
-      // Two messages of a session on their way at once may change places.
-      return { ...inboundAttach({ ...settings, filter }), ...(isSession ? { credit: 1 } : {}) };
+      const { address, externalAddress = address } = settings;
+      return {
+        ...inboundAttach({ ...settings, filter }),
+        // Two messages of a session on their way at once may change places.
+        ...(isSession ? { credit: 1 } : {}),
+        // Answers go to the link whose address a request names in reply-to.
+        ...(entityAddressOf(externalAddress).kind === 'management' ? { target: address } : {}),
+      };
     },
     locksEndWithLink: isOfSessions,
     isWait: (error, { nextSession }) => nextSession === true && error?.condition === 'com.microsoft:timeout',
