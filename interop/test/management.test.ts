@@ -167,7 +167,9 @@ describe('a management tool', () => {
       /'azureKeys' by env: or file: is for config/,
     );
     await refused(400, `${PREFIX}.sslProfile`, { certFile: '/nowhere.pem' }, /there is no such file/);
-    await refused(400, `${PREFIX}.vhost`, { hostname: 'h' }, /not supported yet/);
+    await refused(400, `${PREFIX}.authServicePlugin`, { host: 'h' }, /not supported yet/);
+    const vhost = { hostname: 'h', allowUnknownUser: true };
+    await refused(500, `${PREFIX}.vhost`, vhost, /^PolicyError: Policy 'h' is invalid: /);
     assert.equal((await tool.rows(LISTENER, 'name')).length, 1);
   });
 
