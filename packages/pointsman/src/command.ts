@@ -123,7 +123,9 @@ function check(argv: readonly string[], io: CommandIo): number {
     for (const { outputFile } of config.logs) checkLogFile(outputFile);
     const log: Logger = {
       ...silentLogger,
-      log: (_module, level, text) => {
+      log: (module, level, text) => {
+        // What the core thinks of entities has been said above, with its line.
+        if (module === 'AGENT') return;
         if (level !== 'info' && level !== 'notice') io.stderr.write(`${path}: ${level}: ${text}\n`);
       },
     };

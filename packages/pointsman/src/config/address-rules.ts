@@ -86,7 +86,8 @@ function checkDuplicates(context: RuleContext): void {
     seen.set(key, earlier ?? entity);
     if (earlier === undefined) continue;
     const line = entity.lineOf(entity.given.has('prefix') ? 'prefix' : 'pattern');
-    context.problems.error(line, `${entity.label} covers the same addresses as the one ${earlier.place}`, {
+    // Old files have them, and ran: the router takes the first, and says so in its log.
+    context.problems.warn(line, `${entity.label} covers the same addresses as the one ${earlier.place}, which counts`, {
       found: safeText(entity.text('prefix') ?? entity.text('pattern') ?? ''),
       hint: 'take one of them out',
     });
