@@ -52,8 +52,7 @@ export function openTunnel(
       const said = shown(head.toString('latin1').replaceAll(/<[^>]*>/g, ' '), REFUSAL_BYTES);
       const text = shown(`${status} ${response.statusMessage ?? ''}`, REFUSAL_BYTES).trim();
       const schemes = response.headers['proxy-authenticate'];
-      const reason =
-        status === 407 ? authentication(shown(String(schemes ?? ''), SCHEMES_LENGTH)) : `: ${text} ${said}`;
+      const reason = status === 407 ? authentication(shown(schemes ?? '', SCHEMES_LENGTH)) : `: ${text} ${said}`;
       refused(
         new TransportError(
           status === 407 ? 'proxy-authentication' : 'proxy-refused',
