@@ -149,7 +149,7 @@ describe('dial: through an HTTP proxy', () => {
       (socket) => socket.resume(),
       async (port) => {
         await assertFails(
-          through({ host: '127.0.0.1', port }, { timeoutMs: 50 }),
+          through({ host: '127.0.0.1', port }, { timeoutMs: 1_000 }),
           'timed-out',
           `127.0.0.1:${port}`,
           'the proxy did not answer',
