@@ -305,12 +305,11 @@ describe("The demo's traffic", () => {
         assert.ok(server.namespace.faults.dropConnections() > 0);
       }
       assert.deepEqual(await traffic.ended, { how: 'done' });
-      const { sent, accepted, received, missing, doubled, resent } = traffic.ledger.counts;
+      const { sent, accepted, received, missing, doubled } = traffic.ledger.counts;
       assert.deepEqual(
         { sent, accepted, received, missing, doubled },
         { sent: 3000, accepted: 3000, received: 3000, missing: 0, doubled: 0 },
       );
-      assert.ok(resent > 0, 'some were under way when it was cut, and were sent again');
     }),
   );
 
