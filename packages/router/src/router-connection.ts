@@ -98,19 +98,24 @@ export class RouterConnection implements ConnectionHandler {
   /** Sessions of autolinks, and how many use each. */
   readonly #autoLinkSessions = new Map<Session, number>();
   /** Those here that stand for sessions of clients elsewhere. */
-  readonly routedSessions: RoutedSessions = new RoutedSessions(
-    () => this.connection.session({ incomingWindow: this.#windowOf(this.settings.maxSessionFrames) }),
-    isRoomy,
-  );
-
+  #routedSessions: RoutedSessions | undefined = undefined;
   /** Where links of this peer were led to, and where its further ones have to go. */
-  readonly #homes = new Set<RouterConnection>();
+  #homes: Set<RouterConnection> | undefined = undefined;
 
   constructor(router: Router, settings: RouterConnectionSettings, id: number) {
     this.router = router;
     this.settings = settings;
     this.id = id;
     this.messageLog = MessageLog.of(id, settings.messageLogging, router.log);
+  }
+
+  /** Made when it is first needed: most connections are to no container. */
+  get routedSessions(): RoutedSessions {
+    this.#routedSessions ??= new RoutedSessions(
+      () => this.connection.session({ incomingWindow: this.#windowOf(this.settings.maxSessionFrames) }),
+      isRoomy,
+    );
+    return this.#routedSessions;
   }
 
   get linkCapacity(): number {
@@ -437,12 +442,12 @@ export class RouterConnection implements ConnectionHandler {
   }
 
   #containerFor(node: LinkRouteNode): RouterConnection | undefined {
-    for (const home of this.#homes) {
-      if (!home.takesLinks) this.#homes.delete(home);
+    for (const home of this.#homes ?? []) {
+      if (!home.takesLinks) this.#homes?.delete(home);
       else if (node.connections.includes(home)) return home;
     }
     const to = node.next();
-    if (to?.dialect?.keepsTogether === true) this.#homes.add(to);
+    if (to?.dialect?.keepsTogether === true) (this.#homes ??= new Set()).add(to);
     return to;
   }
 
