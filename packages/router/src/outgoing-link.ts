@@ -219,7 +219,11 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
       this.link.abort();
     }
     const description = `a message of ${transit.size} bytes or more exceeds the ${this.link.remoteMaxMessageSize} that its receiver takes`;
-    transit.outcome(copy, { type: 'rejected', error: { condition: 'amqp:link:message-size-exceeded', description } });
+    // Not what its receiver thinks of the message: a container that stores rejected messages apart counts an attempt instead,
+    // and other receivers may have it.
+    const isContainers = transit.from?.connection.dialect !== undefined;
+    const error = { condition: 'amqp:link:message-size-exceeded', description };
+    transit.outcome(copy, isContainers ? MODIFIED_FAILED : { type: 'rejected', error });
   }
 
   /** A message that is not whole and never will be. */

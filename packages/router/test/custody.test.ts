@@ -99,6 +99,18 @@ describe('outcomes of messages whose link to the container has gone', () => {
     });
   }
 
+  it('count an attempt, and reject nothing, where a receiver is not sent a message that is too large for it', () => {
+    const cloud = new Cloud();
+    const small = cloud.world.peer().receive('q', 10, { maxMessageSize: 100n });
+    const bytes = encodeMessage({ body: { kind: 'value', value: 'x'.repeat(1_000) } });
+    cloud.outlet.raw(bytes, false, 'large', true, Buffer.from('tag'));
+    cloud.world.run();
+    assert.deepEqual(small.texts, []);
+    const { state } = cloud.outlet.outcomes[0]!;
+    assert.ok(state !== undefined && 'type' in state);
+    assert.equal(state.type, 'modified', 'a rejected message would be dead-lettered at once');
+  });
+
   it('are told for messages that waited for credit, and for those of several receivers', () => {
     const cloud = new Cloud();
     const slow = cloud.world.peer().receive('q', 0);

@@ -16,6 +16,9 @@ const HELD_BACK = 1 << 18;
 /** How strong an outcome is where several receivers told one. */
 const STRENGTH = ['none', 'released', 'modified', 'accepted', 'rejected'];
 
+/** What the router says of a message that is too large: rejected, or an attempt to a container with words of its own. */
+const isRefusal = (kind: string): boolean => kind === 'rejected' || kind === 'modified';
+
 /**
  * What became of every message, as its producer and its consumers saw it, held against what a router may do: slow, and
  * without any notion of how the router does it.
@@ -194,7 +197,7 @@ export class Ledger {
       return;
     }
     const { consumer, said } = receipt;
-    if (isTooLarge(message, consumer) && kind === 'rejected') return;
+    if (isTooLarge(message, consumer) && isRefusal(kind)) return;
     if (consumer.ended) {
       assert.ok(message.told, `${message.name} has no outcome, though ${consumer.name} that had it is gone`);
       assert.ok(
@@ -227,7 +230,7 @@ export class Ledger {
         );
         break;
       case 'modified':
-        assert.ok(lost, `${message.name} is modified, though no consumer was lost`);
+        assert.ok(lost || this.#isTooLargeForOne(message), `${message.name} is modified, though no consumer was lost`);
         break;
       case 'rejected':
         assert.ok(
@@ -280,7 +283,7 @@ export class Ledger {
       assert.equal(message.receipts.length + message.within, 0, `${message.name} is released and went to somebody`);
       return;
     }
-    if (kind === 'rejected' && this.#isTooLargeForOne(message)) return;
+    if (isRefusal(kind) && this.#isTooLargeForOne(message)) return;
     assert.equal(kind, 'accepted', `${message.name}: its outcome`);
     if (lost) return;
     if (message.isUnsure) return;
@@ -322,7 +325,7 @@ export class Ledger {
       }
       const some =
         message.receipts.some(({ said }) => kindOf(said) === kind) ||
-        (kind === 'rejected' && this.#isTooLargeForOne(message));
+        (isRefusal(kind) && this.#isTooLargeForOne(message));
       const lost = this.#lostOne(message);
       const reason =
         kind === 'released' ? lost || message.audience.length === 0 : kind === 'modified' ? lost : kind === 'accepted';
