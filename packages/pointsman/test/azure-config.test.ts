@@ -1,29 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
-import { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { runAzure } from '../src/azure-config/command.js';
+import { TestIo } from './client-fixture.js';
 import { CLOUD_HOST, KEY, POLICY, read, scene, sslProfile } from './five-steps-fixture.js';
 
 function azure(...argv: string[]): { status: number; out: string; error: string } {
-  let out = '';
-  let error = '';
-  const sink = (add: (text: string) => void): Writable =>
-    new Writable({
-      write: (chunk: Buffer, _encoding, done) => {
-        add(chunk.toString());
-        done();
-      },
-    });
-  const io = {
-    stdout: sink((text) => (out += text)),
-    stderr: sink((text) => (error += text)),
-    on: (): undefined => undefined,
-    off: (): undefined => undefined,
-  };
+  const io = new TestIo();
   const status = runAzure(argv, io);
-  return { status, out, error };
+  return { status, out: io.out, error: io.err };
 }
 
 const FROM = ['config', '--connection-string', 'env:SB'] as const;

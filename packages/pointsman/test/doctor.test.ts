@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Writable } from 'node:stream';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { examineClock } from '../src/doctor/clock.js';
@@ -9,6 +8,7 @@ import { examineName } from '../src/doctor/network.js';
 import { runDoctor } from '../src/doctor/command.js';
 import type { Patient } from '../src/doctor/patient.js';
 import type { Destination } from '../src/run/destination.js';
+import { TestIo } from './client-fixture.js';
 import { ConnectProxy } from './connect-proxy.js';
 import {
   CLOUD_HOST,
@@ -41,26 +41,13 @@ interface Examined {
 }
 
 async function doctor(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Examined> {
-  let out = '';
-  let error = '';
-  const sink = (add: (text: string) => void): Writable =>
-    new Writable({
-      write: (chunk: Buffer, _encoding, done) => {
-        add(chunk.toString());
-        done();
-      },
-    });
-  const io = {
-    stdout: sink((text) => (out += text)),
-    stderr: sink((text) => (error += text)),
-    on: (): undefined => undefined,
-    off: (): undefined => undefined,
-  };
+  const io = new TestIo();
   const all = { SERVICEBUS_KEY: KEY, ...env };
   const status = await runDoctor(argv, io, {
     environment: (name) => (all as Record<string, string>)[name],
     lookup: lookUpHere,
   });
+  const { out, err: error } = io;
   assert.ok(!(out + error).includes(KEY), 'the key is shown');
   return { status, out, error };
 }
