@@ -37,6 +37,9 @@ export interface DrivenConnection {
   destroy(cause?: Error): void;
 }
 
+/** Hears once that the stream of a connection is gone, after its endpoint. */
+export type OnDrivenClosed = (cause: Error | undefined, connection: DrivenConnection) => void;
+
 /** What a driver's list of connections with output holds. */
 export interface Flushable {
   /** It is on the list. Only the driver sets it, only the connection takes it back. */
@@ -73,11 +76,7 @@ export class Driver {
    *
    * @param onClosed - called once, when the stream is gone and the endpoint has been told
    */
-  drive(
-    endpoint: ProtocolEndpoint,
-    stream: ByteStream,
-    onClosed?: (cause: Error | undefined) => void,
-  ): DrivenConnection {
+  drive(endpoint: ProtocolEndpoint, stream: ByteStream, onClosed?: OnDrivenClosed): DrivenConnection {
     const driven = new Driven(this, endpoint, stream, onClosed);
     endpoint.wake = () => this.schedule(driven);
     this.wheel.add(driven);
@@ -111,6 +110,13 @@ export class Driver {
 /** The driver of this process. */
 export const sharedDriver: Driver = new Driver();
 
+/** What went to the stream in one write. */
+interface Batch {
+  readonly buffers: Uint8Array[];
+  readonly bytes: number;
+  next: Batch | undefined;
+}
+
 class Driven implements DrivenConnection, StreamHandler, WheelEntry, Flushable {
   wheelSlot = -1;
   isDirty = false;
@@ -121,10 +127,10 @@ class Driven implements DrivenConnection, StreamHandler, WheelEntry, Flushable {
   readonly #driver: Driver;
   readonly #endpoint: ProtocolEndpoint;
   readonly #stream: ByteStream;
-  readonly #onClosed: ((cause: Error | undefined) => void) | undefined;
-  /** Batches that the stream still holds, oldest first, and their sizes. */
-  readonly #batches: Uint8Array[][] = [];
-  readonly #batchBytes: number[] = [];
+  readonly #onClosed: OnDrivenClosed | undefined;
+  /** Batches that the stream still holds, from the oldest on. */
+  #oldest: Batch | undefined;
+  #latest: Batch | undefined;
   #paused = false;
   /** The endpoint woke us while the stream was backed up: its output waits in the engine. */
   #held = false;
@@ -135,12 +141,7 @@ class Driven implements DrivenConnection, StreamHandler, WheelEntry, Flushable {
   /** Monotonic ms at which a peer that does not end its direction is cut off. */
   #lingerUntil: number | undefined;
 
-  constructor(
-    driver: Driver,
-    endpoint: ProtocolEndpoint,
-    stream: ByteStream,
-    onClosed: ((cause: Error | undefined) => void) | undefined,
-  ) {
+  constructor(driver: Driver, endpoint: ProtocolEndpoint, stream: ByteStream, onClosed: OnDrivenClosed | undefined) {
     this.#driver = driver;
     this.#endpoint = endpoint;
     this.#stream = stream;
@@ -175,11 +176,13 @@ class Driven implements DrivenConnection, StreamHandler, WheelEntry, Flushable {
 
   onWritten(): void {
     if (this.closed) return;
-    const batch = this.#batches.shift();
+    const batch = this.#oldest;
     if (batch === undefined) return;
-    this.outstandingBytes -= this.#batchBytes.shift() ?? 0;
+    this.#oldest = batch.next;
+    if (batch.next === undefined) this.#latest = undefined;
+    this.outstandingBytes -= batch.bytes;
     const now = this.#driver.clock.now();
-    this.#endpoint.releaseOutput(batch, now);
+    this.#endpoint.releaseOutput(batch.buffers, now);
     this.#follow(now);
     if (this.#held && this.outstandingBytes < OUTSTANDING_BYTES_MAX) {
       this.#held = false;
@@ -194,12 +197,14 @@ class Driven implements DrivenConnection, StreamHandler, WheelEntry, Flushable {
     this.#driver.wheel.remove(this);
     endpoint.wake = undefined;
     this.outstandingBytes = 0;
-    for (const batch of this.#batches.splice(0)) endpoint.releaseOutput(batch, now);
+    let batch = this.#oldest;
+    this.#oldest = this.#latest = undefined;
+    for (; batch !== undefined; batch = batch.next) endpoint.releaseOutput(batch.buffers, now);
     if (!this.#ended) {
       this.#ended = true;
       endpoint.receiveEnd(now, cause);
     }
-    this.#onClosed?.(cause);
+    this.#onClosed?.(cause, this);
   }
 
   deadline(): number | undefined {
@@ -242,8 +247,10 @@ class Driven implements DrivenConnection, StreamHandler, WheelEntry, Flushable {
     for (let i = 0; i < buffers.length; i++) bytes += (buffers[i] as Uint8Array).length;
     this.sentBytes += bytes;
     this.outstandingBytes += bytes;
-    this.#batches.push(buffers);
-    this.#batchBytes.push(bytes);
+    const batch: Batch = { buffers, bytes, next: undefined };
+    if (this.#latest === undefined) this.#oldest = batch;
+    else this.#latest.next = batch;
+    this.#latest = batch;
     this.#stream.write(buffers);
   }
 

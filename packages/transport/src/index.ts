@@ -34,7 +34,7 @@ export type {
   Refusal,
   RefusalKind,
   ServerTlsOptions,
-} from './listen.js';
+} from './listen-options.js';
 export type { ByteStream, PeerCertificate, StreamHandler, StreamInfo } from './stream.js';
 export { readSmallFile } from './small-file.js';
 export { TlsCredentials, TlsCredentialsError, loadTlsCredentials, systemAuthorities } from './tls-credentials.js';

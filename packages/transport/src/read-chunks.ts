@@ -45,7 +45,7 @@ export function readIntoChunks(socket: Socket, onBytes: (bytes: Uint8Array) => v
     }
     return !socket.isPaused();
   };
-  socket.once('close', () => {
+  socket.on('close', () => {
     if (own !== undefined) letGo(own);
     own = undefined;
   });

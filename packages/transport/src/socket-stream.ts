@@ -8,7 +8,7 @@ import type { ByteStream, PeerCertificate, StreamHandler, StreamInfo } from './s
 
 export interface SocketStreamOptions {
   /** Turns an error of the socket into one that says what to do. */
-  readonly describeError?: ((error: Error) => Error) | undefined;
+  readonly describeError?: ((error: Error, info: StreamInfo) => Error) | undefined;
   /** Looks at the first bytes of the peer: an error ends the connection before anyone else sees them. */
   readonly inspectFirst?: ((bytes: Uint8Array) => Error | undefined) | undefined;
 }
@@ -26,7 +26,7 @@ export class SocketStream implements ByteStream {
     this.#socket = socket;
     this.#options = options;
     socket.on('error', (error) => {
-      this.#cause ??= options.describeError?.(error) ?? error;
+      this.#cause ??= options.describeError?.(error, info) ?? error;
       // TLS sockets live on after an alert of the peer, and would report a regular end next.
       socket.destroy();
     });
@@ -58,7 +58,7 @@ export class SocketStream implements ByteStream {
       process.nextTick(() => handler.onClosed(this.#cause));
       return;
     }
-    socket.once('close', () => handler.onClosed(this.#cause));
+    socket.on('close', () => handler.onClosed(this.#cause));
     socket.resume();
   }
 
