@@ -112,8 +112,10 @@ export class Broker {
     let messages = 0;
     for (const [name, queue] of queues)
       messages += history.get(name)?.restore(queue, this.#host.timeOrigin ?? 0, now) ?? 0;
+    for (const { path, inbox } of this.entities())
+      if (inbox !== undefined) history.get(path.toLowerCase())?.restoreIds(inbox, this.#host.timeOrigin ?? 0, now);
     this.#journal = journal;
-    for (const [name, queue] of queues) queue.journal = this.#journalOf(name);
+    for (const entity of this.entities()) this.#writeDown(entity);
     for (const [queue, paused] of wasPaused) queue.paused = paused;
     return { messages, missing: [...history.keys()].filter((name) => !queues.has(name)) };
   }
@@ -122,6 +124,8 @@ export class Broker {
   *snapshot(): Generator<JournalRecord> {
     for (const entity of this.entities()) {
       for (const [name, queue] of queuesOf(entity)) yield* this.#journalOf(name)?.snapshot(queue) ?? [];
+      if (entity.inbox !== undefined)
+        yield* this.#journalOf(entity.path.toLowerCase())?.snapshotIds(entity.inbox) ?? [];
     }
   }
 
@@ -131,6 +135,7 @@ export class Broker {
 
   #writeDown(entity: Entity): void {
     for (const [name, queue] of queuesOf(entity)) queue.journal = this.#journalOf(name);
+    if (entity.inbox !== undefined) entity.inbox.journal = this.#journalOf(entity.path.toLowerCase());
   }
 
   /** Forwards from now on as the entity says, and no more as it said before. */

@@ -2,6 +2,7 @@
 import type { AmqpValue } from '@pointsman/wire';
 import { DuplicateHistory } from './duplicate-history.js';
 import { REFUSALS, type Refusal } from './entity.js';
+import type { QueueJournal } from './journal.js';
 import { keyTextOf, textOf, type MessageContent } from './message-content.js';
 import type { MessageQueue } from './message-queue.js';
 import type { MessageQueueHost } from './queue-settings.js';
@@ -27,6 +28,8 @@ export class Inbox {
   readonly #settings: InboxSettings;
   readonly #host: MessageQueueHost;
   readonly #history: DuplicateHistory | undefined;
+  /** Writes down what is remembered, where the namespace is to survive. */
+  journal: QueueJournal | undefined;
 
   constructor(settings: InboxSettings, host: MessageQueueHost) {
     this.#settings = settings;
@@ -74,19 +77,33 @@ export class Inbox {
   }
 
   /**
-   * Keeps all of the messages until their times, or none.
+   * Gives numbers to messages that {@link check} had nothing against, to be kept until their times with {@link keepUntilDue}.
    *
    * @returns the numbers to cancel them by, 0 for a duplicate
    */
-  schedule(contents: readonly MessageContent[], utcNow: number): number[] | Refusal {
-    const refusal = this.check(contents);
-    if (refusal !== undefined) return refusal;
+  numbersFor(contents: readonly MessageContent[]): number[] {
+    const ids = new Set<string>();
+    return contents.map((content) => {
+      const id = this.#historyKeyOf(content);
+      if (id !== undefined && (ids.has(id) || this.#history!.has(id, this.#host.clock.now()))) return 0;
+      if (id !== undefined) ids.add(id);
+      return this.#settings.scheduled.reserveSequence();
+    });
+  }
+
+  /** Keeps messages until their times under numbers that they were given. */
+  keepUntilDue(contents: readonly MessageContent[], sequences: readonly number[], utcNow: number): void {
     const now = this.#host.clock.now();
-    return contents.map((content) =>
-      this.#isDuplicate(content)
-        ? 0
-        : this.#settings.scheduled.schedule(content, now + Math.max(0, (content.scheduledAtUtc ?? 0) - utcNow)),
-    );
+    for (const [at, content] of contents.entries()) {
+      if (sequences[at] === 0 || this.#isDuplicate(content)) continue;
+      const delay = Math.max(0, (content.scheduledAtUtc ?? 0) - utcNow);
+      this.#settings.scheduled.schedule(content, now + delay, sequences[at]);
+    }
+  }
+
+  /** Whether all of these wait for their time. */
+  areScheduled(sequences: readonly number[]): boolean {
+    return this.#settings.scheduled.areScheduled(sequences);
   }
 
   /** Removes messages that wait for their time, all or none. @returns whether all were there */
@@ -94,9 +111,32 @@ export class Inbox {
     return this.#settings.scheduled.cancelScheduled(sequences);
   }
 
+  /** What duplicates are known by, undefined where they are not looked for. */
+  #historyKeyOf(content: MessageContent): string | undefined {
+    return this.#history === undefined ? undefined : keyTextOf(content.messageId);
+  }
+
+  /** Remembers a message. @returns whether it came before */
   #isDuplicate(content: MessageContent): boolean {
-    const id = keyTextOf(content.messageId);
-    return id !== undefined && this.#history?.isRepeated(id, this.#host.clock.now()) === true;
+    const id = this.#historyKeyOf(content);
+    if (id === undefined) return false;
+    const now = this.#host.clock.now();
+    if (this.#history!.has(id, now)) return true;
+    this.#history!.note(id, now);
+    this.journal?.remembered(id, now);
+    return false;
+  }
+
+  // ---- after a restart ----
+
+  /** Ids that duplicate detection remembers, and when they came (ms of the clock). */
+  remembered(): Iterable<readonly [id: string, at: number]> {
+    return this.#history?.entries(this.#host.clock.now()) ?? [];
+  }
+
+  /** Remembers an id that came before a restart; in the order in which they came. */
+  remember(id: string, at: number): void {
+    this.#history?.note(id, at);
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AmqpSymbol, Typed, type AmqpValue } from '@pointsman/wire';
+import type { Inbox } from './inbox.js';
 import { MessageContent } from './message-content.js';
 import type { MessageQueue } from './message-queue.js';
 import type { MessageSession } from './message-session.js';
@@ -11,6 +12,7 @@ import { StoredMessage } from './stored-message.js';
  *     ['message', queue, sequence, state, format, bytes, enqueued, expires, due, count, original, hops, source, changes]
  *     ['changed', queue, sequence, count, is deferred, changes]      ['gone', queue, sequence]
  *     ['session', queue, id, state]      ['sequence', queue, the last one]      ['dropped', path]
+ *     ['id', queue, came, message id]
  *     ['admin', method, path, body, is an update]
  *
  * Times are milliseconds since 1970, null for never. `queue` names an entity or one of its dead-letter queues, in lower case.
@@ -48,6 +50,15 @@ export class QueueJournal {
     this.#journal.write(['gone', this.#name, sequence]);
   }
 
+  /** Duplicate detection remembers an id from now on. @param at - ms of the clock */
+  remembered(id: string, at: number): void {
+    this.#journal.write(this.#rememberedRecord(id, at));
+  }
+
+  #rememberedRecord(id: string, at: number): JournalRecord {
+    return ['id', this.#name, Math.round(at + this.#timeOrigin), id];
+  }
+
   session({ id, state }: MessageSession): void {
     this.#journal.write(['session', this.#name, id, state ?? null]);
   }
@@ -59,6 +70,11 @@ export class QueueJournal {
     for (const { id, state } of queue.sessions?.all ?? []) {
       if (state !== undefined) yield ['session', this.#name, id, state];
     }
+  }
+
+  /** What duplicate detection remembers, as a journal of its own would have it. */
+  *snapshotIds(inbox: Inbox): Generator<JournalRecord> {
+    for (const [id, at] of inbox.remembered()) yield this.#rememberedRecord(id, at);
   }
 
   #recordOf(message: StoredMessage): JournalRecord {
@@ -88,6 +104,8 @@ export class QueueJournal {
 export class QueueHistory {
   readonly #messages = new Map<number, JournalRecord>();
   readonly #sessions = new Map<string, Uint8Array>();
+  /** Message ids by when they came, ms since 1970. An id may come again, after it was forgotten. */
+  #ids: (readonly [id: string, utc: number])[] = [];
   #lastSequence = 0;
 
   /** Takes a record about this queue. What does not fit together is passed over: it cannot be made whole. */
@@ -117,7 +135,16 @@ export class QueueHistory {
       case 'sequence':
         this.#lastSequence = Math.max(this.#lastSequence, sequence);
         break;
+      case 'id':
+        if (typeof second === 'string') this.#ids.push([second, sequence]);
+        break;
     }
+  }
+
+  /** Lets an entity remember what it did. @param now - ms of the clock */
+  restoreIds(inbox: Inbox, timeOrigin: number, now: number): void {
+    for (const [id, utc] of this.#ids) inbox.remember(id, Math.min(utc - timeOrigin, now));
+    this.#ids = [];
   }
 
   /** Puts everything into a queue that is empty. @param now - ms of the clock. @returns the number of messages */

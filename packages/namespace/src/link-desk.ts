@@ -205,6 +205,7 @@ export class LinkDesk {
       return this.#transactions.enlist(txnId, {
         entityPath: first.path.toLowerCase(),
         sizeBytes: contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+        messages: contents.length,
         check,
         apply,
       });

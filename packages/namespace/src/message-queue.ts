@@ -2,11 +2,13 @@
 import type { AmqpValue } from '@pointsman/wire';
 import { Alarm } from './alarm.js';
 import type { Consumer, ReceiveMode } from './consumer.js';
-import { hexOf, randomGuid, swapGuid } from './guid.js';
+import { ConsumerLine } from './consumer-line.js';
 import type { QueueJournal } from './journal.js';
 import { MinHeap } from './heap.js';
+import { LockTable } from './lock-table.js';
 import type { MessageContent } from './message-content.js';
 import { MessageLine } from './message-line.js';
+import { MessageStore } from './message-store.js';
 import { MessageSessions, type MessageSession, type SessionWaiter } from './message-session.js';
 import type { MessageCounts, MessageQueueHost, MessageQueueSettings } from './queue-settings.js';
 import { Schedule } from './schedule.js';
@@ -21,11 +23,6 @@ const SESSION_WAITERS_MAX = 1000;
 
 /** What is over may stay in a heap until there is this much of it, and as much again as what is not. */
 const HEAP_SLACK = 1024;
-
-interface LockEnd {
-  readonly lock: Lock;
-  readonly at: number;
-}
 
 /**
  * The messages of a queue, a subscription or a dead-letter queue, and who waits for them.
@@ -43,22 +40,16 @@ export class MessageQueue {
   /** Undefined for a dead-letter queue: nothing is dead-lettered twice. */
   readonly deadLetters: MessageQueue | undefined;
   readonly #host: MessageQueueHost;
-  /** All that are not gone, in the order of their sequence numbers. */
-  readonly #messages = new Map<number, StoredMessage>();
+  readonly #messages = new MessageStore();
   /** @internal messages that belong to no session. */
   readonly line: MessageLine = new MessageLine();
   readonly sessions: MessageSessions | undefined;
-  readonly #locks = new Map<string, Lock>();
-  /** Locks by an end that they once had. A renewed one is put in again when that comes up. */
-  readonly #lockEnds = new MinHeap<LockEnd>((end) => end.at);
+  readonly #locks: LockTable;
   readonly #expiring = new MinHeap<StoredMessage>((message) => message.expiresAt);
   readonly #schedule: Schedule;
-  readonly #lockAlarm: Alarm;
   readonly #expiryAlarm: Alarm;
   readonly #sessionAlarm: Alarm;
-  readonly #consumers = new Set<Consumer>();
-  #waiting: Consumer[] = [];
-  readonly #isWaiting = new Set<Consumer>();
+  readonly #consumers = new ConsumerLine();
   /** Number of the latest message. */
   lastSequence = 0;
   /** Writes down what happens, where the namespace is to survive. */
@@ -72,7 +63,10 @@ export class MessageQueue {
   constructor(settings: MessageQueueSettings, host: MessageQueueHost, isDeadLetterQueue = false) {
     this.settings = settings;
     this.#host = host;
-    this.#lockAlarm = new Alarm(host.clock, () => this.#endLocks());
+    this.#locks = new LockTable(host, {
+      onLockEnded: (message) => this.#giveBack(message, true),
+      onLocksEnded: () => this.#pump(),
+    });
     this.#expiryAlarm = new Alarm(host.clock, () => this.#expire());
     this.#schedule = new Schedule(host.clock, () => this.#activate());
     this.#sessionAlarm = new Alarm(host.clock, () => this.#endSessions());
@@ -154,6 +148,11 @@ export class MessageQueue {
     );
   }
 
+  /** A number for a message that comes later, or never. */
+  reserveSequence(): number {
+    return ++this.lastSequence;
+  }
+
   /** What becomes of scheduled messages whose time has come; left out, they are enqueued here. */
   set onDue(onDue: (content: MessageContent) => void) {
     this.#onDue = onDue;
@@ -163,10 +162,10 @@ export class MessageQueue {
    * Keeps a message until its time. It gets another number then.
    *
    * @param dueAt - ms of the clock
+   * @param sequence - one of {@link reserveSequence}
    * @returns the number to cancel it by
    */
-  schedule(content: MessageContent, dueAt: number): number {
-    const sequence = ++this.lastSequence;
+  schedule(content: MessageContent, dueAt: number, sequence: number = this.reserveSequence()): number {
     const { clock } = this.#host;
     const message = new StoredMessage({ sequence, content, enqueuedAt: clock.now(), expiresAt: Infinity, dueAt });
     message.state = 'scheduled';
@@ -176,7 +175,7 @@ export class MessageQueue {
   }
 
   #keepUntilDue(message: StoredMessage): void {
-    this.#messages.set(message.sequence, message);
+    this.#messages.add(message);
     this.#sizeBytes += message.content.sizeBytes;
     this.#schedule.add(message);
   }
@@ -195,12 +194,16 @@ export class MessageQueue {
     if (message.state === 'deferred') this.#deferred += 1;
   }
 
+  /** Whether all of them are scheduled, and none is there twice. */
+  areScheduled(sequences: readonly number[]): boolean {
+    if (new Set(sequences).size !== sequences.length) return false;
+    return sequences.every((sequence) => this.#messages.get(sequence)?.state === 'scheduled');
+  }
+
   /** Removes scheduled messages, all or none. @returns whether all were there */
   cancelScheduled(sequences: readonly number[]): boolean {
-    const messages = sequences.map((sequence) => this.#messages.get(sequence));
-    if (new Set(sequences).size !== sequences.length) return false;
-    if (messages.some((message) => message?.state !== 'scheduled')) return false;
-    for (const message of messages) this.#remove(message!);
+    if (!this.areScheduled(sequences)) return false;
+    for (const sequence of sequences) this.#remove(this.#messages.get(sequence)!);
     return true;
   }
 
@@ -217,7 +220,7 @@ export class MessageQueue {
     const { session } = message;
     this.lastSequence = Math.max(this.lastSequence, message.sequence);
     this.journal?.stored(message);
-    this.#messages.set(message.sequence, message);
+    this.#messages.add(message);
     this.#sizeBytes += message.content.sizeBytes;
     (session ?? this).line.push(message);
     if (message.expiresAt !== Infinity) {
@@ -246,20 +249,18 @@ export class MessageQueue {
    */
   removeConsumer(consumer: Consumer): void {
     this.#consumers.delete(consumer);
-    if (this.#isWaiting.delete(consumer)) this.#waiting = this.#waiting.filter((other) => other !== consumer);
     const { session } = consumer;
     if (session?.holder === consumer) this.#releaseSession(session, false);
   }
 
   /** The consumer may have room again. */
   wake(consumer: Consumer): void {
-    if (!this.#consumers.has(consumer) || this.#isWaiting.has(consumer) || !consumer.hasRoom()) return;
+    if (!this.#consumers.couldWait(consumer)) return;
     if (consumer.session !== undefined) {
       this.#pump(consumer.session);
       return;
     }
-    this.#isWaiting.add(consumer);
-    this.#waiting.push(consumer);
+    this.#consumers.wait(consumer);
     this.#pump();
   }
 
@@ -351,7 +352,7 @@ export class MessageQueue {
     sessions.release(session);
     this.#consumers.delete(holder);
     for (const lock of session.locks) {
-      this.#locks.delete(lock.token);
+      this.#locks.delete(lock);
       this.#giveBack(lock.message, counted);
     }
     session.locks.clear();
@@ -385,15 +386,15 @@ export class MessageQueue {
 
   /** Whether the lock of that token still holds. */
   isLocked(token: string): boolean {
-    return this.#lockOf(token) !== undefined;
+    return this.#locks.find(token) !== undefined;
   }
 
   settle(token: string, settlement: Settlement): SettleResult {
-    const lock = this.#lockOf(token);
+    const lock = this.#locks.find(token);
     if (lock === undefined) return 'lock-lost';
     const { message } = lock;
     if ('changes' in settlement && !message.canChange(settlement.changes)) return 'too-large';
-    this.#locks.delete(token);
+    this.#locks.delete(lock);
     const { session } = message;
     session?.locks.delete(lock);
     switch (settlement.kind) {
@@ -422,7 +423,7 @@ export class MessageQueue {
 
   /** Starts the lock's duration anew. @returns its new end, or undefined where it has ended */
   renew(token: string): number | undefined {
-    const lock = this.#lockOf(token);
+    const lock = this.#locks.find(token);
     if (lock === undefined) return undefined;
     // Within a session it is the session that is renewed.
     if (lock.message.session === undefined) lock.until = this.#host.clock.now() + this.settings.lockDurationMs;
@@ -432,9 +433,8 @@ export class MessageQueue {
   /** Messages from a sequence number on, in whatever state, without taking them; of one session where one is given. */
   peek(fromSequence: number, count: number, sessionId?: string): StoredMessage[] {
     const found: StoredMessage[] = [];
-    for (const message of this.#messages.values()) {
+    for (const message of this.#messages.from(fromSequence)) {
       if (found.length >= count) break;
-      if (message.sequence < fromSequence) continue;
       if (sessionId === undefined || message.content.groupId === sessionId) found.push(message);
     }
     return found;
@@ -470,33 +470,26 @@ export class MessageQueue {
    * @returns how many it removed
    */
   deleteBatch(count: number, before: number, session?: MessageSession): number {
-    let deleted = 0;
-    for (const message of this.#messages.values()) {
-      if (deleted >= count || message.enqueuedAt > before) break;
-      if (message.state !== 'available' || (session !== undefined && message.session !== session)) continue;
-      this.#remove(message);
-      deleted += 1;
+    const chosen: StoredMessage[] = [];
+    for (const message of this.#messages.from(0)) {
+      if (chosen.length >= count) break;
+      // Dead letters keep the time at which they came to the queue: their order is another.
+      if (message.state !== 'available' || message.enqueuedAt > before) continue;
+      if (session === undefined || message.session === session) chosen.push(message);
     }
-    return deleted;
+    for (const message of chosen) this.#remove(message);
+    return chosen.length;
   }
 
   /** Gives orders with the clock back. Nothing may be called afterwards. */
   close(): void {
-    this.#lockAlarm.stop();
+    this.#locks.stop();
     this.#expiryAlarm.stop();
     this.#schedule.stop();
     this.#sessionAlarm.stop();
     this.sessions?.clear();
     this.#consumers.clear();
-    this.#isWaiting.clear();
-    this.#waiting = [];
     this.deadLetters?.close();
-  }
-
-  /** A lock that still holds. The timer may be late: an ended lock must settle nothing even so. */
-  #lockOf(token: string): Lock | undefined {
-    const lock = this.#locks.get(token);
-    return lock !== undefined && lock.until > this.#host.clock.now() ? lock : undefined;
   }
 
   /** Hands out what can be handed out: of one session, or what belongs to none. */
@@ -506,20 +499,17 @@ export class MessageQueue {
     if (this.#pumping || this.#paused || session !== undefined) return;
     this.#pumping = true;
     try {
-      while (this.#waiting.length > 0) {
+      while (this.#consumers.isAnyWaiting) {
         const message = this.#next(this.line);
         if (message === undefined) break;
-        const consumer = this.#nextConsumer();
+        const consumer = this.#consumers.next();
         if (consumer === undefined) {
           this.line.giveBack(message);
           break;
         }
         const lock = this.#hold(message, consumer.mode);
         consumer.take(message, lock);
-        if (this.#consumers.has(consumer) && !this.#isWaiting.has(consumer) && consumer.hasRoom()) {
-          this.#isWaiting.add(consumer);
-          this.#waiting.push(consumer);
-        }
+        if (this.#consumers.couldWait(consumer)) this.#consumers.wait(consumer);
         if (this.#paused) break;
       }
     } finally {
@@ -537,14 +527,6 @@ export class MessageQueue {
     if (session.holder !== undefined) return;
     this.sessions!.review(session);
     this.#serveWaiters();
-  }
-
-  #nextConsumer(): Consumer | undefined {
-    for (let consumer = this.#waiting.shift(); consumer !== undefined; consumer = this.#waiting.shift()) {
-      this.#isWaiting.delete(consumer);
-      if (consumer.hasRoom()) return consumer;
-    }
-    return undefined;
   }
 
   /** Takes the available message with the lowest sequence number; expired ones are put away on the way. */
@@ -565,38 +547,10 @@ export class MessageQueue {
     }
     const { session } = message;
     message.state = 'locked';
-    const tag = swapGuid(randomGuid(this.#host.random));
     const until = session?.lockedUntil ?? this.#host.clock.now() + this.settings.lockDurationMs;
-    const lock: Lock = { tag, token: hexOf(tag), message, until };
-    this.#locks.set(lock.token, lock);
-    if (session !== undefined) {
-      session.locks.add(lock);
-      return lock;
-    }
-    if (this.#lockEnds.size > 2 * this.#locks.size + HEAP_SLACK) {
-      this.#lockEnds.retain((end) => this.#locks.get(end.lock.token) === end.lock);
-    }
-    this.#lockEnds.push({ lock, at: lock.until });
-    this.#lockAlarm.atLatest(lock.until);
+    const lock = this.#locks.add(message, until);
+    session?.locks.add(lock);
     return lock;
-  }
-
-  #endLocks(): void {
-    const now = this.#host.clock.now();
-    for (let end = this.#lockEnds.peek(); end !== undefined && end.at <= now; end = this.#lockEnds.peek()) {
-      this.#lockEnds.pop();
-      const { lock } = end;
-      if (this.#locks.get(lock.token) !== lock) continue;
-      if (lock.until > now) {
-        this.#lockEnds.push({ lock, at: lock.until });
-        continue;
-      }
-      this.#locks.delete(lock.token);
-      this.#giveBack(lock.message, true);
-    }
-    const next = this.#lockEnds.peek();
-    if (next !== undefined) this.#lockAlarm.atLatest(next.at);
-    this.#pump();
   }
 
   /** Ends an attempt: back to where it was, or to the dead-letter queue. */
@@ -687,7 +641,7 @@ export class MessageQueue {
     if (state === 'scheduled') this.#schedule.count -= 1;
     message.state = 'gone';
     if (state === 'available') (session ?? this).line.onGone();
-    this.#messages.delete(message.sequence);
+    this.#messages.delete(message);
     this.journal?.gone(message);
     this.#sizeBytes -= message.content.sizeBytes;
     if (session === undefined) return;

@@ -10,6 +10,8 @@ export interface TransactionWork {
   readonly entityPath: string;
   /** Bytes that are kept for it until then. */
   readonly sizeBytes: number;
+  /** One unless given. */
+  readonly messages?: number;
   /** Where it settles a message: the lock token. A message is settled once in a transaction. */
   readonly lockToken?: string;
   /** Why it cannot be done now. */
@@ -25,8 +27,8 @@ interface Transaction {
   hasTimedOut: boolean;
 }
 
-/** Works of one transaction. */
-const WORKS_MAX = 100;
+/** Of one transaction. */
+const MESSAGES_MAX = 100;
 /** Ms from the first operation. */
 const DURATION_MAX = 120_000;
 /** Transactions of one connection that are neither committed nor rolled back. */
@@ -73,10 +75,11 @@ export class Transactions {
     if (transaction === undefined) return UNKNOWN;
     if (transaction.hasTimedOut) return TIMED_OUT;
     const { works } = transaction;
-    if (works.length >= WORKS_MAX)
+    const messages = works.reduce((sum, other) => sum + messagesOf(other), messagesOf(work));
+    if (messages > MESSAGES_MAX)
       return {
         condition: 'amqp:resource-limit-exceeded',
-        description: `A transaction has at most ${WORKS_MAX} messages.`,
+        description: `A transaction has at most ${MESSAGES_MAX} messages.`,
       };
     const { lockToken } = work;
     // Sends go by way of the entity that came first; what is settled must lie there.
@@ -158,4 +161,5 @@ export class Transactions {
   }
 }
 
+const messagesOf = ({ messages = 1 }: TransactionWork): number => messages;
 const isFirst = (works: readonly TransactionWork[], work: TransactionWork): boolean => works[0] === work;

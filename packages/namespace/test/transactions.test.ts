@@ -4,17 +4,20 @@ import { describe, it } from 'node:test';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
 import {
   AmqpArray,
+  decodeMessage,
   Described,
+  encodeMessage,
   int,
   long,
   symbol,
+  timestamp,
   ulong,
   uuid,
   type AmqpValue,
   type DeliveryState,
 } from '@pointsman/wire';
 import { swapGuid } from '../src/guid.js';
-import { conditionOf, Harness, numberIn, type Client, type TestSender } from './harness.js';
+import { conditionOf, Harness, numberIn, TIME_ORIGIN, type Client, type TestSender } from './harness.js';
 
 const OPTIONS = {
   queues: [{ name: 'orders', lockDurationMs: 30_000 }, { name: 'other' }, { name: 'tiny', maxSizeBytes: 200 }],
@@ -51,6 +54,57 @@ const within = (txnId: Uint8Array, outcome?: DeliveryState): DeliveryState => ({
 
 const sent = (sender: TestSender, body: string, txnId: Uint8Array): DeliveryState | undefined =>
   sender.send({ body: { kind: 'value', value: body } }, { state: within(txnId) });
+
+/** A client that asks on `$management` of an entity, within a transaction where one is given. */
+function asker(
+  client: Client,
+  path: string,
+): (operation: string, body: Record<string, AmqpValue>, id?: Uint8Array) => { status: number; numbers: number[] } {
+  const answers = client.receiver(`${path}/$management`, 10, { target: { type: 'target', address: 'replies' } });
+  const requests = client.sender(`${path}/$management`);
+  return (operation, body, id) => {
+    const state = requests.send(
+      {
+        properties: { messageId: 1, replyTo: 'replies' },
+        applicationProperties: new Map([['operation', `com.microsoft:${operation}`]]),
+        body: { kind: 'value', value: new Map(Object.entries(body)) },
+      },
+      id === undefined ? {} : { state: within(id) },
+    );
+    assert.equal(conditionOf(state), id === undefined ? 'accepted' : 'transactional-state');
+    const { applicationProperties, body: answer } = answers.last.message;
+    const list =
+      answer?.kind === 'value' && answer.value instanceof Map ? answer.value.get('sequence-numbers') : undefined;
+    return {
+      status: numberIn(applicationProperties?.get('statusCode')),
+      numbers: list instanceof AmqpArray ? list.values.map(numberIn) : [],
+    };
+  };
+}
+
+/** Messages to be scheduled in a minute; each has its body as its id. */
+const later = (...bodies: string[]): Record<string, AmqpValue> => ({
+  messages: bodies.map(
+    (value) =>
+      new Map<AmqpValue, AmqpValue>([
+        [
+          'message',
+          encodeMessage({
+            messageAnnotations: new Map([['x-opt-scheduled-enqueue-time', timestamp(TIME_ORIGIN + 61_000)]]),
+            properties: { messageId: value },
+            body: { kind: 'value', value },
+          }),
+        ],
+      ]),
+  ),
+});
+
+const numbers = (...sequences: number[]): Record<string, AmqpValue> => ({
+  'sequence-numbers': new AmqpArray(
+    'long',
+    sequences.map((sequence) => long(sequence)),
+  ),
+});
 
 function prepared(): { harness: Harness; client: Client; coordinator: Coordinator } {
   const harness = new Harness(OPTIONS);
@@ -151,25 +205,14 @@ describe('transactions', () => {
     assert.equal(harness.namespace.counts('other').active, 2);
   });
 
-  it('settle by lock token, all or none of a request; nothing else on $management is part of one', () => {
+  it('settle by lock token, all or none of a request; what only looks is not part of one', () => {
     const { harness, client, coordinator } = prepared();
     const sender = client.sender('orders');
     for (const body of ['a', 'b', 'c']) sender.text(body);
     const tokens = client.receiver('orders', 3).received.map(({ tag }) => uuid(swapGuid(tag)));
-    const answers = client.receiver('orders/$management', 10, { target: { type: 'target', address: 'replies' } });
-    const requests = client.sender('orders/$management');
-    const ask = (operation: string, body: Record<string, AmqpValue>, id: Uint8Array): number => {
-      const state = requests.send(
-        {
-          properties: { messageId: 1, replyTo: 'replies' },
-          applicationProperties: new Map([['operation', `com.microsoft:${operation}`]]),
-          body: { kind: 'value', value: new Map(Object.entries(body)) },
-        },
-        { state: within(id) },
-      );
-      assert.equal(conditionOf(state), 'transactional-state');
-      return numberIn(answers.last.message.applicationProperties?.get('statusCode'));
-    };
+    const asked = asker(client, 'orders');
+    const ask = (operation: string, body: Record<string, AmqpValue>, id: Uint8Array): number =>
+      asked(operation, body, id).status;
     const settle = (id: Uint8Array, ...which: AmqpValue[]): number =>
       ask('update-disposition', { 'disposition-status': 'completed', 'lock-tokens': new AmqpArray('uuid', which) }, id);
     const id = coordinator.declare();
@@ -180,6 +223,99 @@ describe('transactions', () => {
     assert.equal(harness.namespace.counts('orders').active, 3);
     assert.equal(coordinator.discharge(id), 'accepted');
     assert.equal(harness.namespace.counts('orders').active, 1);
+  });
+
+  it('schedule at the commit, under numbers that are told at once', () => {
+    const { harness, client, coordinator } = prepared();
+    const ask = asker(client, 'orders');
+    const [kept, dropped] = [coordinator.declare(), coordinator.declare()];
+    const undone = ask('schedule-message', later('never'), dropped);
+    const done = ask('schedule-message', later('a', 'b'), kept);
+    assert.deepEqual([undone.numbers, done.numbers], [[1], [2, 3]]);
+    client.sender('orders').text('between');
+    assert.equal(
+      ask('cancel-scheduled-message', numbers(2), kept).status,
+      404,
+      'nothing is scheduled before the commit',
+    );
+    assert.equal(harness.namespace.counts('orders').scheduled, 0);
+    assert.equal(coordinator.discharge(dropped, true), 'accepted');
+    assert.equal(coordinator.discharge(kept), 'accepted');
+    assert.equal(harness.namespace.counts('orders').scheduled, 2);
+    const peeked = harness.connect({ user: 'root' }).requester('orders/$management')(
+      { operation: 'com.microsoft:peek-message' },
+      new Map<AmqpValue, AmqpValue>([
+        ['from-sequence-number', long(1)],
+        ['message-count', int(10)],
+      ]),
+    );
+    const list = (peeked.body as unknown as { value: Map<string, Map<string, Uint8Array>[]> }).value.get('messages')!;
+    const sequences = list.map((entry) =>
+      numberIn(decodeMessage(entry.get('message')!).messageAnnotations?.get('x-opt-sequence-number')),
+    );
+    assert.deepEqual(sequences, [2, 3, 4], 'in the order of their numbers, whenever they came');
+    harness.advance(60_100);
+    assert.deepEqual(client.receiver('orders', 10).bodies, ['between', 'a', 'b']);
+  });
+
+  it('cancel at the commit, all or none', () => {
+    const { harness, client, coordinator } = prepared();
+    const ask = asker(client, 'orders');
+    const [a, b, c] = ask('schedule-message', later('a', 'b', 'c')).numbers;
+    const id = coordinator.declare();
+    assert.equal(ask('cancel-scheduled-message', numbers(a!, b!), id).status, 200);
+    assert.equal(ask('cancel-scheduled-message', numbers(c!, 77), id).status, 404);
+    assert.equal(harness.namespace.counts('orders').scheduled, 3);
+    const other = coordinator.declare();
+    assert.equal(ask('cancel-scheduled-message', numbers(b!, c!), other).status, 200);
+    assert.equal(coordinator.discharge(id), 'accepted');
+    assert.equal(harness.namespace.counts('orders').scheduled, 1);
+    assert.equal(coordinator.discharge(other), 'rejected amqp:transaction:rollback', 'b is cancelled already');
+    harness.advance(60_100);
+    assert.deepEqual(client.receiver('orders', 10).bodies, ['c']);
+  });
+
+  it('count the messages of batches and of requests', () => {
+    const { client, coordinator } = prepared();
+    const ask = asker(client, 'orders');
+    const id = coordinator.declare();
+    const many = Array.from({ length: 60 }, (_, i) => `m${i}`);
+    assert.equal(ask('schedule-message', later(...many), id).status, 200);
+    assert.equal(ask('schedule-message', later(...many), id).status, 403);
+    assert.equal(ask('schedule-message', later(...many.slice(20)), id).status, 200);
+  });
+
+  it('drop a duplicate of what was sent or scheduled before, or within them', () => {
+    const harness = new Harness({ queues: [{ name: 'orders', requiresDuplicateDetection: true }] });
+    const client = harness.connect({ user: 'root' });
+    const [coordinator, ask] = [new Coordinator(client), asker(client, 'orders')];
+    client.sender('orders').send({ properties: { messageId: 'a' }, body: { kind: 'value', value: 'a' } });
+    const [dropped, kept] = [coordinator.declare(), coordinator.declare()];
+    ask('schedule-message', later('b'), dropped);
+    coordinator.discharge(dropped, true);
+    const { numbers: given } = ask('schedule-message', later('a', 'b', 'b', 'c'), kept);
+    assert.deepEqual(
+      given.map((number) => number > 0),
+      [false, true, false, true],
+      'what was rolled back was never there',
+    );
+    assert.equal(ask('schedule-message', later('c')).numbers[0]! > 0, true);
+    assert.equal(coordinator.discharge(kept), 'accepted');
+    assert.equal(harness.namespace.counts('orders').scheduled, 2);
+  });
+
+  it('renew locks at once: of that nothing can be undone', () => {
+    const { harness, client, coordinator } = prepared();
+    client.sender('orders').text('a');
+    const receiver = client.receiver('orders', 1);
+    const token = uuid(swapGuid(receiver.last.tag));
+    const id = coordinator.declare();
+    harness.advance(20_000);
+    const tokens = { 'lock-tokens': new AmqpArray('uuid', [token]) };
+    assert.equal(asker(client, 'orders')('renew-lock', tokens, id).status, 200);
+    coordinator.discharge(id, true);
+    harness.advance(20_000);
+    assert.equal(harness.namespace.counts('orders').locked, 1);
   });
 
   it('leave what a disabled destination does not take with the entity that it goes by way of', () => {

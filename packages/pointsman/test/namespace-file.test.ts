@@ -115,6 +115,44 @@ describe('a namespace in a file', () => {
   );
 
   it(
+    'remembers what duplicate detection knew, for as long as it would have',
+    withFile(async (path) => {
+      let now = 1_000;
+      const clock = { now: () => now, after: () => () => undefined };
+      const options: NamespaceServerOptions = {
+        queues: [{ name: 'once', requiresDuplicateDetection: true }],
+        topics: [{ name: 'news', requiresDuplicateDetection: true, subscriptions: [{ name: 'all' }] }],
+      };
+      const ids = ['a', 'b', 'a', Uint8Array.of(1, 2), Uint8Array.of(1, 2)];
+      const send = async (ns: RunningNamespace, list: readonly (string | Uint8Array)[]): Promise<void> => {
+        const client = await clientOf(ns);
+        for (const to of ['once', 'news']) {
+          const sender = await client.sender(to);
+          for (const messageId of list) await sender.send({ properties: { messageId }, body: text('x') });
+        }
+        await client.close();
+      };
+      const counts = (ns: RunningNamespace): number[] =>
+        ['once', 'news/Subscriptions/all'].map((name) => ns.namespace.counts(name).active);
+      {
+        await using ns = await startNamespace({ ...options, file: path });
+        await send(ns, ids);
+        assert.deepEqual(counts(ns), [3, 3]);
+      }
+      for (const round of [1, 2]) {
+        await using ns = await startNamespace({ ...options, file: path });
+        await send(ns, ids);
+        assert.deepEqual(counts(ns), [3, 3], `after restart ${round}`);
+      }
+      // A clock that begins when the namespace is made, eleven minutes on.
+      await using ns = await startNamespace({ ...options, file: path, clock });
+      now += 660_000;
+      await send(ns, ['a']);
+      assert.deepEqual(counts(ns), [4, 4], 'the window is over');
+    }),
+  );
+
+  it(
     'has what the management API made, changed and took away',
     withFile(async (path) => {
       {

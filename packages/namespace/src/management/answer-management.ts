@@ -30,13 +30,14 @@ interface Operation {
 
 /** Operations by the name behind `com.microsoft:`. */
 const OPERATIONS: Readonly<Record<string, Operation>> = {
-  'renew-lock': { rights: ['Listen'], on: 'messages', run: renewLock },
+  // At once: there is nothing of it to be undone.
+  'renew-lock': { rights: ['Listen'], on: 'messages', isTransactional: true, run: renewLock },
   'peek-message': { rights: ['Listen'], on: 'messages', run: peekMessage },
   'receive-by-sequence-number': { rights: ['Listen'], on: 'messages', run: receiveBySequenceNumber },
   'update-disposition': { rights: ['Listen'], on: 'messages', isTransactional: true, run: updateDisposition },
   'batch-delete-messages': { rights: ['Listen'], on: 'messages', run: batchDeleteMessages },
-  'schedule-message': { rights: ['Send'], on: 'inbox', run: scheduleMessage },
-  'cancel-scheduled-message': { rights: ['Send'], on: 'inbox', run: cancelScheduledMessage },
+  'schedule-message': { rights: ['Send'], on: 'inbox', isTransactional: true, run: scheduleMessage },
+  'cancel-scheduled-message': { rights: ['Send'], on: 'inbox', isTransactional: true, run: cancelScheduledMessage },
   'renew-session-lock': { rights: ['Listen'], on: 'sessions', run: renewSessionLock },
   'set-session-state': { rights: ['Listen'], on: 'sessions', run: setSessionState },
   'get-session-state': { rights: ['Listen'], on: 'sessions', run: getSessionState },
@@ -98,7 +99,7 @@ function perform(request: Message, context: ManagementContext): Answer {
     return refused(501, 'amqp:not-implemented', `The operation '${name}' cannot be part of a transaction.`);
   const body = request.body?.kind === 'value' ? request.body.value : undefined;
   if (!(body instanceof Map)) return invalid('The body of a request is a map.');
-  return operation.run({ node, body, host, owner, enlist: context.enlist });
+  return operation.run({ node, body, host, hostname: context.hostname, owner, enlist: context.enlist });
 }
 
 function isDisabled({ entity }: BrokerNode, on: Operation['on']): boolean {

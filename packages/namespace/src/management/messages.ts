@@ -2,10 +2,12 @@
 import { AmqpArray, int, long, RemoteProtocolError, timestamp, Typed, uuid, type AmqpValue } from '@pointsman/wire';
 import { deferredAnnotations, encodedMessage, peekAnnotations, utc } from '../broker-annotations.js';
 import { hexOf, randomGuid, swapGuid } from '../guid.js';
-import { REFUSALS } from '../entity.js';
+import { canSend, disabledRefusal, REFUSALS, type Refusal } from '../entity.js';
 import { joined } from '../incoming-payload.js';
 import { MessageContent, numberOf, textOf } from '../message-content.js';
+import type { Queue } from '../queue.js';
 import { deadLetterProperties, type Settlement } from '../settlement.js';
+import type { Topic } from '../topic.js';
 import {
   invalid,
   NOTHING,
@@ -35,6 +37,11 @@ const LOCK_LOST: Answer = refused(
   'com.microsoft:message-lock-lost',
   'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.',
 );
+
+const NOT_SCHEDULED: Refusal = {
+  condition: 'com.microsoft:message-not-found',
+  description: 'The message with the given sequence number is not scheduled: it does not exist, or its time has come.',
+};
 
 export function renewLock({ node, body, host }: ManagementRequest): Answer {
   const tokens = tokensOf(body);
@@ -126,8 +133,8 @@ export function batchDeleteMessages(request: ManagementRequest): Answer {
   return deleted === 0 ? NOTHING : { status: 200, body: new Map([['message-count', int(deleted)]]) };
 }
 
-export function scheduleMessage({ node, body, host }: ManagementRequest): Answer {
-  const { entity } = node;
+export function scheduleMessage({ node, body, host, hostname, enlist }: ManagementRequest): Answer {
+  const entity = node.entity as Queue | Topic;
   const list = valuesOf(body.get('messages'));
   if (list === undefined || list.length === 0 || list.length > SCHEDULE_MAX)
     return invalid(`'messages' is a list of 1 to ${SCHEDULE_MAX} maps.`);
@@ -150,21 +157,43 @@ export function scheduleMessage({ node, body, host }: ManagementRequest): Answer
   }
   if (contents.some(({ scheduledAtUtc }) => scheduledAtUtc === undefined))
     return invalid("A message has no annotation 'x-opt-scheduled-enqueue-time'.");
-  const sequences = entity.inbox!.schedule(contents, host.timeOrigin + host.clock.now());
-  if ('condition' in sequences) return refusedWith(sequences);
+  const { inbox } = entity;
+  const refusal = inbox.check(contents);
+  if (refusal !== undefined) return refusedWith(refusal);
+  const sequences = inbox.numbersFor(contents);
+  const keep = (): void => inbox.keepUntilDue(contents, sequences, host.timeOrigin + host.clock.now());
+  const isOut = enlist?.([
+    {
+      entityPath: entity.path.toLowerCase(),
+      sizeBytes: contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      messages: contents.length,
+      check: () => (canSend(entity.status) ? inbox.check(contents) : disabledRefusal(entity.path, hostname)),
+      apply: keep,
+    },
+  ]);
+  if (isOut !== undefined) return refusedWith(isOut);
+  if (enlist === undefined) keep();
   const numbers = sequences.map((sequence) => long(sequence));
   return { status: 200, body: new Map([['sequence-numbers', new AmqpArray('long', numbers)]]) };
 }
 
-export function cancelScheduledMessage({ node, body }: ManagementRequest): Answer {
+export function cancelScheduledMessage({ node, body, enlist }: ManagementRequest): Answer {
   const sequences = sequencesOf(body);
   if (sequences === undefined) return invalid("'sequence-numbers' is an array of long.");
-  if (node.entity.inbox?.cancel(sequences) === true) return { status: 200 };
-  return refused(
-    404,
-    'com.microsoft:message-not-found',
-    'The message with the given sequence number is not scheduled: it does not exist, or its time has come.',
-  );
+  const { inbox, path } = node.entity as Queue | Topic;
+  if (!inbox.areScheduled(sequences)) return refusedWith(NOT_SCHEDULED);
+  const refusal = enlist?.([
+    {
+      entityPath: path.toLowerCase(),
+      sizeBytes: 0,
+      messages: sequences.length,
+      check: () => (inbox.areScheduled(sequences) ? undefined : NOT_SCHEDULED),
+      apply: () => void inbox.cancel(sequences),
+    },
+  ]);
+  if (refusal !== undefined) return refusedWith(refusal);
+  if (enlist === undefined) inbox.cancel(sequences);
+  return { status: 200 };
 }
 
 /** `defered` is spelt so on the wire, and `suspended` means dead-lettered. */

@@ -13,6 +13,7 @@ export interface ManagementRequest {
   readonly node: BrokerNode;
   readonly body: Arguments;
   readonly host: NamespaceHost;
+  readonly hostname: string;
   /** The connection that it came on: whose message sessions it may work with. */
   readonly owner: unknown;
   /** Puts what is done into the transaction that the request belongs to, where it belongs to one. */

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Alarm } from './alarm.js';
+import { hexOf, randomGuid, swapGuid } from './guid.js';
+import { MinHeap } from './heap.js';
+import type { MessageQueueHost } from './queue-settings.js';
+import type { Lock, StoredMessage } from './stored-message.js';
+
+/** What is over may stay in the heap until there is this much of it, and as much again as what is not. */
+const SLACK = 1024;
+
+interface LockEnd {
+  readonly lock: Lock;
+  readonly at: number;
+}
+
+export interface LockTableHandler {
+  /** The lock of a message has ended, and is not there any more. */
+  onLockEnded(message: StoredMessage): void;
+  /** All that ended at this moment have been told. */
+  onLocksEnded(): void;
+}
+
+/**
+ * The locks on the messages of one queue, by token. Those of messages in a message session end with the session, which is not
+ * this table's affair.
+ */
+export class LockTable {
+  readonly #host: MessageQueueHost;
+  readonly #handler: LockTableHandler;
+  readonly #locks = new Map<string, Lock>();
+  /** Locks by an end that they once had. A renewed one is put in again when that comes up. */
+  readonly #ends = new MinHeap<LockEnd>((end) => end.at);
+  readonly #alarm: Alarm;
+
+  constructor(host: MessageQueueHost, handler: LockTableHandler) {
+    this.#host = host;
+    this.#handler = handler;
+    this.#alarm = new Alarm(host.clock, () => this.#endDue());
+  }
+
+  get size(): number {
+    return this.#locks.size;
+  }
+
+  /** Locks a message under a token of its own. @param until - ms of the clock */
+  add(message: StoredMessage, until: number): Lock {
+    const tag = swapGuid(randomGuid(this.#host.random));
+    const lock: Lock = { tag, token: hexOf(tag), message, until };
+    this.#locks.set(lock.token, lock);
+    if (message.session !== undefined) return lock;
+    if (this.#ends.size > 2 * this.#locks.size + SLACK)
+      this.#ends.retain((end) => this.#locks.get(end.lock.token) === end.lock);
+    this.#ends.push({ lock, at: until });
+    this.#alarm.atLatest(until);
+    return lock;
+  }
+
+  /** A lock that still holds. The timer may be late: an ended lock must settle nothing even so. */
+  find(token: string): Lock | undefined {
+    const lock = this.#locks.get(token);
+    return lock !== undefined && lock.until > this.#host.clock.now() ? lock : undefined;
+  }
+
+  delete({ token }: Lock): void {
+    this.#locks.delete(token);
+  }
+
+  stop(): void {
+    this.#alarm.stop();
+  }
+
+  #endDue(): void {
+    const now = this.#host.clock.now();
+    for (let end = this.#ends.peek(); end !== undefined && end.at <= now; end = this.#ends.peek()) {
+      this.#ends.pop();
+      const { lock } = end;
+      if (this.#locks.get(lock.token) !== lock) continue;
+      if (lock.until > now) {
+        this.#ends.push({ lock, at: lock.until });
+        continue;
+      }
+      this.#locks.delete(lock.token);
+      this.#handler.onLockEnded(lock.message);
+    }
+    const next = this.#ends.peek();
+    if (next !== undefined) this.#alarm.atLatest(next.at);
+    this.#handler.onLocksEnded();
+  }
+}
