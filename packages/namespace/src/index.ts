@@ -3,6 +3,7 @@ export { Administration, type AdminRequest, type AdminResponse } from './admin/a
 export { durationOf, msOfDuration } from './admin/duration.js';
 export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';
 export type { EventHubOptions } from './event-hubs/event-hub.js';
+export { partitionOf } from './event-hubs/partition-key.js';
 export type { Entity, EntityOptions, EntityStatus, Refusal } from './entity.js';
 export type { EntraClaims, NamespaceHost } from './host.js';
 export { QueueHistory, type Journal, type JournalRecord } from './journal.js';

@@ -19,6 +19,7 @@ import { ConsumerLink, type ConsumerSettings } from './consumer-link.js';
 import { CoordinatorLink } from './coordinator-link.js';
 import { canReceive, canSend, disabledRefusal, MESSAGE_SIZE_MAX, type Refusal } from './entity.js';
 import { HubDesk } from './event-hubs/hub-desk.js';
+import { partitionRefusal } from './event-hubs/hub-refusals.js';
 import { hexOf, randomGuid } from './guid.js';
 import { answerManagement } from './management/answer-management.js';
 import { CONSUMERS_MAX } from './message-queue.js';
@@ -129,7 +130,7 @@ export class LinkDesk {
       return this.#attachRequest(node, link, attach, BigInt(MESSAGE_SIZE_MAX), '$management');
     }
     if (hub === undefined) return undefined;
-    if (hub === 'unknown') return this.#notFound(address);
+    if ('missing' in hub) return hub.missing === 'partition' ? partitionRefusal(hub.hub) : this.#notFound(address);
     if (!this.#access.may(right, hub.path)) return this.#unauthorized([right], address);
     return this.#hubs.attach(link, hub, attach, accepted(attach, BigInt(MESSAGE_SIZE_MAX)));
   }

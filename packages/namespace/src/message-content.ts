@@ -180,6 +180,7 @@ export class MessageContent {
    *
    * @param deliveryCount - earlier attempts, 0 the first time
    * @param expiry - time to live as the entity caps it, in ms, and when it began, in ms since 1970: told with its end
+   * @param forThisHop - delivery annotations
    * @returns pieces to be sent one behind the other; the last is never copied
    */
   encode(
@@ -187,10 +188,15 @@ export class MessageContent {
     brokerAnnotations: Annotations,
     changes?: ReadonlyMap<string, AmqpValue>,
     expiry?: { readonly ttlMs: number; readonly fromUtc: number },
+    forThisHop?: Annotations,
   ): Uint8Array[] {
     const w = new Writer();
     const ttl = expiry === undefined ? this.header?.ttl : Math.min(expiry.ttlMs, UINT_MAX);
     writeHeader(w, { ...this.header, ttl, deliveryCount });
+    if (forThisHop !== undefined) {
+      writeDescriptor(w, SECTION.deliveryAnnotations);
+      writeAnnotations(w, forThisHop);
+    }
     const annotations: Annotations = new Map(this.annotations);
     for (const [key, value] of brokerAnnotations) annotations.set(key, value);
     writeDescriptor(w, SECTION.messageAnnotations);

@@ -3,6 +3,8 @@ import { checkName } from '../address.js';
 import type { Refusal } from '../entity.js';
 import { textOf, type MessageContent } from '../message-content.js';
 import { EventPartition } from './event-partition.js';
+import { partitionOf } from './partition-key.js';
+import type { Producer } from './producer-states.js';
 
 export interface EventHubOptions {
   readonly name: string;
@@ -12,6 +14,8 @@ export interface EventHubOptions {
   readonly consumerGroups?: readonly string[];
   /** Bytes of events that each partition keeps; beyond them the oldest go. 16 MiB unless given. */
   readonly retainedBytes?: number;
+  /** Ms that each event is kept at most; without end unless given. */
+  readonly retentionMs?: number;
 }
 
 const PARTITIONS_MAX = 32;
@@ -34,20 +38,33 @@ export class EventHub {
 
   /** @throws TypeError where an option is not valid */
   constructor(options: EventHubOptions, now: number) {
-    const { name, partitions = 4, consumerGroups = [], retainedBytes = RETAINED_BYTES } = options;
+    const { name, partitions = 4, consumerGroups = [], retainedBytes = RETAINED_BYTES, retentionMs } = options;
     checkName(name, 'event hub', NAME_LENGTH_MAX);
     for (const group of consumerGroups) checkName(group, 'consumer group', GROUP_LENGTH_MAX);
     if (!Number.isInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX)
       throw new TypeError(`The event hub '${name}' has 1 to ${PARTITIONS_MAX} partitions, not ${partitions}.`);
     if (!(retainedBytes > 0)) throw new TypeError(`The event hub '${name}' keeps more than ${retainedBytes} bytes.`);
+    if (retentionMs !== undefined && !(retentionMs > 0))
+      throw new TypeError(`The event hub '${name}' keeps events for longer than ${retentionMs} ms.`);
     this.name = name;
     this.createdAt = now;
-    this.partitions = Array.from({ length: partitions }, (_, id) => new EventPartition(String(id), retainedBytes, now));
+    this.partitions = Array.from(
+      { length: partitions },
+      (_, id) => new EventPartition(String(id), retainedBytes, now, retentionMs),
+    );
     this.consumerGroups = new Set([DEFAULT_GROUP, ...consumerGroups.map((group) => group.toLowerCase())]);
   }
 
-  /** @param to - the partition that the sender names; undefined where the hub chooses: by key, or each in turn */
-  send(contents: readonly MessageContent[], to: EventPartition | undefined, now: number): Refusal | undefined {
+  /**
+   * @param to - the partition that the sender names; undefined where the hub chooses: by key, or each in turn
+   * @param producer - who numbers the events, towards a partition that is named
+   */
+  send(
+    contents: readonly MessageContent[],
+    to: EventPartition | undefined,
+    now: number,
+    producer?: Producer,
+  ): Refusal | undefined {
     const keys = contents.map((content) => textOf(content.annotations?.get('x-opt-partition-key')));
     if (keys.some((key) => key !== undefined && key.length > KEY_LENGTH_MAX))
       return {
@@ -56,15 +73,11 @@ export class EventHub {
       };
     // What came together stays together, as it would at the service.
     const key = keys.find((one) => one !== undefined);
-    const partition = to ?? this.partitions[key === undefined ? this.#turn++ % this.partitions.length : this.#of(key)]!;
-    partition.append(contents, now);
+    const { length } = this.partitions;
+    const partition = to ?? this.partitions[key === undefined ? this.#turn++ % length : partitionOf(key, length)]!;
+    const isNews = producer === undefined || partition.producers.take(producer, contents);
+    if (typeof isNews === 'object') return isNews;
+    if (isNews) partition.append(contents, now);
     return undefined;
-  }
-
-  /** Equal keys lie in the same partition. Which one that is in the cloud, nobody may rely on. */
-  #of(key: string): number {
-    let hash = 0;
-    for (let i = 0; i < key.length; i++) hash = (Math.imul(hash, 31) + key.charCodeAt(i)) >>> 0;
-    return hash % this.partitions.length;
   }
 }

@@ -14,6 +14,12 @@ export interface HubNode {
   readonly path: string;
 }
 
+/** What an address names below an event hub, and is not there. */
+export interface MissingHubNode {
+  readonly missing: 'partition' | 'group' | 'node';
+  readonly hub: EventHub;
+}
+
 /** The event hubs of a namespace. Names are compared without regard to case. */
 export class EventHubs {
   readonly #hubs = new Map<string, EventHub>();
@@ -44,17 +50,18 @@ export class EventHubs {
     return this.#hubs.get(name.toLowerCase());
   }
 
-  /** A token may be for it: a node of a hub, or its management. */
+  /** A token may be for it: a node of a hub, or its management. Whether it has the partition is only seen by a link. */
   knows(path: string): boolean {
-    return typeof this.resolve(path) === 'object';
+    const node = this.resolve(path);
+    return node !== undefined && !('missing' in node && node.missing === 'node');
   }
 
   /**
    * The node that an address names: `<hub>`, `<hub>/Partitions/<id>`, `<hub>/ConsumerGroups/<group>/Partitions/<id>`.
    *
-   * @returns undefined where it is below no event hub; 'unknown' where there is no such thing below one
+   * @returns undefined where it is below no event hub
    */
-  resolve(address: string): HubNode | 'unknown' | undefined {
+  resolve(address: string): HubNode | MissingHubNode | undefined {
     if (this.#hubs.size === 0) return undefined;
     const path = readAddress(address).written.toLowerCase();
     // Names may contain slashes: the longest one that fits.
@@ -65,8 +72,10 @@ export class EventHubs {
     const below = path.slice(hub.name.length);
     if (below === '' || below === '/$management') return { hub, partition: undefined, group: undefined, path };
     const [, group, id] = /^(?:\/consumergroups\/([^/]+))?\/partitions\/([^/]+)$/u.exec(below) ?? [];
+    if (id === undefined) return { missing: 'node', hub };
+    if (group !== undefined && !hub.consumerGroups.has(group)) return { missing: 'group', hub };
     const partition = hub.partitions.find((one) => one.id === id);
-    if (partition === undefined || (group !== undefined && !hub.consumerGroups.has(group))) return 'unknown';
+    if (partition === undefined) return { missing: 'partition', hub };
     return { hub, partition, group, path };
   }
 }

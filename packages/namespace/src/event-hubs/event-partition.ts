@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MessageContent } from '../message-content.js';
+import { ProducerStates } from './producer-states.js';
 
 /** An event as a partition keeps it. */
 export interface StoredEvent {
@@ -33,7 +34,9 @@ export interface EventPosition {
 /** One log of an event hub. The oldest events go where it grows too large. */
 export class EventPartition {
   readonly id: string;
+  readonly producers: ProducerStates = new ProducerStates();
   readonly #retainedBytes: number;
+  readonly #retentionMs: number;
   readonly #readers = new Set<PartitionReader>();
   #events: StoredEvent[] = [];
   /** Index in {@link #events} of the oldest that is kept. */
@@ -43,9 +46,10 @@ export class EventPartition {
   #nextOffset = 0;
   #last: { readonly sequence: number; readonly offset: number; readonly at: number };
 
-  constructor(id: string, retainedBytes: number, now: number) {
+  constructor(id: string, retainedBytes: number, now: number, retentionMs: number = Infinity) {
     this.id = id;
     this.#retainedBytes = retainedBytes;
+    this.#retentionMs = retentionMs;
     this.#last = { sequence: -1, offset: -1, at: now };
   }
 
@@ -75,14 +79,23 @@ export class EventPartition {
       this.#bytes += content.sizeBytes;
       this.#last = { sequence: event.sequence, offset: event.offset, at: now };
     }
-    while (this.#bytes > this.#retainedBytes && this.size > 1)
-      this.#bytes -= this.#events[this.#head++]!.content.sizeBytes;
+    while (this.#bytes > this.#retainedBytes && this.size > 1) this.#dropOldest();
+    this.expire(now);
+    for (const reader of this.#readers) reader.wake();
+  }
+
+  /** Lets go what is older than the partition keeps. */
+  expire(now: number): void {
+    while (this.size > 0 && this.#events[this.#head]!.enqueuedAt < now - this.#retentionMs) this.#dropOldest();
     // Not with each of them: moving all others costs.
     if (this.#head > this.size) {
       this.#events = this.#events.slice(this.#head);
       this.#head = 0;
     }
-    for (const reader of this.#readers) reader.wake();
+  }
+
+  #dropOldest(): void {
+    this.#bytes -= this.#events[this.#head++]!.content.sizeBytes;
   }
 
   /** The event of that number, or the oldest behind it that is still kept. */

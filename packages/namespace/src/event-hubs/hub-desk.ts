@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ReceiverLink, type AttachParameters, type SenderLink } from '@pointsman/engine';
-import { Described, entryOf, type Attach } from '@pointsman/wire';
+import { Described, entryOf, int, long, short, type AmqpValue, type Attach } from '@pointsman/wire';
 import type { Access } from '../access.js';
 import type { Refusal } from '../entity.js';
 import { numberOf, textOf } from '../message-content.js';
@@ -12,6 +12,8 @@ import { tracked } from '../tracking.js';
 import type { HubNode } from './event-hubs.js';
 import type { EventPartition, EventPosition } from './event-partition.js';
 import { answerHubManagement } from './hub-management.js';
+import { positionRefusal } from './hub-refusals.js';
+import { IDEMPOTENT, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQUENCE, type Producer } from './producer-states.js';
 import { ReaderLink } from './reader-link.js';
 
 /** Largest event or batch, bytes. */
@@ -20,6 +22,10 @@ const CREDIT_MANAGEMENT = 1000;
 /** Readers without an epoch, of one consumer group and partition. */
 const READERS_MAX = 5;
 const FILTER = 'apache.org:selector-filter:string';
+/** Capability of a reader that wants to know with each event how far the partition goes. */
+const TELLS_END = 'com.microsoft:enable-receiver-runtime-metric';
+/** Ids that producers are given, from 0 on: exact as numbers wherever they are read. */
+const PRODUCER_IDS = 2 ** 48;
 const POSITION = /^amqp\.annotation\.x-opt-(offset|sequence-number|enqueued-time)\s*(>=|>)\s*'([^']*)'$/u;
 
 /** Decides about the attaches of one connection to event hubs, and makes the links. */
@@ -43,7 +49,7 @@ export class HubDesk {
     answer: AttachParameters,
   ): NamespaceLink | Refusal {
     return link instanceof ReceiverLink
-      ? this.#attachPublisher(link, node, answer)
+      ? this.#attachPublisher(link, node, attach, answer)
       : this.#attachReader(link, node, attach, answer);
   }
 
@@ -77,11 +83,14 @@ export class HubDesk {
   #attachPublisher(
     link: ReceiverLink,
     { hub, partition, group, path }: HubNode,
+    attach: Attach,
     answer: AttachParameters,
   ): NamespaceLink | Refusal {
     if (group !== undefined)
       return { condition: 'amqp:not-allowed', description: 'A consumer group cannot be sent to: its event hub can.' };
     const { host, sendFaults, publisherCredit } = this.#context;
+    const producer = this.#producerOf(partition, attach);
+    if (producer !== undefined && 'condition' in producer) return producer;
     const entityPath = hub.name.toLowerCase();
     const publisher = new PublisherLink(link, this.#owner, {
       entityPath,
@@ -93,13 +102,29 @@ export class HubDesk {
       newMessageId: undefined,
       send: (contents, txnId) =>
         txnId === undefined
-          ? (sendFaults.take(entityPath) ?? hub.send(contents, partition, host.clock.now()))
+          ? (sendFaults.take(entityPath) ?? hub.send(contents, partition, host.clock.now(), producer))
           : { condition: 'amqp:not-implemented', description: 'Event hubs have no transactions.' },
     });
-    link.accept(publisher, { ...answer, maxMessageSize: BigInt(EVENT_SIZE_MAX) });
+    link.accept(publisher, {
+      ...answer,
+      maxMessageSize: BigInt(EVENT_SIZE_MAX),
+      ...(producer === undefined ? {} : idempotentAnswer(producer)),
+    });
     link.maxMessageSize = 0;
     publisher.start();
     return publisher;
+  }
+
+  /** Who sends on a link whose events are numbered; undefined where they are not. */
+  #producerOf(partition: EventPartition | undefined, attach: Attach): Producer | Refusal | undefined {
+    if (attach.desiredCapabilities?.includes(IDEMPOTENT) !== true) return undefined;
+    if (partition === undefined)
+      return {
+        condition: 'amqp:not-allowed',
+        description: 'An idempotent producer sends to one partition: its sequence numbers are those of that partition.',
+      };
+    const { random } = this.#context.host;
+    return partition.producers.attach(attach.properties, () => Math.floor(random() * PRODUCER_IDS));
   }
 
   #attachReader(link: SenderLink, node: HubNode, attach: Attach, answer: AttachParameters): NamespaceLink | Refusal {
@@ -110,6 +135,7 @@ export class HubDesk {
         description: `An event hub is read at '${hub.name}/ConsumerGroups/GROUP/Partitions/ID'.`,
       };
     const { host } = this.#context;
+    partition.expire(host.clock.now());
     const filter = attach.source !== undefined && 'type' in attach.source ? attach.source.filter : undefined;
     const given = entryOf(filter, FILTER);
     const expression = textOf(given instanceof Described ? given.value : given);
@@ -119,6 +145,8 @@ export class HubDesk {
         condition: 'com.microsoft:argument-error',
         description: `The filter '${expression?.slice(0, 200)}' is not supported: amqp.annotation.x-opt-offset, -sequence-number or -enqueued-time, > or >=, and a value in quotation marks.`,
       };
+    if (typeof from === 'object') return from;
+    const tellsEnd = attach.desiredCapabilities?.includes(TELLS_END) === true;
     const epoch = numberOf(attach.properties?.get('com.microsoft:epoch'));
     const others = partition.readersOf(group);
     const highest = Math.max(-1, ...others.map((other) => other.epoch ?? -1));
@@ -139,18 +167,39 @@ export class HubDesk {
       group,
       epoch,
       from,
+      tellsEnd,
       host,
     });
     // A claim is to all of the partition: whoever was there before goes.
     if (epoch !== undefined) for (const other of others) other.displace();
-    link.accept(reader, { ...answer, sndSettleMode: 1 });
+    link.accept(reader, {
+      ...answer,
+      sndSettleMode: 1,
+      ...(tellsEnd ? { offeredCapabilities: [TELLS_END] } : {}),
+    });
     reader.start();
     return reader;
   }
 }
 
+/** What an idempotent producer is told of itself. */
+function idempotentAnswer({
+  id,
+  epoch,
+  sequence,
+}: Producer): Pick<AttachParameters, 'offeredCapabilities' | 'properties'> {
+  return {
+    offeredCapabilities: [IDEMPOTENT],
+    properties: new Map<string, AmqpValue>([
+      [PRODUCER_EPOCH, short(epoch)],
+      [PRODUCER_ID, long(id)],
+      [PRODUCER_SEQUENCE, int(sequence)],
+    ]),
+  };
+}
+
 /** Sequence number to begin with; undefined where the expression is none. */
-function startOf(expression: string, partition: EventPartition, timeOrigin: number): number | undefined {
+function startOf(expression: string, partition: EventPartition, timeOrigin: number): number | Refusal | undefined {
   const [, field, operator, text = ''] = POSITION.exec(expression.trim()) ?? [];
   if (field === 'offset' && text === '@latest') return partition.nextSequence;
   if (field === undefined || !/^-?\d{1,19}$/u.test(text)) return undefined;
@@ -160,5 +209,8 @@ function startOf(expression: string, partition: EventPartition, timeOrigin: numb
     from: field === 'enqueued-time' ? value - timeOrigin : value,
     isInclusive: operator === '>=',
   };
+  const { last } = partition;
+  if (position.of === 'offset' && value > last.offset) return positionRefusal('offset', text, last.offset);
+  if (position.of === 'sequence' && value > last.sequence) return positionRefusal('sequence', text, last.sequence);
   return partition.sequenceAt(position);
 }

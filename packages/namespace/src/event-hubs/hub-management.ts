@@ -4,6 +4,7 @@ import { utc } from '../broker-annotations.js';
 import type { NamespaceHost } from '../host.js';
 import { textOf } from '../message-content.js';
 import type { EventHub } from './event-hub.js';
+import { partitionRefusal } from './hub-refusals.js';
 
 export interface HubManagementContext {
   readonly host: NamespaceHost;
@@ -35,11 +36,8 @@ export function answerHubManagement(request: Message, { host, hubOf }: HubManage
   const id = text('partition');
   const partition = hub.partitions.find((one) => one.id === id);
   if (partition === undefined)
-    return failed(
-      400,
-      'com.microsoft:argument-out-of-range',
-      `The specified partition '${id.slice(0, 60)}' is invalid for the event hub '${hub.name}'.`,
-    );
+    return failed(400, 'com.microsoft:argument-out-of-range', partitionRefusal(hub).description);
+  partition.expire(host.clock.now());
   const { sequence, offset, at } = partition.last;
   return succeeded([
     ['name', hub.name],

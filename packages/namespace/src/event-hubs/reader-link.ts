@@ -17,6 +17,8 @@ export interface ReaderSettings {
   readonly epoch: number | undefined;
   /** Sequence number to begin with. */
   readonly from: number;
+  /** With each event the peer is told how far the partition goes. */
+  readonly tellsEnd: boolean;
   readonly host: NamespaceHost;
 }
 
@@ -67,13 +69,14 @@ export class ReaderLink implements NamespaceLink, SenderHandler, PartitionReader
   }
 
   onSendable(link: SenderLink): void {
-    const { partition } = this.#settings;
+    const { partition, host } = this.#settings;
     const rest = this.#rest;
     if (rest !== undefined) {
       rest.position += link.resume(rest.bytes, rest.position, rest.bytes.length, true);
       if (rest.position < rest.bytes.length) return;
       this.#rest = undefined;
     }
+    partition.expire(host.clock.now());
     while (link.sendable) {
       const event = partition.at(this.#next);
       if (event === undefined) break;
@@ -95,7 +98,20 @@ export class ReaderLink implements NamespaceLink, SenderHandler, PartitionReader
       ['x-opt-offset', String(offset)],
       ['x-opt-enqueued-time', timestamp(utc(enqueuedAt, this.#settings.host))],
     ]);
-    return joined(content.encode(0, annotations));
+    return joined(content.encode(0, annotations, undefined, undefined, this.#end()));
+  }
+
+  /** The newest event there is, as the peer learns of it beside each event that it reads. */
+  #end(): Map<string, AmqpValue> | undefined {
+    const { tellsEnd, partition, host } = this.#settings;
+    if (!tellsEnd) return undefined;
+    const { sequence, offset, at } = partition.last;
+    return new Map<string, AmqpValue>([
+      ['last_enqueued_sequence_number', long(sequence)],
+      ['last_enqueued_offset', String(offset)],
+      ['last_enqueued_time_utc', timestamp(utc(at, host))],
+      ['runtime_info_retrieval_time_utc', timestamp(utc(host.clock.now(), host))],
+    ]);
   }
 
   onDrain(link: SenderLink): void {
