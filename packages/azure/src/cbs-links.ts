@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ACCEPTED, copyOf } from '@pointsman/engine';
+import { ACCEPTED } from '@pointsman/engine';
 import type {
   Clock,
   Connection,
@@ -16,8 +16,8 @@ import type {
 import { RemoteProtocolError, decodeMessage, encodeMessage } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, DeliveryState, Message } from '@pointsman/wire';
 import { plainOf } from '@pointsman/wire';
-import { joined } from './request-links.js';
 import type { AzureToken } from './token.js';
+import { MessageReader, MessageWriter } from './whole-messages.js';
 
 /** What `$cbs` answered to a token. */
 export interface CbsAnswer {
@@ -42,7 +42,6 @@ interface Request {
   readonly id: string;
   readonly bytes: Uint8Array;
   readonly done: (result: CbsResult) => void;
-  delivery: OutgoingDelivery | undefined;
   cancel: () => void;
 }
 
@@ -70,10 +69,8 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   /** Both halves of the pair count: a service that refuses one refuses the pair. */
   #round = 0;
   #ids = 0;
-  #parts: Uint8Array[] = [];
-  #size = 0;
-  /** A request of which only a part is written yet. */
-  #rest: { readonly bytes: Uint8Array; position: number } | undefined;
+  readonly #reader = new MessageReader(ANSWER_SIZE_MAX);
+  readonly #writer = new MessageWriter();
   readonly #waiting: Request[] = [];
   readonly #asked = new Map<string, Request>();
 
@@ -89,7 +86,6 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
       id,
       bytes: requestOf(id, this.#replyTo, audience, token),
       done,
-      delivery: undefined,
       cancel: clock.after(timeoutMs, () =>
         this.#finish(request, {
           error: { condition: 'com.microsoft:timeout', description: `$cbs did not answer within ${timeoutMs} ms` },
@@ -140,9 +136,8 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   #drop(): void {
     const session = this.#session;
     this.#session = this.#sender = this.#receiver = undefined;
-    this.#rest = undefined;
-    this.#parts = [];
-    this.#size = 0;
+    this.#writer.reset();
+    this.#reader.reset();
     this.#round += 1;
     if (session !== undefined && this.#options.connection.isOpen) session.end();
   }
@@ -164,23 +159,12 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   onSendable(): void {
     const link = this.#sender;
     if (link === undefined) return;
-    const rest = this.#rest;
-    if (rest !== undefined) {
-      rest.position += link.resume(rest.bytes, rest.position, rest.bytes.length, true);
-      if (rest.position < rest.bytes.length) return;
-      this.#rest = undefined;
-    }
-    while (link.sendable) {
+    this.#writer.write(link, false, () => {
       const request = this.#waiting.shift();
-      if (request === undefined) return;
-      const { bytes } = request;
+      if (request === undefined) return undefined;
       this.#asked.set(request.id, request);
-      request.delivery = link.send(undefined, 0, false, request, bytes, 0, bytes.length, true);
-      if (link.sentBytes < bytes.length) {
-        this.#rest = { bytes, position: link.sentBytes };
-        return;
-      }
-    }
+      return { bytes: request.bytes, context: request };
+    });
   }
 
   onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined): void {
@@ -194,12 +178,8 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   }
 
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
-    this.#size += frame.payloadEnd - frame.payloadStart;
-    if (this.#size <= ANSWER_SIZE_MAX) this.#parts.push(copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd));
+    const bytes = this.#reader.read(delivery, frame);
     if (!delivery.complete) return;
-    const bytes = this.#size <= ANSWER_SIZE_MAX && !delivery.aborted ? joined(this.#parts) : undefined;
-    this.#parts = [];
-    this.#size = 0;
     link.settle(delivery, ACCEPTED);
     link.addCredit(1);
     if (bytes !== undefined) this.#take(bytes);

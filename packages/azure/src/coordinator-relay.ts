@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { copyOf } from '@pointsman/engine';
 import type {
   Connection,
   IncomingDelivery,
@@ -26,7 +25,7 @@ import {
 } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Attach, DeliveryState } from '@pointsman/wire';
 import type { Authorize } from './management-relay.js';
-import { joined } from './request-links.js';
+import { MessageReader } from './whole-messages.js';
 
 export interface CoordinatorRelayOptions {
   /** To the namespace. */
@@ -247,7 +246,8 @@ class CoordinatorClient implements ReceiverHandler {
   readonly open: Map<string, Uint8Array> = new Map();
   readonly #attach: Attach;
   readonly #relay: CoordinatorRelay;
-  #parts: Uint8Array[] = [];
+  /** Larger ones end the link before they come here: that is in our attach. */
+  readonly #reader = new MessageReader();
 
   constructor(link: ReceiverLink, attach: Attach, relay: CoordinatorRelay) {
     this.link = link;
@@ -271,15 +271,12 @@ class CoordinatorClient implements ReceiverHandler {
   }
 
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
-    // Larger ones end the link before they come here: that is in our attach.
-    this.#parts.push(copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd));
+    const bytes = this.#reader.read(delivery, frame);
     if (!delivery.complete) return;
-    const parts = this.#parts;
-    this.#parts = [];
     link.addCredit(1);
     // What came settled asks for no outcome, and without one there is no transaction.
-    if (delivery.aborted || delivery.settled) return;
-    const outcome = this.#relay.ask(this, delivery, joined(parts));
+    if (bytes === undefined || delivery.settled) return;
+    const outcome = this.#relay.ask(this, delivery, bytes);
     if (outcome !== undefined) link.settle(delivery, outcome);
   }
 

@@ -2,7 +2,8 @@
 import type { Clock } from '@pointsman/engine';
 import { RemoteProtocolError, decodeMessage, encodeMessage, plainOf } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Message } from '@pointsman/wire';
-import type { ManagementRelays, OwnRequests } from './management-relay.js';
+import type { OwnRequests } from './management-relay.js';
+import type { ManagementRelays } from './management-relays.js';
 
 /** What a node of the service answered. */
 export interface ServiceAnswer {

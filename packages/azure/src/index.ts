@@ -48,10 +48,13 @@ export { FrontDoor, type FrontDoorOptions } from './front-door.js';
 export { HubPositions } from './hub-positions.js';
 export { inboundAttach, sessionOf, type InboundWish } from './inbound-attach.js';
 export { isServiceBusHost } from './host.js';
-export { ManagementRelays, type Authorize, type ManagementRelayOptions } from './management-relay.js';
+export { ManagementRelays } from './management-relays.js';
+export type { Authorize, ManagementRelayOptions, OwnRequests } from './management-relay.js';
 export { LateSettlements, type LateResult, type LateSettlementsOptions } from './late-settlements.js';
 export { LockKeeper, type LockedMessage, type LockedMessages, type LockKeeperOptions } from './lock-keeper.js';
 export { lockTokenOf } from './lock-token.js';
+export { SessionHolders, type Holder } from './session-holders.js';
+export { type SharedNode } from './shared-node.js';
 export {
   outcomeToProducer,
   outcomeToServiceBus,

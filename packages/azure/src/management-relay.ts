@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ReceiverLink, copyOf } from '@pointsman/engine';
+import { ReceiverLink } from '@pointsman/engine';
 import type {
   Connection,
   IncomingDelivery,
@@ -11,10 +11,20 @@ import type {
   Session,
   TransferFrame,
 } from '@pointsman/engine';
-import { LocalProtocolError, SECTION, decodeMessage, encodeMessage, plainOf, sectionsOf } from '@pointsman/wire';
-import type { AmqpErrorFields, AmqpValue, Attach, DeliveryState, Properties, PropertiesFields } from '@pointsman/wire';
+import { LocalProtocolError, plainOf } from '@pointsman/wire';
+import type { AmqpErrorFields, AmqpValue, Attach, DeliveryState, Properties } from '@pointsman/wire';
 import { entityAddressOf } from './entity-address.js';
-import { AnswerLink, AnswerLinks, RequestLink, joined, targetAddressOf } from './request-links.js';
+import {
+  propertiesOf,
+  refusalOf,
+  sessionIdsOf,
+  sessionLockLost,
+  withLinkName,
+  withProperties,
+} from './management-request.js';
+import { AnswerLink, AnswerLinks, RequestLink, targetAddressOf } from './request-links.js';
+import type { NodeTally, SharedNode } from './shared-node.js';
+import { MessageReader, MessageWriter } from './whole-messages.js';
 
 /** Gets the right to attach, as `CbsClient.authorize`. */
 export type Authorize = (
@@ -31,9 +41,11 @@ export interface ManagementRelayOptions {
   readonly authorize: Authorize | undefined;
   /** Name that a link of a client has at the namespace. */
   readonly linkNameOf: (client: Connection, name: string) => string;
+  /** Whether a client has a message session of an entity, by a link of its own. */
+  readonly holdsSession: (client: Connection, entity: string, sessionId: string) => boolean;
 }
 
-/** Requests that a client may have under way. */
+/** Requests of a client that may be on their way to us. */
 const CREDIT = 100;
 /** Answers that the service may send ahead. */
 const ANSWERS_CREDIT = 100;
@@ -44,74 +56,15 @@ const ANSWER_SIZE_MAX = 1 << 24;
 const WAITING_MAX = 1_000;
 const WAITING_BYTES_MAX = 1 << 24;
 const PENDING_MAX = 10_000;
-/** Nodes at a time: each takes a session of the connection. */
-const NODES_MAX = 1_000;
+/** Of what waits one client may have so much: a part, so that there is room for others. */
+const CLIENT_SHARE = 1 / 4;
 /** Clients' links to one node. */
 const LINKS_MAX = 10_000;
-
-const TOO_MANY_NODES: AmqpErrorFields = {
-  condition: 'amqp:resource-limit-exceeded',
-  description: `${NODES_MAX} nodes for management are in use on the connection to the namespace already`,
-};
 
 const LOST: AmqpErrorFields = {
   condition: 'amqp:link:detach-forced',
   description: 'The link to the namespace was lost.',
 };
-
-/**
- * The nodes `$management` of a namespace for many clients. The service allows one pair of links to each on a connection: the
- * router has that pair, and carries the requests of all its clients over it. Ids and reply-to are its own there; everything else
- * of requests and answers goes through as it is.
- */
-export class ManagementRelays {
-  readonly #options: ManagementRelayOptions;
-  readonly #relays = new Map<string, ManagementRelay>();
-  #count = 0;
-
-  constructor(options: ManagementRelayOptions) {
-    this.#options = options;
-  }
-
-  /** Takes a link that a client attaches, where it is to such a node. @param address - the node's name at the namespace */
-  take(link: SenderLink | ReceiverLink, attach: Attach, address: string): boolean {
-    if (entityAddressOf(address).kind !== 'management') return false;
-    const relay = this.#relayOf(address);
-    if (relay === undefined) {
-      link.refuse(TOO_MANY_NODES);
-      return true;
-    }
-    relay.take(link, attach);
-    relay.start();
-    return true;
-  }
-
-  /**
-   * A place for requests of the router's own, over the same pair of links.
-   *
-   * @param address - of the node, `$management` at its end
-   * @returns why there is none, or the place; it is to be given back
-   */
-  own(address: string): OwnRequests | { readonly error: AmqpErrorFields } {
-    const relay = this.#relayOf(address);
-    if (relay === undefined) return { error: TOO_MANY_NODES };
-    const requests = relay.own();
-    relay.start();
-    return requests;
-  }
-
-  #relayOf(address: string): ManagementRelay | undefined {
-    const key = entityAddressOf(address).path.toLowerCase();
-    const known = this.#relays.get(key);
-    if (known !== undefined || this.#relays.size >= NODES_MAX) return known;
-    const name = `${this.#options.name}-${++this.#count}`;
-    const relay = new ManagementRelay({ ...this.#options, name }, address, () => {
-      if (this.#relays.get(key) === relay) this.#relays.delete(key);
-    });
-    this.#relays.set(key, relay);
-    return relay;
-  }
-}
 
 /** The router as one of the clients of a node. */
 export interface OwnRequests {
@@ -125,9 +78,24 @@ export interface OwnRequests {
   leave(): void;
 }
 
+/** A client of the node: a connection. */
+class RelayClient {
+  readonly connection: Connection;
+  readonly answers = new AnswerLinks();
+  links = 0;
+  /** Ids of its requests without an answer, oldest first. */
+  readonly pending = new Set<string>();
+  waiting = 0;
+  waitingBytes = 0;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+  }
+}
+
 /** A request on its way: who is to have the answer, and under which id. */
 interface Pending {
-  readonly client: Connection;
+  readonly client: RelayClient;
   readonly replyTo: string | undefined;
   readonly correlationId: AmqpValue | undefined;
 }
@@ -138,35 +106,56 @@ interface OwnPending {
   readonly done: (answer: Uint8Array | AmqpErrorFields) => void;
 }
 
+/** A request that waits for room. */
+interface Waiting {
+  readonly id: string;
+  readonly bytes: Uint8Array;
+  readonly client: RelayClient | undefined;
+}
+
 /** One node, one pair of links there. Over with its last client, and with the pair: the next link makes another. */
-class ManagementRelay implements SenderHandler, ReceiverHandler {
+export class ManagementRelay implements SenderHandler, ReceiverHandler {
   readonly #options: ManagementRelayOptions;
   readonly #address: string;
+  readonly #entity: string;
+  readonly #tally: NodeTally;
   readonly #onOver: () => void;
   #release: ((error?: AmqpErrorFields) => void) | undefined;
   #session: Session | undefined;
   #sender: SenderLink | undefined;
   #receiver: ReceiverLink | undefined;
   /** Attaches that wait until the pair is there. */
-  #joining: { readonly link: SenderLink | ReceiverLink; readonly attach: Attach }[] = [];
-  readonly #clients = new Set<Link>();
-  readonly #answers = new Map<Connection, AnswerLinks>();
+  readonly #joining = new Map<SenderLink | ReceiverLink, Attach>();
+  readonly #links = new Set<Link>();
+  readonly #clients = new Map<Connection, RelayClient>();
   readonly #pending = new Map<string, Pending | OwnPending>();
   readonly #owners = new Set<OwnRequests>();
-  readonly #waiting: Uint8Array[] = [];
+  readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  #rest: { readonly bytes: Uint8Array; position: number } | undefined;
-  #parts: Uint8Array[] = [];
-  #size = 0;
+  readonly #writer = new MessageWriter();
+  readonly #reader = new MessageReader(ANSWER_SIZE_MAX);
   #ids = 0;
   #isOpen = false;
   #isOver = false;
   #isStarted = false;
 
-  constructor(options: ManagementRelayOptions, address: string, onOver: () => void) {
+  constructor(options: ManagementRelayOptions, address: string, tally: NodeTally, onOver: () => void) {
     this.#options = options;
     this.#address = address;
+    this.#entity = entityAddressOf(address).owner;
+    this.#tally = tally;
     this.#onOver = onOver;
+  }
+
+  get state(): SharedNode {
+    return {
+      address: this.#address,
+      state: this.#isOpen ? 'attached' : 'attaching',
+      clients: this.#clients.size + (this.#owners.size > 0 ? 1 : 0),
+      waiting: this.#waiting.length,
+      underWay: this.#pending.size - this.#waiting.length,
+      ...this.#tally.counts,
+    };
   }
 
   /** Attaches the pair, as soon as it may; once there is somebody who wants it. */
@@ -179,14 +168,15 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
       return;
     }
     // What is to be asked of which event hub, requests will say.
-    const isOfAll = entityAddressOf(this.#address).owner === '';
-    const release = authorize(isOfAll ? '' : this.#address, (error) => {
+    const release = authorize(this.#entity === '' ? '' : this.#address, (error) => {
       if (error === undefined) this.#attach();
       else this.#end(error);
     });
     this.#release = release;
     if (this.#isOver) release();
   }
+
+  // ---- requests of our own ----
 
   own(): OwnRequests {
     const isOver = (): boolean => this.#isOver;
@@ -207,15 +197,16 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
   }
 
   #askOwn(owner: OwnRequests, request: Uint8Array, done: OwnPending['done']): void {
-    const messageId = `${this.#options.name}-${++this.#ids}`;
-    const properties = { messageId, to: this.#address, replyTo: this.#options.name };
-    this.#pending.set(messageId, { owner, done });
-    this.#waiting.push(withProperties(request, properties));
-    this.onSendable();
+    const id = this.#nextId();
+    const properties = { messageId: id, to: this.#address, replyTo: this.#options.name };
+    this.#pending.set(id, { owner, done });
+    this.#enqueue({ id, bytes: withProperties(request, properties), client: undefined });
   }
 
+  // ---- clients ----
+
   take(link: SenderLink | ReceiverLink, attach: Attach): void {
-    if (this.#clients.size + this.#joining.length >= LINKS_MAX) {
+    if (this.#links.size + this.#joining.size >= LINKS_MAX) {
       link.refuse({
         condition: 'amqp:resource-limit-exceeded',
         description: `there are ${LINKS_MAX} links to it already`,
@@ -226,23 +217,30 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
       this.#join(link, attach);
       return;
     }
-    this.#joining.push({ link, attach });
+    this.#joining.set(link, attach);
     link.handler = {
       onDetach: (gone: Link) => {
         gone.detach();
-        this.#leave(gone);
+        this.#joining.delete(link);
+        this.#endUnused();
       },
-      onLost: (gone: Link) => this.#leave(gone),
+      onLost: () => {
+        this.#joining.delete(link);
+        this.#endUnused();
+      },
     } as unknown as SenderLink['handler'] & ReceiverLink['handler'];
   }
 
   #join(link: SenderLink | ReceiverLink, attach: Attach): void {
-    const client = link.session.connection;
-    this.#clients.add(link);
+    const { connection } = link.session;
+    const client = this.#clients.get(connection) ?? new RelayClient(connection);
+    this.#clients.set(connection, client);
+    client.links += 1;
+    this.#links.add(link);
     if (link instanceof ReceiverLink) {
       const requests = new RequestLink(
         (request) => this.#ask(client, request),
-        () => this.#leave(link),
+        () => this.#leave(client, link),
       );
       link.accept(requests, {
         source: attach.source ?? { type: 'source' },
@@ -252,59 +250,114 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
       link.addCredit(CREDIT);
       return;
     }
-    const own = this.#answers.get(client) ?? new AnswerLinks();
-    this.#answers.set(client, own);
     const answers = new AnswerLink(link, targetAddressOf(attach), () => {
-      own.delete(answers);
-      if (own.size === 0 && this.#answers.get(client) === own) this.#forget(client);
-      this.#leave(link);
+      client.answers.delete(answers);
+      // Nobody is there any more to be answered.
+      if (client.answers.size === 0) this.#forget(client);
+      this.#leave(client, link);
     });
-    own.add(answers);
+    client.answers.add(answers);
     link.accept(answers, { source: attach.source, target: attach.target ?? { type: 'target' } });
   }
 
-  /** Nobody is there any more to be answered. */
-  #forget(client: Connection): void {
-    this.#answers.delete(client);
-    for (const [id, pending] of this.#pending)
-      if ('client' in pending && pending.client === client) this.#pending.delete(id);
+  #forget(client: RelayClient): void {
+    for (const id of client.pending) this.#pending.delete(id);
+    client.pending.clear();
   }
 
-  #leave(link: Link): void {
-    this.#joining = this.#joining.filter((other) => other.link !== link);
-    this.#clients.delete(link);
+  #leave(client: RelayClient, link: Link): void {
+    if (!this.#links.delete(link)) return;
+    client.links -= 1;
+    if (client.links === 0) {
+      this.#forget(client);
+      this.#clients.delete(client.connection);
+    }
     this.#endUnused();
   }
 
   #endUnused(): void {
-    if (this.#clients.size + this.#joining.length + this.#owners.size === 0) this.#end(undefined);
+    if (this.#links.size + this.#joining.size + this.#owners.size === 0) this.#end(undefined);
   }
 
-  /** @returns why the request goes no further, or undefined where it does */
-  #ask(client: Connection, request: Uint8Array): AmqpErrorFields | undefined {
+  /** @returns why the request is not taken, or undefined where it is: then there is an answer, of the service or of ours */
+  #ask(client: RelayClient, request: Uint8Array): AmqpErrorFields | undefined {
+    const { connection } = client;
+    const { linkNameOf, holdsSession } = this.#options;
     const properties = propertiesOf(request);
-    const { replyTo, messageId, correlationId } = properties ?? {};
-    if (this.#answers.get(client)?.for(replyTo) === undefined)
+    const { replyTo, messageId } = properties ?? {};
+    const correlationId = messageId ?? properties?.correlationId;
+    const answers = client.answers.for(replyTo);
+    if (answers === undefined)
       return {
         condition: 'amqp:not-found',
         description: `this connection has no link for the answer: attach one that receives from '${this.#address.slice(0, 400)}' first`,
       };
-    if (this.#waiting.length >= WAITING_MAX || this.#waitingBytes + request.length > WAITING_BYTES_MAX)
-      return {
-        condition: 'com.microsoft:server-busy',
-        description: `${this.#waiting.length} requests of ${this.#waitingBytes} bytes wait for the namespace already`,
-      };
-    const id = `${this.#options.name}-${++this.#ids}`;
+    const busy = this.#isTooMuch(client, request.length);
+    if (busy !== undefined) return busy;
+    this.#tally.requests += 1;
+    const missing = sessionIdsOf(request).find((sessionId) => !holdsSession(connection, this.#entity, sessionId));
+    if (missing !== undefined) {
+      // To the service it is our connection that holds the session: whose it is, only we know.
+      this.#tally.refused += 1;
+      answers.send(refusalOf(sessionLockLost(missing), { correlationId, to: replyTo }));
+      return undefined;
+    }
+    const id = this.#nextId();
+    if (this.#pending.size >= PENDING_MAX) this.#dropOldest();
+    this.#pending.set(id, { client, replyTo, correlationId });
+    client.pending.add(id);
     const ours = { ...properties, messageId: id, correlationId: undefined, replyTo: this.#options.name };
-    const bytes = withLinkName(withProperties(request, ours), (name) => this.#options.linkNameOf(client, name));
-    const [oldest] = this.#pending.keys();
-    // Its answer has not come while thousands of others did.
-    if (oldest !== undefined && this.#pending.size >= PENDING_MAX) this.#pending.delete(oldest);
-    this.#pending.set(id, { client, replyTo, correlationId: messageId ?? correlationId });
-    this.#waiting.push(bytes);
-    this.#waitingBytes += bytes.length;
-    this.onSendable();
+    const bytes = withLinkName(withProperties(request, ours), (name) => linkNameOf(connection, name));
+    this.#enqueue({ id, bytes, client });
     return undefined;
+  }
+
+  #isTooMuch(client: RelayClient, bytes: number): AmqpErrorFields | undefined {
+    const isFull = this.#waiting.length >= WAITING_MAX || this.#waitingBytes + bytes > WAITING_BYTES_MAX;
+    const isGreedy =
+      client.waiting >= WAITING_MAX * CLIENT_SHARE || client.waitingBytes + bytes > WAITING_BYTES_MAX * CLIENT_SHARE;
+    if (!isFull && !isGreedy) return undefined;
+    return {
+      condition: 'com.microsoft:server-busy',
+      description: `${isFull ? this.#waiting.length : client.waiting} requests of ${isFull ? this.#waitingBytes : client.waitingBytes} bytes wait for the namespace already`,
+    };
+  }
+
+  /** The oldest request of whoever has most of them: its answer has not come while thousands of others did. */
+  #dropOldest(): void {
+    let most: RelayClient | undefined;
+    for (const client of this.#clients.values()) if (client.pending.size > (most?.pending.size ?? 0)) most = client;
+    const [oldest] = most?.pending ?? [];
+    if (most === undefined || oldest === undefined) return;
+    most.pending.delete(oldest);
+    this.#pending.delete(oldest);
+  }
+
+  #nextId(): string {
+    return `${this.#options.name}-${++this.#ids}`;
+  }
+
+  #enqueue(request: Waiting): void {
+    const { bytes, client } = request;
+    this.#waiting.push(request);
+    this.#waitingBytes += bytes.length;
+    if (client !== undefined) {
+      client.waiting += 1;
+      client.waitingBytes += bytes.length;
+    }
+    this.onSendable();
+  }
+
+  #dequeue(): Waiting | undefined {
+    const request = this.#waiting.shift();
+    if (request === undefined) return undefined;
+    const { bytes, client } = request;
+    this.#waitingBytes -= bytes.length;
+    if (client !== undefined) {
+      client.waiting -= 1;
+      client.waitingBytes -= bytes.length;
+    }
+    return request;
   }
 
   // ---- the pair at the namespace ----
@@ -338,43 +391,41 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     if ((attach.role ? attach.target : attach.source) === undefined) return;
     if (this.#isOver || this.#sender?.state !== 'attached' || this.#receiver?.state !== 'attached') return;
     this.#isOpen = true;
-    const joining = this.#joining;
-    this.#joining = [];
-    for (const { link, attach: theirs } of joining) this.#join(link, theirs);
+    const joining = [...this.#joining];
+    this.#joining.clear();
+    for (const [link, theirs] of joining) this.#join(link, theirs);
   }
 
   onSendable(): void {
     const link = this.#sender;
     if (link === undefined || !this.#isOpen) return;
-    const rest = this.#rest;
-    if (rest !== undefined) {
-      rest.position += link.resume(rest.bytes, rest.position, rest.bytes.length, true);
-      if (rest.position < rest.bytes.length) return;
-      this.#rest = undefined;
-    }
-    while (link.sendable) {
-      const bytes = this.#waiting.shift();
-      if (bytes === undefined) return;
-      this.#waitingBytes -= bytes.length;
-      link.send(undefined, 0, false, undefined, bytes, 0, bytes.length, true);
-      if (link.sentBytes < bytes.length) {
-        this.#rest = { bytes, position: link.sentBytes };
-        return;
-      }
-    }
+    this.#writer.write(link, false, () => {
+      const request = this.#dequeue();
+      return request === undefined ? undefined : { bytes: request.bytes, context: request.id };
+    });
   }
 
-  onDisposition(link: SenderLink, delivery: OutgoingDelivery, _state: DeliveryState | undefined): void {
+  onDisposition(link: SenderLink, delivery: OutgoingDelivery, state: DeliveryState | undefined): void {
     link.settle(delivery);
+    if (state === undefined || !('type' in state) || state.type === 'accepted') return;
+    // No answer follows.
+    const error = (state.type === 'rejected' ? state.error : undefined) ?? {
+      condition: 'com.microsoft:server-busy',
+      description: `the namespace did not take the request: ${state.type}`,
+    };
+    const pending = this.#takePending(String(delivery.context));
+    if (pending === undefined) return;
+    if ('done' in pending) {
+      pending.done(error);
+      return;
+    }
+    const { client, replyTo, correlationId } = pending;
+    client.answers.for(replyTo)?.send(refusalOf(error, { correlationId, to: replyTo }));
   }
 
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
-    this.#size += frame.payloadEnd - frame.payloadStart;
-    if (this.#size <= ANSWER_SIZE_MAX) this.#parts.push(copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd));
+    const bytes = this.#reader.read(delivery, frame);
     if (!delivery.complete) return;
-    const bytes = this.#size <= ANSWER_SIZE_MAX && !delivery.aborted ? joined(this.#parts) : undefined;
-    this.#parts = [];
-    this.#size = 0;
     link.settle(delivery, { type: 'accepted' });
     link.addCredit(1);
     if (bytes !== undefined) this.#answer(bytes);
@@ -388,19 +439,21 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
       // What cannot be read is nobody's; its client runs out of time.
       return;
     }
-    const id = String(plainOf(properties?.correlationId ?? null));
-    const pending = this.#pending.get(id);
+    const pending = this.#takePending(String(plainOf(properties?.correlationId ?? null)));
     if (pending === undefined) return;
-    this.#pending.delete(id);
     if ('done' in pending) {
       pending.done(bytes);
       return;
     }
     const { client, replyTo, correlationId } = pending;
-    this.#answers
-      .get(client)
-      ?.for(replyTo)
-      ?.send(withProperties(bytes, { ...properties, correlationId, to: replyTo }));
+    client.answers.for(replyTo)?.send(withProperties(bytes, { ...properties, correlationId, to: replyTo }));
+  }
+
+  #takePending(id: string): Pending | OwnPending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (pending !== undefined && 'client' in pending) pending.client.pending.delete(id);
+    return pending;
   }
 
   onDetach(link: Link, error: AmqpErrorFields | undefined): void {
@@ -418,46 +471,20 @@ class ManagementRelay implements SenderHandler, ReceiverHandler {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#isOpen = false;
+    if (error !== undefined) this.#tally.failed(error);
     this.#onOver();
     const session = this.#session;
     if (session !== undefined && this.#options.connection.isOpen) session.end();
     this.#release?.(error);
     const told = error ?? LOST;
-    for (const { link } of this.#joining) link.refuse(told);
-    this.#joining = [];
-    for (const link of this.#clients) link.detach(told);
+    for (const link of this.#joining.keys()) link.refuse(told);
+    this.#joining.clear();
+    for (const link of this.#links) link.detach(told);
+    this.#links.clear();
     this.#clients.clear();
-    this.#answers.clear();
     this.#owners.clear();
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const request of pending) if ('done' in request) request.done(told);
   }
-}
-
-/** @throws RemoteProtocolError where the message is malformed */
-function propertiesOf(message: Uint8Array): Properties | undefined {
-  const span = sectionsOf(message).find(({ code }) => code === SECTION.properties);
-  return span === undefined ? undefined : (decodeMessage(message, span.start, span.end).properties as Properties);
-}
-
-/** The message with other properties; all other sections are the same bytes. */
-function withProperties(message: Uint8Array, properties: PropertiesFields): Uint8Array {
-  const sections = sectionsOf(message);
-  const before = sections.filter(({ code }) => code < SECTION.properties).at(-1)?.end ?? 0;
-  const after = sections.find(({ code }) => code > SECTION.properties)?.start ?? message.length;
-  return joined([message.subarray(0, before), encodeMessage({ properties }), message.subarray(after)]);
-}
-
-/** Requests about what was received say on which link. */
-const LINK_NAME = 'associated-link-name';
-
-function withLinkName(message: Uint8Array, nameOf: (name: string) => string): Uint8Array {
-  const span = sectionsOf(message).find(({ code }) => code === SECTION.applicationProperties);
-  if (span === undefined) return message;
-  const { applicationProperties } = decodeMessage(message, span.start, span.end);
-  const name = plainOf(applicationProperties?.get(LINK_NAME));
-  if (applicationProperties === undefined || typeof name !== 'string') return message;
-  const changed = encodeMessage({ applicationProperties: new Map(applicationProperties).set(LINK_NAME, nameOf(name)) });
-  return joined([message.subarray(0, span.start), changed, message.subarray(span.end)]);
 }

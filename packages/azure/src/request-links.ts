@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ACCEPTED, copyOf } from '@pointsman/engine';
+import { ACCEPTED } from '@pointsman/engine';
 import type {
   IncomingDelivery,
   Link,
@@ -12,6 +12,7 @@ import type {
 } from '@pointsman/engine';
 import { RemoteProtocolError } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach } from '@pointsman/wire';
+import { MessageReader, MessageWriter } from './whole-messages.js';
 
 /** Takes a request: a whole message. @returns why it was not taken, or undefined where it was */
 export type RequestTaker = (request: Uint8Array) => AmqpErrorFields | undefined;
@@ -24,7 +25,8 @@ const ANSWERS_BYTES_MAX = 1 << 24;
 export class RequestLink implements ReceiverHandler {
   readonly #take: RequestTaker;
   readonly #onGone: () => void;
-  #parts: Uint8Array[] = [];
+  /** Larger ones end the link before they come here: that is in our attach. */
+  readonly #reader = new MessageReader();
 
   constructor(take: RequestTaker, onGone: () => void) {
     this.#take = take;
@@ -32,16 +34,13 @@ export class RequestLink implements ReceiverHandler {
   }
 
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
-    // Larger ones end the link before they come here: that is in our attach.
-    this.#parts.push(copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd));
+    const request = this.#reader.read(delivery, frame);
     if (!delivery.complete) return;
-    const parts = this.#parts;
-    this.#parts = [];
     link.addCredit(1);
-    if (delivery.aborted) return;
+    if (request === undefined) return;
     let error: AmqpErrorFields | undefined;
     try {
-      error = this.#take(joined(parts));
+      error = this.#take(request);
     } catch (breach) {
       if (!(breach instanceof RemoteProtocolError)) throw breach;
       error = { condition: breach.condition, description: breach.message };
@@ -67,7 +66,7 @@ export class AnswerLink implements SenderHandler {
   readonly #onGone: () => void;
   readonly #waiting: Uint8Array[] = [];
   #bytes = 0;
-  #rest: { readonly bytes: Uint8Array; position: number } | undefined;
+  readonly #writer = new MessageWriter();
 
   constructor(link: SenderLink, address: string | undefined, onGone: () => void) {
     this.#link = link;
@@ -94,22 +93,10 @@ export class AnswerLink implements SenderHandler {
   }
 
   onSendable(): void {
-    const link = this.#link;
-    const rest = this.#rest;
-    if (rest !== undefined) {
-      rest.position += link.resume(rest.bytes, rest.position, rest.bytes.length, true);
-      if (rest.position < rest.bytes.length) return;
-      this.#rest = undefined;
-    }
-    while (link.sendable) {
+    this.#writer.write(this.#link, true, () => {
       const bytes = this.#next();
-      if (bytes === undefined) return;
-      link.send(undefined, 0, true, undefined, bytes, 0, bytes.length, true);
-      if (link.sentBytes < bytes.length) {
-        this.#rest = { bytes, position: link.sentBytes };
-        return;
-      }
-    }
+      return bytes === undefined ? undefined : { bytes };
+    });
   }
 
   onDisposition(link: SenderLink, delivery: OutgoingDelivery): void {
@@ -160,16 +147,4 @@ export class AnswerLinks {
 /** The address that a client gives its receiving link. */
 export function targetAddressOf({ target }: Attach): string | undefined {
   return target !== undefined && 'address' in target ? target.address : undefined;
-}
-
-/** The pieces of a message as one. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Uint8Array(parts.reduce((size, { length }) => size + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

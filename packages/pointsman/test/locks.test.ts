@@ -83,6 +83,7 @@ async function open(lockDurationMs: number, renewsLocks = true): Promise<Scene> 
       name: 'R-management',
       authorize: (address, done) => cbs.authorize(address, done),
       linkNameOf: (_client, name) => name,
+      holdsSession: () => false,
     }),
   );
   const hand = new Hand(renewsLocks);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ManagementRelays } from '@pointsman/azure';
+import { ManagementRelays, SessionHolders } from '@pointsman/azure';
 import { Connection } from '@pointsman/engine';
 import type {
   ConnectionHandler,
@@ -14,7 +14,7 @@ import type {
   SenderLink,
   TransferFrame,
 } from '@pointsman/engine';
-import { decodeMessage, encodeMessage, int, long, plainOf, uuid } from '@pointsman/wire';
+import { AmqpArray, decodeMessage, encodeMessage, int, long, plainOf, symbol, uuid } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, DeliveryState, Message } from '@pointsman/wire';
 import { VirtualCloud } from './virtual-cloud.js';
 
@@ -108,6 +108,11 @@ class RelayedClient implements ConnectionHandler {
     }
   }
 
+  /** That of the router, by which it knows the client. */
+  get known(): Connection {
+    return this.#routers;
+  }
+
   attach(address: string, role: 'sends' | 'receives', name = `l${this.#names++}`): ClientLink {
     const link = new ClientLink();
     const session = this.#mine.sessions[0] ?? this.#mine.session();
@@ -123,8 +128,7 @@ class RelayedClient implements ConnectionHandler {
     return link;
   }
 
-  send(link: ClientLink, message: Message): void {
-    const bytes = encodeMessage(message);
+  send(link: ClientLink, message: Message, bytes = encodeMessage(message)): void {
     (link.link as SenderLink).send(undefined, 0, false, undefined, bytes, 0, bytes.length, true);
   }
 
@@ -161,12 +165,13 @@ class RelayedClient implements ConnectionHandler {
   }
 }
 
-function relaysOf(cloud: VirtualCloud): ManagementRelays {
+function relaysOf(cloud: VirtualCloud, sessions = new SessionHolders()): ManagementRelays {
   return new ManagementRelays({
     connection: cloud.connection,
     name: 'R-management',
     authorize: (address, done) => cloud.cbs.authorize(address, done),
     linkNameOf: (client, name) => `${name}@${client.remoteOpen!.containerId}`,
+    holdsSession: (client, entity, id) => sessions.isHeldBy(entity, id, client),
   });
 }
 
@@ -180,6 +185,13 @@ const peek = (id: AmqpValue, replyTo = 'replies'): Message => ({
       ['message-count', int(1)],
     ]),
   },
+});
+
+/** A request about a message session, or about what is named beside it. */
+const ask = (operation: string, fields: readonly (readonly [AmqpValue, AmqpValue])[]): Message => ({
+  properties: { messageId: operation, replyTo: 'replies' },
+  applicationProperties: new Map<string, AmqpValue>([['operation', `com.microsoft:${operation}`]]),
+  body: { kind: 'value', value: new Map<AmqpValue, AmqpValue>(fields) },
 });
 
 const status = ({ applicationProperties }: Message): number =>
@@ -248,6 +260,7 @@ describe('links of clients to $management of an entity', () => {
       name: 'R-management',
       authorize: undefined,
       linkNameOf: (_client, name) => name,
+      holdsSession: () => false,
     });
     for (const { length } = cloud.connection.sessions; cloud.connection.sessions.length < 5_000 + length;) {
       try {
@@ -344,5 +357,128 @@ describe('links of clients to $management of an entity', () => {
     await next.settle();
     assert.ok(other.isAttached);
     assert.deepEqual(other.answers, []);
+  });
+});
+
+/** A queue with sessions, of which the first client holds `a` and the second `b`, by links over the one connection. */
+async function openHall(): Promise<{
+  /** @param bytes - what is sent as the message. Default: just that */
+  readonly asked: (who: 0 | 1, message: Message, bytes?: Uint8Array) => Promise<string>;
+  readonly endOf: readonly (() => void)[];
+}> {
+  const cloud = new VirtualCloud({ queues: [{ name: 'hall', requiresSession: true }] });
+  const sessions = new SessionHolders();
+  const relays = relaysOf(cloud, sessions);
+  const clients = [new RelayedClient(cloud, relays, 'one'), new RelayedClient(cloud, relays, 'two')] as const;
+  await cloud.settle();
+  // Once a token is there.
+  cloud.cbs.authorize('hall', () => undefined);
+  await cloud.settle();
+  const session = cloud.connection.session();
+  const endOf = [...'ab'].map((id, n) => {
+    const link = new ClientLink();
+    session.attachReceiver(`session-${id}`, link, {
+      source: { type: 'source', address: 'hall', filter: new Map([[symbol('com.microsoft:session-filter'), id]]) },
+      target: { type: 'target' },
+    });
+    return sessions.hold('Hall', id, clients[n]!.known);
+  });
+  const pairs = clients.map((client) => ({
+    client,
+    requests: client.attach('hall/$management', 'sends'),
+    answers: client.attach('hall/$management', 'receives').answers,
+  }));
+  for (const client of clients) await client.settle();
+  return {
+    endOf,
+    async asked(who, message, bytes) {
+      const { client, requests, answers } = pairs[who]!;
+      client.send(requests, message, bytes);
+      await client.settle();
+      await client.settle();
+      const answer = answers.pop();
+      if (answer === undefined) return requests.outcome;
+      assert.equal(answers.length, 0);
+      const { properties, applicationProperties } = answer;
+      assert.equal(properties?.correlationId, message.properties?.messageId);
+      return `${status(answer)} ${String(plainOf(applicationProperties?.get('errorCondition')) ?? '')}`.trim();
+    },
+  };
+}
+
+const token = new AmqpArray('uuid', [uuid(new Uint8Array(16))]);
+/** All that is asked about a session, and what the service says of it to one who holds it. */
+const LEANING: readonly (readonly [string, readonly (readonly [AmqpValue, AmqpValue])[], string])[] = [
+  ['renew-session-lock', [], '200'],
+  ['get-session-state', [], '200'],
+  ['set-session-state', [['session-state', Uint8Array.of(7)]], '200'],
+  ['update-disposition', [['disposition-status', 'completed'], ['lock-tokens', token]], '410 com.microsoft:message-lock-lost'], // prettier-ignore
+  ['receive-by-sequence-number', [['sequence-numbers', new AmqpArray('long', [long(1)])], ['receiver-settle-mode', int(1)]], '404 com.microsoft:message-not-found'], // prettier-ignore
+  [
+    'batch-delete-messages',
+    [
+      ['message-count', int(1)],
+      ['enqueued-time-utc', long(0)],
+    ],
+    '204',
+  ],
+  ['something-new', [], '501 amqp:not-implemented'],
+];
+/** The message with a key in place of that which differs from it in its last letter. */
+function twice(message: Message, key: string): Uint8Array {
+  const other = key.slice(0, -1) + key.at(-1)!.toUpperCase();
+  const text = Buffer.from(encodeMessage(message)).toString('latin1');
+  assert.ok(text.includes(key) && text.includes(other));
+  return Uint8Array.from(Buffer.from(text.replace(other, key), 'latin1'));
+}
+
+const LOST = '410 com.microsoft:session-lock-lost';
+
+describe('message sessions of clients that share the node for management', () => {
+  it('are of whoever holds them: another client is told that it has lost the lock, as the service would', async () => {
+    const { asked } = await openHall();
+    for (const [operation, fields, answer] of LEANING) {
+      assert.equal(await asked(0, ask(operation, [...fields, ['session-id', 'a']])), answer, operation);
+      assert.equal(await asked(0, ask(operation, [...fields, ['session-id', 'b']])), LOST, operation);
+      assert.equal(await asked(1, ask(operation, [...fields, ['session-id', 'a']])), LOST, operation);
+    }
+    // What the service grants whoever may receive is granted.
+    const peeking: readonly (readonly [AmqpValue, AmqpValue])[] = [
+      ['from-sequence-number', long(0)],
+      ['message-count', int(1)],
+      ['session-id', 'a'],
+    ];
+    assert.equal(await asked(1, ask('peek-message', peeking)), '204');
+  });
+
+  it('are not got at by spelling a request so that the service might read another session in it', async () => {
+    const { asked } = await openHall();
+    const renew = (fields: readonly (readonly [AmqpValue, AmqpValue])[]): Promise<string> =>
+      asked(1, ask('renew-session-lock', fields));
+    assert.equal(await renew([[symbol('session-id'), 'a']]), LOST);
+    assert.equal(await renew([['session-id', symbol('a')]]), LOST);
+    assert.equal(await renew([['session-id', 'b'], [symbol('session-id'), 'a']]), LOST); // prettier-ignore
+    assert.equal(await renew([['session-id', 'A']]), LOST);
+    assert.equal(await renew([['session-id', [long(1)]]]), LOST);
+    // A key twice, of which the service might read the other one.
+    const operations = ask('peek-message', [['session-id', 'a']]);
+    operations.applicationProperties = new Map([
+      ['operation', 'com.microsoft:renew-session-lock'],
+      ['operatioN', 'com.microsoft:peek-message'],
+    ]);
+    assert.equal(await asked(1, operations, twice(operations, 'operation')), 'rejected amqp:decode-error');
+    const sessions = ask('renew-session-lock', [['session-id', 'a'], ['session-iD', 'b']]); // prettier-ignore
+    assert.equal(await asked(1, sessions, twice(sessions, 'session-id')), 'rejected amqp:decode-error');
+  });
+
+  it("are nobody's when their link has gone", async () => {
+    const { asked, endOf } = await openHall();
+    const renew = ask('renew-session-lock', [['session-id', 'a']]);
+    assert.equal(await asked(0, renew), '200');
+    endOf[0]!();
+    assert.equal(await asked(0, renew), LOST);
+    // Once more: the end of a link is heard of once, and does no harm to who holds the session now.
+    endOf[0]!();
+    assert.equal(await asked(1, ask('renew-session-lock', [['session-id', 'b']])), '200');
   });
 });

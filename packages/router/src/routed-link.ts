@@ -76,6 +76,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   #sender!: SenderLink;
   /** Gives back what the dialect's `authorize` gave. */
   #release: ((error?: AmqpErrorFields) => void) | undefined;
+  /** Tells the dialect that the link at the container has ended. */
+  #forget: (() => void) | undefined;
   /** Frames that wait for room, oldest first. */
   #queue: Waiting[] = [];
   #queued = 0;
@@ -177,6 +179,9 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
 
   onAttached(_link: Link, attach: Attach): void {
     const client = this.#client.link;
+    const address = addressOf(this.#attach.role ? this.#attach.source : this.#attach.target);
+    const there = address === undefined ? undefined : this.#toExternal(address);
+    this.#forget = this.#at.dialect?.linkRouted?.(client.session.connection, there, attach);
     const parameters: AttachParameters = {
       ...passedOn(attach),
       source: this.#attach.role ? this.#known(attach.source, this.#attach.source) : attach.source,
@@ -456,6 +461,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
   /** One end is gone: so is the other. @param gone - undefined where the two cannot be joined: then both have to go */
   #end(gone: Link | undefined, error: AmqpErrorFields | undefined, closed: boolean): void {
     if (this.#ended) return;
+    this.#forget?.();
+    this.#forget = undefined;
     if (gone !== undefined && gone === this.#receiver && this.#finishing === undefined && this.#hasMore()) {
       this.#finishing = { error, closed };
       this.#letGoOn();

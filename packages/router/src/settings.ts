@@ -120,6 +120,15 @@ export interface ContainerDialect {
    */
   takeLink?(link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): boolean;
   /**
+   * Hears of every routed link that the container has attached.
+   *
+   * @param client - connection of the client that the link is for
+   * @param address - the node's name at the container; undefined as in {@link takeLink}
+   * @param attach - the container's answer
+   * @returns to be called when the link has ended
+   */
+  linkRouted?(client: Connection, address: string | undefined, attach: Attach): (() => void) | undefined;
+  /**
    * Where several connections lead to the container, all routed links of one client go to the same of them: what a link holds
    * there is known to no other connection.
    */

@@ -179,6 +179,35 @@ describe('link routes', () => {
     assert.equal(released, 3, 'nobody waits any more');
   });
 
+  it('tells the dialect of each link that the container has attached, by its name there, and of its end', () => {
+    const told: string[] = [];
+    const world = new World({
+      linkRoutes: [
+        { prefix: 'org', direction: 'in', connection: 'broker', delExternalPrefix: 'org.' },
+        { prefix: 'org', direction: 'out', connection: 'broker', delExternalPrefix: 'org.' },
+      ],
+    });
+    const container = world.peer({ role: 'route-container', direction: 'out', name: 'broker' }, {}, {}, (at) => {
+      at.dialect = {
+        linkRouted(client, address, { role }) {
+          const what = `${client.remoteOpen?.containerId} ${role ? 'sends to' : 'receives from'} ${address}`;
+          told.push(what);
+          return () => told.push(`${what}: over`);
+        },
+      };
+    });
+    const client = world.peer({ containerId: 'C' });
+    const outlet = client.send('org.a');
+    client.receive('org.b');
+    assert.deepEqual(told, ['C sends to a', 'C receives from b']);
+    outlet.link.detach();
+    world.run();
+    assert.deepEqual(told.slice(2), ['C sends to a: over']);
+    container.cut();
+    world.run();
+    assert.deepEqual(told.slice(3), ['C receives from b: over']);
+  });
+
   it('leaves alone what the owner of a connection takes itself', () => {
     const world = new World();
     const taken: string[] = [];

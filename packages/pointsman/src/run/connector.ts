@@ -5,6 +5,7 @@ import {
   HubPositions,
   LateSettlements,
   ManagementRelays,
+  SessionHolders,
   isServiceBusHost,
   withoutSecrets,
 } from '@pointsman/azure';
@@ -271,6 +272,7 @@ export class ConnectorRuntime {
               log: this.#context.log,
             });
             this.#tokens = tokens;
+            const sessions = new SessionHolders();
             routed.dialect = serviceBusDialect({
               connector: this.name,
               host,
@@ -286,12 +288,14 @@ export class ConnectorRuntime {
                 name: `${router.id}-management-${routed.id}`,
                 authorize: tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done),
                 linkNameOf: (client, name) => routedLinkName(name, client.remoteOpen?.containerId ?? ''),
+                holdsSession: (client, entity, id) => sessions.isHeldBy(entity, id, client),
               })),
               coordinator: new CoordinatorRelay({
                 connection,
                 name: `${router.id}-coordinator-${routed.id}`,
                 authorize: tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done),
               }),
+              sessions,
               entities: this.#management,
               lateSettlements: this.#lateSettlements,
               positions: this.#positions,

@@ -23,6 +23,7 @@ import type {
   LateSettlements,
   ManagementRelays,
   Secret,
+  SessionHolders,
 } from '@pointsman/azure';
 import { ACCEPTED, RELEASED } from '@pointsman/engine';
 import type {
@@ -51,6 +52,8 @@ export interface ServiceBusPlace {
   readonly management: ManagementRelays;
   /** What serves transactions of clients whose links are routed. */
   readonly coordinator: CoordinatorRelay;
+  /** Whose the message sessions are that links over the connection have. */
+  readonly sessions: SessionHolders;
   /** Where tokens come from. */
   readonly tokenSource: string | undefined;
   /** Of the connector: they outlast its connections. */
@@ -73,6 +76,12 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     ...(tokens === undefined ? {} : { authorize: (address, _direction, done) => tokens.authorize(address, done) }),
     takeLink: (link, attach, address) =>
       address === undefined ? place.coordinator.take(link, attach) : place.management.take(link, attach, address),
+    linkRouted(client, address, attach) {
+      const session = sessionOf(attach);
+      return session === undefined || address === undefined
+        ? undefined
+        : place.sessions.hold(address, session.id, client);
+    },
     inboundCredit: INBOUND_CREDIT,
     settleSecond: true,
     awaitsLinks: true,
