@@ -167,7 +167,8 @@ export class Ledger {
     if (consumer.ended) return;
     if (isTooLarge(message, consumer)) {
       assert.ok(!complete, `${message.name} has come to ${consumer.name}, which does not take it`);
-      if (message.isOut || message.stage === 'aborted')
+      // An abort waits for the session's window like any transfer.
+      if (message.isOut || (message.stage === 'aborted' && message.producer.open !== message))
         assert.ok(aborted || said !== undefined, `${message.name} is not taken back from ${consumer.name}`);
       return;
     }
