@@ -30,12 +30,14 @@ export class ConnectionTimers {
   #handshakeAt: number;
   /** The close of the peer has to be here. */
   #closeAt = Infinity;
+  readonly #closeMs: number;
   /** Silence of the peer that ends the connection; Infinity before its open, and where it may be silent for ever. */
   #silenceMs = Infinity;
   /** Silence of ours that the peer does not bear, halved, and Infinity before our open. */
   #heartbeatMs = Infinity;
 
-  constructor(now: number, handshakeMs: number = HANDSHAKE_TIMEOUT_MS) {
+  constructor(now: number, handshakeMs: number = HANDSHAKE_TIMEOUT_MS, closeMs: number = CLOSE_TIMEOUT_MS) {
+    this.#closeMs = closeMs;
     this.now = this.#received = this.#sent = now;
     this.#handshakeAt = handshakeMs > 0 ? now + handshakeMs : Infinity;
   }
@@ -61,8 +63,8 @@ export class ConnectionTimers {
   }
 
   /** Our close is out. Nothing else counts from here on. */
-  closing(timeoutMs: number = CLOSE_TIMEOUT_MS): void {
-    this.#closeAt = this.now + timeoutMs;
+  closing(): void {
+    this.#closeAt = this.now + this.#closeMs;
   }
 
   /** When {@link due} has something to say at the latest; undefined for never. */

@@ -7,13 +7,11 @@ import {
   MIN_MAX_FRAME_SIZE,
   OpenCode,
   PROTOCOL_AMQP,
-  PROTOCOL_SASL,
   ProtocolError,
   Reader,
   RemoteProtocolError,
   decodeError,
   protocolHeader,
-  protocolIdOf,
   readPerformative,
   readSaslFrame,
   writeAttach,
@@ -32,9 +30,9 @@ import type {
   Open,
   OpenFields,
   Performative,
-  SaslFrame,
   Writer,
 } from '@pointsman/wire';
+import { Channels } from './channels.js';
 import type { ConnectionEnd, ConnectionHandler, ConnectionOptions, ConnectionPhase } from './connection-options.js';
 import { nextConnectionState } from './connection-state.js';
 import type { ConnectionEvent, ConnectionState } from './connection-state.js';
@@ -43,7 +41,8 @@ import type { ProtocolEndpoint } from './endpoint.js';
 import { FRAME_REST, fitError } from './fit.js';
 import { frameBytes, frameTooLarge, performativeCodeOf } from './frame-bytes.js';
 import type { FrameTracer } from './frame-tracer.js';
-import { HeldInput } from './held-input.js';
+import { Handshake } from './handshake.js';
+import type { HandshakeHost } from './handshake.js';
 import {
   DispositionFrame,
   FlowFrame,
@@ -56,10 +55,8 @@ import {
 import { IncomingFrames } from './incoming-frames.js';
 import type { FrameTaker } from './incoming-frames.js';
 import { LinkBudget } from './link-budget.js';
-import { advertisedIdleTimeOutOf, noFreeChannel, openFieldsOf } from './open-fields.js';
+import { advertisedIdleTimeOutOf, openFieldsOf } from './open-fields.js';
 import { Output } from './output.js';
-import { OPEN_DOOR, SaslClientExchange, SaslServerExchange, headerMismatch, unfitHeader } from './sasl-exchange.js';
-import type { SaslExchange, SaslStep } from './sasl-exchange.js';
 import { Session } from './session.js';
 import { WaitingLinks } from './waiting-links.js';
 
@@ -68,11 +65,16 @@ const TRANSFER = new TransferFrame();
 const DISPOSITION = new DispositionFrame();
 const FLOW = new FlowFrame();
 const OUTPUT_MAX = 1 << 18;
+const NO_MECHANISMS: readonly string[] = [];
+const NO_SESSIONS: Session[] = [];
 
 /** An AMQP 1.0 connection endpoint: both roles, without I/O. @see OASIS AMQP 1.0, 2.4 */
-export class Connection implements ProtocolEndpoint, FrameTaker {
+export class Connection implements ProtocolEndpoint, FrameTaker, HandshakeHost {
   readonly handler: ConnectionHandler;
-  readonly options: ConnectionOptions;
+  /** Ours. */
+  readonly containerId: string;
+  /** Silence of the peer after which we close, in ms; 0 for never. */
+  readonly idleTimeoutMs: number;
   wake: (() => void) | undefined = undefined;
   state: ConnectionState = 'START';
   remoteOpen: Open | undefined = undefined;
@@ -81,7 +83,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   /** Server: by which the peer was let in. Client: which was chosen, whatever came of it. */
   saslMechanism: string | undefined = undefined;
   /** Client: what the server announced. */
-  offeredMechanisms: readonly string[] = [];
+  offeredMechanisms: readonly string[] = NO_MECHANISMS;
   /** For whoever owns the connection. */
   context: unknown = undefined;
   /** Is shown all that comes and goes. May be set at any time. */
@@ -91,10 +93,10 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   /** @internal */
   remoteMaxFrameSize: number = MIN_MAX_FRAME_SIZE;
 
-  #layer: 'start' | 'sasl-header' | 'sasl' | 'amqp-header' | 'amqp' = 'start';
-  #exchange: SaslExchange | undefined = undefined;
-  /** What came while it is not decided yet whether the peer is let in. */
-  #held: HeldInput | undefined = undefined;
+  /** Until AMQP frames come. */
+  #handshake: Handshake | undefined;
+  /** Until our open is out: idle connections should cost little. */
+  #options: ConnectionOptions | undefined;
   #maxFrameSize: number;
   #channelMax: number;
   readonly #outputMax: number;
@@ -103,26 +105,24 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   #wakeScheduled = false;
   #ended: ConnectionEnd | undefined;
   #closing: ConnectionEnd | undefined;
-  readonly #sessions: (Session | undefined)[] = [];
-  readonly #byRemoteChannel: (Session | undefined)[] = [];
-  #dirtySessions: Session[] = [];
+  readonly #channels = new Channels();
+  #dirtySessions: Session[] = NO_SESSIONS;
   /** @internal */
   readonly waiting: WaitingLinks = new WaitingLinks();
   /** @internal */
   readonly linkBudget: LinkBudget;
-  #localOpenSent = false;
 
   constructor(options: ConnectionOptions, handler: ConnectionHandler) {
-    this.options = options;
     this.handler = handler;
+    this.containerId = options.containerId;
+    this.idleTimeoutMs = options.idleTimeoutMs ?? 0;
+    this.#options = options;
     ({ maxFrameSize: this.#maxFrameSize, channelMax: this.#channelMax } = openFieldsOf(options));
     this.#outputMax = options.outputMax ?? OUTPUT_MAX;
     this.linkBudget = new LinkBudget(options.maxLinks);
-    this.#timers = new ConnectionTimers(options.now, options.handshakeTimeoutMs);
-    if (options.role === 'client') {
-      this.#layer = options.saslClient === undefined ? 'amqp-header' : 'sasl-header';
-      this.#sendHeader(options.saslClient === undefined ? PROTOCOL_AMQP : PROTOCOL_SASL);
-    }
+    this.#timers = new ConnectionTimers(options.now, options.handshakeTimeoutMs, options.closeTimeoutMs);
+    this.#handshake = new Handshake(this, options);
+    this.#handshake.begin();
   }
 
   // ---- ProtocolEndpoint ----
@@ -133,13 +133,13 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   }
 
   #take(bytes: Uint8Array): void {
-    if (this.#held !== undefined) return this.#hold(bytes);
+    if (this.#isUndecided()) return this.#hold(bytes);
     const frames = this.#frames;
     frames.next = 0;
     while (this.#ended === undefined) {
       try {
         frames.cut(bytes, frames.next, this);
-        if (this.#held !== undefined) this.#hold(bytes.subarray(frames.next));
+        if (this.#isUndecided()) this.#hold(bytes.subarray(frames.next));
         return;
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
@@ -161,7 +161,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     this.#wakeScheduled = true;
     const dirty = this.#dirtySessions;
     if (dirty.length > 0) {
-      this.#dirtySessions = [];
+      this.#dirtySessions = NO_SESSIONS;
       for (let i = 0; i < dirty.length; i++) dirty[i]!.flush();
     }
     this.#wakeScheduled = false;
@@ -194,7 +194,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
       case 'silence':
         return this.#giveUp(
           'amqp:resource-limit-exceeded',
-          `local-idle-timeout expired: nothing came for ${this.options.idleTimeoutMs} ms`,
+          `local-idle-timeout expired: nothing came for ${this.idleTimeoutMs} ms`,
         );
       case 'heartbeat':
         // An empty frame, 2.4.5. Behind what waits for a slow peer it would tell nothing.
@@ -208,7 +208,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   get congested(): boolean {
     // A peer that does not read must not make us collect answers without end.
-    return this.#held !== undefined || this.output.backlog > this.#outputMax * 4;
+    return this.output.backlog > this.#outputMax * 4 || this.#isUndecided();
   }
 
   get done(): boolean {
@@ -219,8 +219,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   get phase(): ConnectionPhase {
     if (this.remoteOpen !== undefined) return 'opened';
-    if (this.#layer === 'amqp') return 'open';
-    return this.#layer === 'sasl' || this.#layer === 'amqp-header' ? 'sasl' : 'header';
+    return this.#handshake === undefined ? 'open' : this.#handshake.phase;
   }
 
   /** @internal Largest frame that we take. */
@@ -248,7 +247,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   }
 
   get sessions(): Session[] {
-    return this.#sessions.filter((session) => session !== undefined);
+    return this.#channels.sessions;
   }
 
   /** Sessions that there can be at a time: both sides limit them. */
@@ -258,18 +257,19 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   /** What is advertised as idle-time-out: half of what is enforced, or undefined for none. */
   get advertisedIdleTimeOut(): number | undefined {
-    return advertisedIdleTimeOutOf(this.options);
+    return advertisedIdleTimeOutOf(this.idleTimeoutMs);
   }
 
   /** Sends our open. `fields` override what the options say. Idempotent. */
   open(fields: Partial<OpenFields> = {}): void {
-    if (this.#localOpenSent || this.#layer !== 'amqp') return;
-    this.#localOpenSent = true;
+    const options = this.#options;
+    if (options === undefined || this.#handshake !== undefined) return;
+    this.#options = undefined;
     // What we say is what we hold the peer to.
-    const open: OpenFields = { ...openFieldsOf(this.options), ...fields };
+    const open: OpenFields = { ...openFieldsOf(options), ...fields };
     this.#maxFrameSize = open.maxFrameSize ?? 0xffffffff;
     this.#channelMax = open.channelMax ?? 65_535;
-    this.#say('send:open', 0, (w) => writeOpen(w, open, this.options.padded === true));
+    this.#say('send:open', 0, (w) => writeOpen(w, open, options.padded === true));
     this.#timers.keepUpWith(this.remoteOpen?.idleTimeOut ?? 0);
   }
 
@@ -281,9 +281,9 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
         section: '2.4.6',
       });
     }
-    const session = new Session(this, this.#freeChannel());
+    const session = new Session(this, this.#channels.free(this.channels - 1));
     session.begin(options);
-    this.#sessions[session.channel] = session;
+    this.#channels.add(session);
     return session;
   }
 
@@ -301,17 +301,17 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   /** @internal */
   get isFramed(): boolean {
-    return this.#layer === 'amqp' || this.#layer === 'sasl';
+    return this.#handshake === undefined || this.#handshake.isFramed;
   }
 
   /** @internal */
   get stops(): boolean {
-    return this.#ended !== undefined || this.#held !== undefined;
+    return this.#ended !== undefined || this.#isUndecided();
   }
 
   /** @internal no SASL frame is larger than any peer has to take. 5.3.1 */
   get frameSizeMax(): number {
-    return this.#layer === 'sasl' ? MIN_MAX_FRAME_SIZE : this.#maxFrameSize;
+    return this.#handshake === undefined ? this.#maxFrameSize : MIN_MAX_FRAME_SIZE;
   }
 
   /** @internal */
@@ -327,9 +327,9 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
       );
     }
     const type = b[start + 5]!;
-    if (this.#layer === 'sasl') {
+    if (this.#handshake !== undefined) {
       if (type !== FRAME_SASL) throw decodeError(`frame of type ${type} while SASL is spoken`, '5.3.1');
-      return this.#sasl(readSaslFrame(new Reader(b, body, end)));
+      return this.#handshake.takeSasl(readSaslFrame(new Reader(b, body, end)));
     }
     if (this.#closing !== undefined) return this.#frameWhileClosing(b, body, end);
     if (type !== FRAME_AMQP) throw decodeError(`frame of type ${type}`, '2.3.1');
@@ -338,7 +338,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     if (b[body] === 0 && b[body + 1] === 0x53 && this.state === 'OPENED') {
       const code = b[body + 2];
       if (code === 0x14 || code === 0x15 || code === 0x13) {
-        const session = this.#byRemoteChannel[channel];
+        const session = this.#channels.ofPeer(channel);
         if (session !== undefined && session.state === 'mapped') {
           if (code === 0x14) {
             const f = TRANSFER;
@@ -383,7 +383,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
         return this.#takeBegin(frame, channel);
       default:
     }
-    const session = this.#byRemoteChannel[channel];
+    const session = this.#channels.ofPeer(channel);
     if (session === undefined) {
       throw new RemoteProtocolError(
         'amqp:not-allowed',
@@ -392,10 +392,10 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
       );
     }
     if (frame.type === 'end') {
-      this.#byRemoteChannel[channel] = undefined;
+      this.#channels.unbind(channel);
       const ours = session.state === 'ending';
       session.takeEnd(frame.error);
-      if (this.#sessions[session.channel] === session) this.#sessions[session.channel] = undefined;
+      this.#channels.remove(session);
       if (!ours) this.handler.onEnd(session, frame.error);
       return;
     }
@@ -430,43 +430,20 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     this.remoteOpen = open;
     // A frame has to fit one buffer of the output.
     this.remoteMaxFrameSize = Math.min(max, 1 << 16);
-    this.#timers.peerOpened(this.options.idleTimeoutMs ?? 0);
+    this.#timers.peerOpened(this.idleTimeoutMs);
     const idle = open.idleTimeOut ?? 0;
     checkIdleTimeOut(idle);
-    if (this.#localOpenSent) this.#timers.keepUpWith(idle);
+    if (this.#options === undefined) this.#timers.keepUpWith(idle);
     this.handler.onOpen(this, open);
   }
 
   #takeBegin(begin: Begin, channel: number): void {
-    if (channel > this.#channelMax) {
-      throw new RemoteProtocolError(
-        'amqp:connection:framing-error',
-        `channel ${channel} is above the channel-max of ${this.#channelMax}`,
-        { scope: 'connection', section: '2.7.1' },
-      );
+    let session = this.#channels.answered(begin, channel, this.#channelMax);
+    if (session === undefined) {
+      session = new Session(this, this.#channels.free(this.channels - 1));
+      this.#channels.add(session);
     }
-    if (this.#byRemoteChannel[channel] !== undefined) {
-      throw new RemoteProtocolError('amqp:not-allowed', `begin on channel ${channel}, where a session is`, {
-        scope: 'connection',
-        section: '2.5.1',
-      });
-    }
-    let session: Session;
-    if (begin.remoteChannel !== undefined) {
-      const ours = this.#sessions[begin.remoteChannel];
-      if (ours === undefined || ours.remoteBegin !== undefined) {
-        throw new RemoteProtocolError(
-          'amqp:not-allowed',
-          `begin answers channel ${begin.remoteChannel}, where no begin of ours waits`,
-          { scope: 'connection', section: '2.7.2' },
-        );
-      }
-      session = ours;
-    } else {
-      session = new Session(this, this.#freeChannel());
-      this.#sessions[session.channel] = session;
-    }
-    this.#byRemoteChannel[channel] = session;
+    this.#channels.bind(channel, session);
     session.takeBegin(begin, channel);
     // Ended by us before it was answered: what follows is the end of the peer.
     if (session.state !== 'ending') this.handler.onBegin(session);
@@ -486,90 +463,61 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   /** @internal */
   takeHeader(bytes: Uint8Array, at: number): void {
     if (this.tracer !== undefined) this.tracer.incomingHeader(bytes, at);
-    const id = protocolIdOf(bytes, at);
-    if (this.options.role === 'server') return this.#clientHeader(id);
-    const wanted = this.#layer === 'sasl-header' ? PROTOCOL_SASL : PROTOCOL_AMQP;
-    if (id === wanted) {
-      if (wanted === PROTOCOL_SASL) return this.#beginSasl(new SaslClientExchange(this.options.saslClient!));
-      this.state = nextConnectionState(this.state, 'recv:header');
-      this.#layer = 'amqp';
-      this.open();
-      return;
-    }
-    throw headerMismatch(wanted, id);
+    this.#handshake!.takeHeader(bytes, at);
   }
 
-  #clientHeader(id: number | string): void {
-    const sasl = this.options.saslServer ?? OPEN_DOOR;
-    if (id === PROTOCOL_SASL && this.#layer === 'start') {
-      this.#sendHeader(PROTOCOL_SASL);
-      return this.#beginSasl(new SaslServerExchange(sasl));
-    }
-    const authenticated = this.#layer === 'amqp-header';
-    if (id === PROTOCOL_AMQP && (authenticated || sasl.optional)) {
-      this.state = nextConnectionState(this.state, 'recv:header');
-      this.#sendHeader(PROTOCOL_AMQP);
-      this.#layer = 'amqp';
-      if (!authenticated) this.handler.onAuthenticated?.(this, 'none', undefined);
-      return;
-    }
-    // 2.2: say what would have been right, then close.
-    this.#sendHeader(authenticated || sasl.optional ? PROTOCOL_AMQP : PROTOCOL_SASL);
-    this.#failed(unfitHeader(id));
+  /** @internal */
+  amqpBegins(mechanism: 'none' | undefined): void {
+    this.state = nextConnectionState(this.state, 'recv:header');
+    // The client has sent its header already, and is the one to go on.
+    const isClient = this.state === 'HDR_EXCH';
+    if (!isClient) this.sendHeader(PROTOCOL_AMQP);
+    this.#handshake = undefined;
+    if (mechanism !== undefined) this.handler.onAuthenticated?.(this, mechanism, undefined);
+    if (isClient) this.open();
   }
 
-  #beginSasl(exchange: SaslExchange): void {
-    this.#exchange = exchange;
-    this.#layer = 'sasl';
-    if (exchange.first !== undefined) this.#sayRaw(FRAME_SASL, 0, exchange.first);
+  /** @internal */
+  chose(offered: readonly string[], mechanism: string | undefined): void {
+    this.offeredMechanisms = offered;
+    this.saslMechanism = mechanism;
   }
 
-  #sasl(frame: SaslFrame): void {
-    const exchange = this.#exchange!;
-    const step = exchange.take(frame);
-    if (step.later !== undefined) {
-      this.#held = new HeldInput();
-      void step.later.then((decided) => this.#decided(decided));
-      return;
-    }
-    if (exchange instanceof SaslClientExchange) {
-      this.offeredMechanisms = exchange.offered;
-      this.saslMechanism = exchange.mechanism;
-    }
-    this.#saslStep(step);
+  /** @internal */
+  authenticated(mechanism: string, user: string | undefined): void {
+    this.user = user;
+    this.saslMechanism = mechanism;
+    this.handler.onAuthenticated?.(this, mechanism, user);
+  }
+
+  /** @internal */
+  refused(description: string): void {
+    const error: AmqpErrorFields = { condition: 'amqp:unauthorized-access', description };
+    this.#finish({ by: 'sasl', phase: 'sasl', error });
+  }
+
+  /** Whether the peer is let in is not decided yet. */
+  #isUndecided(): boolean {
+    return this.#handshake !== undefined && this.#handshake.isUndecided;
   }
 
   #hold(bytes: Uint8Array): void {
-    if (!this.#held!.add(bytes)) this.#finish({ by: 'protocol', phase: 'sasl' });
+    if (!this.#handshake!.hold(bytes)) this.#finish({ by: 'protocol', phase: 'sasl' });
   }
 
-  #decided(step: SaslStep): void {
-    const { parts } = this.#held!;
-    this.#held = undefined;
-    if (this.#ended !== undefined) return;
-    this.#saslStep(step);
+  /** @internal */
+  takeHeld(parts: readonly Uint8Array[]): void {
     for (const part of parts) this.#take(part);
     this.wakeUp();
   }
 
-  #saslStep({ write, done, failed }: SaslStep): void {
-    if (write !== undefined) this.#sayRaw(FRAME_SASL, 0, write);
-    if (failed !== undefined) {
-      return this.#finish({
-        by: 'sasl',
-        phase: 'sasl',
-        error: { condition: 'amqp:unauthorized-access', description: failed },
-      });
-    }
-    if (done === undefined) return;
-    this.user = done.user;
-    this.saslMechanism = done.mechanism;
-    this.#layer = 'amqp-header';
-    if (this.options.role === 'client') this.#sendHeader(PROTOCOL_AMQP);
-    this.handler.onAuthenticated?.(this, done.mechanism, done.user);
+  /** @internal */
+  sendSasl(write: (w: Writer) => void): void {
+    this.#sayRaw(FRAME_SASL, 0, write);
   }
 
-  #sendHeader(id: number): void {
+  /** @internal */
+  sendHeader(id: number): void {
     if (id === PROTOCOL_AMQP && (this.state === 'START' || this.state === 'HDR_RCVD'))
       this.state = nextConnectionState(this.state, 'send:header');
     this.output.append(protocolHeader(id));
@@ -634,33 +582,28 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
 
   /** @internal */
   sessionDirty(session: Session): void {
-    this.#dirtySessions.push(session);
+    if (this.#dirtySessions.length === 0) this.#dirtySessions = [session];
+    else this.#dirtySessions.push(session);
     this.wakeUp();
   }
 
   // ---- ending ----
 
-  #freeChannel(): number {
-    const max = this.channels - 1;
-    for (let i = 0; i <= max; i++) if (this.#sessions[i] === undefined) return i;
-    throw noFreeChannel(max);
-  }
-
   #failed(error: ProtocolError): void {
     this.handler.onProtocolError?.(this, error);
     const { condition, description } = error;
     const end: ConnectionEnd = { by: 'protocol', phase: this.phase, error: { condition, description }, cause: error };
-    if (this.#layer !== 'amqp') return this.#finish(end);
+    if (this.#handshake !== undefined) return this.#finish(end);
     this.#close(end.error, end);
   }
 
   #close(error: AmqpErrorFields | undefined, end: ConnectionEnd): void {
     if (this.#ended !== undefined || this.#closing !== undefined) return;
-    if (this.#layer !== 'amqp') return this.#finish(end);
+    if (this.#handshake !== undefined) return this.#finish(end);
     this.open();
     for (const session of this.sessions) session.flush();
     this.#closing = end;
-    this.#timers.closing(this.options.closeTimeoutMs);
+    this.#timers.closing();
     this.#sayClose(error);
     this.#loseSessions(error);
   }
@@ -669,7 +612,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
   #giveUp(condition: string, description: string): void {
     const error: AmqpErrorFields = { condition, description };
     const end: ConnectionEnd = { by: 'idle', phase: this.phase, error };
-    if (this.#layer === 'amqp') {
+    if (this.#handshake === undefined) {
       this.open();
       if (this.state === 'OPENED' || this.state === 'OPEN_SENT') this.#sayClose(error);
     }
@@ -681,9 +624,8 @@ export class Connection implements ProtocolEndpoint, FrameTaker {
     // All of them first: what is done about the loss of one link must not be said on another.
     const untold = sessions.flatMap((session) => session.cut());
     for (const session of sessions) session.state = 'ended';
-    this.#sessions.length = 0;
-    this.#byRemoteChannel.length = 0;
-    this.#dirtySessions.length = 0;
+    this.#channels.clear();
+    this.#dirtySessions = NO_SESSIONS;
     for (const link of untold) link.lose(error);
     for (const session of sessions) session.forget();
   }

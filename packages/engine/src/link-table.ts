@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LinkBudget } from './link-budget.js';
 import type { Link } from './link.js';
+import { NO_SLOTS, withSlot } from './slots.js';
 
 /** The links of a session, by our handle, by the peer's, and by name and direction. */
 export class LinkTable {
   readonly #budget: LinkBudget;
-  readonly #byHandle: (Link | undefined)[] = [];
-  readonly #byRemoteHandle: (Link | undefined)[] = [];
+  #byHandle: (Link | undefined)[] = NO_SLOTS;
+  #byRemoteHandle: (Link | undefined)[] = NO_SLOTS;
   readonly #byName = new Map<string, Link>();
   /** No handle below is free. */
   #lowestFree = 0;
@@ -34,7 +35,7 @@ export class LinkTable {
   }
 
   setRemote(handle: number, link: Link | undefined): void {
-    this.#byRemoteHandle[handle] = link;
+    this.#byRemoteHandle = withSlot(this.#byRemoteHandle, handle, link);
   }
 
   /** The link of a name and direction; further ones, which wait for the end of those before, are its namesakes. */
@@ -44,7 +45,7 @@ export class LinkTable {
 
   /** @param named - it may be found by its name; not so a link that is refused because its name is taken */
   add(link: Link, named: boolean): void {
-    this.#byHandle[link.handle] = link;
+    this.#byHandle = withSlot(this.#byHandle, link.handle, link);
     this.#budget.count++;
     if (!named) return;
     let last = this.named(link.name, link.isReceiver);
@@ -76,8 +77,7 @@ export class LinkTable {
 
   clear(): void {
     this.#budget.count -= this.all.length;
-    this.#byHandle.length = 0;
-    this.#byRemoteHandle.length = 0;
+    this.#byHandle = this.#byRemoteHandle = NO_SLOTS;
     this.#byName.clear();
     this.#lowestFree = 0;
   }

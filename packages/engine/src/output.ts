@@ -14,8 +14,9 @@ interface Batch {
   readonly buffers: Uint8Array[];
   readonly pooled: Uint8Array[];
   /** Those that were referenced. */
-  readonly kept: readonly Uint8Array[];
+  readonly kept: Uint8Array[];
   readonly bytes: number;
+  next: Batch | undefined;
 }
 
 /**
@@ -29,18 +30,21 @@ export class Output {
   /** Bytes that wait here or with the socket. */
   pendingBytes = 0;
   #segmentStart = 0;
-  #sealed: Uint8Array[] = [];
-  #pooled: Uint8Array[] = [];
-  #kept: Uint8Array[] = [];
+  // Shared while they are empty: idle connections should cost little. Only `added` adds to them.
+  #sealed: Uint8Array[] = NOTHING;
+  #pooled: Uint8Array[] = NOTHING;
+  #kept: Uint8Array[] = NOTHING;
   #sealedBytes = 0;
-  #inFlight: Batch[] = [];
+  /** Batches that are with the socket, from the oldest on. */
+  #oldest: Batch | undefined;
+  #latest: Batch | undefined;
 
   /** Makes sure that `count` bytes fit behind {@link position} in one piece; `count` is at most the buffer size. */
   room(count: number): void {
     if (this.bytes.length - this.position >= count) return;
     this.#seal();
     this.bytes = count > BUFFER_BYTES ? new Uint8Array(count) : (pool.pop() ?? new Uint8Array(BUFFER_BYTES));
-    if (this.bytes.length === BUFFER_BYTES) this.#pooled.push(this.bytes);
+    if (this.bytes.length === BUFFER_BYTES) this.#pooled = added(this.#pooled, this.bytes);
     this.position = this.#segmentStart = 0;
   }
 
@@ -62,8 +66,8 @@ export class Output {
     }
     this.#seal();
     const kept = keep(bytes);
-    this.#kept.push(kept);
-    this.#sealed.push(kept);
+    this.#kept = added(this.#kept, kept);
+    this.#sealed = added(this.#sealed, kept);
     this.#sealedBytes += bytes.length;
   }
 
@@ -83,14 +87,15 @@ export class Output {
     const batch: Batch = {
       buffers: this.#sealed,
       pooled: this.#pooled,
-      kept: this.#kept.length === 0 ? NOTHING : this.#kept,
+      kept: this.#kept,
       bytes: this.#sealedBytes,
+      next: undefined,
     };
-    this.#inFlight.push(batch);
+    if (this.#latest === undefined) this.#oldest = batch;
+    else this.#latest.next = batch;
+    this.#latest = batch;
     this.pendingBytes += batch.bytes;
-    this.#sealed = [];
-    this.#pooled = [];
-    if (this.#kept.length > 0) this.#kept = [];
+    this.#sealed = this.#pooled = this.#kept = NOTHING;
     this.#sealedBytes = 0;
     this.bytes = EMPTY;
     this.position = this.#segmentStart = 0;
@@ -99,22 +104,31 @@ export class Output {
 
   /** The earliest batch that was taken is on the wire, or the socket is gone. */
   release(): void {
-    const batch = this.#inFlight.shift();
+    const batch = this.#oldest;
     if (batch === undefined) return;
+    this.#oldest = batch.next;
+    if (batch.next === undefined) this.#latest = undefined;
     this.pendingBytes -= batch.bytes;
-    for (const bytes of batch.kept) letGo(bytes);
-    for (const buffer of batch.pooled) if (pool.length < POOL_MAX) pool.push(buffer);
+    for (let i = 0; i < batch.kept.length; i++) letGo(batch.kept[i]!);
+    for (let i = 0; i < batch.pooled.length; i++) if (pool.length < POOL_MAX) pool.push(batch.pooled[i]!);
   }
 
   #seal(): void {
     if (this.position === this.#segmentStart) return;
     const whole = this.#segmentStart === 0 && this.position === this.bytes.length;
     const segment = whole ? this.bytes : this.bytes.subarray(this.#segmentStart, this.position);
-    this.#sealed.push(segment);
+    this.#sealed = added(this.#sealed, segment);
     this.#sealedBytes += segment.length;
     this.#segmentStart = this.position;
   }
 }
 
 const EMPTY = new Uint8Array(0);
-const NOTHING: readonly Uint8Array[] = [];
+const NOTHING: Uint8Array[] = [];
+
+/** A list with room for one more is made with the first: most batches are one buffer. */
+function added(list: Uint8Array[], bytes: Uint8Array): Uint8Array[] {
+  if (list.length === 0) return [bytes];
+  list.push(bytes);
+  return list;
+}

@@ -71,13 +71,15 @@ export class SaslServerExchange implements SaslExchange {
 
   #decide(mechanism: string, response: Uint8Array, hostname: string | undefined): SaslStep {
     const { mechanisms, authenticate = decideByDefault } = this.#options;
-    const request = mechanisms.includes(mechanism) ? requestOf(mechanism, response, hostname) : undefined;
+    // The same text, and the string that all connections share.
+    const offered = mechanisms.find((one) => one === mechanism);
+    const request = offered === undefined ? undefined : requestOf(offered, response, hostname);
     const decision =
       request === undefined
         ? { ok: false, reason: `SASL ${mechanism} is not offered here, or its response is malformed` }
         : authenticate(request);
-    if (decision instanceof Promise) return { later: decision.then((made) => this.#say(mechanism, made)) };
-    return this.#say(mechanism, decision);
+    if (decision instanceof Promise) return { later: decision.then((made) => this.#say(offered ?? mechanism, made)) };
+    return this.#say(offered ?? mechanism, decision);
   }
 
   #say(mechanism: string, decision: SaslDecision): SaslStep {

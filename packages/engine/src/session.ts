@@ -56,7 +56,8 @@ export class Session {
   readonly outgoing: DeliveryRing<OutgoingDelivery> = new DeliveryRing();
 
   readonly #settlements = new Settlements();
-  #flowDebtors: ReceiverLink[] = [];
+  /** Links whose flow is to be written; undefined for none. */
+  #flowDebtors: ReceiverLink[] | undefined = undefined;
   #owesSessionFlow = false;
   /** @internal in the connection's list of sessions with something to add at the next write. */
   dirty = false;
@@ -144,7 +145,7 @@ export class Session {
     if (this.state !== 'ended') this.state = 'ending';
     const links = this.links;
     this.#links.clear();
-    this.#flowDebtors.length = 0;
+    this.#flowDebtors = undefined;
     this.#settlements.clear();
     this.connection.waiting.removeOf(this);
     const untold = links.filter((link) => !link.remoteDetached && (!link.localDetached || link.awaitsAnswer));
@@ -585,7 +586,8 @@ export class Session {
   oweFlow(link: ReceiverLink): void {
     if (link.flowPending || link.localDetached) return;
     link.flowPending = true;
-    this.#flowDebtors.push(link);
+    if (this.#flowDebtors === undefined) this.#flowDebtors = [link];
+    else this.#flowDebtors.push(link);
     this.#mark();
   }
 
@@ -625,9 +627,9 @@ export class Session {
       this.#expectedDeliveryId,
     );
     const debtors = this.#flowDebtors;
-    if (debtors.length > 0) {
+    if (debtors !== undefined) {
+      this.#flowDebtors = undefined;
       for (let i = 0; i < debtors.length; i++) this.#writeLinkFlow(debtors[i]!);
-      debtors.length = 0;
     }
     if (this.#owesSessionFlow) {
       this.#owesSessionFlow = false;

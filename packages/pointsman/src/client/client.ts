@@ -211,7 +211,7 @@ export class Client implements ConnectionHandler {
 
   #linkName(name: string | undefined, address: string | undefined): string {
     // Unique for the container: a name that is in use elsewhere steals the link there.
-    return name ?? `${this.connection.options.containerId}/${this.#links++}/${address ?? ''}`;
+    return name ?? `${this.connection.containerId}/${this.#links++}/${address ?? ''}`;
   }
 
   #notOpen(): ClientError {

@@ -26,7 +26,7 @@ export async function* examineTokens(
     clock: processClock,
     nowMs: Date.now,
     random: Math.random,
-    name: `${connection.options.containerId}-cbs`,
+    name: `${connection.containerId}-cbs`,
     timeoutMs,
   });
   try {

@@ -51,14 +51,14 @@ export function meaningOf(connection: Connection, end: ConnectionEnd, place: End
     return explain({
       ...common(place, description),
       step: 'idle',
-      idleTimeoutSeconds: (connection.options.idleTimeoutMs ?? 0) / 1000,
+      idleTimeoutSeconds: connection.idleTimeoutMs / 1000,
       advertisedMs: connection.advertisedIdleTimeOut ?? 0,
     }).message;
   }
   const early = end.phase === 'opened' ? undefined : meaningBeforeOpen(end, end.phase, place);
   if (early !== undefined) return early;
   if (end.by === 'idle') {
-    return `Nothing came for ${connection.options.idleTimeoutMs} ms, the idle time-out of connector ${place.connector}: the connection was given up.`;
+    return `Nothing came for ${connection.idleTimeoutMs} ms, the idle time-out of connector ${place.connector}: the connection was given up.`;
   }
   if (end.by === 'lost') {
     return `The connection was lost${end.cause === undefined ? '' : `: ${end.cause.message}`}`.replace(/\.?$/, '.');
