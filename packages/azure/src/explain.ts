@@ -322,6 +322,14 @@ function missing(failure: AutolinkFailure, entity: string): string {
 /** Not-allowed has several causes that only the text tells apart. Where it does not, all are named. */
 function misuse(failure: AutolinkFailure, entity: string): string {
   const description = failure.description ?? '';
+  if (/does not require sessions/i.test(description))
+    return `${entity} has no message sessions. Take sessionId and nextSession out of the autolink, or use an entity with sessions.`;
+  if (failure.direction === 'in' && /forward/i.test(description)) {
+    return (
+      `${entity} forwards its messages to another entity, and lets nobody receive from itself. Write that one as externalAddress, ` +
+      'or take the forwarding off.'
+    );
+  }
   if (/session/i.test(description) || failure.condition === 'com.microsoft:session-cannot-be-locked') {
     return (
       `${entity} requires message sessions. Give the autolink a sessionId, or nextSession: yes; or use an entity without sessions, ` +

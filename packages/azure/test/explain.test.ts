@@ -175,6 +175,16 @@ describe('explanation of step 5, autolink', () => {
       ),
       /requires message sessions/,
     );
+    const description =
+      'A sessionful message receiver cannot be created on an entity that does not require sessions. Ensure RequiresSession is set.';
+    assert.match(
+      messageOf(autolink({ direction: 'in', condition: 'amqp:not-allowed', description })),
+      /has no message sessions\. Take sessionId and nextSession out/,
+    );
+    assert.match(
+      messageOf(autolink({ direction: 'in', condition: 'amqp:not-allowed', description: 'it forwards its messages.' })),
+      /forwards its messages to another entity/,
+    );
     assert.match(
       messageOf(autolink({ condition: 'com.microsoft:entity-disabled' })),
       /disabled for sending.*status Active/,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 export { Administration, type AdminRequest, type AdminResponse } from './admin/administration.js';
 export { durationOf, msOfDuration } from './admin/duration.js';
+export { XmlError, childOf, readXml, type XmlElement } from './admin/xml.js';
 export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';
 export type { EventHubOptions } from './event-hubs/event-hub.js';
 export { partitionOf } from './event-hubs/partition-key.js';

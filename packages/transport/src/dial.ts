@@ -82,6 +82,29 @@ export async function dial(options: DialOptions): Promise<ByteStream> {
   }
 }
 
+export interface DialSocketOptions extends DialOptions {
+  /** Stops where TLS would begin. Default: false. */
+  readonly beforeTls?: boolean | undefined;
+}
+
+/**
+ * Connects once, as {@link dial} does, for whoever speaks something else than AMQP there: to a socket, with its TLS where `mode`
+ * has that, and never with a WebSocket. It was made with `allowHalfOpen`.
+ *
+ * @throws TransportError as {@link dial}
+ */
+export async function dialSocket(options: DialSocketOptions): Promise<Socket> {
+  const attempt = new Attempt(options);
+  try {
+    return await attempt.socket(options.beforeTls === true);
+  } catch (error) {
+    attempt.abandon();
+    throw error;
+  } finally {
+    attempt.finish();
+  }
+}
+
 class Attempt {
   readonly #options: DialOptions;
   readonly #credentials: TlsCredentials | undefined;
@@ -111,12 +134,15 @@ class Attempt {
 
   async run(): Promise<ByteStream> {
     const { mode } = this.#options;
+    const socket = await this.socket(false);
+    return mode === 'websocket' || mode === 'websocket-tls' ? this.#upgradeToWebSocket(socket) : this.#streamOf(socket);
+  }
+
+  async socket(beforeTls: boolean): Promise<Socket> {
+    const { mode } = this.#options;
     const plain = this.#options.proxy === undefined ? await this.#connect() : await this.#connectByProxy();
-    if (mode === 'tcp') return this.#streamOf(plain);
-    if (mode === 'websocket') return this.#upgradeToWebSocket(plain);
     if (mode === 'tls-in-band') await this.#agreeOnTls(plain);
-    const secure = await this.#secure(plain);
-    return mode === 'websocket-tls' ? this.#upgradeToWebSocket(secure) : this.#streamOf(secure);
+    return beforeTls || mode === 'tcp' || mode === 'websocket' ? plain : this.#secure(plain);
   }
 
   finish(): void {

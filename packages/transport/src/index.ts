@@ -11,8 +11,8 @@ export type {
   DevelopmentCertificates,
   IssuedCertificate,
 } from './development-certificate.js';
-export { dial } from './dial.js';
-export type { DialMode, DialOptions } from './dial.js';
+export { dial, dialSocket } from './dial.js';
+export type { DialMode, DialOptions, DialSocketOptions } from './dial.js';
 export type { HttpProxy } from './proxy.js';
 export { Driver, processClock, sharedDriver } from './drive.js';
 export type { DrivenConnection, Flushable } from './drive.js';
@@ -39,6 +39,6 @@ export type { ByteStream, PeerCertificate, StreamHandler, StreamInfo } from './s
 export { readSmallFile } from './small-file.js';
 export { TlsCredentials, TlsCredentialsError, loadTlsCredentials, systemAuthorities } from './tls-credentials.js';
 export type { FileReader, TlsProfile } from './tls-credentials.js';
-export { TransportError } from './transport-error.js';
+export { TransportError, certificateNames, chainOf } from './transport-error.js';
 export type { TransportErrorKind } from './transport-error.js';
 export { SERVICE_BUS_WEBSOCKET_PATH, WEBSOCKET_PROTOCOLS } from './websocket-stream.js';

@@ -83,6 +83,18 @@ export class TlsCredentials {
     this.hasAuthorities = authorities.length > 0;
   }
 
+  /**
+   * Why a client trusts an authority: `caCertFile`, or what of this system has it, as `Node.js` or the name of a file. Undefined
+   * where it does not.
+   *
+   * @param der - the certificate, as peers send it
+   */
+  trustIn(der: Uint8Array): string | undefined {
+    const body = Buffer.from(der).toString('base64');
+    if (this.#authorities.some((text) => bodyOf(text) === body)) return 'caCertFile';
+    return this.#systemTrust ? systemTrust().get(body)?.sources.join(' and ') : undefined;
+  }
+
   /** For connections that this side makes. */
   get clientContext(): SecureContext {
     this.#client ??= tls.createSecureContext({
@@ -363,6 +375,13 @@ const SYSTEM_BUNDLES = [
   '/etc/ssl/cert.pem',
 ];
 
+interface Authority {
+  readonly pem: string;
+  /** What has it: `Node.js`, files, the store of the system. */
+  readonly sources: string[];
+}
+
+let trusted: ReadonlyMap<string, Authority> | undefined;
 let system: readonly string[] | undefined;
 
 /**
@@ -370,20 +389,38 @@ let system: readonly string[] | undefined;
  * `NODE_EXTRA_CA_CERTS` and `SSL_CERT_FILE` name. Read once per process.
  */
 export function systemAuthorities(): readonly string[] {
-  if (system !== undefined) return system;
-  const found = new Map<string, string>();
-  const add = (text: string): void => {
-    for (const block of text.match(PEM_CERTIFICATE) ?? []) found.set(block.replaceAll(/\s/g, ''), block);
+  return (system ??= [...systemTrust().values()].map(({ pem }) => pem));
+}
+
+/** The same by their bytes in base64. */
+function systemTrust(): ReadonlyMap<string, Authority> {
+  if (trusted !== undefined) return trusted;
+  const found = new Map<string, Authority>();
+  const add = (text: string, source: string): void => {
+    for (const pem of text.match(PEM_CERTIFICATE) ?? []) {
+      const body = bodyOf(pem);
+      const known = found.get(body);
+      if (known === undefined) found.set(body, { pem, sources: [source] });
+      else if (!known.sources.includes(source)) known.sources.push(source);
+    }
   };
-  for (const root of tls.rootCertificates) add(root);
-  for (const file of [process.env['SSL_CERT_FILE'], process.env['NODE_EXTRA_CA_CERTS']]) {
-    if (file !== undefined && file !== '') add(readIfThere(file) ?? '');
+  for (const root of tls.rootCertificates) add(root, 'Node.js');
+  for (const name of ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS']) {
+    const file = process.env[name];
+    if (file !== undefined && file !== '') add(readIfThere(file) ?? '', `${name} (${file})`);
   }
-  const bundle = SYSTEM_BUNDLES.map(readIfThere).find((text) => text !== undefined);
-  if (bundle !== undefined) add(bundle);
-  else for (const root of systemStore()) add(root);
-  system = [...found.values()];
-  return system;
+  const bundle = SYSTEM_BUNDLES.map((file) => ({ file, text: readIfThere(file) })).find(
+    ({ text }) => text !== undefined,
+  );
+  if (bundle?.text !== undefined) add(bundle.text, bundle.file);
+  else for (const root of systemStore()) add(root, 'the store of the system');
+  trusted = found;
+  return found;
+}
+
+/** The bytes of a certificate, in base64 without line ends. */
+function bodyOf(pem: string): string {
+  return pem.replaceAll(/-----[^-]+-----|\s/g, '');
 }
 
 /** The store of Windows and macOS, which newer versions of Node.js can read. */

@@ -13,6 +13,8 @@ export interface DoctorArguments {
   readonly transport: string | undefined;
   readonly proxy: string | undefined;
   readonly caFile: string | undefined;
+  readonly hostname: string | undefined;
+  readonly httpPort: string | undefined;
   readonly entities: readonly EntityNeed[];
   readonly roundTrip: string | undefined;
   readonly timeoutMs: number;
@@ -27,15 +29,22 @@ const TIMEOUT_SECONDS_MAX = 300;
 export function parseDoctorArguments(argv: readonly string[]): DoctorArguments | 'help' {
   const values = valuesOf(argv);
   if (values.help === true) return 'help';
-  const { config, connector, transport, proxy } = values;
+  const { config, connector, transport, proxy, hostname } = values;
   const connectionString = values['connection-string'];
   const caFile = values['ca-file'];
+  const httpPort = values['http-port'];
   if ((config === undefined) === (connectionString === undefined))
     throw new UsageError('give either --config FILE or --connection-string env:NAME');
   for (const [option, value] of Object.entries({ connector })) {
     if (value !== undefined && config === undefined) throw new UsageError(`--${option} goes with --config`);
   }
-  for (const [option, value] of Object.entries({ transport, proxy, 'ca-file': caFile })) {
+  for (const [option, value] of Object.entries({
+    transport,
+    proxy,
+    'ca-file': caFile,
+    hostname,
+    'http-port': httpPort,
+  })) {
     if (value !== undefined && config !== undefined)
       throw new UsageError(`--${option} goes with --connection-string; a connector in a file says it itself`);
   }
@@ -48,6 +57,8 @@ export function parseDoctorArguments(argv: readonly string[]): DoctorArguments |
     transport,
     proxy,
     caFile,
+    hostname,
+    httpPort,
     entities: (values.entity ?? []).map(entityOf),
     roundTrip: values['round-trip'],
     timeoutMs: timeoutOf(values.timeout),
@@ -74,6 +85,8 @@ const parse = (argv: readonly string[]) =>
       transport: { type: 'string' },
       proxy: { type: 'string' },
       'ca-file': { type: 'string' },
+      hostname: { type: 'string' },
+      'http-port': { type: 'string' },
       entity: { type: 'string', multiple: true },
       'round-trip': { type: 'string' },
       timeout: { type: 'string' },

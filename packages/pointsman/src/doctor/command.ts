@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { DialOptions } from '@pointsman/transport';
 import type { CommandIo } from '../command.js';
-import type { RouterConfig } from '../config/model.js';
+import type { ConnectorConfig, RouterConfig } from '../config/model.js';
 import { formatProblems } from '../config/problems.js';
 import { loadConfig, readConfig } from '../config/read-config.js';
 import type { ConfigResult } from '../config/read-config.js';
@@ -16,10 +16,13 @@ import { examine } from './examination.js';
 import { exitStatusOf } from './finding.js';
 import type { Finding } from './finding.js';
 import { PatientError, patientOf } from './patient.js';
-import { Report, jsonOf } from './report.js';
+import { reportOf, textOf } from './json-report.js';
+import type { ConnectorReport } from './json-report.js';
+import { Report } from './report.js';
 
 const HELP = `Says why a connector does not connect, or that it does: name, network, proxy, TLS, clock, authentication, open,
-tokens, and each entity. Nothing is sent, and nothing taken, unless --round-trip is given.
+tokens, and each entity with its locks, sessions and dead letters. Nothing is sent and nothing taken, unless --round-trip is
+given; where an autolink is to have a message session, that is locked for a moment.
 
 Usage:
   pointsman doctor -c FILE [--connector NAME] [OPTIONS]
@@ -33,19 +36,23 @@ Options:
                                  one more entity, as orders or events/Subscriptions/all; may be repeated
       --round-trip QUEUE         send one message to this queue and take it again; messages of others before it are
                                  locked for a moment and given back
-      --transport tcp|websocket|auto, --proxy http://HOST:PORT, --ca-file FILE
-                                 with --connection-string, what a connector would say itself
+      --transport tcp|websocket|auto, --proxy http://HOST:PORT, --ca-file FILE, --hostname NAME, --http-port PORT
+                                 with --connection-string, what a connector would say itself: sslProfile's caCertFile,
+                                 hostname (behind a private endpoint), webSocketPort (443; of the management API, too)
       --timeout SECONDS          of each step (15)
-  -o, --output text|json         for people, or for programs
+  -o, --output text|json         for people, or for programs (docs/doctor.schema.json)
       --no-color                 no colours (NO_COLOR)
   -h, --help                     this text
+
+The right Manage, or the role Azure Service Bus Data Owner, is not needed, but tells more: the management API is asked about
+each entity. Without it --round-trip QUEUE reads the lock off a message.
 
 Examples:
   pointsman doctor -c router.conf
   pointsman doctor --connection-string env:SERVICEBUS_CONNECTION_STRING --entity orders
   pointsman doctor -c router.conf --connector azure --round-trip orders -o json
 
-Exit status: 0 it works; 1 the configuration has a mistake, 2 wrong arguments; else where it fails:
+Exit status: 0 it works; 1 the configuration has a mistake, 2 wrong arguments, 130 interrupted; else where it fails first:
   10 name, 11 network or proxy, 12 TLS, 13 authentication, tokens or clock, 14 open, 15 an entity, 16 the round trip.
 `;
 
@@ -53,7 +60,13 @@ Exit status: 0 it works; 1 the configuration has a mistake, 2 wrong arguments; e
 export interface DoctorSurroundings {
   readonly environment?: Environment;
   readonly lookup?: DialOptions['lookup'];
+  /** Ends the examination. Default: SIGINT does, once. */
+  readonly signal?: AbortSignal;
 }
+
+const INTERRUPTED = 130;
+/** For the last words to leave. */
+const FLUSH_MS = 200;
 
 /** Runs `pointsman doctor`. @returns the exit status */
 export async function runDoctor(
@@ -73,66 +86,146 @@ export async function runDoctor(
     io.stdout.write(HELP);
     return 0;
   }
-  const config = configOf(args, io, surroundings);
-  if (config === undefined) return 1;
-  const { connector: name } = args;
-  const connectors = config.connectors.filter((one) => name === undefined || one.name === name);
-  if (connectors.length === 0) {
-    const known = config.connectors.map((one) => one.name).join(', ');
-    const what = name === undefined ? 'there is no connector' : `there is no connector '${name}'`;
-    io.stderr.write(`${config.file}: ${what}${known === '' ? '' : `; there is ${known}`}\n`);
+  const problems: string[] = [];
+  const fail = (text: string): void => {
+    io.stderr.write(text);
+    problems.push(text.trimEnd());
+  };
+  const connectors = connectorsOf(args, io, surroundings, fail);
+  if (connectors === undefined) {
+    if (args.json) io.stdout.write(textOf({ version: 1, works: false, exitStatus: 1, problems, connectors: [] }));
     return 1;
   }
-
-  const report = args.json ? undefined : new Report(io.stdout, args.color);
-  const results: object[] = [];
+  const { config, chosen } = connectors;
+  const interruption = new Interruption(surroundings.signal);
+  const report = args.json ? undefined : new Report(io.stdout, args.color, args.timeoutMs);
+  const results: ConnectorReport[] = [];
   let status = 0;
-  for (const connector of connectors) {
-    const findings: Finding[] = [];
-    try {
-      const patient = patientOf(config, connector, args.entities, surroundings);
-      report?.begin(patient);
-      const options = {
-        timeoutMs: args.timeoutMs,
-        roundTrip: args.roundTrip,
-        ...(report === undefined ? {} : { onWait: report.waiting.bind(report) }),
-      };
-      for await (const finding of examine(patient, options)) {
-        findings.push(finding);
-        report?.finding(finding);
+  try {
+    for (const connector of chosen) {
+      if (interruption.isOver) break;
+      const findings: Finding[] = [];
+      try {
+        const patient = patientOf(config, connector, args.entities, surroundings);
+        report?.begin(patient);
+        const options = {
+          timeoutMs: args.timeoutMs,
+          roundTrip: args.roundTrip,
+          ...(report === undefined ? {} : { onWait: report.waiting.bind(report) }),
+        };
+        for await (const finding of interruption.until(examine(patient, options))) {
+          findings.push(finding);
+          report?.finding(finding);
+        }
+        report?.end(findings, interruption.isOver);
+        const own = exitStatusOf(findings);
+        if (status === 0) status = own;
+        results.push(reportOf(patient, findings, own));
+      } catch (error) {
+        if (!(error instanceof PatientError)) throw error;
+        fail(`${config.file}: ${error.message}\n`);
+        if (status === 0) status = 1;
       }
-      report?.end(findings);
-      const own = exitStatusOf(findings);
-      if (status === 0) status = own;
-      results.push(jsonOf(patient, findings, own));
-    } catch (error) {
-      if (!(error instanceof PatientError)) throw error;
-      io.stderr.write(`${config.file}: ${error.message}\n`);
-      status = 1;
     }
+    if (interruption.isOver) status = INTERRUPTED;
+  } finally {
+    report?.stop();
+    interruption.close();
   }
-  if (args.json) io.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);
+  if (args.json)
+    io.stdout.write(textOf({ version: 1, works: status === 0, exitStatus: status, problems, connectors: results }));
   return status;
 }
 
-function configOf(args: DoctorArguments, io: CommandIo, { environment }: DoctorSurroundings): RouterConfig | undefined {
+/** The connectors that are to be looked at; undefined where there are none, which has been said. */
+function connectorsOf(
+  args: DoctorArguments,
+  io: CommandIo,
+  surroundings: DoctorSurroundings,
+  fail: (text: string) => void,
+): { readonly config: RouterConfig; readonly chosen: readonly ConnectorConfig[] } | undefined {
+  const config = configOf(args, io, surroundings, fail);
+  if (config === undefined) return undefined;
+  const { connector: name } = args;
+  const chosen = config.connectors.filter((one) => name === undefined || one.name === name);
+  if (chosen.length > 0) return { config, chosen };
+  const known = config.connectors.map((one) => one.name).join(', ');
+  const what = name === undefined ? 'there is no connector' : `there is no connector '${name}'`;
+  fail(`${config.file}: ${what}${known === '' ? '' : `; there is ${known}`}\n`);
+  return undefined;
+}
+
+/** Ctrl-C: what was found so far is told, and nothing more is waited for. */
+class Interruption {
+  readonly #controller = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #onSignal = (): void => this.#controller.abort();
+  readonly #isProcess: boolean;
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#isProcess = signal === undefined;
+    this.#signal = signal ?? this.#controller.signal;
+    // Once: whoever asks twice means it.
+    if (this.#isProcess) process.once('SIGINT', this.#onSignal);
+  }
+
+  get isOver(): boolean {
+    return this.#signal.aborted;
+  }
+
+  /** What `findings` brings until then. */
+  async *until(findings: AsyncGenerator<Finding>): AsyncGenerator<Finding> {
+    const signal = this.#signal;
+    let stop: () => void = () => undefined;
+    const over = new Promise<undefined>((resolve) => {
+      stop = () => resolve(undefined);
+      if (signal.aborted) stop();
+      else signal.addEventListener('abort', stop, { once: true });
+    });
+    try {
+      for (;;) {
+        const next = await Promise.race([findings.next(), over]);
+        if (next === undefined || next.done === true) return;
+        yield next.value;
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  close(): void {
+    if (!this.#isProcess) return;
+    process.off('SIGINT', this.#onSignal);
+    // What is under way has time limits, but nobody waits for them now.
+    if (this.isOver) setTimeout(() => process.exit(INTERRUPTED), FLUSH_MS).unref();
+  }
+}
+
+function configOf(
+  args: DoctorArguments,
+  io: CommandIo,
+  { environment }: DoctorSurroundings,
+  fail: (text: string) => void,
+): RouterConfig | undefined {
   const env = environment ?? processSecretSources.env;
   const secrets = { ...processSecretSources, env };
   const result = args.config === undefined ? byConnectionString(args, env) : loadConfig(args.config, { secrets });
   if (result.ok) return result.config;
-  io.stderr.write(formatProblems(result.problems, { color: wantsColor(io.stderr, process.env) }));
+  fail(formatProblems(result.problems, { color: !args.json && wantsColor(io.stderr, process.env) }));
   return undefined;
 }
 
 /** The configuration of a connector that has nothing but a connection string. */
 function byConnectionString(args: DoctorArguments, env: Environment): ConfigResult {
-  const { connectionString, transport, proxy, caFile } = args;
+  const { connectionString, transport, proxy, caFile, hostname, httpPort } = args;
   const connector = {
     name: 'connection-string',
     role: 'route-container',
     connectionString,
     transport,
     proxy,
+    hostname,
+    webSocketPort: httpPort,
     ...(caFile === undefined ? {} : { sslProfile: 'ca' }),
   };
   const sections: object[] = [['connector', connector]];

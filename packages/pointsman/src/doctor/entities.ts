@@ -1,99 +1,227 @@
 // SPDX-License-Identifier: Apache-2.0
-import { explain, withoutSecrets } from '@pointsman/azure';
-import type { Direction } from '../config/model.js';
+import { entityAddressOf } from '@pointsman/azure';
+import type { EntityDescription } from '../administration/entity-description.js';
 import type { Client } from '../client/client.js';
 import { ClientError } from '../client/client-error.js';
-import type { Finding, StepName } from './finding.js';
+import type { Direction } from '../config/model.js';
+import { rightText, tryLink } from './entity-link.js';
+import type { LinkTrial } from './entity-link.js';
+import type { Detail, Finding, StepName } from './finding.js';
+import { remarksOn, settingsOf } from './judgement.js';
+import type { EntityFacts } from './judgement.js';
+import { examineKey } from './key.js';
+import type { KeyVerdict } from './key.js';
+import { ownerOf } from './management.js';
+import type { Descriptions } from './management.js';
 import type { Way } from './network.js';
 import type { EntityNeed, Patient } from './patient.js';
+import { peek } from './request-node.js';
+import { durationInWords } from './words.js';
 
-/** Attaches each link that the connector is to have, and detaches it again. Nothing is sent and nothing taken. */
-export async function* examineEntities(
-  patient: Patient,
-  client: Client,
-  way: Way,
-  onWait: (step: StepName, what: string) => void,
-): AsyncGenerator<Finding> {
-  const { entities, connector } = patient;
+/** What the steps before have brought. */
+export interface EntityExamination {
+  readonly patient: Patient;
+  readonly client: Client;
+  readonly way: Way;
+  /** Undefined where the management API was not asked. */
+  readonly descriptions: Descriptions | undefined;
+  /** By how much our clock is ahead of the service's; undefined where that is not known. */
+  readonly skewMs: number | undefined;
+  readonly timeoutMs: number;
+  readonly onWait: (step: StepName, what: string) => void;
+  /** Told how long a lock of an entity lasts, where that came out. */
+  readonly onLock: (path: string) => void;
+}
+
+/** Locks that an entity can have, with what clocks and networks add. */
+const LOCK_MIN_MS = 3_000;
+const LOCK_MAX_MS = 330_000;
+
+/** Looks at each entity, and attaches each link that the connector is to have. Nothing is sent and nothing taken. */
+export async function* examineEntities(examination: EntityExamination): AsyncGenerator<Finding> {
+  const { entities, connector } = examination.patient;
   if (entities.length === 0) {
     const text = `No autolink names connector ${connector.name}, and no --entity was given: rights on entities were not looked at`;
-    yield { step: 'entity', verdict: 'skipped', subject: '', text };
+    yield { step: 'entity', check: 'none', verdict: 'skipped', subject: '', text };
     return;
   }
+  const byPath = new Map<string, EntityNeed[]>();
   for (const need of entities) {
-    onWait('entity', need.path);
-    if (need.direction !== undefined) {
-      yield await examineEntity(patient, client, way, need, need.direction);
-      continue;
+    const key = need.path.toLowerCase();
+    byPath.set(key, [...(byPath.get(key) ?? []), need]);
+  }
+  let key: KeyVerdict | undefined;
+  let isKeyLookedAt = false;
+  for (const needs of byPath.values()) {
+    const { path } = needs[0]!;
+    examination.onWait('entity', path);
+    const trials = await tryLinks(examination, needs);
+    if (!isKeyLookedAt && trials.some(isUnauthorized)) {
+      isKeyLookedAt = true;
+      key = await examineKey(examination.patient, examination.client, path, examination);
+      if (key !== undefined) yield key.finding;
     }
-    // Whichever it takes will do: a topic is only sent to, a subscription only received from.
-    const both = [
-      await examineEntity(patient, client, way, need, 'out'),
-      await examineEntity(patient, client, way, need, 'in'),
-    ];
-    const isGood = both.some(({ verdict }) => verdict === 'good');
-    for (const finding of both)
-      yield isGood && finding.verdict === 'bad' ? { ...finding, verdict: 'warning' } : finding;
+    yield* await findingsOn(examination, needs, trials, key);
   }
 }
 
-async function examineEntity(
-  patient: Patient,
-  client: Client,
-  way: Way,
-  { path, address }: EntityNeed,
-  direction: Direction,
-): Promise<Finding> {
-  const started = performance.now();
-  const what = direction === 'out' ? `send to ${path}` : `receive from ${path}`;
-  const details = { entity: path, direction };
-  try {
-    const size = await (direction === 'out' ? trySender(client, path) : tryReceiver(client, path));
-    const limit = size === undefined || size === 0 ? '' : `, messages up to ${size} bytes`;
-    const ms = performance.now() - started;
-    return { step: 'entity', verdict: 'good', subject: path, text: `May ${what}${limit}`, ms, details };
-  } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
-    const { condition, description } = error;
-    const text = patient.isServiceBus
-      ? explain({
-          step: 'autolink',
-          connector: patient.connector.name,
-          host: patient.to.hostname,
-          port: way.port,
-          byConnectionString: patient.connector.connectionString !== undefined,
-          secrets: patient.secrets,
-          direction,
-          address,
-          externalAddress: path,
-          condition,
-          description,
-          ...(patient.to.username === undefined ? {} : { policy: patient.to.username }),
-          ...(patient.to.username === undefined && patient.to.tokens !== undefined
-            ? { tokenSource: patient.to.tokens.name }
-            : {}),
-        }).message
-      : `The peer refused to let us ${what}: ${condition}: ${withoutSecrets(description, patient.secrets)}`;
+interface Trial extends LinkTrial {
+  readonly need: EntityNeed;
+  readonly direction: Direction;
+}
+
+function isUnauthorized({ condition }: LinkTrial): boolean {
+  return condition === 'amqp:unauthorized-access';
+}
+
+async function tryLinks(
+  { patient, client, way, descriptions }: EntityExamination,
+  needs: readonly EntityNeed[],
+): Promise<readonly Trial[]> {
+  const trials: Trial[] = [];
+  const description = descriptionOf(descriptions, needs[0]!.path);
+  for (const need of needs) {
+    for (const direction of directionsOf(need, description)) {
+      // oxlint-disable-next-line no-await-in-loop
+      const trial = await tryLink(patient, client, way, need, direction, description);
+      trials.push({ ...trial, need, direction });
+    }
+  }
+  return trials;
+}
+
+/** Where nobody says which way, all that an entity of its kind takes. */
+function directionsOf(
+  { direction, path }: EntityNeed,
+  description: EntityDescription | undefined,
+): readonly Direction[] {
+  if (direction !== undefined) return [direction];
+  const { kind } = entityAddressOf(path);
+  if (kind === 'subscription' || kind === 'dead-letter-queue') return ['in'];
+  return description?.kind === 'topic' || description?.forwardTo !== undefined ? ['out'] : ['out', 'in'];
+}
+
+function descriptionOf(descriptions: Descriptions | undefined, path: string): EntityDescription | undefined {
+  const owner = ownerOf(path);
+  const described = owner === undefined ? undefined : descriptions?.get(owner.toLowerCase());
+  return described === 'missing' ? undefined : described;
+}
+
+async function findingsOn(
+  examination: EntityExamination,
+  needs: readonly EntityNeed[],
+  trials: readonly Trial[],
+  key: KeyVerdict | undefined,
+): Promise<readonly Finding[]> {
+  const { patient, descriptions, onLock } = examination;
+  const { path } = needs[0]!;
+  const owner = ownerOf(path);
+  const description = descriptionOf(descriptions, path);
+  const isMissing = trials.every(({ condition }) => condition === 'amqp:not-found');
+  const links = linksOf(patient, isMissing ? trials.slice(0, 1) : trials, key);
+  const isOwn =
+    owner !== undefined && entityAddressOf(path).kind !== 'management' && owner === entityAddressOf(path).path;
+  const isDeadLetterQueue = entityAddressOf(path).kind === 'dead-letter-queue';
+  const facts = await factsOf(examination, path, isOwn || isDeadLetterQueue ? description : undefined, trials, isOwn);
+  if (facts.lockMs !== undefined) onLock(path);
+  const isAnyAttached = trials.some(({ isAttached }) => isAttached);
+  const settings =
+    isOwn && (isAnyAttached || description !== undefined) ? settingsFinding(examination, facts) : undefined;
+  return [
+    ...(settings === undefined ? [] : [settings]),
+    ...links,
+    ...remarksOn(isOwn ? facts : { ...facts, description: undefined }, needs),
+  ];
+}
+
+/** What came of the attaches. Where nobody said which way, one that is taken will do. */
+function linksOf(patient: Patient, trials: readonly Trial[], key: KeyVerdict | undefined): Finding[] {
+  return trials.map((trial) => {
+    const { finding, need, direction } = trial;
+    const text =
+      key !== undefined && isUnauthorized(trial) ? rightText(patient, need, direction, key.isRight) : finding.text;
+    const isSpare =
+      finding.verdict === 'bad' &&
+      need.direction === undefined &&
+      trials.some((other) => other.need === need && other.isAttached);
+    return { ...finding, text, ...(isSpare ? { verdict: 'warning' } : {}) };
+  });
+}
+
+async function factsOf(
+  { client, patient, skewMs, timeoutMs, onWait }: EntityExamination,
+  path: string,
+  description: EntityDescription | undefined,
+  trials: readonly LinkTrial[],
+  isOwn: boolean,
+): Promise<EntityFacts> {
+  const session = trials.find(({ lockedUntilMs }) => lockedUntilMs !== undefined);
+  const fromSession =
+    session === undefined ? undefined : lockOf(session.lockedUntilMs! - (session.answeredAtMs - (skewMs ?? 0)));
+  const receives = trials.some(({ isAttached, finding }) => isAttached && finding.details?.['direction'] === 'in');
+  const count = description?.counts?.deadLetter;
+  let deadLetters: EntityFacts['deadLetters'] =
+    count === undefined || count === 0 ? undefined : { count, reason: undefined };
+  if (patient.isServiceBus && isOwn && receives && count !== 0) {
+    onWait('entity', `looking at the dead letters of ${path}`);
+    try {
+      const first = await peek(client, `${path}/$DeadLetterQueue`, { timeoutMs });
+      if (first !== undefined) deadLetters = { count, reason: reasonOf(first) };
+    } catch (error) {
+      // It was an offer: a link that is lost shows at the next step.
+      if (!(error instanceof ClientError)) throw error;
+    }
+  }
+  return {
+    path,
+    description,
+    lockMs: description?.lockMs ?? fromSession,
+    requiresSession: !isOwn
+      ? false
+      : (description?.requiresSession ?? trials.find((one) => one.requiresSession !== undefined)?.requiresSession),
+    deadLetters: isOwn ? deadLetters : undefined,
+  };
+}
+
+/** What a lock can be; a clock that is off may make anything of it. */
+export function lockOf(ms: number): number | undefined {
+  const seconds = Math.round(ms / 1_000) * 1_000;
+  return seconds >= LOCK_MIN_MS && seconds <= LOCK_MAX_MS ? seconds : undefined;
+}
+
+function reasonOf(first: {
+  readonly deadLetterReason: string | undefined;
+  readonly deadLetterDescription: string | undefined;
+}): string | undefined {
+  const { deadLetterReason, deadLetterDescription } = first;
+  return [deadLetterReason, deadLetterDescription].filter((part) => part !== undefined).join(': ') || undefined;
+}
+
+/** What the entity is like, or why that is not known. */
+function settingsFinding(
+  { patient, descriptions }: EntityExamination,
+  { path, description, lockMs, requiresSession }: EntityFacts,
+): Finding | undefined {
+  const common = { step: 'entity', check: 'settings', subject: path } as const;
+  if (description !== undefined) return { ...common, verdict: 'good', ...settingsOf(description) };
+  if (!patient.isServiceBus) return undefined;
+  const details: Record<string, Detail> = { entity: path };
+  if (lockMs !== undefined) details['lockMs'] = lockMs;
+  if (requiresSession !== undefined) details['requiresSession'] = requiresSession;
+  const sessions =
+    requiresSession === undefined ? '' : ` It ${requiresSession ? 'requires' : 'does not require'} message sessions.`;
+  if (lockMs !== undefined)
     return {
-      step: 'entity',
-      verdict: 'bad',
-      subject: path,
-      text,
-      ms: performance.now() - started,
-      details: { ...details, condition },
+      ...common,
+      verdict: 'good',
+      text: `${path}: a message session is locked for ${durationInWords(lockMs)}.`,
+      details,
     };
-  }
-}
-
-async function trySender(client: Client, path: string): Promise<number | undefined> {
-  const sender = await client.sender(path);
-  const { maxMessageSize } = sender.link.remoteAttach ?? {};
-  await sender.close();
-  return maxMessageSize === undefined ? undefined : Number(maxMessageSize);
-}
-
-async function tryReceiver(client: Client, path: string): Promise<undefined> {
-  // Without credit nothing is taken, and nothing locked.
-  const receiver = await client.receiver(path, { credit: 0, mode: 'second' });
-  await receiver.close();
+  const why = descriptions === undefined ? ': the management API tells, which was not asked' : ' (see Management API)';
+  return {
+    ...common,
+    verdict: 'skipped',
+    text: `How long locks of ${path} last, and how often it delivers, is not known${why}.${sessions}`,
+    details,
+  };
 }

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Client } from '../client/client.js';
-import { examineClock } from './clock.js';
+import { clockFinding, examineClock, notCompared } from './clock.js';
+import type { Skew } from './clock.js';
 import { examineEntities } from './entities.js';
 import type { Finding, StepName } from './finding.js';
+import { lockRemarks } from './judgement.js';
+import { examineManagement } from './management.js';
+import type { Descriptions } from './management.js';
 import { examineName, examineNetwork } from './network.js';
+import type { Way } from './network.js';
 import type { Patient } from './patient.js';
 import { examineRoundTrip } from './round-trip.js';
 import { openConnection } from './session.js';
@@ -22,39 +27,77 @@ export interface ExaminationOptions {
 /** Goes the way of a connector, step by step, to where it ends. */
 export async function* examine(patient: Patient, options: ExaminationOptions): AsyncGenerator<Finding> {
   const { onWait = (): void => undefined } = options;
-  onWait('name', `looking up ${patient.to.host}`);
+  const { to, isServiceBus } = patient;
+  onWait('name', `looking up ${to.proxy?.host ?? to.host}`);
   const name = await examineName(patient, options);
   yield name;
   if (name.verdict === 'bad') return;
 
-  onWait('network', `connecting to ${patient.to.host}`);
-  const { findings, way } = await examineNetwork(patient, options);
+  onWait('network', `connecting to ${to.host}`);
+  const { findings, way, reachesHttp } = await examineNetwork(patient, options);
   yield* findings;
   if (way === undefined) return;
 
-  onWait('tls', `TLS with ${patient.to.hostname}`);
-  const { finding, stream } = await examineTls(patient, way, options);
-  yield finding;
-  if (patient.isServiceBus && patient.to.tls !== 'none' && patient.to.proxy === undefined) {
+  onWait('tls', `TLS with ${to.hostname}`);
+  const { findings: ofTls, stream } = await examineTls(patient, way, options);
+  yield* ofTls;
+  let skew: Skew | undefined;
+  if (isServiceBus && to.tls !== 'none') {
     onWait('clock', 'comparing clocks');
-    const clock = await examineClock(patient, options);
-    if (clock !== undefined) yield clock;
+    const clock =
+      reachesHttp === false ? { finding: notCompared(patient), skew } : await examineClock(patient, options);
+    skew = clock.skew;
+    // What there is to know may come with a message, later.
+    if (skew !== undefined || options.roundTrip === undefined) yield clock.finding;
   }
   if (stream === undefined) return;
 
-  let client: Client | undefined;
+  onWait('authentication', 'SASL and open');
+  const opened = await openConnection(patient, stream, way, options);
+  yield* opened.findings;
+  const { client } = opened;
+  if (client === undefined) return;
   try {
-    onWait('authentication', 'SASL and open');
-    const opened = await openConnection(patient, stream, way, options);
-    yield* opened.findings;
-    client = opened.client;
-    if (client === undefined) return;
     yield* examineTokens(patient, client, way, options, onWait);
-    yield* examineEntities(patient, client, way, onWait);
-    if (options.roundTrip === undefined) return;
-    onWait('round-trip', `a message through ${options.roundTrip}`);
-    yield await examineRoundTrip(client, options.roundTrip, options);
+    onWait('management', 'the management API');
+    const management =
+      isServiceBus && reachesHttp !== false ? await examineManagement(patient, options, onWait) : undefined;
+    if (management !== undefined) yield management.finding;
+    yield* examineBeyond(patient, client, way, management?.descriptions, skew, options, onWait);
   } finally {
-    await client?.close();
+    await client.close();
   }
+}
+
+/** Entities, and a message through one of them. */
+async function* examineBeyond(
+  patient: Patient,
+  client: Client,
+  way: Way,
+  descriptions: Descriptions | undefined,
+  skew: Skew | undefined,
+  { timeoutMs, roundTrip: queue }: ExaminationOptions,
+  onWait: (step: StepName, what: string) => void,
+): AsyncGenerator<Finding> {
+  const knownLocks = new Set<string>();
+  yield* examineEntities({
+    patient,
+    client,
+    way,
+    descriptions,
+    skewMs: skew?.ms,
+    timeoutMs,
+    onWait,
+    onLock: (path) => knownLocks.add(path.toLowerCase()),
+  });
+  if (queue === undefined) return;
+  onWait('round-trip', `a message through ${queue}`);
+  const described = descriptions?.get(queue.toLowerCase());
+  const description = described === 'missing' ? undefined : described;
+  const trip = await examineRoundTrip(patient, client, queue, { timeoutMs, description });
+  yield trip.finding;
+  if (skew === undefined && trip.skew !== undefined && patient.isServiceBus) yield clockFinding(trip.skew, queue);
+  if (knownLocks.has(queue.toLowerCase())) return;
+  const needs = patient.entities.filter(({ path }) => path.toLowerCase() === queue.toLowerCase());
+  yield* lockRemarks({ path: queue, lockMs: trip.lockMs, requiresSession: trip.requiresSession }, needs);
 }

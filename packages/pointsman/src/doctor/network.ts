@@ -2,12 +2,13 @@
 import { promises as dns } from 'node:dns';
 import { isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
-import { TransportError, dial } from '@pointsman/transport';
+import { TransportError, dialSocket } from '@pointsman/transport';
 import type { DialMode, HttpProxy } from '@pointsman/transport';
 import { within } from '../client/deferred.js';
 import { httpProxy } from '../run/connector.js';
 import type { Finding } from './finding.js';
 import type { Patient } from './patient.js';
+import { listed } from './words.js';
 
 /** How the peer can be reached. */
 export interface Way {
@@ -15,21 +16,24 @@ export interface Way {
   readonly port: number;
 }
 
+const PORT_TLS = 5671;
+const PORT_IN_BAND = 5672;
+
 /** Looks the name up that TCP goes to. */
 export async function examineName(patient: Patient, { timeoutMs }: { readonly timeoutMs: number }): Promise<Finding> {
   const { to, lookup } = patient;
   const subject = to.proxy?.host ?? to.host;
   const whose = to.proxy === undefined ? subject : `The proxy ${subject}`;
-  if (isIP(subject) !== 0) return { step: 'name', verdict: 'skipped', subject, text: `${whose} is an address` };
+  const common = { step: 'name', check: 'name', subject } as const;
+  if (isIP(subject) !== 0) return { ...common, verdict: 'skipped', text: `${whose} is an address` };
   const started = performance.now();
   try {
     const late = (): Error => Object.assign(new Error('late'), { code: `no answer within ${timeoutMs} ms` });
     const addresses = await within(addressesOf(subject, lookup), timeoutMs, late);
     const note = to.proxy === undefined ? '' : `; it looks ${to.host} up`;
     return {
-      step: 'name',
+      ...common,
       verdict: 'good',
-      subject,
       text: `${whose} is ${addresses.join(', ')}${note}`,
       ms: performance.now() - started,
       details: { addresses },
@@ -41,11 +45,11 @@ export async function examineName(patient: Patient, { timeoutMs }: { readonly ti
         ? `Check ${to.proxy === undefined ? 'the host' : 'the proxy'} of the connector${patient.isServiceBus && to.proxy === undefined ? '; the namespace may have another name, or have been deleted' : ''}.`
         : "Check this machine's network and name server.";
     return {
-      step: 'name',
+      ...common,
       verdict: 'bad',
-      subject,
       text: `The name ${subject} was not found (${code}). ${cure}`,
       ms: performance.now() - started,
+      details: { code },
     };
   }
 }
@@ -60,38 +64,95 @@ async function addressesOf(host: string, lookup: LookupFunction | undefined): Pr
   });
 }
 
+/** What came of the ports. */
+export interface NetworkExamination {
+  readonly findings: readonly Finding[];
+  /** The way to go on; undefined where there is none. */
+  readonly way: Way | undefined;
+  /** The port of HTTP was reached; undefined where it was not tried. */
+  readonly reachesHttp: boolean | undefined;
+}
+
 /** Connects to each port that may lead there, through the proxy where there is one. */
 export async function examineNetwork(
   patient: Patient,
   { timeoutMs }: { readonly timeoutMs: number },
-): Promise<{ readonly findings: readonly Finding[]; readonly way: Way | undefined }> {
+): Promise<NetworkExamination> {
   const { to } = patient;
+  const { wanted, others } = waysOf(patient);
+  const tried = await Promise.all([...wanted, ...others].map((way) => reach(patient, way, timeoutMs)));
+  const isWanted = ({ way }: Reached): boolean => wanted.includes(way);
+  const reached = tried.find((one) => one.error === undefined && isWanted(one));
+  const detour = reached === undefined ? tried.find(({ error }) => error === undefined) : undefined;
+  const findings = tried.map((one): Finding => {
+    const subject = `${to.host}:${one.way.port}`;
+    const kind = kindOf(one.way);
+    const through = to.proxy === undefined ? '' : ` through the proxy ${to.proxy.host}:${to.proxy.port}`;
+    const details = {
+      port: one.way.port,
+      transport: isWebSocket(one.way) ? 'websocket' : 'tcp',
+      wanted: isWanted(one),
+      reached: one.error === undefined,
+    };
+    const common = { step: 'network', check: 'port', subject, ms: one.ms, details } as const;
+    if (one.error === undefined) {
+      const hint = one === detour ? `. ${cureBy(one.way)} takes this way; what follows was tried over it` : '';
+      const note = isWanted(one) || one === detour ? '' : '; not needed, as it is';
+      const text = `Port ${one.way.port} can be reached${through} (${kind})${hint}${note}`;
+      return { ...common, verdict: 'good', text };
+    }
+    const { message, hint } = one.error;
+    if (!isWanted(one))
+      return { ...common, verdict: 'skipped', text: `${message} This connector does not need it (${kind}).` };
+    return {
+      ...common,
+      verdict: reached === undefined ? 'bad' : 'warning',
+      text: `${message} ${hint}${firewall(patient, one, detour !== undefined)}`,
+    };
+  });
+  const http = tried.find(({ way }) => way.port === to.webSocketPort);
+  return {
+    findings,
+    way: (reached ?? detour)?.way,
+    reachesHttp: http === undefined ? undefined : http.error === undefined,
+  };
+}
+
+/** The ways that the connector may take, and those that are worth knowing where its own are closed. */
+function waysOf({ to, isServiceBus }: Patient): { readonly wanted: readonly Way[]; readonly others: readonly Way[] } {
   const webSocket: Way = { mode: to.tls === 'none' ? 'websocket' : 'websocket-tls', port: to.webSocketPort };
   const tcp: Way = { mode: to.tls === 'none' ? 'tcp' : to.tls === 'first' ? 'tls' : 'tls-in-band', port: to.port };
   const wanted = to.transport === 'auto' ? [tcp, webSocket] : [to.transport === 'tcp' ? tcp : webSocket];
-  // The other way is worth knowing where the wanted one is closed.
-  const others = to.transport === 'tcp' && patient.isServiceBus && to.tls !== 'none' ? [webSocket] : [];
-  const tried = await Promise.all([...wanted, ...others].map((way) => reach(patient, way, timeoutMs)));
-  const way = tried.find(({ error }) => error === undefined && wanted.length > 0)?.way;
-  const isReached = way !== undefined && wanted.includes(way);
-  const findings = tried.map((one): Finding => {
-    const isWanted = wanted.includes(one.way);
-    const subject = `${to.host}:${one.way.port}`;
-    const kind = one.way.mode.startsWith('websocket') ? 'WebSocket' : 'TCP';
-    const through = to.proxy === undefined ? '' : ` through the proxy ${to.proxy.host}:${to.proxy.port}`;
-    const details = { port: one.way.port, transport: kind === 'TCP' ? 'tcp' : 'websocket', reached: !one.error };
-    if (one.error === undefined) {
-      const hint = isWanted || isReached ? '' : '. transport: auto, or websocket, takes this way';
-      const text = `Port ${one.way.port} can be reached${through} (${kind})${hint}`;
-      return { step: 'network', verdict: 'good', subject, text, ms: one.ms, details };
-    }
-    const { message, hint } = one.error;
-    const verdict = isWanted ? (isReached ? 'warning' : 'bad') : 'skipped';
-    const note = isWanted ? hint : 'It would be the way of transport: websocket; this connector does not need it.';
-    return { step: 'network', verdict, subject, text: `${message} ${note}`, ms: one.ms, details };
-  });
-  // What decides comes last where nothing does, first where something does: bad ones are told before what might help.
-  return { findings, way: isReached ? way : undefined };
+  if (!isServiceBus || to.tls === 'none') return { wanted, others: [] };
+  const first: Way = { mode: 'tls', port: PORT_TLS };
+  const inBand: Way = { mode: 'tls-in-band', port: PORT_IN_BAND };
+  // At ports of somebody's choice nobody knows where the rest would be.
+  const isUsual = to.transport === 'websocket' ? to.port === 443 : to.port === PORT_TLS || to.port === PORT_IN_BAND;
+  const candidates = isUsual ? [first, webSocket, inBand] : [webSocket];
+  return { wanted, others: candidates.filter(({ port }) => wanted.every((way) => way.port !== port)) };
+}
+
+function isWebSocket({ mode }: Way): boolean {
+  return mode === 'websocket' || mode === 'websocket-tls';
+}
+
+function kindOf(way: Way): string {
+  return isWebSocket(way) ? 'WebSocket' : way.mode === 'tls-in-band' ? 'TCP, TLS by the AMQP header' : 'TCP';
+}
+
+/** What a connector is told to go that way. */
+function cureBy(way: Way): string {
+  if (isWebSocket(way)) return 'transport: auto, or websocket,';
+  return way.port === PORT_TLS || way.port === PORT_IN_BAND
+    ? `transport: tcp, with port: ${way.port},`
+    : 'transport: tcp';
+}
+
+/** Where nobody answers, somebody has to open something: says what. */
+function firewall({ to, isServiceBus }: Patient, { way, error }: Reached, hasDetour: boolean): string {
+  if (!isServiceBus || to.tls === 'none' || hasDetour || error?.kind !== 'timed-out') return '';
+  const ports = [...new Set([way.port, to.webSocketPort])].map(String);
+  return ` Ask whoever runs the firewall to let TCP out to ${to.host}, port ${listed(ports).replace(' and ', ' or ')}; or name the proxy of this network (proxy: http://HOST:PORT).`;
 }
 
 interface Reached {
@@ -104,7 +165,7 @@ async function reach(patient: Patient, way: Way, timeoutMs: number): Promise<Rea
   const { to, lookup } = patient;
   const started = performance.now();
   try {
-    const stream = await dial({
+    const socket = await dialSocket({
       host: to.host,
       port: way.port,
       mode: 'tcp',
@@ -112,7 +173,7 @@ async function reach(patient: Patient, way: Way, timeoutMs: number): Promise<Rea
       lookup,
       proxy: proxyOf(patient),
     });
-    stream.destroy();
+    socket.destroy();
     return { way, ms: performance.now() - started, error: undefined };
   } catch (error) {
     if (!(error instanceof TransportError)) throw error;

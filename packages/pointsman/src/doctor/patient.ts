@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isServiceBusHost, parseConnectionString } from '@pointsman/azure';
-import type { Secret } from '@pointsman/azure';
+import { isServiceBusHost, parseConnectionString, sasKeyProvider } from '@pointsman/azure';
+import type { Secret, TokenProvider } from '@pointsman/azure';
 import { TlsCredentialsError } from '@pointsman/transport';
 import type { DialOptions, TlsCredentials } from '@pointsman/transport';
-import type { ConnectorConfig, Direction, RouterConfig } from '../config/model.js';
+import type { AutoLinkConfig, ConnectorConfig, Direction, RouterConfig } from '../config/model.js';
 import { ConnectorError, destinationOf } from '../run/destination.js';
 import type { Destination } from '../run/destination.js';
 import type { Environment } from '../run/environment-proxy.js';
@@ -16,6 +16,8 @@ export interface EntityNeed {
   readonly path: string;
   /** Address of the router that the autolink serves, where there is one. */
   readonly address: string;
+  /** The autolink that it comes from; undefined where an argument or a connection string names the entity. */
+  readonly link?: AutoLinkConfig | undefined;
 }
 
 /** A connector that is looked at. */
@@ -28,6 +30,8 @@ export interface Patient {
   /** Masked wherever they turn up. */
   readonly secrets: readonly Secret[];
   readonly lookup: DialOptions['lookup'];
+  /** Who we are to the management API; undefined where there is none, or nothing to prove it by. */
+  readonly identity: TokenProvider | undefined;
 }
 
 /** What cannot be examined, and why. */
@@ -49,10 +53,12 @@ export function patientOf(
       credentials?.hasCertificate === true,
       environment,
     );
+    const isServiceBus = connector.serviceBus || isServiceBusHost(to.hostname);
     return {
       connector,
       to,
-      isServiceBus: connector.serviceBus || isServiceBusHost(to.hostname),
+      isServiceBus,
+      identity: isServiceBus ? (to.tokens ?? keyOf(to)) : undefined,
       credentials,
       entities: [...needsOf(config, connector), ...more],
       secrets: [...to.secrets, connector.connectionString, to.proxy?.password].filter((one) => one !== undefined),
@@ -64,11 +70,16 @@ export function patientOf(
   }
 }
 
+/** Tokens made of the key that SASL goes by. */
+export function keyOf({ username, password }: Destination): TokenProvider | undefined {
+  return username === undefined || password === undefined ? undefined : sasKeyProvider(username, password, Date.now);
+}
+
 /** The entities of the connector's autolinks, and the one that a connection string is limited to. */
 function needsOf(config: RouterConfig, { name, connectionString }: ConnectorConfig): EntityNeed[] {
   const needs: EntityNeed[] = config.autoLinks
     .filter(({ connection }) => connection === name)
-    .map(({ direction, externalAddress, address }) => ({ direction, path: externalAddress, address }));
+    .map((link) => ({ direction: link.direction, path: link.externalAddress, address: link.address, link }));
   const path = connectionString === undefined ? undefined : parseConnectionString(connectionString.reveal()).entityPath;
   if (path !== undefined && !needs.some((need) => need.path === path))
     needs.push({ direction: undefined, path, address: path });

@@ -14,6 +14,7 @@ const TITLES: Readonly<Record<StepName, string>> = {
   authentication: 'Authentication',
   open: 'Open',
   tokens: 'Tokens',
+  management: 'Management API',
   entity: 'Entity',
   'round-trip': 'Round trip',
 };
@@ -23,6 +24,7 @@ const TIME_COLUMNS = 9;
 const INDENT = ' '.repeat(4 + TITLE_COLUMNS);
 /** Peers have a say in it. */
 const TEXT_MAX = 1_000;
+const SECOND_MS = 1_000;
 const CLEAR_LINE = '\r\u001b[2K';
 
 /** What the doctor writes for people. */
@@ -31,10 +33,14 @@ export class Report {
   readonly #styles: Styles;
   readonly #isLive: boolean;
   readonly #width: number;
+  readonly #timeoutMs: number;
   #hasLiveLine = false;
+  #ticking: NodeJS.Timeout | undefined;
 
-  constructor(out: CommandIo['stdout'], color: boolean) {
+  /** @param timeoutMs - of each step, to be shown while one takes long */
+  constructor(out: CommandIo['stdout'], color: boolean, timeoutMs: number) {
     this.#out = out;
+    this.#timeoutMs = timeoutMs;
     this.#styles = stylesFor(out, color);
     this.#isLive = isTerminal(out);
     this.#width = widthOf(out);
@@ -42,8 +48,10 @@ export class Report {
 
   begin({ connector, to }: Patient): void {
     const by = to.transport === 'tcp' ? 'TCP' : to.transport === 'auto' ? 'TCP, else a WebSocket' : 'a WebSocket';
-    const name = to.hostname === to.host ? to.host : `${to.hostname} at ${to.host}`;
-    this.#line(`${this.#styles.strong(`Connector ${shown(connector.name)}`)}: ${shown(name)}, by ${by}`);
+    const at = `${to.host.includes(':') ? `[${to.host}]` : to.host}:${to.port}`;
+    const name = to.hostname === to.host ? at : `${to.hostname} at ${at}`;
+    const proxy = to.proxy === undefined ? '' : `, through the proxy ${shown(`${to.proxy.host}:${to.proxy.port}`)}`;
+    this.#line(`${this.#styles.strong(`Connector ${shown(connector.name)}`)}: ${shown(name)}, by ${by}${proxy}`);
     this.#line('');
   }
 
@@ -51,8 +59,21 @@ export class Report {
   waiting(step: StepName, what: string): void {
     if (!this.#isLive) return;
     this.#clear();
-    this.#out.write(`  · ${TITLES[step].padEnd(TITLE_COLUMNS)}${shown(what)} ...`.slice(0, this.#width));
-    this.#hasLiveLine = true;
+    const started = performance.now();
+    const show = (): void => {
+      const seconds = Math.floor((performance.now() - started) / SECOND_MS);
+      const time = seconds === 0 ? '' : ` ${seconds} s of ${Math.ceil(this.#timeoutMs / SECOND_MS)}`;
+      const line = `  · ${TITLES[step].padEnd(TITLE_COLUMNS)}${shown(what)} ...${time}`;
+      this.#out.write(`${this.#hasLiveLine ? CLEAR_LINE : ''}${line.slice(0, this.#width)}`);
+      this.#hasLiveLine = true;
+    };
+    show();
+    this.#ticking = setInterval(show, SECOND_MS);
+  }
+
+  /** Nothing more comes. */
+  stop(): void {
+    this.#clear();
   }
 
   finding({ step, verdict, text, ms }: Finding): void {
@@ -67,13 +88,15 @@ export class Report {
     for (const line of rest) this.#line(`${INDENT}${line}`);
   }
 
-  end(findings: readonly Finding[]): void {
+  /** @param isInterrupted - before it was through */
+  end(findings: readonly Finding[], isInterrupted = false): void {
     this.#clear();
     const { good, bad, warn } = this.#styles;
     const failed = findings.find(({ verdict }) => verdict === 'bad');
     const warnings = findings.filter(({ verdict }) => verdict === 'warning').length;
     this.#line('');
     if (failed !== undefined) this.#line(bad(`It fails at: ${TITLES[failed.step]} (${shown(failed.subject)})`));
+    else if (isInterrupted) this.#line(warn('Interrupted: what was not looked at is not known'));
     else if (warnings > 0) this.#line(warn(`It works, with ${warnings} remark${warnings === 1 ? '' : 's'}`));
     else this.#line(good('It works'));
     this.#line('');
@@ -85,22 +108,9 @@ export class Report {
   }
 
   #clear(): void {
+    clearInterval(this.#ticking);
+    this.#ticking = undefined;
     if (this.#hasLiveLine) this.#out.write(CLEAR_LINE);
     this.#hasLiveLine = false;
   }
-}
-
-/** The same for programs. */
-export function jsonOf(patient: Patient, findings: readonly Finding[], exitStatus: number): object {
-  return {
-    connector: patient.connector.name,
-    host: patient.to.host,
-    hostname: patient.to.hostname,
-    transport: patient.to.transport,
-    works: exitStatus === 0,
-    findings: findings.map(({ ms, ...finding }) => ({
-      ...finding,
-      ...(ms === undefined ? {} : { ms: Math.round(ms) }),
-    })),
-  };
 }

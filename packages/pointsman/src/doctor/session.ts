@@ -58,7 +58,8 @@ export async function openConnection(
     client.driven.destroy();
     const step = end?.by === 'sasl' ? 'authentication' : 'open';
     const findings = step === 'open' && connection.saslMechanism !== undefined ? [saslFinding(patient, client)] : [];
-    const bad: Finding = { step, verdict: 'bad', subject: hostname, text, ms: performance.now() - started };
+    const check = step === 'open' ? 'open' : 'sasl';
+    const bad: Finding = { step, check, verdict: 'bad', subject: hostname, text, ms: performance.now() - started };
     return { findings: [...findings, bad], client: undefined };
   }
   return {
@@ -75,6 +76,7 @@ function saslFinding({ to, isServiceBus }: Patient, { connection }: Client): Fin
     isServiceBus && mechanism === 'PLAIN' ? '. Service Bus looks at the key when the first link is attached' : '';
   return {
     step: 'authentication',
+    check: 'sasl',
     verdict: 'good',
     subject: to.hostname,
     text: `${mechanism}${asWho}, of ${offered.join(' ')}${note}`,
@@ -90,6 +92,7 @@ function openFinding({ to }: Patient, { connection, remoteOpen }: Client): Findi
     `idle time-out ${idleTimeOut === undefined ? 'none' : `${idleTimeOut} ms`}, ours ${ours === undefined ? 'none' : `${ours} ms`}`;
   return {
     step: 'open',
+    check: 'open',
     verdict: 'good',
     subject: to.hostname,
     text,

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import { TransportError, dial } from '@pointsman/transport';
 import type { ByteStream, StreamInfo } from '@pointsman/transport';
+import { certificateFinding, versionsFinding, visit } from './certificates.js';
 import type { Finding } from './finding.js';
 import { proxyOf } from './network.js';
 import type { Way } from './network.js';
 import type { Patient } from './patient.js';
-
-/** A certificate that ends sooner is worth a word. */
-const SOON_DAYS = 14;
-const DAY_MS = 86_400_000;
 
 /** Goes all the way to a stream that AMQP can be spoken on: TLS, and the WebSocket where that is the way. */
 export async function examineTls(
   patient: Patient,
   way: Way,
   { timeoutMs }: { readonly timeoutMs: number },
-): Promise<{ readonly finding: Finding; readonly stream: ByteStream | undefined }> {
-  const { to, credentials, lookup, connector } = patient;
-  const subject = to.hostname;
+): Promise<{ readonly findings: readonly Finding[]; readonly stream: ByteStream | undefined }> {
+  const { to, credentials, lookup } = patient;
+  const hasTls = way.mode !== 'tcp' && way.mode !== 'websocket';
+  // Others look at the certificate, and at versions that were not agreed on, meanwhile.
+  const visiting = hasTls ? visit(patient, way, timeoutMs) : undefined;
   const started = performance.now();
+  const common = { step: 'tls', check: 'handshake', subject: to.hostname } as const;
   try {
     const stream = await dial({
       host: to.host,
@@ -31,46 +31,72 @@ export async function examineTls(
       proxy: proxyOf(patient),
       timeoutMs,
     });
-    return { finding: { ...described(stream.info, subject), ms: performance.now() - started }, stream };
+    const ms = performance.now() - started;
+    const seen = await visiting;
+    return {
+      findings: [
+        { ...common, ...described(stream.info), ms },
+        ...(seen === undefined ? [] : [versionsFinding(patient, seen), certificateFinding(patient, seen)]),
+      ].filter((finding) => finding !== undefined),
+      stream,
+    };
   } catch (error) {
     if (!(error instanceof TransportError)) throw error;
-    const { message, hint, kind } = error;
-    const isForeign = kind === 'tls-unknown-issuer' && patient.isServiceBus;
-    const cure = isForeign
-      ? `${hint} Service Bus itself is trusted by the authorities of the system: a proxy here may look into TLS. ${connector.sslProfile === undefined ? `Connector ${connector.name} has no sslProfile yet: add one and name it there.` : ''}`
-      : hint;
-    const finding: Finding = {
-      step: kind.startsWith('websocket') ? 'network' : 'tls',
+    const ms = performance.now() - started;
+    const seen = await visiting;
+    const isNetwork = error.kind.startsWith('websocket');
+    const bad: Finding = {
+      ...common,
+      ...(isNetwork ? { step: 'network', check: 'port' } : {}),
       verdict: 'bad',
-      subject,
-      text: `${message} ${cure}`.trimEnd(),
-      ms: performance.now() - started,
+      text: failure(patient, error),
+      ms,
+      details: { problem: error.kind },
     };
-    return { finding, stream: undefined };
+    const isOfCertificate = CERTIFICATE_KINDS.includes(error.kind);
+    const more = [
+      error.kind === 'tls-protocol-version' ? versionsFinding(patient, seen) : undefined,
+      isOfCertificate ? certificateFinding(patient, seen) : undefined,
+    ].filter((finding) => finding !== undefined);
+    // What is wrong was said; this is what the peer showed.
+    return { findings: [bad, ...more.map((one): Finding => ({ ...one, verdict: 'skipped' }))], stream: undefined };
   }
 }
 
-function described(info: StreamInfo, subject: string): Finding {
-  const carried = info.websocket ? `, AMQP in a WebSocket (${info.websocketProtocol ?? ''})` : '';
-  if (!info.encrypted) {
-    const text = `No TLS: everything goes in clear${carried}. Good for a development emulator, and nothing else`;
-    return { step: 'tls', verdict: 'warning', subject, text };
+const CERTIFICATE_KINDS: readonly string[] = [
+  'tls-unknown-issuer',
+  'tls-name-mismatch',
+  'tls-expired',
+  'tls-not-yet-valid',
+];
+
+function failure({ connector, isServiceBus }: Patient, { message, hint, kind }: TransportError): string {
+  const said = `${message} ${hint}`;
+  if (!isServiceBus) return said;
+  if (kind === 'tls-unknown-issuer') {
+    const profile =
+      connector.sslProfile === undefined
+        ? ` Connector ${connector.name} has no sslProfile yet: add one and name it there.`
+        : '';
+    return `${said} Service Bus itself is trusted by the authorities of the system: a proxy here may look into TLS.${profile}`;
   }
-  const { tlsProtocol = '', tlsCipher = '', peerCertificate } = info;
-  const names = peerCertificate?.names ?? [];
-  const until = peerCertificate?.validTo;
-  const days = until === undefined ? undefined : Math.floor((until.getTime() - Date.now()) / DAY_MS);
-  const issuer = peerCertificate?.issuer['CN'] ?? peerCertificate?.issuer['O'] ?? 'somebody without a name';
-  const date = until?.toISOString().slice(0, 10) ?? 'an unknown day';
-  const isSoon = days !== undefined && days < SOON_DAYS;
-  const text =
-    `${tlsProtocol}, ${tlsCipher}${carried}. The certificate is for ${names.join(', ') || 'no name'}, ` +
-    `issued by ${issuer}, valid until ${date}${isSoon ? `: ${days} days are left, its owner has to renew it` : ''}`;
+  if (kind === 'tls-protocol-version')
+    return `${said} Service Bus takes TLSv1.2 and TLSv1.3: where it seems not to, something on the way answers in its place.`;
+  return said;
+}
+
+function described(info: StreamInfo): Pick<Finding, 'verdict' | 'text' | 'details'> {
+  const carried = info.websocket ? `, AMQP in a WebSocket (${info.websocketProtocol ?? ''})` : '';
+  if (!info.encrypted)
+    return {
+      verdict: 'warning',
+      text: `No TLS: everything goes in clear${carried}. Good for a development emulator, and nothing else`,
+      details: { encrypted: false },
+    };
+  const { tlsProtocol = '', tlsCipher = '' } = info;
   return {
-    step: 'tls',
-    verdict: isSoon ? 'warning' : 'good',
-    subject,
-    text,
-    details: { protocol: tlsProtocol, cipher: tlsCipher, names, issuer, validUntil: until?.toISOString() ?? '' },
+    verdict: 'good',
+    text: `${tlsProtocol}, ${tlsCipher}${carried}`,
+    details: { encrypted: true, protocol: tlsProtocol, cipher: tlsCipher },
   };
 }

@@ -54,6 +54,7 @@ function accepted(cbs: CbsClient, path: string, { name }: TokenProvider): Findin
   const kind = token?.kind ?? 'sas';
   return {
     step: 'tokens',
+    check: 'token',
     verdict: 'good',
     subject: path,
     text: `The ${kind} token for ${token?.audience ?? path} (${name}) was accepted, valid until ${until}`,
@@ -82,5 +83,12 @@ function refused(
     ...(error.description === undefined ? {} : { description: error.description }),
     ...(to.username === undefined ? { tokenSource: name } : { username: to.username }),
   });
-  return { step: 'tokens', verdict: 'bad', subject: path, text: message, details: { condition: error.condition } };
+  return {
+    step: 'tokens',
+    check: 'token',
+    verdict: 'bad',
+    subject: path,
+    text: message,
+    details: { condition: error.condition },
+  };
 }
