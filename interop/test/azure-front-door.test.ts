@@ -141,8 +141,14 @@ describe('an unmodified client of Service Bus whose custom endpoint is the route
     await receivers[2]!.complete(second);
     await clients[1]!.close();
     assert.deepEqual(await receivers[2]!.peek(1), []);
+    const node = (): unknown => {
+      const found = router.process.connectors[0]!.nodes?.find(({ address }) => address === 'orders/$management');
+      return [found?.state, found?.clients, found?.underWay];
+    };
+    assert.deepEqual(node(), ['attached', 1, 0], 'of the three that are shown to operators one is left');
     await clients[2]!.close();
     assert.equal(cloud.namespace.counts('orders').active, 0);
+    await until('the node to rest', () => String(node()) === 'resting,0,0');
   });
 
   it('finds the management of an entity again after the service has detached it', async () => {

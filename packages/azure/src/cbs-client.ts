@@ -7,6 +7,7 @@ import { classify } from './conditions.js';
 import { entityAddressOf } from './entity-address.js';
 import { retryDelay } from './retry.js';
 import { Secret, withoutSecrets } from './secret.js';
+import type { SharedNode } from './shared-node.js';
 import { TokenError } from './token.js';
 import type { AzureToken, TokenProvider } from './token.js';
 
@@ -219,6 +220,11 @@ export class CbsClient {
       lastError: entry.failure?.error.description,
       links: entry.links,
     }));
+  }
+
+  /** What there is of links to `$cbs`. */
+  get node(): SharedNode {
+    return this.#links.node;
   }
 
   /** What was behind an error that {@link authorize} gave, or undefined where it came from elsewhere. */

@@ -16,6 +16,8 @@ import type {
 import { RemoteProtocolError, decodeMessage, encodeMessage } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, DeliveryState, Message } from '@pointsman/wire';
 import { plainOf } from '@pointsman/wire';
+import { NodeTally } from './shared-node.js';
+import type { SharedNode } from './shared-node.js';
 import type { AzureToken } from './token.js';
 import { MessageReader, MessageWriter } from './whole-messages.js';
 
@@ -71,11 +73,25 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   #ids = 0;
   readonly #reader = new MessageReader(ANSWER_SIZE_MAX);
   readonly #writer = new MessageWriter();
+  readonly #tally = new NodeTally();
   readonly #waiting: Request[] = [];
   readonly #asked = new Map<string, Request>();
 
   constructor(options: CbsLinksOptions) {
     this.#options = options;
+  }
+
+  get node(): SharedNode {
+    const session = this.#session;
+    const isAttached = this.#sender?.state === 'attached' && this.#receiver?.state === 'attached';
+    return {
+      address: '$cbs',
+      state: isAttached ? 'attached' : session === undefined ? 'resting' : 'attaching',
+      clients: session === undefined ? 0 : 1,
+      waiting: this.#waiting.length,
+      underWay: this.#asked.size,
+      ...this.#tally.counts,
+    };
   }
 
   /** Puts a token. `done` is called once, and not at once. */
@@ -93,6 +109,7 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
       ),
     };
     this.#waiting.push(request);
+    this.#tally.requests += 1;
     try {
       if (this.#session === undefined) this.#attach();
       else this.onSendable();
@@ -210,7 +227,9 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   #gone(link: Link, error: AmqpErrorFields | undefined): void {
     if (link !== this.#sender && link !== this.#receiver) return;
     this.#drop();
-    this.#fail(error ?? { condition: 'amqp:link:detach-forced', description: 'the link to $cbs was lost' });
+    const told = error ?? { condition: 'amqp:link:detach-forced', description: 'the link to $cbs was lost' };
+    this.#tally.failed(told);
+    this.#fail(told);
   }
 }
 

@@ -25,6 +25,8 @@ import {
 } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Attach, DeliveryState } from '@pointsman/wire';
 import type { Authorize } from './management-relay.js';
+import { NodeTally } from './shared-node.js';
+import type { SharedNode } from './shared-node.js';
 import { MessageReader } from './whole-messages.js';
 
 export interface CoordinatorRelayOptions {
@@ -77,7 +79,10 @@ interface Sent {
 export class CoordinatorRelay implements SenderHandler {
   readonly #options: CoordinatorRelayOptions;
   readonly #clients = new Set<CoordinatorClient>();
+  readonly #tally = new NodeTally();
   #waiting: Sent[] = [];
+  /** At the service, and not answered. */
+  #underWay = 0;
   #session: Session | undefined;
   #sender: SenderLink | undefined;
   #release: ((error?: AmqpErrorFields) => void) | undefined;
@@ -87,6 +92,17 @@ export class CoordinatorRelay implements SenderHandler {
 
   constructor(options: CoordinatorRelayOptions) {
     this.#options = options;
+  }
+
+  get node(): SharedNode {
+    return {
+      address: '$coordinator',
+      state: this.#state === 'open' ? 'attached' : this.#state === 'joining' ? 'attaching' : 'resting',
+      clients: this.#clients.size,
+      waiting: this.#waiting.length,
+      underWay: this.#underWay,
+      ...this.#tally.counts,
+    };
   }
 
   /** Takes a link that a client attaches, where it is to a coordinator. */
@@ -111,7 +127,17 @@ export class CoordinatorRelay implements SenderHandler {
 
   /** @internal a whole message has come. @returns its outcome, where it goes no further */
   ask(client: CoordinatorClient, delivery: IncomingDelivery, bytes: Uint8Array): DeliveryState | undefined {
-    const ask = askOf(bytes);
+    this.#tally.requests += 1;
+    const outcome = this.#refusalOf(client, delivery, askOf(bytes));
+    if (outcome !== undefined) this.#tally.refused += 1;
+    return outcome;
+  }
+
+  #refusalOf(
+    client: CoordinatorClient,
+    delivery: IncomingDelivery,
+    ask: Ask | AmqpErrorFields,
+  ): DeliveryState | undefined {
     if ('condition' in ask) return { type: 'rejected', error: ask };
     if (ask.kind === 'discharge' && !client.open.has(keyOf(ask.txnId))) return UNKNOWN;
     if (this.#waiting.length >= WAITING_MAX)
@@ -198,6 +224,7 @@ export class CoordinatorRelay implements SenderHandler {
       if (sent.ask.kind === 'discharge') for (const session of this.#options.connection.sessions) session.flush();
       // Small enough for one frame, whatever the peer takes.
       const bytes = bytesOf(sent.ask);
+      this.#underWay += 1;
       link.send(undefined, 0, false, sent, bytes, 0, bytes.length, true);
     }
   }
@@ -205,6 +232,7 @@ export class CoordinatorRelay implements SenderHandler {
   onDisposition(link: SenderLink, outgoing: OutgoingDelivery, state: DeliveryState | undefined): void {
     if (state === undefined) return;
     link.settle(outgoing);
+    this.#underWay -= 1;
     const { ask, client, delivery } = outgoing.context as Sent;
     const isThere = client !== undefined && this.#clients.has(client);
     if ('type' in state && state.type === 'declared') {
@@ -228,6 +256,8 @@ export class CoordinatorRelay implements SenderHandler {
   #end(error: AmqpErrorFields | undefined): void {
     const session = this.#session;
     this.#state = 'none';
+    this.#underWay = 0;
+    if (error !== undefined) this.#tally.failed(error);
     this.#session = this.#sender = undefined;
     this.#waiting = [];
     if (session !== undefined && this.#options.connection.isOpen) session.end();

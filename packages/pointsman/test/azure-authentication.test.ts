@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { Secret, makeSasToken } from '@pointsman/azure';
 import { int, plainOf } from '@pointsman/wire';
 import { connect } from '../src/client/client.js';
-import { runManage } from '../src/tools/command-tools.js';
+import { runManage, runStat } from '../src/tools/command-tools.js';
 import {
   CLOUD_HOST,
   KEY,
@@ -70,9 +70,16 @@ describe('a connector with tokens', () => {
       assert.equal(await runManage(read, io), 0, io.stderrText());
       const entity = JSON.parse(io.stdoutText()) as {
         azureTokens: Record<string, unknown>[];
+        azureNodes: Record<string, unknown>[];
+        azureLate: number;
         idleTimeoutSeconds: number;
       };
-      const { azureTokens, idleTimeoutSeconds } = entity;
+      const { azureTokens, azureNodes, azureLate, idleTimeoutSeconds } = entity;
+      assert.deepEqual(
+        azureNodes.map(({ node, state, clients, requests, failures }) => [node, state, clients, requests, failures]),
+        [['$cbs', 'attached', 1, 1, 0]],
+      );
+      assert.equal(azureLate, 0);
       assert.equal(idleTimeoutSeconds, 240, 'what is enforced where nothing is configured');
       const [row, ...others] = azureTokens;
       assert.deepEqual(others, []);
@@ -82,6 +89,10 @@ describe('a connector with tokens', () => {
       );
       assert.ok(Number(row!['secondsLeft']) > 3_500);
       assert.doesNotMatch(io.stdoutText(), /SharedAccessSignature/);
+      const stat = toolIo();
+      assert.equal(await runStat(['service-bus', '-b', `127.0.0.1:${router.port}`], stat), 0, stat.stderrText());
+      assert.match(stat.stdoutText(), /azure +orders +key of policy '.*' +valid +000:(?:00:59:\d\d|01:00:00) +2 +0 +0/);
+      assert.match(stat.stdoutText(), /in +orders +active +0 +0 +0 +0 +0/);
       await router.said(/Token for sb:\/\/.*\/orders from key of policy '.*' accepted, valid until 20/);
       assertSilentAbout(router, KEY);
       assertSilentAbout(router, 'SharedAccessSignature sr');

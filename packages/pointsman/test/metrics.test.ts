@@ -57,4 +57,37 @@ describe('the metrics', () => {
       ],
     );
   });
+
+  it('say of each node of Service Bus that clients share how much there is to do', () => {
+    const none = { name: 'a', isOpen: true, hasBeenOpen: true, tokens: [] };
+    assert.doesNotMatch(renderMetrics(NONE, [none, { ...none, nodes: [] }]), /azure_node/);
+    const node = {
+      address: 'q/$management',
+      state: 'attached',
+      clients: 1,
+      waiting: 2,
+      underWay: 3,
+      requests: 4,
+      refused: 5,
+      failures: 6,
+      lastError: 'not for a label',
+    } as const;
+    const text = renderMetrics(NONE, [{ ...none, nodes: [node, { ...node, address: 'r', state: 'resting' }] }]);
+    const lines = text.split('\n').filter((line) => line.startsWith('pointsman_azure_node'));
+    const own = lines.filter((line) => line.includes('{connector="a",node="q/$management"}'));
+    assert.deepEqual(
+      own.map((line) => line.replace('pointsman_azure_node_', '').replace(/\{.*\}/, '')),
+      [
+        'attached 1',
+        'clients 1',
+        'requests_waiting 2',
+        'requests_under_way 3',
+        'requests_total 4',
+        'requests_refused_total 5',
+        'failures_total 6',
+      ],
+    );
+    assert.ok(lines.includes('pointsman_azure_node_attached{connector="a",node="r"} 0'));
+    assert.equal(lines.length, 2 * own.length);
+  });
 });

@@ -58,6 +58,9 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
     ...COMMON,
     ...columns(`address addr direction dir phase connection containerId externalAddress externalAddr linkRef operStatus
       lastError fallback`),
+    // Behind those that clients know: what only this router has.
+    ...columns(`renewLocks receiveMode prefetch filter sessionId nextSession settledLater settledTooLate settledInDoubt
+      locksRenewed releaseLoops`),
   ],
   'router.config.exchange': columns(`name identity address phase alternateAddress alternatePhase matchMethod
     bindingCount receivedCount droppedCount forwardedCount divertedCount`),
@@ -97,6 +100,14 @@ const WIDTHS: Readonly<Record<string, { readonly rest: Width } & Readonly<Record
     priority: int,
   },
   connection: { rest: uint, sslSsf: long },
+  'router.config.autoLink': {
+    rest: int,
+    settledLater: ulong,
+    settledTooLate: ulong,
+    settledInDoubt: ulong,
+    locksRenewed: ulong,
+    releaseLoops: ulong,
+  },
   'router.config.exchange': { rest: ulong, phase: int, alternatePhase: int, bindingCount: uint },
   'router.config.binding': { rest: ulong, nextHopPhase: int },
 };

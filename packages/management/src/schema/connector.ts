@@ -58,6 +58,8 @@ export const connector: EntityType = entityType('connector', {
   reported('connectionStatus', 'string', 'State of the connection.'),
   reported('connectionMsg', 'string', 'What the last attempt met with.'),
   reported('azureTokens', 'list', 'Tokens of the connection at Azure Service Bus, a map each: audience, source, kind, state, when they end, renewals, failures, lastError. Never the token.', { own: true }),
+  reported('azureNodes', 'list', 'Nodes at Azure Service Bus of which the connection has the only links, for all who want them, a map each: node, state, clients, waiting, underWay, requests, refused, failures, lastError.', { own: true }),
+  reported('azureLate', 'integer', 'Outcomes that are still to be told to Azure Service Bus by lock token.', { own: true }),
   settable('policyVhost', 'string', 'Policy vhost whose limits count for this connection.'),
   settable('openProperties', 'properties', 'Properties to add to our AMQP open.'),
 ]);

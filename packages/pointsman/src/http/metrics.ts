@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { TokenState } from '@pointsman/azure';
+import type { SharedNode, TokenState } from '@pointsman/azure';
 import { VERSION } from '../version.js';
 
 /** The numbers of a router that are published, under the names of its management attributes. */
@@ -51,6 +51,8 @@ export interface ConnectorHealth {
   readonly hasBeenOpen: boolean;
   /** Its tokens at Azure Service Bus. */
   readonly tokens: readonly TokenState[];
+  /** Nodes there that its clients share; undefined where its peer is another. */
+  readonly nodes?: readonly SharedNode[] | undefined;
 }
 
 type MetricKind = 'gauge' | 'counter';
@@ -103,7 +105,7 @@ export function renderMetrics(source: MetricsSource, connectors: readonly Connec
   };
   const isOpen = connectors.map(({ name, isOpen: open }) => [name, open ? 1 : 0] as const);
   addAll('pointsman_connector_open', 'Whether the connection of a connector is open: 1 or 0.', 'connector', isOpen);
-  lines.push(...tokenMetrics(connectors), ...inboxMetrics(source.inboxes ?? []));
+  lines.push(...tokenMetrics(connectors), ...nodeMetrics(connectors), ...inboxMetrics(source.inboxes ?? []));
   addAll('pointsman_resources', 'What keeps the process running, by its kind in Node.js.', 'kind', resources());
   return `${lines.join('\n')}\n`;
 }
@@ -131,6 +133,29 @@ function tokenMetrics(connectors: readonly ConnectorHealth[]): string[] {
       const value = valueOf(token);
       return value === undefined ? [] : [`${name}${labels} ${value}`];
     }),
+  ]);
+}
+
+/** Only where there are such nodes. */
+function nodeMetrics(connectors: readonly ConnectorHealth[]): string[] {
+  const rows = connectors.flatMap(({ name, nodes = [] }) =>
+    nodes.map((node) => ({ labels: `{connector="${escaped(name)}",node="${escaped(node.address)}"}`, node })),
+  );
+  if (rows.length === 0) return [];
+  // prettier-ignore
+  const families: readonly Row<(node: SharedNode) => number>[] = [
+    ['pointsman_azure_node_attached', 'gauge', 'Whether a node of Service Bus that clients share is attached: 1 or 0.', ({ state }) => (state === 'attached' ? 1 : 0)],
+    ['pointsman_azure_node_clients', 'gauge', 'Connections of clients that use the node, the router itself one of them.', ({ clients }) => clients],
+    ['pointsman_azure_node_requests_waiting', 'gauge', 'Requests that wait for room at the node.', ({ waiting }) => waiting],
+    ['pointsman_azure_node_requests_under_way', 'gauge', 'Requests at the node that are not answered yet.', ({ underWay }) => underWay],
+    ['pointsman_azure_node_requests_total', 'counter', 'Requests to the node since the connection was opened.', ({ requests }) => requests],
+    ['pointsman_azure_node_requests_refused_total', 'counter', 'Requests that the router refused, as for sessions of others.', ({ refused }) => refused],
+    ['pointsman_azure_node_failures_total', 'counter', 'Times that Service Bus refused or detached the node.', ({ failures }) => failures],
+  ];
+  return families.flatMap(([name, kind, help, valueOf]) => [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} ${kind}`,
+    ...rows.map(({ labels, node }) => `${name}${labels} ${valueOf(node)}`),
   ]);
 }
 

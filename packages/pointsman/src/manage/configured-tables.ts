@@ -3,7 +3,7 @@ import { ManagementError, entityTypeOf } from '@pointsman/management';
 import type { AttributeValue, EntityTable, EntityType, EntityValue, ManagedEntity } from '@pointsman/management';
 import { PolicyError } from '@pointsman/router';
 import { TlsCredentialsError } from '@pointsman/transport';
-import type { TokenState } from '@pointsman/azure';
+import type { SharedNode, TokenState } from '@pointsman/azure';
 import { long } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 import { EntityRefused } from '../config/config-source.js';
@@ -163,6 +163,10 @@ function connectorAttribute(connector: ConnectorRuntime, attribute: string): Amq
       return connector.lastMessage ?? null;
     case 'azureTokens':
       return connector.tokens.length === 0 ? null : connector.tokens.map(tokenMap);
+    case 'azureNodes':
+      return connector.nodes?.map(nodeMap) ?? null;
+    case 'azureLate':
+      return connector.nodes === undefined ? null : long(connector.lateCount);
     case 'failoverUrls':
       return connector.failoverUrls;
     case 'idleTimeoutSeconds':
@@ -178,6 +182,21 @@ function connectorAttribute(connector: ConnectorRuntime, attribute: string): Amq
     default:
       return undefined;
   }
+}
+
+/** What there is of a node that is shared, in the words of the entities of management. */
+function nodeMap(node: SharedNode): AmqpValue {
+  return new Map<string, AmqpValue>([
+    ['node', node.address],
+    ['state', node.state],
+    ['clients', long(node.clients)],
+    ['waiting', long(node.waiting)],
+    ['underWay', long(node.underWay)],
+    ['requests', long(node.requests)],
+    ['refused', long(node.refused)],
+    ['failures', long(node.failures)],
+    ['lastError', node.lastError ?? null],
+  ]);
 }
 
 /** What is known of a token, in the words of the entities of management. */

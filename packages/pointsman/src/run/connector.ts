@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-  CoordinatorRelay,
-  EntityManagement,
-  HubPositions,
-  LateSettlements,
-  ManagementRelays,
-  SessionHolders,
-  isServiceBusHost,
-  withoutSecrets,
-} from '@pointsman/azure';
-import type { CbsClient, TokenState } from '@pointsman/azure';
+import { EntityManagement, HubPositions, LateSettlements, isServiceBusHost, withoutSecrets } from '@pointsman/azure';
+import type { SharedNode, TokenState } from '@pointsman/azure';
 import { Connection } from '@pointsman/engine';
 import type { ConnectionEnd } from '@pointsman/engine';
-import { Router, routedLinkName } from '@pointsman/router';
+import { Router } from '@pointsman/router';
 import { TransportError, keepConnected, processClock } from '@pointsman/transport';
 import type {
   Backoff,
@@ -31,12 +22,11 @@ import type { Logger } from '../log.js';
 import { isForWantOfLinks, isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
-import { connectionTokens } from './connection-tokens.js';
 import type { Environment } from './environment-proxy.js';
 import { commonOptions, messageLoggingOf, securityOf } from './endpoints.js';
 import { FAILOVER_PROPERTY, FailoverList, placeText } from './failover-list.js';
 import type { ProtocolTrace } from './protocol-trace.js';
-import { serviceBusDialect } from './service-bus-dialect.js';
+import { ServiceBusConnection } from './service-bus-connection.js';
 import { NO_TLS_THERE, WayFinder } from './way-finder.js';
 
 /** How far a connector has come. */
@@ -90,11 +80,10 @@ export class ConnectorRuntime {
   readonly #ways: WayFinder;
   readonly #context: ConnectorContext;
   #kept: KeptConnection | undefined;
-  /** Of the connection that there is, or was last. */
-  #tokens: CbsClient | undefined;
+  /** Of the connection that there is, or was last, where that was one to Service Bus. */
+  #service: ServiceBusConnection | undefined;
   /** What concerns locks goes over whatever connection there is. */
   readonly #management: EntityManagement;
-  #relays: ManagementRelays | undefined;
   readonly #lateSettlements: LateSettlements;
   readonly #positions = new HubPositions();
   #reportedAttempt = 0;
@@ -138,7 +127,18 @@ export class ConnectorRuntime {
 
   /** The tokens that its connection has at Service Bus, without the tokens. */
   get tokens(): readonly TokenState[] {
-    return this.#tokens?.tokens ?? [];
+    return this.#service?.tokens ?? [];
+  }
+
+  /** The nodes at Azure Service Bus that clients and autolinks share; undefined where the peer is another. */
+  get nodes(): readonly SharedNode[] | undefined {
+    if (this.#service !== undefined) return this.#service.nodes;
+    return this.config.serviceBus || isServiceBusHost(this.#to.hostname) ? [] : undefined;
+  }
+
+  /** Outcomes that are still to be told to Azure Service Bus by lock token. */
+  get lateCount(): number {
+    return this.#lateSettlements.count;
   }
 
   start(): void {
@@ -262,44 +262,23 @@ export class ConnectorRuntime {
       security: () => securityOf(info),
       hooks: {
         onAuthenticated: (connection) => {
+          this.#service = undefined;
           if (this.#isServiceBus(connection)) {
-            const tokens = connectionTokens({
+            this.#service = new ServiceBusConnection({
               connector: this.name,
+              byConnectionString: this.config.connectionString !== undefined,
               to: this.#to,
+              host,
+              port,
               connection,
               routerId: router.id,
               id: routed.id,
               log: this.#context.log,
-            });
-            this.#tokens = tokens;
-            const sessions = new SessionHolders();
-            routed.dialect = serviceBusDialect({
-              connector: this.name,
-              host,
-              port,
-              policy: username,
-              byConnectionString: this.config.connectionString !== undefined,
-              secrets: this.#to.secrets,
-              random: Math.random,
-              tokens,
-              tokenSource: tokens === undefined ? undefined : this.#to.tokens?.name,
-              management: (this.#relays = new ManagementRelays({
-                connection,
-                name: `${router.id}-management-${routed.id}`,
-                authorize: tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done),
-                linkNameOf: (client, name) => routedLinkName(name, client.remoteOpen?.containerId ?? ''),
-                holdsSession: (client, entity, id) => sessions.isHeldBy(entity, id, client),
-              })),
-              coordinator: new CoordinatorRelay({
-                connection,
-                name: `${router.id}-coordinator-${routed.id}`,
-                authorize: tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done),
-              }),
-              sessions,
               entities: this.#management,
               lateSettlements: this.#lateSettlements,
               positions: this.#positions,
             });
+            routed.dialect = this.#service.dialect;
           }
           this.#become('authenticated');
         },
@@ -310,7 +289,7 @@ export class ConnectorRuntime {
         onOpened: (connection) => {
           control.markEstablished();
           this.#awake();
-          if (this.#relays !== undefined) this.#management.open(this.#relays);
+          this.#service?.opened();
           // A connection string names its namespace for good.
           if (this.config.connectionString === undefined)
             this.#places.opened(connection.remoteOpen?.properties?.get(FAILOVER_PROPERTY));
@@ -320,9 +299,7 @@ export class ConnectorRuntime {
         },
         onClosed: (connection, end) => {
           this.connection = undefined;
-          this.#management.closed();
-          this.#relays = undefined;
-          this.#tokens?.close();
+          this.#service?.closed();
           this.#closed(connection, end, control);
         },
       },

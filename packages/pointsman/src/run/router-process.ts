@@ -516,11 +516,12 @@ export class RouterProcess {
     return {
       isRunning: this.#isRunning,
       closedListeners: listeners.filter(({ status }) => status !== 'open').map(({ name }) => name),
-      connectors: this.connectors.map(({ name, step, hasBeenOpen, tokens }) => ({
+      connectors: this.connectors.map(({ name, step, hasBeenOpen, tokens, nodes }) => ({
         name,
         isOpen: step === 'open',
         hasBeenOpen,
         tokens,
+        nodes,
       })),
     };
   }

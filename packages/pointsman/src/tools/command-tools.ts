@@ -135,7 +135,8 @@ async function stat(args: ParsedArguments, io: ToolIo): Promise<string> {
       return form === 'csv' ? plainCsv([logTable(rows)]) : rendered(logBlocks(rows), form, io);
     }
     const { data, schema } = await fetchReport(client, report, address, limit);
-    if (form === 'json') return `${jsonText(data[report.needs[0]!] ?? [], 2)}\n`;
+    const rows: Plain = report.together === true ? new Map(Object.entries(data)) : (data[report.needs[0]!] ?? []);
+    if (form === 'json') return `${jsonText(rows, 2)}\n`;
     return rendered(report.render(data, args.has('verbose'), schema), form, io);
   } finally {
     await client.close();

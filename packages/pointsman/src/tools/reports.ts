@@ -16,6 +16,9 @@ import {
   universalTime,
 } from './cells.js';
 import type { Plain, Row } from './plain-value.js';
+import { at, table } from './report-table.js';
+import type { Column } from './report-table.js';
+import { serviceBusReport } from './service-bus-report.js';
 import type { Block } from './table.js';
 import { vhostGroupsReport, vhostStatsReport, vhostsReport } from './vhost-reports.js';
 
@@ -34,22 +37,9 @@ export interface Report {
   readonly headed: boolean;
   /** The schema that the router reports is needed too. */
   readonly schema?: boolean;
+  /** As JSON it has the rows of all types, by their names; otherwise those of the first alone. */
+  readonly together?: boolean;
   render(data: ReportData, verbose: boolean, schema?: Plain): readonly Block[];
-}
-
-type Column = readonly [head: string, text: (row: Row) => string];
-
-const at =
-  (name: string): Column[1] =>
-  (row) =>
-    cell(row, name);
-
-function table(title: string, columns: readonly Column[], rows: readonly Row[]): Block {
-  return {
-    title,
-    heads: columns.map(([head]) => head),
-    rows: rows.map((row) => columns.map(([, text]) => text(row))),
-  };
 }
 
 /** A table of names and values. */
@@ -422,6 +412,15 @@ export const reports: readonly Report[] = [
     needs: ['router.config.linkRoute'],
     ...limited,
     render: linkRoutesReport,
+  },
+  {
+    key: 'service-bus',
+    flags: ['--service-bus'],
+    help: 'connectors to Azure Service Bus, their tokens, and what became of messages',
+    needs: ['connector', 'router.config.autoLink'],
+    ...headed,
+    together: true,
+    render: (data) => serviceBusReport(data['connector'] ?? [], data['router.config.autoLink'] ?? []),
   },
   {
     key: 'vhosts',

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import { CoordinatorRelay, ManagementRelays, SessionHolders } from '@pointsman/azure';
+import type {
+  CbsClient,
+  EntityManagement,
+  HubPositions,
+  LateSettlements,
+  SharedNode,
+  TokenState,
+} from '@pointsman/azure';
+import type { Connection } from '@pointsman/engine';
+import { routedLinkName } from '@pointsman/router';
+import type { ContainerDialect } from '@pointsman/router';
+import type { Logger } from '../log.js';
+import { connectionTokens } from './connection-tokens.js';
+import type { Destination } from './destination.js';
+import { serviceBusDialect } from './service-bus-dialect.js';
+
+export interface ServiceBusConnectionOptions {
+  readonly connector: string;
+  readonly byConnectionString: boolean;
+  readonly to: Destination;
+  /** What is connected to: a name of the destination, or of one that is tried in its place. */
+  readonly host: string;
+  readonly port: number;
+  readonly connection: Connection;
+  /** Name of the router, and number of the connection. */
+  readonly routerId: string;
+  readonly id: number;
+  readonly log: Logger;
+  /** Of the connector: they outlast its connections. */
+  readonly entities: EntityManagement;
+  readonly lateSettlements: LateSettlements;
+  readonly positions: HubPositions;
+}
+
+/** What the router has on one connection to Azure Service Bus besides links of autolinks and link routes. */
+export class ServiceBusConnection {
+  readonly dialect: ContainerDialect;
+  readonly #tokens: CbsClient | undefined;
+  readonly #management: ManagementRelays;
+  readonly #coordinator: CoordinatorRelay;
+  readonly #entities: EntityManagement;
+
+  constructor(options: ServiceBusConnectionOptions) {
+    const { connector, byConnectionString, to, host, port, connection, routerId, id, log, ...lasting } = options;
+    const tokens = connectionTokens({ connector, to, connection, routerId, id, log });
+    const authorize: CbsClient['authorize'] | undefined =
+      tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done);
+    const sessions = new SessionHolders();
+    this.#tokens = tokens;
+    this.#entities = lasting.entities;
+    this.#management = new ManagementRelays({
+      connection,
+      name: `${routerId}-management-${id}`,
+      authorize,
+      linkNameOf: (client, name) => routedLinkName(name, client.remoteOpen?.containerId ?? ''),
+      holdsSession: (client, entity, sessionId) => sessions.isHeldBy(entity, sessionId, client),
+    });
+    this.#coordinator = new CoordinatorRelay({ connection, name: `${routerId}-coordinator-${id}`, authorize });
+    this.dialect = serviceBusDialect({
+      connector,
+      host,
+      port,
+      policy: to.username,
+      byConnectionString,
+      secrets: to.secrets,
+      random: Math.random,
+      tokens,
+      tokenSource: tokens === undefined ? undefined : to.tokens?.name,
+      management: this.#management,
+      coordinator: this.#coordinator,
+      sessions,
+      ...lasting,
+    });
+  }
+
+  /** The tokens that it has, without the tokens. */
+  get tokens(): readonly TokenState[] {
+    return this.#tokens?.tokens ?? [];
+  }
+
+  /** The nodes of which the router has the only link, or pair, and shares it. Those that were not used are left out. */
+  get nodes(): readonly SharedNode[] {
+    const single = [this.#tokens?.node, this.#coordinator.node].filter((node) => node !== undefined);
+    return [...single.filter(({ requests, failures }) => requests + failures > 0), ...this.#management.nodes];
+  }
+
+  /** Both have opened. */
+  opened(): void {
+    this.#entities.open(this.#management);
+  }
+
+  closed(): void {
+    this.#entities.closed();
+    this.#tokens?.close();
+  }
+}
