@@ -7,6 +7,9 @@ import type { OutgoingLink } from './outgoing-link.js';
 import type { Distribution, InProcessReceiver } from './settings.js';
 import type { Way } from './way.js';
 
+/** Shared by all nodes: idle ones should cost little. Only replaced, never changed. */
+const NOBODY: never[] = [];
+
 /**
  * A node: producers on one side, consumers on the other. Links hold it directly, so that forwarding on an attached link
  * looks nothing up.
@@ -14,10 +17,10 @@ import type { Way } from './way.js';
 export class Address {
   readonly key: AddressKey;
   readonly distribution: Distribution;
-  readonly consumers: OutgoingLink[] = [];
-  readonly producers: Set<IncomingLink> = new Set();
+  #consumers: OutgoingLink[] = NOBODY;
+  #producers: Set<IncomingLink> | undefined = undefined;
   /** Nodes within the router itself. They take whole messages, before any consumer does. */
-  readonly receivers: InProcessReceiver[] = [];
+  receivers: InProcessReceiver[] = NOBODY;
   /** A message can go straight to the one consumer that is chosen. */
   isDirect: boolean;
   /** Links that are about to come, such as those of autolinks; ways of exchanges that lead here. */
@@ -31,8 +34,8 @@ export class Address {
   exchange: Exchange | undefined = undefined;
   /** 0 to 9, or -1: that of each message counts. */
   priority = -1;
-  /** Ways that nothing has to be found out for: to those who are here, and to those of the fallback. */
-  readonly way: Way = { hops: [{ address: this }], settles: false };
+  /** Ways that nothing has to be found out for: to those who are here, made when it is first needed, and to those of the fallback. */
+  #way: Way | undefined = undefined;
   fallbackWay: Way | undefined = undefined;
   /** Where the next search for a consumer starts. */
   #turn = 0;
@@ -53,6 +56,18 @@ export class Address {
     this.key = key;
     this.distribution = distribution;
     this.isDirect = distribution !== 'multicast';
+  }
+
+  get consumers(): readonly OutgoingLink[] {
+    return this.#consumers;
+  }
+
+  get producers(): Iterable<IncomingLink> {
+    return this.#producers ?? NOBODY;
+  }
+
+  get way(): Way {
+    return (this.#way ??= { hops: [{ address: this }], settles: false });
   }
 
   /** It is a companion, for what nobody takes at the address itself. */
@@ -77,14 +92,14 @@ export class Address {
 
   /** There is somebody who takes messages as they are. */
   get hasTakers(): boolean {
-    return this.consumers.length > 0 || this.receivers.length > 0;
+    return this.#consumers.length > 0 || this.receivers.length > 0;
   }
 
   get isUnused(): boolean {
     return (
       !this.hasTakers &&
       this.exchange === undefined &&
-      this.producers.size === 0 &&
+      (this.#producers === undefined || this.#producers.size === 0) &&
       this.pins === 0 &&
       this.fallbackFor === undefined
     );
@@ -102,13 +117,16 @@ export class Address {
 
   addConsumer(link: OutgoingLink): void {
     const opens = !this.hasOwnPaths;
-    this.consumers.push(link);
+    // A list with room for one more is made with the first: most nodes have one consumer.
+    if (this.#consumers.length === 0) this.#consumers = [link];
+    else this.#consumers.push(link);
     if (opens) this.opened();
   }
 
   addReceiver(receiver: InProcessReceiver): void {
     const opens = !this.hasOwnPaths;
-    this.receivers.push(receiver);
+    if (this.receivers.length === 0) this.receivers = [receiver];
+    else this.receivers.push(receiver);
     this.#direct();
     if (opens) this.opened();
   }
@@ -142,8 +160,16 @@ export class Address {
   }
 
   removeConsumer(link: OutgoingLink): void {
-    const at = this.consumers.indexOf(link);
-    if (at >= 0) this.consumers.splice(at, 1);
+    const at = this.#consumers.indexOf(link);
+    if (at >= 0) this.#consumers.splice(at, 1);
+  }
+
+  addProducer(link: IncomingLink): void {
+    (this.#producers ??= new Set()).add(link);
+  }
+
+  removeProducer(link: IncomingLink): void {
+    this.#producers?.delete(link);
   }
 
   /** What was chosen last was not used: the next search starts where that one did. */
@@ -158,7 +184,7 @@ export class Address {
    * those below their capacity first; capacity ranks, it never prevents.
    */
   choose(): OutgoingLink | undefined {
-    const consumers = this.consumers;
+    const consumers = this.#consumers;
     const count = consumers.length;
     if (count <= 1) return consumers[0];
     if (this.#turn >= count) this.#turn = 0;

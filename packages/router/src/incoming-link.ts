@@ -665,7 +665,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     this.#transits.clear();
     const address = this.address;
     if (address !== undefined) {
-      address.producers.delete(this);
+      address.removeProducer(this);
       this.connection.router.addressLeft(address);
     }
   }

@@ -92,11 +92,11 @@ export class RouterConnection implements ConnectionHandler {
   isOpen = false;
   isClosing = false;
   readonly links: Set<LinkRecord> = new Set();
-  /** Frames are to be logged. {@link onProtocolTrace} hears of a change. */
+  /** Frames are to be logged. {@link tracing} hears of a change. */
   protocolTrace = false;
-  onProtocolTrace: ((enabled: boolean) => void) | undefined = undefined;
+  tracing: { switch(on: boolean): void } | undefined = undefined;
   /** Sessions of autolinks, and how many use each. */
-  readonly #autoLinkSessions = new Map<Session, number>();
+  #autoLinkSessions: Map<Session, number> | undefined = undefined;
   /** Those here that stand for sessions of clients elsewhere. */
   #routedSessions: RoutedSessions | undefined = undefined;
   /** Where links of this peer were led to, and where its further ones have to go. */
@@ -205,7 +205,7 @@ export class RouterConnection implements ConnectionHandler {
    * @throws LocalProtocolError where the peer takes no further link
    */
   autoLinkSession(): Session {
-    const sessions = this.#autoLinkSessions;
+    const sessions = (this.#autoLinkSessions ??= new Map());
     for (const session of sessions.keys())
       if (session.state === 'ended' || session.state === 'ending') sessions.delete(session);
     const max = Math.ceil(this.connection.channels / 2);
@@ -220,13 +220,14 @@ export class RouterConnection implements ConnectionHandler {
 
   /** An autolink needs its session no more; with the last one it ends. */
   leaveAutoLinkSession(session: Session): void {
-    const links = this.#autoLinkSessions.get(session);
-    if (links === undefined) return;
+    const sessions = this.#autoLinkSessions;
+    const links = sessions?.get(session);
+    if (sessions === undefined || links === undefined) return;
     if (links > 1) {
-      this.#autoLinkSessions.set(session, links - 1);
+      sessions.set(session, links - 1);
       return;
     }
-    this.#autoLinkSessions.delete(session);
+    sessions.delete(session);
     if (this.connection.isOpen) session.end();
   }
 
@@ -293,7 +294,7 @@ export class RouterConnection implements ConnectionHandler {
 
   onEnd(session: Session): void {
     this.policy?.ended(session);
-    this.#autoLinkSessions.delete(session);
+    this.#autoLinkSessions?.delete(session);
   }
 
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {

@@ -371,7 +371,7 @@ export class Router {
 
   /** @internal */
   startProducer(incoming: IncomingLink, link: ReceiverLink): void {
-    incoming.address?.producers.add(incoming);
+    incoming.address?.addProducer(incoming);
     incoming.start(link);
     if (this.isStopping) incoming.quiesce();
   }

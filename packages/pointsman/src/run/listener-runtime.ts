@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Connection } from '@pointsman/engine';
+import type { ConnectionEnd } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
+import type { MessageLogging } from '@pointsman/router';
 import { DEFAULT_BACKOFF, backoffDelay, listen } from '@pointsman/transport';
 import type { ListenOptions, Listener, StreamInfo, TlsCredentials } from '@pointsman/transport';
 import type { CertificateNaming } from '../auth/certificate-user.js';
@@ -12,7 +14,9 @@ import { HttpSite } from '../http/http-site.js';
 import type { Readiness } from '../http/http-site.js';
 import { metricsOf } from '../http/router-metrics.js';
 import type { Logger } from '../log.js';
-import { commonOptions, messageLoggingOf, securityOf } from './endpoints.js';
+import { AcceptedConnection, peerHostOf } from './accepted-connection.js';
+import type { ListenerShare } from './accepted-connection.js';
+import { commonOptions, messageLoggingOf } from './endpoints.js';
 import { listenerDoor } from './front-door.js';
 import type { ListenerDoor } from './front-door.js';
 import type { ProtocolTrace } from './protocol-trace.js';
@@ -37,13 +41,16 @@ export interface ListenerContext {
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** A listener of the configuration at work. */
-export class ListenerRuntime {
+export class ListenerRuntime implements ListenerShare {
   readonly config: ListenerConfig;
   readonly name: string;
+  readonly messageLogging: MessageLogging;
   status: ListenerStatus = 'opening';
   /** Why the port could not be opened, and what to change. */
   error: string | undefined;
   readonly #context: ListenerContext;
+  /** Where clients of Service Bus are not let in, connections share what tells them so. */
+  readonly #closedDoor: ListenerDoor | undefined;
   #port: Listener | undefined;
   #failures = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -52,6 +59,8 @@ export class ListenerRuntime {
     this.config = config;
     this.name = config.name;
     this.#context = context;
+    this.messageLogging = messageLoggingOf(config, context.log);
+    if (config.azureClients === 'none') this.#closedDoor = listenerDoor(config, context.router, context.log, () => 0);
   }
 
   /** The port that is open, with the number that the system chose where the configuration says 0. */
@@ -199,46 +208,14 @@ export class ListenerRuntime {
   #accept(info: StreamInfo): Connection | undefined {
     const { config } = this;
     const { router } = this.#context;
-    const peerHost = info.remoteAddress.replace(/^::ffff:(?=\d+\.)/iu, '');
-    if (!router.policy.admitSocket(peerHost)) return undefined;
-    const peer = `${info.remoteAddress}:${info.remotePort}`;
-    const door: ListenerDoor = listenerDoor(config, router, this.#context.log, () => routed.id);
-    const routed = router.connection({
-      role: config.role,
-      direction: 'in',
-      name: config.name,
-      peer,
-      linkCapacity: config.linkCapacity,
-      messageLogging: messageLoggingOf(config, this.#context.log),
-      stripAnnotations: config.stripAnnotations,
-      maxSessionFrames: config.maxSessionFrames,
-      multiTenant: config.multiTenant,
-      peerHost,
-      policyVhost: config.policyVhost,
-      security: () => securityOf(info),
-      takeLink: door.takeLink,
-      hooks: {
-        onClosed: (_connection, end) => {
-          door.close();
-          router.policy.socketClosed();
-          if (end.by === 'local' || (end.by === 'remote' && end.error === undefined)) return;
-          if (end.by === 'lost' && end.cause === undefined) return;
-          const why =
-            end.error === undefined
-              ? (end.cause?.message ?? 'lost')
-              : `${end.error.condition} ${end.error.description ?? ''}`;
-          this.#context.log.log(
-            'SERVER',
-            'info',
-            `[C${routed.id}] Connection from ${peer} (to ${config.host}:${config.port}) failed: ${why}`,
-          );
-        },
-      },
-    });
+    if (!router.policy.admitSocket(peerHostOf(info))) return undefined;
+    const door = this.#closedDoor ?? listenerDoor(config, router, this.#context.log, () => routed.id);
+    const accepted = new AcceptedConnection(this, info, door);
+    const routed = (accepted.routed = router.connection(accepted));
     this.#context.log.log(
       'SERVER',
       'info',
-      `[C${routed.id}] Accepted connection to ${config.host}:${config.port} from ${peer}`,
+      `[C${routed.id}] Accepted connection to ${config.host}:${config.port} from ${accepted.peer}`,
     );
     const engine = new Connection(
       {
@@ -253,6 +230,22 @@ export class ListenerRuntime {
     Router.join(routed, engine);
     this.#context.protocolTrace.follow(routed, engine);
     return engine;
+  }
+
+  closed({ routed, peer }: AcceptedConnection, end: ConnectionEnd): void {
+    const { config } = this;
+    this.#context.router.policy.socketClosed();
+    if (end.by === 'local' || (end.by === 'remote' && end.error === undefined)) return;
+    if (end.by === 'lost' && end.cause === undefined) return;
+    const why =
+      end.error === undefined
+        ? (end.cause?.message ?? 'lost')
+        : `${end.error.condition} ${end.error.description ?? ''}`;
+    this.#context.log.log(
+      'SERVER',
+      'info',
+      `[C${routed.id}] Connection from ${peer} (to ${config.host}:${config.port}) failed: ${why}`,
+    );
   }
 }
 

@@ -29,7 +29,7 @@ export class ProtocolTrace {
     if (this.#followed.size >= this.#sweepAt) this.#sweep();
     const followed = new FollowedConnection(routed.id, connection, this.#log, this.#isOn);
     this.#followed.add(followed);
-    routed.onProtocolTrace = (on) => followed.switch(on);
+    routed.tracing = followed;
   }
 
   /** Forgets connections that have ended: now and then, so that a new one costs little however many there are. */

@@ -85,7 +85,7 @@ export function connectionTable(router: Router): EntityTable {
       if (adminStatus === 'deleted' && (role === 'inter-router' || role === 'edge')) forbidden();
       if (typeof enableProtocolTrace === 'boolean') {
         connection.protocolTrace = enableProtocolTrace;
-        connection.onProtocolTrace?.(enableProtocolTrace);
+        connection.tracing?.switch(enableProtocolTrace);
       }
       if (adminStatus === 'deleted') {
         connection.close({
