@@ -53,7 +53,7 @@ export type { Authorize, ManagementRelayOptions, OwnRequests } from './managemen
 export { LateSettlements, type LateResult, type LateSettlementsOptions } from './late-settlements.js';
 export { LockKeeper, type LockedMessage, type LockedMessages, type LockKeeperOptions } from './lock-keeper.js';
 export { lockTokenOf } from './lock-token.js';
-export { SessionHolders, type Holder } from './session-holders.js';
+export { OF_AUTOLINKS, SessionHolders, type Holder } from './session-holders.js';
 export { type SharedNode } from './shared-node.js';
 export {
   outcomeToProducer,

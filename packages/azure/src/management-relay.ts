@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ReceiverLink } from '@pointsman/engine';
 import type {
+  Clock,
   Connection,
   IncomingDelivery,
   Link,
@@ -23,6 +24,7 @@ import {
   withProperties,
 } from './management-request.js';
 import { AnswerLink, AnswerLinks, RequestLink, targetAddressOf } from './request-links.js';
+import type { Holder, SessionHolders } from './session-holders.js';
 import type { NodeTally, SharedNode } from './shared-node.js';
 import { MessageReader, MessageWriter } from './whole-messages.js';
 
@@ -41,8 +43,9 @@ export interface ManagementRelayOptions {
   readonly authorize: Authorize | undefined;
   /** Name that a link of a client has at the namespace. */
   readonly linkNameOf: (client: Connection, name: string) => string;
-  /** Whether a client has a message session of an entity, by a link of its own. */
-  readonly holdsSession: (client: Connection, entity: string, sessionId: string) => boolean;
+  /** Whose the message sessions are. */
+  readonly sessions: SessionHolders;
+  readonly clock: Clock;
 }
 
 /** Requests of a client that may be on their way to us. */
@@ -81,6 +84,8 @@ export interface OwnRequests {
 /** A client of the node: a connection. */
 class RelayClient {
   readonly connection: Connection;
+  /** As whom it has message sessions. */
+  readonly holder: Holder;
   readonly answers = new AnswerLinks();
   links = 0;
   /** Ids of its requests without an answer, oldest first. */
@@ -88,8 +93,9 @@ class RelayClient {
   waiting = 0;
   waitingBytes = 0;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, holder: Holder) {
     this.connection = connection;
+    this.holder = holder;
   }
 }
 
@@ -119,6 +125,7 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
   readonly #address: string;
   readonly #entity: string;
   readonly #tally: NodeTally;
+  readonly #holderOf: (client: Connection) => Holder;
   readonly #onOver: () => void;
   #release: ((error?: AmqpErrorFields) => void) | undefined;
   #session: Session | undefined;
@@ -139,8 +146,16 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
   #isOver = false;
   #isStarted = false;
 
-  constructor(options: ManagementRelayOptions, address: string, tally: NodeTally, onOver: () => void) {
+  /** @param holderOf - as whom a connection has message sessions */
+  constructor(
+    options: ManagementRelayOptions,
+    address: string,
+    tally: NodeTally,
+    holderOf: (client: Connection) => Holder,
+    onOver: () => void,
+  ) {
     this.#options = options;
+    this.#holderOf = holderOf;
     this.#address = address;
     this.#entity = entityAddressOf(address).owner;
     this.#tally = tally;
@@ -233,7 +248,7 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
 
   #join(link: SenderLink | ReceiverLink, attach: Attach): void {
     const { connection } = link.session;
-    const client = this.#clients.get(connection) ?? new RelayClient(connection);
+    const client = this.#clients.get(connection) ?? new RelayClient(connection, this.#holderOf(connection));
     this.#clients.set(connection, client);
     client.links += 1;
     this.#links.add(link);
@@ -282,7 +297,7 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
   /** @returns why the request is not taken, or undefined where it is: then there is an answer, of the service or of ours */
   #ask(client: RelayClient, request: Uint8Array): AmqpErrorFields | undefined {
     const { connection } = client;
-    const { linkNameOf, holdsSession } = this.#options;
+    const { linkNameOf, sessions } = this.#options;
     const properties = propertiesOf(request);
     const { replyTo, messageId } = properties ?? {};
     const correlationId = messageId ?? properties?.correlationId;
@@ -295,7 +310,7 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
     const busy = this.#isTooMuch(client, request.length);
     if (busy !== undefined) return busy;
     this.#tally.requests += 1;
-    const missing = sessionIdsOf(request).find((sessionId) => !holdsSession(connection, this.#entity, sessionId));
+    const missing = sessionIdsOf(request).find((id) => !sessions.isHeldBy(this.#entity, id, client.holder));
     if (missing !== undefined) {
       // To the service it is our connection that holds the session: whose it is, only we know.
       this.#tally.refused += 1;

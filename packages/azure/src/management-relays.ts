@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ReceiverLink, SenderLink } from '@pointsman/engine';
+import type { ReceiverLink, SenderLink, Session } from '@pointsman/engine';
 import type { AmqpErrorFields, Attach } from '@pointsman/wire';
 import { entityAddressOf } from './entity-address.js';
+import { Loopback } from './loopback.js';
 import { ManagementRelay } from './management-relay.js';
 import type { ManagementRelayOptions, OwnRequests } from './management-relay.js';
+import { OF_AUTOLINKS } from './session-holders.js';
 import { NodeTally } from './shared-node.js';
 import type { SharedNode } from './shared-node.js';
 
@@ -28,6 +30,7 @@ export class ManagementRelays {
   /** Of all nodes that there were, those that rest too; as many as there may be nodes. */
   readonly #tallies = new Map<string, { readonly address: string; readonly tally: NodeTally }>();
   #count = 0;
+  #loopback: Loopback | undefined;
 
   constructor(options: ManagementRelayOptions) {
     this.#options = options;
@@ -58,6 +61,31 @@ export class ManagementRelays {
     const requests = relay.own();
     relay.start();
     return requests;
+  }
+
+  /**
+   * A session for links of the router's own to such a node: they are taken as those of clients are, and all of them together are one
+   * client.
+   *
+   * @returns undefined where the address is of another kind
+   * @throws LocalProtocolError where there is no room
+   */
+  sessionTo(address: string): Session | undefined {
+    if (entityAddressOf(address).kind !== 'management') return undefined;
+    const { clock, name } = this.#options;
+    this.#loopback ??= new Loopback(clock, name, (link, attach) => {
+      const terminus = attach.role ? attach.source : attach.target;
+      const wanted = terminus !== undefined && 'address' in terminus ? terminus.address : undefined;
+      if (wanted === undefined || !this.take(link, attach, wanted))
+        link.refuse({ condition: 'amqp:not-found', description: 'only nodes for management are here' });
+    });
+    return this.#loopback.session();
+  }
+
+  /** The connection has ended. */
+  close(): void {
+    this.#loopback?.close();
+    this.#loopback = undefined;
   }
 
   /** The nodes that were used since the connection was opened. */
@@ -96,9 +124,15 @@ export class ManagementRelays {
     const known = this.#relays.get(key);
     if (known !== undefined || this.#relays.size >= NODES_MAX) return known;
     const name = `${this.#options.name}-${++this.#count}`;
-    const relay = new ManagementRelay({ ...this.#options, name }, address, this.#tallyOf(key, address), () => {
-      if (this.#relays.get(key) === relay) this.#relays.delete(key);
-    });
+    const relay = new ManagementRelay(
+      { ...this.#options, name },
+      address,
+      this.#tallyOf(key, address),
+      (client) => (client === this.#loopback?.far ? OF_AUTOLINKS : client),
+      () => {
+        if (this.#relays.get(key) === relay) this.#relays.delete(key);
+      },
+    );
     this.#relays.set(key, relay);
     return relay;
   }

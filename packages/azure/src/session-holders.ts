@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { entityAddressOf } from './entity-address.js';
 
-/** Whoever has a message session: the connection of a client, or whatever stands for the router itself. */
+/** Whoever has a message session: the connection of a client, or {@link OF_AUTOLINKS}. */
 export type Holder = object;
+
+/** Those whose messages come and go by autolinks are one: which of them has a message, only its receiver knows. */
+export const OF_AUTOLINKS: Holder = {};
 
 /**
  * Who holds which message sessions by links over one connection to the service. To the service all of them are held by that one

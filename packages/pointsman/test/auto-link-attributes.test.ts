@@ -18,7 +18,13 @@ interface Stage {
 }
 
 /** A router with these autolinks to a namespace. */
-async function start(one: Scene, options: DoubleOptions, links: readonly Attributes[], waits = false): Promise<Stage> {
+async function start(
+  one: Scene,
+  options: DoubleOptions,
+  links: readonly Attributes[],
+  waits = false,
+  more = '',
+): Promise<Stage> {
   const cloud = await one.openNamespace(options);
   const text =
     ROUTER +
@@ -26,7 +32,8 @@ async function start(one: Scene, options: DoubleOptions, links: readonly Attribu
     sslProfile({ caCertFile: one.caCertFile }) +
     connector(cloud.port) +
     section('address', { prefix: 'orders', waypoint: 'yes' }) +
-    links.map((attributes) => section('autoLink', { connection: 'azure', ...attributes })).join('');
+    links.map((attributes) => section('autoLink', { connection: 'azure', ...attributes })).join('') +
+    more;
   const router = await one.startRouter(text, { backoff: SOON });
   if (!waits) await router.active();
   const client = await connect({ host: '127.0.0.1', port: router.port });
@@ -199,6 +206,89 @@ describe('autolinks to and from the node for management of an entity', () => {
       const { message } = (await answers.next())!;
       assert.equal(message.properties?.correlationId, 'one');
       assert.equal(plainOf(message.applicationProperties?.get('statusCode')), 204);
+    }),
+  );
+});
+
+describe('autolinks and clients that want the same node for management', () => {
+  const request = (id: string, operation: string, fields: readonly (readonly [AmqpValue, AmqpValue])[]): Message => ({
+    properties: { messageId: id, replyTo: 'answers' },
+    applicationProperties: new Map([['operation', `com.microsoft:${operation}`]]),
+    body: { kind: 'value', value: new Map<AmqpValue, AmqpValue>(fields) },
+  });
+  const peek = (id: string): Message =>
+    request(id, 'peek-message', [
+      ['from-sequence-number', long(1)],
+      ['message-count', int(1)],
+    ]);
+  /** Links of the autolinks, for clients whose messages are routed, and of a client whose links are. */
+  async function asker(client: Client, to: string, from: string): Promise<(message: Message) => Promise<string>> {
+    const answers = await client.receiver(from);
+    const sender = await client.sender(to);
+    return async (message) => {
+      const { type } = await sender.send(message);
+      assert.equal(type, 'accepted');
+      const answer = (await answers.next())!.message;
+      const { messageId = null } = message.properties ?? {};
+      assert.equal(answer.properties?.correlationId, messageId);
+      return String(plainOf(answer.applicationProperties?.get('statusCode')));
+    };
+  }
+  const ROUTES = ['in', 'out']
+    .map((direction) => section('linkRoute', { prefix: 'hall', direction, connection: 'azure' }))
+    .join('');
+  const TO_HALL: readonly Attributes[] = [
+    { address: 'ask', direction: 'out', externalAddress: 'hall/$management' },
+    { address: 'answers', direction: 'in', phase: 0, externalAddress: 'hall/$management' },
+  ];
+
+  it(
+    'share it, and find it again after the connection was cut',
+    scene(async (one) => {
+      const { cloud, router, client } = await start(one, { queues: [{ name: 'hall' }] }, TO_HALL, false, ROUTES);
+      const other = await connect({ host: '127.0.0.1', port: router.port });
+      one.whenOver(() => other.close());
+      const [byMessages, byLinks] = [
+        await asker(client, 'ask', 'answers'),
+        await asker(other, 'hall/$management', 'hall/$management'),
+      ];
+      assert.deepEqual(await Promise.all([byMessages(peek('same')), byLinks(peek('same'))]), ['204', '204']);
+      assert.equal(cloud.namespace.links, 2, 'one pair');
+      const before = router.autoLink('in', 'hall/$management').activations;
+      assert.ok(cloud.namespace.faults.detachLinks('hall/$management') > 0);
+      await router.until('the links again', () => router.autoLink('in', 'hall/$management').activations > before);
+      await router.active();
+      assert.equal(await byMessages(peek('after a detach')), '204');
+      const { activations } = router.autoLink('in', 'hall/$management');
+      cloud.namespace.faults.dropConnections();
+      await router.until('the links again', () => router.autoLink('in', 'hall/$management').activations > activations);
+      await router.active();
+      assert.equal(await byMessages(peek('after a cut')), '204');
+      const again = await asker(other, 'hall/$management', 'hall/$management');
+      assert.equal(await again(peek('by a new link')), '204');
+      assert.equal(cloud.namespace.links, 2);
+    }),
+  );
+
+  it(
+    "have message sessions of their own: what an autolink holds is not a routed client's",
+    scene(async (one) => {
+      const { router, client } = await start(
+        one,
+        { queues: [{ name: 'hall', requiresSession: true }] },
+        [...TO_HALL, { address: 'work', direction: 'in', phase: 0, externalAddress: 'hall', sessionId: 'a' }],
+        false,
+        ROUTES,
+      );
+      const other = await connect({ host: '127.0.0.1', port: router.port });
+      one.whenOver(() => other.close());
+      const [byMessages, byLinks] = [
+        await asker(client, 'ask', 'answers'),
+        await asker(other, 'hall/$management', 'hall/$management'),
+      ];
+      const state = request('state', 'get-session-state', [['session-id', 'a']]);
+      assert.equal(await byMessages(state), '200');
+      assert.equal(await byLinks(state), '410');
     }),
   );
 });

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { EntityManagement, LateSettlements, LockKeeper, ManagementRelays, SessionKeeper } from '@pointsman/azure';
+import {
+  EntityManagement,
+  LateSettlements,
+  LockKeeper,
+  ManagementRelays,
+  SessionHolders,
+  SessionKeeper,
+} from '@pointsman/azure';
 import type { LateResult, LockedMessage, LockedMessages } from '@pointsman/azure';
 import { ACCEPTED, SenderLink } from '@pointsman/engine';
 import type { IncomingDelivery, Link, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
@@ -83,7 +90,8 @@ async function open(lockDurationMs: number, renewsLocks = true): Promise<Scene> 
       name: 'R-management',
       authorize: (address, done) => cbs.authorize(address, done),
       linkNameOf: (_client, name) => name,
-      holdsSession: () => false,
+      sessions: new SessionHolders(),
+      clock,
     }),
   );
   const hand = new Hand(renewsLocks);

@@ -171,7 +171,8 @@ function relaysOf(cloud: VirtualCloud, sessions = new SessionHolders()): Managem
     name: 'R-management',
     authorize: (address, done) => cloud.cbs.authorize(address, done),
     linkNameOf: (client, name) => `${name}@${client.remoteOpen!.containerId}`,
-    holdsSession: (client, entity, id) => sessions.isHeldBy(entity, id, client),
+    sessions,
+    clock: cloud.clock,
   });
 }
 
@@ -260,7 +261,8 @@ describe('links of clients to $management of an entity', () => {
       name: 'R-management',
       authorize: undefined,
       linkNameOf: (_client, name) => name,
-      holdsSession: () => false,
+      sessions: new SessionHolders(),
+      clock: cloud.clock,
     });
     for (const { length } = cloud.connection.sessions; cloud.connection.sessions.length < 5_000 + length;) {
       try {

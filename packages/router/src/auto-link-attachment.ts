@@ -155,7 +155,7 @@ export class AutoLinkAttachment implements LinkOwner {
     const { connection } = this;
     const { dialect, router } = connection;
     const { direction, externalAddress, settings } = this.#autoLink;
-    const session = this.#ownSession();
+    const session = dialect?.sessionTo?.(externalAddress) ?? this.#ownSession();
     const name = `qdlink.${router.randomText(15)}`;
     // The near terminus is empty, not null: to many peers a null one means a refusal.
     if (direction === 'in') {

@@ -485,6 +485,7 @@ export class RouterConnection implements ConnectionHandler {
 
   onClosed(connection: Connection, end: ConnectionEnd): void {
     this.isOpen = false;
+    this.dialect?.closed?.();
     this.policy?.closed();
     this.router.connectionClosed(this, end);
     this.settings.hooks?.onClosed?.(connection, end);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpErrorFields, AmqpValue, Attach, DeliveryState } from '@pointsman/wire';
-import type { Clock, Connection, ConnectionEnd, ReceiverLink, SenderLink } from '@pointsman/engine';
+import type { Clock, Connection, ConnectionEnd, ReceiverLink, SenderLink, Session } from '@pointsman/engine';
 import type { BindingSettings, ExchangeSettings } from './exchange.js';
 import type { Policy } from './policy/policy.js';
 import type { RouterConnection } from './router-connection.js';
@@ -119,6 +119,16 @@ export interface ContainerDialect {
    * @param address - the node's name at the container; undefined where the attach names none, as for a coordinator
    */
   takeLink?(link: SenderLink | ReceiverLink, attach: Attach, address: string | undefined): boolean;
+  /**
+   * A session for autolinks at a node that the dialect serves itself, in place of one of the connection; undefined for all other
+   * nodes.
+   *
+   * @param address - the node's name at the container
+   * @throws LocalProtocolError where there is no room
+   */
+  sessionTo?(address: string): Session | undefined;
+  /** The connection has ended, and with it what the dialect serves itself. */
+  closed?(): void;
   /**
    * Hears of every routed link that the container has attached.
    *

@@ -11,6 +11,7 @@ import type {
 import type { Connection } from '@pointsman/engine';
 import { routedLinkName } from '@pointsman/router';
 import type { ContainerDialect } from '@pointsman/router';
+import { processClock } from '@pointsman/transport';
 import type { Logger } from '../log.js';
 import { connectionTokens } from './connection-tokens.js';
 import type { Destination } from './destination.js';
@@ -55,7 +56,8 @@ export class ServiceBusConnection {
       name: `${routerId}-management-${id}`,
       authorize,
       linkNameOf: (client, name) => routedLinkName(name, client.remoteOpen?.containerId ?? ''),
-      holdsSession: (client, entity, sessionId) => sessions.isHeldBy(entity, sessionId, client),
+      sessions,
+      clock: processClock,
     });
     this.#coordinator = new CoordinatorRelay({ connection, name: `${routerId}-coordinator-${id}`, authorize });
     this.dialect = serviceBusDialect({

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   LockKeeper,
+  OF_AUTOLINKS,
   SessionKeeper,
   attemptAfter,
   classify,
@@ -76,6 +77,8 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     ...(tokens === undefined ? {} : { authorize: (address, _direction, done) => tokens.authorize(address, done) }),
     takeLink: (link, attach, address) =>
       address === undefined ? place.coordinator.take(link, attach) : place.management.take(link, attach, address),
+    sessionTo: (address) => place.management.sessionTo(address),
+    closed: () => place.management.close(),
     linkRouted(client, address, attach) {
       const session = sessionOf(attach);
       return session === undefined || address === undefined
@@ -136,8 +139,27 @@ function readerOf({ address, externalAddress = address, filter = '' }: AutoLinkS
   return `${externalAddress} ${filter}`;
 }
 
-/** Looks after messages: by their own locks, or by that of their session. */
+/** Looks after messages; a message session is of the autolinks meanwhile. */
 function careOf(place: ServiceBusPlace, inbox: ContainerInbox): InboxCare {
+  const session = sessionOf(inbox.attach);
+  const care = careOfMessages(place, inbox, session);
+  if (session === undefined) return care;
+  const release = place.sessions.hold(inbox.address, session.id, OF_AUTOLINKS);
+  return {
+    ...(care.look === undefined ? {} : { look: (bytes) => care.look!(bytes) }),
+    stop: () => {
+      release();
+      care.stop();
+    },
+  };
+}
+
+/** By their own locks, or by that of their session. */
+function careOfMessages(
+  place: ServiceBusPlace,
+  inbox: ContainerInbox,
+  session: ReturnType<typeof sessionOf>,
+): InboxCare {
   const { settings } = inbox;
   const common = { messages: inbox, management: place.entities, clock: processClock, nowMs: Date.now };
   if (settings.receiveMode === 'receiveAndDelete') {
@@ -152,7 +174,6 @@ function careOf(place: ServiceBusPlace, inbox: ContainerInbox): InboxCare {
     };
   }
   if (!isOfSessions(settings)) return new LockKeeper(common);
-  const session = sessionOf(inbox.attach);
   return new SessionKeeper({
     ...common,
     sessionId: session?.id ?? settings.sessionId ?? '',
