@@ -10,7 +10,7 @@ import type { MessageQueue } from './message-queue.js';
 import type { LinkOwner, LinkUse, NamespaceLink } from './namespace-link.js';
 import { settlementOf } from './outcome.js';
 import type { Right } from './policy.js';
-import type { Settlement } from './settlement.js';
+import type { Settlement, SettleResult } from './settlement.js';
 import type { MessageSession } from './message-session.js';
 import type { Lock, StoredMessage } from './stored-message.js';
 import type { Transactions } from './transactions.js';
@@ -124,8 +124,8 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
     const result = this.#settings.messages.settle(token, settlement);
     // Settled in one step (receiver settle mode first): a late one is ignored, and its sender never hears of it.
     if (settled) return;
-    if (result === 'done') link.settle(delivery, echoOf(state));
-    else link.settle(delivery, this.#rejection(result === 'too-large' ? REFUSALS.changesTooLarge : LOCK_LOST));
+    const refusal = refusalOf(result);
+    link.settle(delivery, refusal === undefined ? echoOf(state) : this.#rejection(refusal));
   }
 
   #enlist(txnId: Uint8Array, lockToken: string, settlement: Settlement): Refusal | undefined {
@@ -134,7 +134,7 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
       entityPath: topLevelPath,
       lockToken,
       sizeBytes: 0,
-      check: () => (messages.isLocked(lockToken) ? undefined : LOCK_LOST),
+      check: () => refusalOf(messages.wouldSettle(lockToken, settlement)),
       apply: () => {
         messages.settle(lockToken, settlement);
       },
@@ -158,6 +158,11 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
     this.#rest = undefined;
     this.#settings.messages.removeConsumer(this);
   }
+}
+
+function refusalOf(result: SettleResult): Refusal | undefined {
+  if (result === 'done') return undefined;
+  return result === 'too-large' ? REFUSALS.changesTooLarge : LOCK_LOST;
 }
 
 /** The outcome as it is said back. Shared objects let a run of settlements leave as one disposition. */

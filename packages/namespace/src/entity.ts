@@ -49,6 +49,8 @@ export type RefusalName =
   | 'full'
   | 'forwardMissing'
   | 'forwardDisabled'
+  | 'propertyTooLarge'
+  | 'headerTooLarge'
   | 'changesTooLarge';
 
 export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
@@ -69,13 +71,25 @@ export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
       'The maximum entity size has been reached or exceeded. Please note that messages that are locked or deferred count ' +
       'towards the size.',
   },
+  propertyTooLarge: {
+    condition: 'amqp:internal-error',
+    description:
+      'The service was unable to process the request; please retry the operation. One of the properties of the message has ' +
+      'more than 32768 bytes.',
+  },
+  headerTooLarge: {
+    condition: 'amqp:link:message-size-exceeded',
+    description:
+      'A serialization error occurred while processing the message header stream. The serialization process return the ' +
+      'following message: The size quota for this stream (65536) has been exceeded.',
+  },
   forwardMissing: {
     condition: 'amqp:not-found',
     description: 'The entity that messages are forwarded to does not exist.',
   },
   changesTooLarge: {
     condition: 'com.microsoft:argument-error',
-    description: 'The properties that settling gives a message have at most 65536 bytes.',
+    description: 'A message has at most 65536 bytes of properties, with those that settling gives it.',
   },
   forwardDisabled: {
     condition: 'com.microsoft:entity-disabled',

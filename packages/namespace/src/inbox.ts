@@ -3,7 +3,7 @@ import type { AmqpValue } from '@pointsman/wire';
 import { DuplicateHistory } from './duplicate-history.js';
 import { REFUSALS, type Refusal } from './entity.js';
 import type { QueueJournal } from './journal.js';
-import { keyTextOf, textOf, type MessageContent } from './message-content.js';
+import { HEADER_MAX, keyTextOf, textOf, type MessageContent } from './message-content.js';
 import type { MessageQueue } from './message-queue.js';
 import type { MessageQueueHost } from './queue-settings.js';
 import type { Arrival } from './stored-message.js';
@@ -42,6 +42,8 @@ export class Inbox {
   check(contents: readonly MessageContent[]): Refusal | undefined {
     for (const content of contents) {
       if (content.ttlMs === 0) return REFUSALS.ttlZero;
+      if (content.headerBytes > HEADER_MAX) return REFUSALS.headerTooLarge;
+      if (content.hasLargeProperty) return REFUSALS.propertyTooLarge;
       if (this.#settings.requiresSession && (content.groupId ?? '') === '') return REFUSALS.sessionIdMissing;
       const partitionKey = textOf(content.annotations?.get('x-opt-partition-key'));
       for (const [name, value] of [

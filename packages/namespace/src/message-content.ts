@@ -28,6 +28,11 @@ import { hexOf } from './guid.js';
 /** Message format of a batch: a series of data sections, each holding one encoded message. */
 export const BATCH_FORMAT = 0x8001_3700;
 
+/** Bytes of a text or binary among the application properties. */
+const PROPERTY_MAX = 32_768;
+/** Bytes of all properties of a message, its header included. */
+export const HEADER_MAX = 65_536;
+
 const UINT_MAX = 0xffff_ffff;
 
 /** Messages in one batch: what fits in the largest batch, at a few bytes each, is far below. */
@@ -67,6 +72,10 @@ export class MessageContent {
   readonly groupId: string | undefined;
   /** Of the whole message as sent. */
   readonly sizeBytes: number;
+  /** Of its header, message annotations, properties and application properties. */
+  readonly headerBytes: number;
+  /** Whether one of the application properties is larger than the service takes. */
+  readonly hasLargeProperty: boolean;
 
   private constructor(bytes: Uint8Array, format: number, spans: readonly SectionSpan[]) {
     this.format = format;
@@ -92,7 +101,12 @@ export class MessageContent {
         : { start: properties.start - start, value: properties.valueStart - start, end: properties.end - start };
     const own = at(SECTION.applicationProperties);
     // Decoded once now, so that a malformed map is refused here and not when the message is dead-lettered.
-    if (own !== undefined) readStringMap(reader(own));
+    const map = own === undefined ? undefined : readStringMap(reader(own));
+    const ownBytes = own === undefined ? 0 : own.end - own.start;
+    this.hasLargeProperty = ownBytes > PROPERTY_MAX && [...(map?.values() ?? [])].some(isLarge);
+    this.headerBytes = spans
+      .filter(({ code }) => code <= SECTION.applicationProperties && code !== SECTION.deliveryAnnotations)
+      .reduce((sum, span) => sum + span.end - span.start, 0);
     const place = (own?.start ?? properties?.end ?? start) - start;
     this.#applicationProperties =
       own === undefined
@@ -243,6 +257,12 @@ function withoutBrokers(annotations: Annotations | undefined): Annotations | und
   if (annotations === undefined) return undefined;
   for (const name of BROKER_ANNOTATIONS) annotations.delete(name);
   return annotations;
+}
+
+function isLarge(value: AmqpValue): boolean {
+  if (typeof value === 'string')
+    return value.length > PROPERTY_MAX || new TextEncoder().encode(value).length > PROPERTY_MAX;
+  return value instanceof Uint8Array && value.length > PROPERTY_MAX;
 }
 
 /** A number in whatever AMQP type it came, or undefined. */

@@ -12,7 +12,7 @@ import { MessageStore } from './message-store.js';
 import { MessageSessions, type MessageSession, type SessionWaiter } from './message-session.js';
 import type { MessageCounts, MessageQueueHost, MessageQueueSettings } from './queue-settings.js';
 import { Schedule } from './schedule.js';
-import { deadLetterProperties, type Settlement, type SettleResult } from './settlement.js';
+import { deadLetterProperties, HEADER_SIZE_EXCEEDED, type Settlement, type SettleResult } from './settlement.js';
 import { StoredMessage, type Arrival, type Lock } from './stored-message.js';
 
 /** Receive requests that an entity keeps waiting at a time. */
@@ -384,16 +384,20 @@ export class MessageQueue {
 
   // ---- settling ----
 
-  /** Whether the lock of that token still holds. */
-  isLocked(token: string): boolean {
-    return this.#locks.find(token) !== undefined;
+  /** What {@link settle} would come to. */
+  wouldSettle(token: string, settlement: Settlement): SettleResult {
+    const lock = this.#locks.find(token);
+    if (lock === undefined) return 'lock-lost';
+    // What goes to the dead-letter queue goes there with or without them.
+    if (settlement.kind === 'dead-letter' || !('changes' in settlement)) return 'done';
+    return lock.message.canChange(settlement.changes) ? 'done' : 'too-large';
   }
 
   settle(token: string, settlement: Settlement): SettleResult {
+    const result = this.wouldSettle(token, settlement);
     const lock = this.#locks.find(token);
-    if (lock === undefined) return 'lock-lost';
+    if (result !== 'done' || lock === undefined) return result;
     const { message } = lock;
-    if ('changes' in settlement && !message.canChange(settlement.changes)) return 'too-large';
     this.#locks.delete(lock);
     const { session } = message;
     session?.locks.delete(lock);
@@ -414,7 +418,8 @@ export class MessageQueue {
         break;
       case 'dead-letter':
         if (this.deadLetters === undefined) this.#giveBack(message, true);
-        else this.#deadLetter(message, settlement.changes);
+        else
+          this.#deadLetter(message, message.canChange(settlement.changes) ? settlement.changes : HEADER_SIZE_EXCEEDED);
         break;
     }
     this.#pump(session);

@@ -17,6 +17,12 @@ export type Settlement =
 /** Of a dead-letter reason or description, in characters. */
 const REASON_MAX = 4096;
 
+/** Application properties of a message that has more of them than the service keeps. */
+export const HEADER_SIZE_EXCEEDED: ReadonlyMap<string, AmqpValue> = new Map([
+  ['DeadLetterReason', 'HeaderSizeExceeded'],
+  ['DeadLetterErrorDescription', 'The size quota for this stream has been exceeded.'],
+]);
+
 /** Application properties of a message that the broker dead-letters. */
 export function deadLetterProperties(reason: string, description: string): Map<string, AmqpValue> {
   return new Map<string, AmqpValue>([

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { encodeValue, type AmqpValue } from '@pointsman/wire';
-import type { MessageContent } from './message-content.js';
+import { HEADER_MAX, type MessageContent } from './message-content.js';
 import type { MessageSession } from './message-session.js';
 
 /**
@@ -19,9 +19,6 @@ export interface Arrival {
   /** Entity that dead-lettered it, where it was forwarded from a dead-letter queue. */
   readonly deadLetterSource?: string | undefined;
 }
-
-/** Bytes of the properties that settling gives a message: as much as all properties of one may have in the cloud. */
-const CHANGES_MAX = 65_536;
 
 /** A message in one queue: its content, shared between the copies of a topic, and what the broker knows of it. */
 export class StoredMessage {
@@ -75,7 +72,8 @@ export class StoredMessage {
   /** Whether the message can have these properties, too: whoever receives it again and again could add more each time. */
   canChange(properties: ReadonlyMap<string, AmqpValue> | undefined): boolean {
     if (properties === undefined || properties.size === 0) return true;
-    return encodeValue(new Map<AmqpValue, AmqpValue>([...(this.changes ?? []), ...properties])).length <= CHANGES_MAX;
+    const changes = encodeValue(new Map<AmqpValue, AmqpValue>([...(this.changes ?? []), ...properties]));
+    return this.content.headerBytes + changes.length <= HEADER_MAX;
   }
 
   change(properties: ReadonlyMap<string, AmqpValue> | undefined): void {

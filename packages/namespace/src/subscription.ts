@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { canReceive, type Entity, type EntityStatus } from './entity.js';
 import { randomGuid } from './guid.js';
-import type { MessageContent } from './message-content.js';
+import { HEADER_MAX, type MessageContent } from './message-content.js';
 import { MessageQueue } from './message-queue.js';
 import type { MessageQueueHost } from './queue-settings.js';
 import type { Policy } from './policy.js';
@@ -9,7 +9,7 @@ import { queueSettings, type HoldingOptions } from './queue.js';
 import { DEFAULT_RULE_NAME, Rule, type RuleOptions } from './rules/rule.js';
 import type { SqlMessage, SqlScope } from './rules/sql-evaluator.js';
 import { SqlError } from './rules/sql-tokens.js';
-import { deadLetterProperties } from './settlement.js';
+import { deadLetterProperties, HEADER_SIZE_EXCEEDED } from './settlement.js';
 import type { Arrival } from './stored-message.js';
 import type { Topic } from './topic.js';
 
@@ -127,6 +127,10 @@ export class Subscription implements Entity {
         if (rule.action === undefined) isPlainMatch = true;
         else {
           const copy = rule.apply(message, scope);
+          if (copy.headerBytes > HEADER_MAX) {
+            this.messages.enqueueDeadLetter(message.content, HEADER_SIZE_EXCEEDED, arrival);
+            return;
+          }
           if (copy.sizeBytes > this.maxMessageSizeBytes)
             throw new SqlError(`The message has ${copy.sizeBytes} bytes after the action of the rule '${rule.name}'.`);
           copies.push(copy);

@@ -110,7 +110,10 @@ export function updateDisposition(request: ManagementRequest): Answer {
       entityPath,
       lockToken,
       sizeBytes: 0,
-      check: () => (messages.isLocked(lockToken) ? undefined : LOCK_LOST.refusal),
+      check: () => {
+        const result = messages.wouldSettle(lockToken, settlement);
+        return result === 'too-large' ? REFUSALS.changesTooLarge : result === 'done' ? undefined : LOCK_LOST.refusal;
+      },
       apply: () => void messages.settle(lockToken, settlement),
     }));
     const refusal = request.enlist(works);
