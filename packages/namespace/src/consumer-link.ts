@@ -161,8 +161,16 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
 }
 
 function refusalOf(result: SettleResult): Refusal | undefined {
-  if (result === 'done') return undefined;
-  return result === 'too-large' ? REFUSALS.changesTooLarge : LOCK_LOST;
+  switch (result) {
+    case 'done':
+      return undefined;
+    case 'too-large':
+      return REFUSALS.changesTooLarge;
+    case 'no-room':
+      return REFUSALS.noRoom;
+    case 'lock-lost':
+      return LOCK_LOST;
+  }
 }
 
 /** The outcome as it is said back. Shared objects let a run of settlements leave as one disposition. */

@@ -51,6 +51,7 @@ export type RefusalName =
   | 'forwardDisabled'
   | 'propertyTooLarge'
   | 'headerTooLarge'
+  | 'noRoom'
   | 'changesTooLarge';
 
 export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
@@ -82,6 +83,10 @@ export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
     description:
       'A serialization error occurred while processing the message header stream. The serialization process return the ' +
       'following message: The size quota for this stream (65536) has been exceeded.',
+  },
+  noRoom: {
+    condition: 'com.microsoft:server-busy',
+    description: 'The server is busy: it cannot store anything at the moment. Please wait 4 seconds and try again.',
   },
   forwardMissing: {
     condition: 'amqp:not-found',

@@ -14,6 +14,8 @@ export interface InboxSettings {
   readonly duplicateWindowMs: number | undefined;
   /** Whether there is no room for that many bytes. */
   readonly isFull: (bytes: number) => boolean;
+  /** Copies that a message makes at the most; 1 unless given. */
+  readonly copies?: () => number;
   /** Stores a message. */
   readonly store: (content: MessageContent, arrival: Arrival | undefined) => void;
   /** Keeps messages whose time has not come. */
@@ -56,9 +58,10 @@ export class Inbox {
       if (partitionKey !== undefined && content.groupId !== undefined && partitionKey !== content.groupId)
         return unlikeSession(partitionKey, content.groupId);
     }
-    return this.#settings.isFull(contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
-      ? REFUSALS.full
-      : undefined;
+    const bytes = contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    if (this.#settings.isFull(bytes)) return REFUSALS.full;
+    const copies = this.#settings.copies?.() ?? 1;
+    return this.journal?.hasRoomFor(contents.length * copies, bytes * copies) === false ? REFUSALS.noRoom : undefined;
   }
 
   /** Takes all of the messages or none. @returns why none was taken */

@@ -24,7 +24,14 @@ export interface Journal {
   write(record: JournalRecord): void;
   /** Nothing leaves the namespace before what led to it has been written. @returns false where that is not possible now */
   flush(): boolean;
+  /** Whether so many bytes more will find room, whatever happens: to be asked before anything is taken that needs them. */
+  hasRoom(bytes: number): boolean;
 }
+
+/** Bytes of a record beside those of the message in it. */
+const RECORD_BYTES = 1_024;
+/** Bytes that no new message takes, so that those which are there can still be settled. */
+const SETTLING_BYTES = 262_144;
 
 /** Writes down what happens in one queue. */
 export class QueueJournal {
@@ -36,6 +43,16 @@ export class QueueJournal {
     this.#journal = journal;
     this.#name = name;
     this.#timeOrigin = timeOrigin;
+  }
+
+  /** Whether new messages of so many bytes will find room. */
+  hasRoomFor(messages: number, bytes: number): boolean {
+    return this.#journal.hasRoom(bytes + messages * RECORD_BYTES + SETTLING_BYTES);
+  }
+
+  /** Whether there is room for what becomes of a message: of so many bytes where it goes to another queue. */
+  hasRoomToSettle(bytes: number): boolean {
+    return this.#journal.hasRoom(bytes + 2 * RECORD_BYTES);
   }
 
   stored(message: StoredMessage): void {

@@ -6,7 +6,7 @@ import { ConsumerLine } from './consumer-line.js';
 import type { QueueJournal } from './journal.js';
 import { MinHeap } from './heap.js';
 import { LockTable } from './lock-table.js';
-import type { MessageContent } from './message-content.js';
+import { HEADER_MAX, type MessageContent } from './message-content.js';
 import { MessageLine } from './message-line.js';
 import { MessageStore } from './message-store.js';
 import { MessageSessions, type MessageSession, type SessionWaiter } from './message-session.js';
@@ -388,9 +388,13 @@ export class MessageQueue {
   wouldSettle(token: string, settlement: Settlement): SettleResult {
     const lock = this.#locks.find(token);
     if (lock === undefined) return 'lock-lost';
+    const { message } = lock;
+    const { kind } = settlement;
     // What goes to the dead-letter queue goes there with or without them.
-    if (settlement.kind === 'dead-letter' || !('changes' in settlement)) return 'done';
-    return lock.message.canChange(settlement.changes) ? 'done' : 'too-large';
+    const isTooLarge = kind !== 'dead-letter' && 'changes' in settlement && !message.canChange(settlement.changes);
+    if (isTooLarge) return 'too-large';
+    const bytes = kind === 'complete' || kind === 'unlock' ? 0 : message.content.sizeBytes + HEADER_MAX;
+    return this.journal?.hasRoomToSettle(bytes) === false ? 'no-room' : 'done';
   }
 
   settle(token: string, settlement: Settlement): SettleResult {

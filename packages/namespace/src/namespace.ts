@@ -98,6 +98,11 @@ export class Namespace {
     return this.#links().length;
   }
 
+  /** What waited for its journal can leave. */
+  wake(): void {
+    for (const { wake } of this.#context.connections) wake?.();
+  }
+
   /** Messages of a queue, subscription or dead-letter queue. @throws TypeError where there is none */
   counts(address: string): MessageCounts {
     return this.broker.counts(address);

@@ -2,7 +2,7 @@
 import type { AmqpValue } from '@pointsman/wire';
 
 /** What settling came to. */
-export type SettleResult = 'done' | 'lock-lost' | 'too-large';
+export type SettleResult = 'done' | 'lock-lost' | 'too-large' | 'no-room';
 
 /** What a receiver decided about a message that it holds. */
 export type Settlement =

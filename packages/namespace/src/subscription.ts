@@ -88,6 +88,13 @@ export class Subscription implements Entity {
     return [...this.#rules.values()];
   }
 
+  /** Copies of a message that the rules make at the most. */
+  get copiesMax(): number {
+    let count = 1;
+    for (const { action } of this.#rules.values()) if (action !== undefined) count += 1;
+    return count;
+  }
+
   rule(name: string): Rule | undefined {
     return this.#rules.get(name.toLowerCase());
   }

@@ -68,6 +68,7 @@ export class Topic implements Entity {
           this.subscriptions.some(({ messages, transferDeadLetters }) =>
             messages.isFull(bytes + transferDeadLetters.sizeBytes),
           ),
+        copies: () => this.subscriptions.reduce((sum, { copiesMax }) => sum + copiesMax, 1),
         store: (content, arrival) => this.#distribute(content, arrival),
         scheduled: this.scheduled,
       },

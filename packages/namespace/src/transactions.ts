@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Alarm } from './alarm.js';
-import type { Refusal } from './entity.js';
+import { REFUSALS, type Refusal } from './entity.js';
 import { hexOf, randomGuid } from './guid.js';
 import type { NamespaceHost } from './host.js';
 
@@ -35,6 +35,9 @@ const DURATION_MAX = 120_000;
 const OPEN_MAX = 100;
 /** Bytes that the open transactions of one connection keep. */
 const BYTES_MAX = 67_108_864;
+
+/** Bytes of a journal that one work needs at the most, beside its own. */
+const WORK_BYTES = 4_096;
 
 const UNKNOWN: Refusal = { condition: 'amqp:transaction:unknown-id', description: 'There is no such transaction.' };
 const TIMED_OUT: Refusal = {
@@ -130,8 +133,10 @@ export class Transactions {
       return undefined;
     }
     const works = this.#forget(transaction);
+    const bytes = works.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const hasRoom = this.#host.journal?.hasRoom(bytes + works.length * WORK_BYTES) !== false;
     for (const work of works) {
-      const refusal = work.check();
+      const refusal = hasRoom ? work.check() : REFUSALS.noRoom;
       if (refusal !== undefined)
         return {
           condition: 'amqp:transaction:rollback',

@@ -27,8 +27,17 @@ import {
   type Message,
   type Open,
 } from '@pointsman/wire';
-import { Namespace, type NamespaceOptions } from '../src/index.js';
+import {
+  Administration,
+  Namespace,
+  type AdminResponse,
+  type Journal,
+  type NamespaceHost,
+  type NamespaceOptions,
+} from '../src/index.js';
 import { seededRandom, VirtualClock } from './virtual-clock.js';
+
+const HOSTNAME = 'example.servicebus.windows.net';
 
 export const POLICIES = [
   { name: 'root', key: 'root-key', rights: ['Manage'] },
@@ -44,25 +53,44 @@ export class Harness {
   readonly clock: VirtualClock = new VirtualClock();
   readonly namespace: Namespace;
   readonly log: string[] = [];
+  readonly #administration: Administration;
   #pairs: { client: Client; server: ProtocolEndpoint }[] = [];
 
-  constructor(options: NamespaceOptions = {}) {
+  constructor(options: NamespaceOptions = {}, journal?: Journal) {
+    const host: NamespaceHost = {
+      clock: this.clock,
+      timeOrigin: TIME_ORIGIN,
+      random: seededRandom(3),
+      hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
+      log: (_level, text) => this.log.push(text),
+      ...(journal === undefined ? {} : { journal }),
+    };
     this.namespace = new Namespace(
       {
-        hostname: 'example.servicebus.windows.net',
+        hostname: HOSTNAME,
         policies: POLICIES,
         queues: [{ name: 'orders' }],
         topics: [{ name: 'news', subscriptions: [{ name: 'all' }] }],
         ...options,
       },
-      {
-        clock: this.clock,
-        timeOrigin: TIME_ORIGIN,
-        random: seededRandom(3),
-        hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
-        log: (_level, text) => this.log.push(text),
-      },
+      host,
     );
+    this.#administration = new Administration(this.namespace, host, HOSTNAME);
+    if (journal !== undefined) this.namespace.broker.restore(new Map(), journal, this.clock.now());
+  }
+
+  /** Asks the management API, with the right to. @param inner - the description, where one goes with it */
+  administer(method: string, path: string, inner = '', headers: Record<string, string> = {}): AdminResponse {
+    const token = sasToken(`https://${HOSTNAME}/`, 'root', 'root-key', (TIME_ORIGIN + this.clock.now()) / 1000 + 60);
+    const body = inner === '' ? '' : `<entry><content>${inner}</content></entry>`;
+    const answer = this.#administration.handle({
+      method,
+      target: `/${path}`,
+      headers: { authorization: token, ...headers },
+      body,
+    });
+    this.run();
+    return answer;
   }
 
   /** Connects with PLAIN, or ANONYMOUS where no user is given, and carries bytes until both are silent. */

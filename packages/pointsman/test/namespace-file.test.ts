@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -249,6 +249,83 @@ describe('a namespace in a file', () => {
       const { active } = ns.namespace.counts('orders');
       for (let i = 0; i < active; i++) there.add(String((await receiver.next())!.message.properties?.messageId));
       for (const id of accepted) assert.ok(there.has(id), `${id} was accepted and is gone`);
+      await again.close();
+    }),
+  );
+
+  it(
+    'takes nothing that it has no room for, settles what is there, and goes on when there is room again',
+    { skip: spawnSync('prlimit', ['--version']).status !== 0 },
+    withFile(async (path) => {
+      // No file of this process becomes larger than 2 MiB: to it the disk is full.
+      const command = fileURLToPath(new URL('../../bin/pointsman.js', import.meta.url));
+      const child = spawn('/bin/bash', [
+        '-c',
+        `ulimit -S -f 2048; exec "$0" "$@"`,
+        process.execPath,
+        command,
+        'namespace',
+        '--emulator',
+        '--port',
+        '0',
+        '--http-port',
+        '0',
+        '--queue',
+        'orders',
+        '--file',
+        path,
+      ]);
+      const ended = once(child, 'exit');
+      let out = '';
+      child.stdout.setEncoding('utf8').on('data', (more: string) => (out += more));
+      const ports = /AMQP, plain\s+localhost:(\d+)[^]*?management\s+http:\/\/localhost:(\d+)/u;
+      while (!ports.test(out)) await once(child.stdout, 'data');
+      const [, port, httpPort] = ports.exec(out) ?? [];
+      const health = async (): Promise<number> => (await fetch(`http://127.0.0.1:${httpPort}/health`)).status;
+      const client = await clientOf({ server: { ports: { amqp: Number(port) } } });
+      const sender = await client.sender('orders');
+      const kept = new Set<string>();
+      let next = 0;
+      const send = async (): Promise<string> => {
+        const messageId = `m${next++}`;
+        const state = await sender.send({ properties: { messageId }, body: text('x'.repeat(20_000)) });
+        if (state.type === 'accepted') kept.add(messageId);
+        return state.type === 'rejected' ? (state.error?.condition ?? '') : state.type;
+      };
+      let outcome = await send();
+      while (outcome === 'accepted') outcome = await send();
+      assert.equal(outcome, 'com.microsoft:server-busy');
+      assert.ok(kept.size > 50, `${kept.size} were accepted`);
+      assert.equal(await health(), 503);
+
+      const receiver = await client.receiver('orders', { credit: 0, mode: 'second' });
+      const complete = async (count: number): Promise<void> => {
+        receiver.addCredit(count);
+        for (let i = 0; i < count; i++) {
+          const received = (await receiver.next())!;
+          await received.accept();
+          assert.ok(kept.delete(String(received.message.properties?.messageId)));
+        }
+      };
+      await complete(10);
+      // What was completed makes room, once the file is written anew.
+      for (outcome = 'none'; outcome !== 'accepted';) outcome = await send();
+      while (outcome === 'accepted') outcome = await send();
+      assert.equal(outcome, 'com.microsoft:server-busy');
+
+      assert.equal(spawnSync('prlimit', ['--pid', String(child.pid), '--fsize=unlimited']).status, 0);
+      assert.equal(await send(), 'accepted');
+      assert.equal(await health(), 200);
+      await complete(1);
+      child.kill('SIGKILL');
+      await ended;
+      await using ns = await startNamespace({ queues: ['orders'], file: path });
+      const again = await clientOf(ns);
+      const all = await again.receiver('orders', { mode: 'settled' });
+      const there = new Set<string>();
+      for (let { active } = ns.namespace.counts('orders'); active > 0; active -= 1)
+        there.add(String((await all.next())!.message.properties?.messageId));
+      assert.deepEqual(there, kept, 'neither more nor less than was accepted');
       await again.close();
     }),
   );

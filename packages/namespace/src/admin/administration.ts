@@ -47,6 +47,9 @@ export interface AdminResponse {
 const PAGE_DEFAULT = 100;
 const PAGE_MAX = 100;
 
+/** Bytes of a journal that a request needs beside its body, which has at most three for a character. */
+const REQUEST_BYTES = 65_536;
+
 const ATOM = 'application/atom+xml;type=entry;charset=utf-8';
 const FEED = 'application/atom+xml;type=feed;charset=utf-8';
 const CONNECT = 'http://schemas.microsoft.com/netservices/2010/10/servicebus/connect';
@@ -152,8 +155,15 @@ export class Administration {
       case 'GET':
         return this.#get(targetOf(path), pageOf(query), path);
       case 'PUT':
-      case 'DELETE':
-        return this.#do(method, path, body, headers['if-match'] === '*');
+      case 'DELETE': {
+        const { journal } = this.#host;
+        const busy = new AdminError(503, '50300', 'The server is busy: it cannot store anything at the moment.');
+        if (journal?.hasRoom(body.length * 3 + REQUEST_BYTES) === false) throw busy;
+        const answer = this.#do(method, path, body, headers['if-match'] === '*');
+        // Done it is, but nobody is told before it is written down.
+        if (journal?.flush() === false) throw busy;
+        return answer;
+      }
       default:
         throw new AdminError(405, '40500', `There is no method ${method.slice(0, 20)}.`);
     }

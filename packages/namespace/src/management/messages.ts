@@ -6,7 +6,7 @@ import { canSend, disabledRefusal, REFUSALS, type Refusal } from '../entity.js';
 import { joined } from '../incoming-payload.js';
 import { MessageContent, numberOf, textOf } from '../message-content.js';
 import type { Queue } from '../queue.js';
-import { deadLetterProperties, type Settlement } from '../settlement.js';
+import { deadLetterProperties, type Settlement, type SettleResult } from '../settlement.js';
 import type { Topic } from '../topic.js';
 import {
   invalid,
@@ -110,18 +110,20 @@ export function updateDisposition(request: ManagementRequest): Answer {
       entityPath,
       lockToken,
       sizeBytes: 0,
-      check: () => {
-        const result = messages.wouldSettle(lockToken, settlement);
-        return result === 'too-large' ? REFUSALS.changesTooLarge : result === 'done' ? undefined : LOCK_LOST.refusal;
-      },
+      check: () => refusalOf([messages.wouldSettle(lockToken, settlement)]),
       apply: () => void messages.settle(lockToken, settlement),
     }));
     const refusal = request.enlist(works);
     return refusal === undefined ? { status: 200 } : refusedWith(refusal);
   }
-  const results = tokens.map((token) => messages.settle(token, settlement));
-  if (results.includes('too-large')) return refusedWith(REFUSALS.changesTooLarge);
-  return results.includes('lock-lost') ? LOCK_LOST : { status: 200 };
+  const refusal = refusalOf(tokens.map((token) => messages.settle(token, settlement)));
+  return refusal === undefined ? { status: 200 } : refusedWith(refusal);
+}
+
+function refusalOf(results: readonly SettleResult[]): Refusal | undefined {
+  if (results.includes('no-room')) return REFUSALS.noRoom;
+  if (results.includes('too-large')) return REFUSALS.changesTooLarge;
+  return results.includes('lock-lost') ? LOCK_LOST.refusal : undefined;
 }
 
 export function batchDeleteMessages(request: ManagementRequest): Answer {

@@ -42,6 +42,7 @@ export function setSessionState(request: ManagementRequest): Answer {
       condition: 'amqp:link:message-size-exceeded',
       description: `The state of a session has at most ${node.entity.maxMessageSizeBytes} bytes.`,
     });
+  if (node.messages!.journal?.hasRoomFor(1, state?.length ?? 0) === false) return refusedWith(REFUSALS.noRoom);
   const isKept = node.messages!.setSessionState(session, state === null ? undefined : Uint8Array.from(state));
   return isKept ? { status: 200 } : refusedWith(REFUSALS.full);
 }

@@ -39,6 +39,14 @@ const FRAME_HEAD = 8;
 const FRAME_MAX = 0x4000_0000;
 /** A file that has grown to twice of what it began with, and to this, is written anew. */
 const COMPACT_BYTES = 16 * 1_048_576;
+/** Bytes that are kept free behind what is written, at least. */
+const RESERVE = 1_048_576;
+const ZEROS: Uint8Array = new Uint8Array(262_144);
+/** Ms after which a write is tried again that failed. */
+const RETRY_MS = 1_000;
+/** Ms between two attempts to get along with less, and how many times as long as one takes. */
+const RESCUE_MS = 1_000;
+const RESCUE_SHARE = 20;
 /** Bytes of a snapshot that go into one frame. */
 const SNAPSHOT_FRAME = 1_048_576;
 
@@ -52,12 +60,22 @@ export class NamespaceFile implements Journal {
   #snapshot: (() => Iterable<JournalRecord>) | undefined;
   #fd: number | undefined;
   #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  /** Bytes that count. */
   #size = 0;
+  /** Bytes of the file on the disk: behind those that count there are zeros, which keep the room for what comes. */
+  #reservedTo = 0;
+  #isOutOfRoom = false;
+  /** When a full disk may be met with an attempt to write less, ms of the process. */
+  #nextRescue = 0;
   #compactAt = COMPACT_BYTES;
   #isScheduled = false;
   #isLocked = false;
   /** Why the last write did not succeed. */
   #failure: string | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  /** What could not be written is written: what waited for it can go on. */
+  onWritten: (() => void) | undefined;
 
   /** @throws NamespaceFileError where it is not ours, cannot be read, or is in use */
   constructor(options: NamespaceFileOptions) {
@@ -73,7 +91,7 @@ export class NamespaceFile implements Journal {
   }
 
   get failure(): string | undefined {
-    return this.#failure;
+    return this.#failure ?? (this.#isOutOfRoom ? 'there is no room for more' : undefined);
   }
 
   /**
@@ -97,7 +115,9 @@ export class NamespaceFile implements Journal {
 
   write(record: JournalRecord): void {
     if (this.#snapshot === undefined) return;
-    this.#pending.push(encodeValue(record));
+    const bytes = encodeValue(record);
+    this.#pending.push(bytes);
+    this.#pendingBytes += bytes.length;
     if (this.#isScheduled) return;
     // What a timer does, the end of a lock, is answered to nobody.
     this.#isScheduled = true;
@@ -110,31 +130,79 @@ export class NamespaceFile implements Journal {
   flush(): boolean {
     if (this.#pending.length === 0 || this.#fd === undefined) return true;
     try {
-      this.#size += writeFrame(this.#fd, this.#pending, this.#size);
+      const written = writeFrame(this.#fd, this.#pending, this.#size);
       if (this.#options.sync === 'always') fdatasyncSync(this.#fd);
+      this.#size += written;
+      this.#reservedTo = Math.max(this.#reservedTo, this.#size);
       this.#pending = [];
+      this.#pendingBytes = 0;
       if (this.#failure !== undefined) this.#options.log?.('info', `${this.path} can be written again`);
       this.#failure = undefined;
     } catch (error) {
+      if (this.#rescue()) return true;
       if (this.#failure === undefined)
         this.#options.log?.(
           'warning',
           `${this.path} cannot be written: ${messageOf(error)}. Nothing is answered until it can`,
         );
       this.#failure = messageOf(error);
-      this.#dropHalf(this.#fd);
+      // Half a frame does not count, and the next attempt writes over it.
+      this.#retryLater();
       return false;
     }
     if (this.#size >= this.#compactAt) this.#compactIfPossible();
     return true;
   }
 
-  /** Half a frame must not stand before the next attempt. */
-  #dropHalf(fd: number): void {
+  /** Nobody may say anything while all wait for an answer. */
+  #retryLater(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      if (this.flush()) this.onWritten?.();
+    }, RETRY_MS).unref();
+  }
+
+  hasRoom(bytes: number): boolean {
+    if (this.#fd === undefined) return true;
+    if (this.#failure !== undefined && !this.flush()) return false;
+    const needed = this.#pendingBytes + FRAME_HEAD + bytes;
+    if (this.#size + needed <= this.#reservedTo) return true;
+    const hasRoom = this.#reserve(needed) || (this.#rescue() && this.#reserve(needed));
+    if (hasRoom === this.#isOutOfRoom) {
+      this.#isOutOfRoom = !hasRoom;
+      if (hasRoom) this.#options.log?.('info', `${this.path}: there is room again`);
+      else
+        this.#options.log?.(
+          'warning',
+          `${this.path}: there is no room for more on the disk. What needs room is refused until there is`,
+        );
+    }
+    return hasRoom;
+  }
+
+  /** Sees to it that so many bytes can be written, and then some. */
+  #reserve(bytes: number): boolean {
     try {
-      ftruncateSync(fd, this.#size);
+      while (this.#reservedTo < this.#size + bytes + RESERVE)
+        this.#reservedTo += writeSync(this.#fd!, ZEROS, 0, ZEROS.length, this.#reservedTo);
     } catch {
-      // The next attempt writes over it, and a frame counts by its sum.
+      // What was got is good for something.
+    }
+    return this.#size + bytes <= this.#reservedTo;
+  }
+
+  /** A disk is full, and much of the file may be of what is gone: all that is left is perhaps less. At times only: it takes long. */
+  #rescue(): boolean {
+    const begin = performance.now();
+    if (begin < this.#nextRescue) return false;
+    try {
+      this.#compact();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      const end = performance.now();
+      this.#nextRescue = end + Math.max(RESCUE_MS, RESCUE_SHARE * (end - begin));
     }
   }
 
@@ -152,6 +220,8 @@ export class NamespaceFile implements Journal {
   close(): void {
     if (this.#fd !== undefined) {
       this.flush();
+      clearTimeout(this.#retry);
+      ftruncateSync(this.#fd, this.#size);
       fdatasyncSync(this.#fd);
       closeSync(this.#fd);
       this.#fd = undefined;
@@ -175,7 +245,7 @@ export class NamespaceFile implements Journal {
       while (reader.position < payload.length) this.#apply(readValue(reader) as JournalRecord);
       at = end;
     }
-    if (at < bytes.length) {
+    if (bytes.subarray(at).some((byte) => byte !== 0)) {
       this.#options.log?.(
         'warning',
         `${this.path}: the last ${bytes.length - at} bytes were not written to the end, and do not count`,
@@ -216,10 +286,12 @@ export class NamespaceFile implements Journal {
     }
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = fd;
-    this.#size = size;
+    this.#size = this.#reservedTo = size;
     this.#compactAt = Math.max(COMPACT_BYTES, 2 * size);
     // It is all in the snapshot.
     this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#failure = undefined;
   }
 
   /** @returns the number of bytes */

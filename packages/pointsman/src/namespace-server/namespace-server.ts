@@ -247,6 +247,7 @@ class Server implements NamespaceServer {
     for (const name of missing)
       log?.('warning', `${file.path}: there is no entity '${name}' any more; what was in it is dropped`);
     const administration = this.administration;
+    file.onWritten = () => this.namespace.wake();
     file.start(function* () {
       yield* administration.snapshot();
       yield* broker.snapshot();
