@@ -226,7 +226,7 @@ function ofAuthentication(failure: AuthenticationFailure): string {
         failure.statusCode === 404
           ? 'The entity that the token names does not exist: check externalAddress of the autolinks.'
           : failure.statusCode === 401
-            ? `${failure.tokenSource === undefined ? 'The key or signature' : 'The identity'} is wrong, or the token has expired. ${credentials(failure)} Check this machine's clock too.`
+            ? `${failure.tokenSource === undefined || / of policy '/.test(failure.tokenSource) ? 'The key or signature' : 'The identity'} is wrong, or the token has expired. ${credentials(failure)} Check this machine's clock too.`
             : credentials(failure);
       return `Service Bus refused the token of ${where}${status}${said(failure)}. ${cure}`;
     }
@@ -250,6 +250,12 @@ function autolinkCause(failure: AutolinkFailure, entity: string): string {
   switch (conditionClass) {
     case 'unauthorized': {
       const right = failure.direction === 'out' ? 'Send' : 'Listen';
+      if (failure.tokenSource !== undefined && / of policy '/.test(failure.tokenSource)) {
+        return (
+          `Service Bus refused ${entity}: the ${shown(failure.tokenSource)}, which connector '${shown(failure.connector)}' goes by, lacks the right '${right}' on it, ` +
+          `or its token has run out. Give the policy that right, or take a policy that has it.`
+        );
+      }
       if (failure.tokenSource !== undefined) {
         return (
           `Service Bus refused ${entity}: the identity that connector '${shown(failure.connector)}' has (${shown(failure.tokenSource)}) lacks ` +

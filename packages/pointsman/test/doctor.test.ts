@@ -5,11 +5,11 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { examineClock } from '../src/doctor/clock.js';
 import { examineName } from '../src/doctor/network.js';
-import { runDoctor } from '../src/doctor/command.js';
 import type { Patient } from '../src/doctor/patient.js';
 import type { Destination } from '../src/run/destination.js';
-import { TestIo } from './client-fixture.js';
 import { ConnectProxy } from './connect-proxy.js';
+import { doctor, findings, verdicts } from './doctor-fixture.js';
+import type { Found as Finding, Told } from './doctor-fixture.js';
 import {
   CLOUD_HOST,
   KEY,
@@ -19,56 +19,11 @@ import {
   autoLink,
   connector,
   days,
-  lookUpHere,
   scene,
   section,
   sslProfile,
 } from './five-steps-fixture.js';
 import type { Scene } from './five-steps-fixture.js';
-
-interface Finding {
-  readonly step: string;
-  readonly check: string;
-  readonly verdict: string;
-  readonly subject: string;
-  readonly text: string;
-  readonly details?: Readonly<Record<string, unknown>>;
-}
-
-interface Examined {
-  readonly status: number;
-  readonly out: string;
-  readonly error: string;
-}
-
-async function doctor(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Examined> {
-  const io = new TestIo();
-  const all = { SERVICEBUS_KEY: KEY, ...env };
-  const status = await runDoctor(argv, io, {
-    environment: (name) => (all as Record<string, string>)[name],
-    lookup: lookUpHere,
-  });
-  const { out, err: error } = io;
-  assert.ok(!(out + error).includes(KEY), 'the key is shown');
-  return { status, out, error };
-}
-
-/** Examines the connector of a file, as programs do. */
-async function findings(one: Scene, text: string, ...argv: string[]): Promise<{ status: number; found: Finding[] }> {
-  const file = one.file('router.conf', ROUTER + text);
-  const { status, out, error } = await doctor(['-c', file, '-o', 'json', '--timeout', '5', ...argv]);
-  assert.equal(error, '');
-  const { connectors } = JSON.parse(out) as { connectors: { works: boolean; findings: Finding[] }[] };
-  const [report] = connectors;
-  assert.ok(report);
-  assert.equal(report.works, status === 0);
-  return { status, found: report.findings };
-}
-
-/** Steps with what is not good of them. */
-function verdicts(found: readonly Finding[]): string[] {
-  return found.map(({ step, verdict }) => (verdict === 'good' ? step : `${step} ${verdict}`));
-}
 
 const trusted = (one: Scene): string => sslProfile({ caCertFile: one.caCertFile });
 
@@ -194,7 +149,7 @@ describe('doctor: a connector that works', () => {
       const { status, out, error } = await doctor(argv, { SB: string });
       assert.equal(error, '');
       assert.equal(status, 0);
-      const [report] = (JSON.parse(out) as { connectors: { findings: Finding[] }[] }).connectors;
+      const [report] = (JSON.parse(out) as Told).connectors;
       assert.equal(report!.findings.filter(({ check, verdict }) => check === 'link' && verdict === 'good').length, 2);
     }),
   );

@@ -16,6 +16,7 @@ import {
   describeCertificateError,
   describeTransportError,
   notHttp,
+  placeText,
   readable,
   timedOut,
 } from './transport-error.js';
@@ -155,7 +156,7 @@ class Attempt {
   }
 
   get #where(): string {
-    return `${this.#options.host}:${this.#options.port}`;
+    return placeText(this.#options);
   }
 
   #place(stage: ErrorPlace['stage'] = this.#stage): ErrorPlace {

@@ -39,6 +39,6 @@ export type { ByteStream, PeerCertificate, StreamHandler, StreamInfo } from './s
 export { readSmallFile } from './small-file.js';
 export { TlsCredentials, TlsCredentialsError, loadTlsCredentials, systemAuthorities } from './tls-credentials.js';
 export type { FileReader, TlsProfile } from './tls-credentials.js';
-export { TransportError, certificateNames, chainOf } from './transport-error.js';
+export { TransportError, certificateNames, chainOf, placeText } from './transport-error.js';
 export type { TransportErrorKind } from './transport-error.js';
 export { SERVICE_BUS_WEBSOCKET_PATH, WEBSOCKET_PROTOCOLS } from './websocket-stream.js';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
-import { PROXY_HINT, TransportError, codeOf, readable } from './transport-error.js';
+import { PROXY_HINT, TransportError, codeOf, placeText, readable } from './transport-error.js';
 
 /** An HTTP proxy that is asked for a tunnel. */
 export interface HttpProxy {
@@ -29,8 +29,8 @@ export function openTunnel(
   opened: () => void,
   refused: (error: TransportError) => void,
 ): void {
-  const authority = `${target.host.includes(':') ? `[${target.host}]` : target.host}:${target.port}`;
-  const where = `The proxy ${proxy.host}:${proxy.port}`;
+  const authority = placeText(target);
+  const where = `The proxy ${placeText(proxy)}`;
   const { credentials } = proxy;
   const asking = request({
     method: 'CONNECT',

@@ -62,6 +62,11 @@ export interface ErrorPlace {
   readonly hasCertificate?: boolean;
 }
 
+/** `HOST:PORT`, an IPv6 address in brackets. */
+export function placeText({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** What to look at where a proxy is in the way. */
 export const PROXY_HINT: string =
   "Check the connector's proxy; where it has none, HTTPS_PROXY of the environment counts.";
@@ -80,7 +85,7 @@ export function describeTransportError(error: Error, place: ErrorPlace): Transpo
     const { kind, message } = describeTransportError(error, { ...place, byProxy: false });
     return new TransportError(kind, `The proxy is out of reach. ${message}`, PROXY_HINT, error);
   }
-  const where = `${place.host}:${place.port}`;
+  const where = placeText(place);
   const code = codeOf(error);
   const make = (kind: TransportErrorKind, message: string, hint: string): TransportError =>
     new TransportError(kind, message, hint, error);
@@ -124,7 +129,7 @@ export function describeTransportError(error: Error, place: ErrorPlace): Transpo
 
 /** The peer ended the connection before it was established, or cut it afterwards. */
 export function closedEarly(place: ErrorPlace, cause?: Error): TransportError {
-  const where = `${place.host}:${place.port}`;
+  const where = placeText(place);
   switch (place.stage) {
     case 'established':
       return new TransportError(
@@ -168,7 +173,7 @@ export function timedOut(place: ErrorPlace, timeoutMs: number | undefined, cause
   const after = timeoutMs === undefined ? '' : ` within ${timeoutMs} ms`;
   return new TransportError(
     'timed-out',
-    `${place.host}:${place.port} could not be connected${after}: ${WAITED_FOR[place.stage]}.`,
+    `${placeText(place)} could not be connected${after}: ${WAITED_FOR[place.stage]}.`,
     place.byProxy === true ? PROXY_HINT : place.stage === 'connect' ? `${HOST_HINT} ${PORT_HINT}` : PORT_MIX_HINT,
     cause,
   );
@@ -210,7 +215,7 @@ const CERTIFICATE_REFUSED =
   /ALERT_(BAD_CERTIFICATE|NO_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_\w+|UNKNOWN_CA|ACCESS_DENIED)/;
 
 function describeTlsError(error: Error, code: string, place: ErrorPlace): TransportError {
-  const where = `${place.host}:${place.port}`;
+  const where = placeText(place);
   const make = (kind: TransportErrorKind, message: string, hint: string): TransportError =>
     new TransportError(kind, message, hint, error);
   if (VERSION.test(code)) {
@@ -278,7 +283,7 @@ export function describeCertificateError(
   place: ErrorPlace,
   cause?: Error,
 ): TransportError {
-  const where = `${place.host}:${place.port}`;
+  const where = placeText(place);
   const chain = chainOf(leaf);
   const now = Date.now();
   switch (code) {

@@ -7,7 +7,7 @@ import { TokenError, withoutSecrets } from '@pointsman/azure';
 import type { Secret, TokenProvider } from '@pointsman/azure';
 import { XmlError, childOf, readXml } from '@pointsman/namespace';
 import type { XmlElement } from '@pointsman/namespace';
-import { TransportError, dialSocket } from '@pointsman/transport';
+import { TransportError, dialSocket, placeText } from '@pointsman/transport';
 import type { DialOptions } from '@pointsman/transport';
 import { within } from '../client/deferred.js';
 import { entityDescriptionOf } from './entity-description.js';
@@ -66,8 +66,7 @@ export class AdministrationClient {
 
   /** Where it asks: `HOST:PORT`. */
   get place(): string {
-    const { host, port } = this.#options.dial;
-    return `${host}:${port}`;
+    return placeText(this.#options.dial);
   }
 
   /**

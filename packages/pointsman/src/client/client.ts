@@ -94,6 +94,7 @@ export class Client implements ConnectionHandler {
   /** @internal Resolves with the peer's open. */
   readonly opened: Promise<Open>;
   readonly #opened = deferred<Open>();
+  readonly #begun = deferred<void>();
   readonly #gone = deferred<void>();
   readonly #options: ConnectOptions;
   #session: Session | undefined;
@@ -161,6 +162,23 @@ export class Client implements ConnectionHandler {
       .attached;
   }
 
+  /**
+   * Begins the session that links will have. Resolves once the peer has answered: some open a connection and close it at once, with
+   * the reason.
+   *
+   * @throws ClientError where the connection ends instead, or nothing comes
+   */
+  begin(): Promise<void> {
+    if (!this.isOpen) return Promise.reject(this.#notOpen());
+    this.#sessionInUse();
+    const { timeoutMs } = this;
+    return within(
+      this.#begun.promise,
+      timeoutMs,
+      () => new ClientError('connection', 'pointsman:timed-out', `no answer to a begin within ${timeoutMs} ms`),
+    );
+  }
+
   /** Closes the connection; what is under way is rejected. Resolves when the socket is gone. Idempotent. */
   async close(): Promise<void> {
     this.#closing = true;
@@ -181,8 +199,8 @@ export class Client implements ConnectionHandler {
 
   onBegin(session: Session): void {
     // We begin, peers do not: one that does gets its session ended.
-    if (!session.localBegun)
-      session.end({ condition: 'amqp:not-allowed', description: 'this client takes no sessions' });
+    if (session.localBegun) this.#begun.resolve();
+    else session.end({ condition: 'amqp:not-allowed', description: 'this client takes no sessions' });
   }
 
   onEnd(session: Session): void {
@@ -198,8 +216,10 @@ export class Client implements ConnectionHandler {
     const wasOpen = this.connection.remoteOpen !== undefined;
     this.#session = undefined;
     this.#opened.reject(error);
-    // Whoever waits for the open has its own handle on the failure.
+    this.#begun.reject(error);
+    // Whoever waits for them has its own handle on the failure.
     this.opened.catch(() => undefined);
+    this.#begun.promise.catch(() => undefined);
     if (wasOpen && !this.#closing) this.#options.onLost?.(error);
   }
 

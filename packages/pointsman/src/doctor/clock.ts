@@ -2,7 +2,7 @@
 import { request } from 'node:http';
 import { isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { TransportError, dialSocket } from '@pointsman/transport';
+import { TransportError, dialSocket, placeText } from '@pointsman/transport';
 import type { Finding } from './finding.js';
 import { proxyOf } from './network.js';
 import type { Patient } from './patient.js';
@@ -27,7 +27,7 @@ export async function examineClock(
   { timeoutMs }: { readonly timeoutMs: number },
 ): Promise<{ readonly finding: Finding; readonly skew: Skew | undefined }> {
   const { to } = patient;
-  const place = `${to.host}:${to.webSocketPort}`;
+  const place = placeText({ host: to.host, port: to.webSocketPort });
   const sent = Date.now();
   const date = await dateOf(patient, timeoutMs);
   const there = date === undefined ? Number.NaN : Date.parse(date);
@@ -39,7 +39,7 @@ export async function examineClock(
 
 /** Nobody told the time. */
 export function notCompared({ to }: Patient): Finding {
-  const place = `${to.host}:${to.webSocketPort}`;
+  const place = placeText({ host: to.host, port: to.webSocketPort });
   const text = `Not compared: ${place} did not tell the time. A clock that is off shows as tokens and certificates that are refused; --round-trip QUEUE compares clocks, too.`;
   return { step: 'clock', check: 'clock', verdict: 'skipped', subject: place, text };
 }

@@ -28,6 +28,8 @@ export interface EntityExamination {
   /** By how much our clock is ahead of the service's; undefined where that is not known. */
   readonly skewMs: number | undefined;
   readonly timeoutMs: number;
+  /** Paths for which a token was refused: links there would be, too. */
+  readonly withoutToken: ReadonlySet<string>;
   readonly onWait: (step: StepName, what: string) => void;
   /** Told how long a lock of an entity lasts, where that came out. */
   readonly onLock: (path: string) => void;
@@ -54,6 +56,11 @@ export async function* examineEntities(examination: EntityExamination): AsyncGen
   let isKeyLookedAt = false;
   for (const needs of byPath.values()) {
     const { path } = needs[0]!;
+    if (examination.withoutToken.has(path)) {
+      const text = `${path} was not looked at: there is no token for it (see Tokens)`;
+      yield { step: 'entity', check: 'none', verdict: 'skipped', subject: path, text };
+      continue;
+    }
     examination.onWait('entity', path);
     const trials = await tryLinks(examination, needs);
     if (!isKeyLookedAt && trials.some(isUnauthorized)) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ByteStream } from '@pointsman/transport';
 import type { Client } from '../client/client.js';
 import { clockFinding, examineClock, notCompared } from './clock.js';
 import type { Skew } from './clock.js';
@@ -38,8 +39,7 @@ export async function* examine(patient: Patient, options: ExaminationOptions): A
   yield* findings;
   if (way === undefined) return;
 
-  onWait('tls', `TLS with ${to.hostname}`);
-  const { findings: ofTls, stream } = await examineTls(patient, way, options);
+  const { findings: ofTls, stream, way: taken } = await findStream(patient, way, options, onWait);
   yield* ofTls;
   let skew: Skew | undefined;
   if (isServiceBus && to.tls !== 'none') {
@@ -53,19 +53,53 @@ export async function* examine(patient: Patient, options: ExaminationOptions): A
   if (stream === undefined) return;
 
   onWait('authentication', 'SASL and open');
-  const opened = await openConnection(patient, stream, way, options);
+  const opened = await openConnection(patient, stream, taken, options);
   yield* opened.findings;
   const { client } = opened;
   if (client === undefined) return;
+  const known = { ...patient, isServiceBus: opened.isServiceBus };
   try {
-    yield* examineTokens(patient, client, way, options, onWait);
+    const withoutToken = new Set<string>();
+    for await (const finding of examineTokens(known, client, taken, options, onWait)) {
+      if (finding.verdict === 'bad') withoutToken.add(finding.subject);
+      yield finding;
+    }
     onWait('management', 'the management API');
     const management =
-      isServiceBus && reachesHttp !== false ? await examineManagement(patient, options, onWait) : undefined;
+      known.isServiceBus && reachesHttp !== false ? await examineManagement(known, options, onWait) : undefined;
     if (management !== undefined) yield management.finding;
-    yield* examineBeyond(patient, client, way, management?.descriptions, skew, options, onWait);
+    yield* examineBeyond(known, client, taken, management?.descriptions, withoutToken, skew, options, onWait);
   } finally {
     await client.close();
+  }
+}
+
+/** Tries the ways that a router would, one after the other: what fails before one that does is a remark. */
+async function findStream(
+  patient: Patient,
+  first: Way,
+  options: ExaminationOptions,
+  onWait: (step: StepName, what: string) => void,
+): Promise<{ readonly findings: readonly Finding[]; readonly stream: ByteStream | undefined; readonly way: Way }> {
+  const before: Finding[] = [];
+  const tried = new Set<string>();
+  for (let way = first; ;) {
+    tried.add(way.mode);
+    onWait('tls', `TLS with ${patient.to.hostname}`);
+    // oxlint-disable-next-line no-await-in-loop
+    const { findings, stream, next } = await examineTls(patient, way, options);
+    if (stream !== undefined)
+      return {
+        findings: [
+          ...before.map((one): Finding => (one.verdict === 'bad' ? { ...one, verdict: 'warning' } : one)),
+          ...findings,
+        ],
+        stream,
+        way,
+      };
+    before.push(...findings);
+    if (next === undefined || tried.has(next.mode)) return { findings: before, stream, way };
+    way = next;
   }
 }
 
@@ -75,6 +109,7 @@ async function* examineBeyond(
   client: Client,
   way: Way,
   descriptions: Descriptions | undefined,
+  withoutToken: ReadonlySet<string>,
   skew: Skew | undefined,
   { timeoutMs, roundTrip: queue }: ExaminationOptions,
   onWait: (step: StepName, what: string) => void,
@@ -86,6 +121,7 @@ async function* examineBeyond(
     way,
     descriptions,
     skewMs: skew?.ms,
+    withoutToken,
     timeoutMs,
     onWait,
     onLock: (path) => knownLocks.add(path.toLowerCase()),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { placeText } from '@pointsman/transport';
 import type { Finding } from './finding.js';
 import type { Patient } from './patient.js';
 
@@ -40,7 +41,7 @@ export function reportOf(
     hostname: to.hostname,
     port: to.port,
     transport: to.transport,
-    ...(to.proxy === undefined ? {} : { proxy: `${to.proxy.host}:${to.proxy.port}` }),
+    ...(to.proxy === undefined ? {} : { proxy: placeText(to.proxy) }),
     works: exitStatus === 0,
     exitStatus,
     ...(bad === undefined ? {} : { failsAt: { step: bad.step, check: bad.check, subject: bad.subject } }),

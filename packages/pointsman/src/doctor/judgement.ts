@@ -75,7 +75,9 @@ export function settingsOf(description: EntityDescription): {
 
 /** What does not fit between an entity and those who use it, or will hurt some day. */
 export function remarksOn(facts: EntityFacts, needs: readonly EntityNeed[]): Finding[] {
-  return [...lockRemarks(facts, needs), ...entityRemarks(facts, needs)];
+  const all = [...lockRemarks(facts, needs), ...entityRemarks(facts, needs)];
+  // Autolinks that are alike give rise to the same.
+  return all.filter(({ text }, index) => all.findIndex((other) => other.text === text) === index);
 }
 
 /** What the time of a lock means for the autolinks that receive. */

@@ -2,7 +2,7 @@
 import { promises as dns } from 'node:dns';
 import { isIP } from 'node:net';
 import type { LookupFunction } from 'node:net';
-import { TransportError, dialSocket } from '@pointsman/transport';
+import { TransportError, dialSocket, placeText } from '@pointsman/transport';
 import type { DialMode, HttpProxy } from '@pointsman/transport';
 import { within } from '../client/deferred.js';
 import { httpProxy } from '../run/connector.js';
@@ -18,6 +18,7 @@ export interface Way {
 
 const PORT_TLS = 5671;
 const PORT_IN_BAND = 5672;
+const PORT_HTTPS = 443;
 
 /** Looks the name up that TCP goes to. */
 export async function examineName(patient: Patient, { timeoutMs }: { readonly timeoutMs: number }): Promise<Finding> {
@@ -85,9 +86,9 @@ export async function examineNetwork(
   const reached = tried.find((one) => one.error === undefined && isWanted(one));
   const detour = reached === undefined ? tried.find(({ error }) => error === undefined) : undefined;
   const findings = tried.map((one): Finding => {
-    const subject = `${to.host}:${one.way.port}`;
+    const subject = placeText({ host: to.host, port: one.way.port });
     const kind = kindOf(one.way);
-    const through = to.proxy === undefined ? '' : ` through the proxy ${to.proxy.host}:${to.proxy.port}`;
+    const through = to.proxy === undefined ? '' : ` through the proxy ${placeText(to.proxy)}`;
     const details = {
       port: one.way.port,
       transport: isWebSocket(one.way) ? 'websocket' : 'tcp',
@@ -97,17 +98,18 @@ export async function examineNetwork(
     const common = { step: 'network', check: 'port', subject, ms: one.ms, details } as const;
     if (one.error === undefined) {
       const hint = one === detour ? `. ${cureBy(one.way)} takes this way; what follows was tried over it` : '';
-      const note = isWanted(one) || one === detour ? '' : '; not needed, as it is';
-      const text = `Port ${one.way.port} can be reached${through} (${kind})${hint}${note}`;
+      const note = isWanted(one) || one === detour ? '' : '; not needed';
+      const text = `Port ${one.way.port} can be reached${through} (${kind}${note})${hint}`;
       return { ...common, verdict: 'good', text };
     }
     const { message, hint } = one.error;
     if (!isWanted(one))
       return { ...common, verdict: 'skipped', text: `${message} This connector does not need it (${kind}).` };
+    const cure = `${refusal(patient, one) ?? hint}${firewall(patient, one, detour !== undefined)}`;
     return {
       ...common,
       verdict: reached === undefined ? 'bad' : 'warning',
-      text: `${message} ${hint}${firewall(patient, one, detour !== undefined)}`,
+      text: `${message} ${cure}`,
     };
   });
   const http = tried.find(({ way }) => way.port === to.webSocketPort);
@@ -127,7 +129,8 @@ function waysOf({ to, isServiceBus }: Patient): { readonly wanted: readonly Way[
   const first: Way = { mode: 'tls', port: PORT_TLS };
   const inBand: Way = { mode: 'tls-in-band', port: PORT_IN_BAND };
   // At ports of somebody's choice nobody knows where the rest would be.
-  const isUsual = to.transport === 'websocket' ? to.port === 443 : to.port === PORT_TLS || to.port === PORT_IN_BAND;
+  const isUsual =
+    to.transport === 'websocket' ? to.port === PORT_HTTPS : to.port === PORT_TLS || to.port === PORT_IN_BAND;
   const candidates = isUsual ? [first, webSocket, inBand] : [webSocket];
   return { wanted, others: candidates.filter(({ port }) => wanted.every((way) => way.port !== port)) };
 }
@@ -146,6 +149,13 @@ function cureBy(way: Way): string {
   return way.port === PORT_TLS || way.port === PORT_IN_BAND
     ? `transport: tcp, with port: ${way.port},`
     : 'transport: tcp';
+}
+
+/** Service Bus listens at its ports: where it does not, it is not Service Bus that answers. */
+function refusal({ to, isServiceBus }: Patient, { way, error }: Reached): string | undefined {
+  const isUsual = way.port === PORT_TLS || way.port === PORT_IN_BAND || way.port === PORT_HTTPS;
+  if (!isServiceBus || to.tls === 'none' || !isUsual || error?.kind !== 'refused') return undefined;
+  return 'Service Bus itself listens there: a firewall on the way refuses in its place, or the host is not that of the namespace.';
 }
 
 /** Where nobody answers, somebody has to open something: says what. */

@@ -30,7 +30,7 @@ export interface Patient {
   /** Masked wherever they turn up. */
   readonly secrets: readonly Secret[];
   readonly lookup: DialOptions['lookup'];
-  /** Who we are to the management API; undefined where there is none, or nothing to prove it by. */
+  /** Who we are to a management API; undefined where there is nothing to prove it by. */
   readonly identity: TokenProvider | undefined;
 }
 
@@ -58,7 +58,7 @@ export function patientOf(
       connector,
       to,
       isServiceBus,
-      identity: isServiceBus ? (to.tokens ?? keyOf(to)) : undefined,
+      identity: to.tokens ?? keyOf(to),
       credentials,
       entities: [...needsOf(config, connector), ...more],
       secrets: [...to.secrets, connector.connectionString, to.proxy?.password].filter((one) => one !== undefined),

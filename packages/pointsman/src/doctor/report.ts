@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { placeText } from '@pointsman/transport';
 import type { CommandIo } from '../command.js';
 import { isTerminal, shown, stylesFor, widthOf, wrapped } from '../namespace-server/terminal.js';
 import type { Styles } from '../namespace-server/terminal.js';
@@ -48,9 +49,9 @@ export class Report {
 
   begin({ connector, to }: Patient): void {
     const by = to.transport === 'tcp' ? 'TCP' : to.transport === 'auto' ? 'TCP, else a WebSocket' : 'a WebSocket';
-    const at = `${to.host.includes(':') ? `[${to.host}]` : to.host}:${to.port}`;
+    const at = placeText(to);
     const name = to.hostname === to.host ? at : `${to.hostname} at ${at}`;
-    const proxy = to.proxy === undefined ? '' : `, through the proxy ${shown(`${to.proxy.host}:${to.proxy.port}`)}`;
+    const proxy = to.proxy === undefined ? '' : `, through the proxy ${shown(placeText(to.proxy))}`;
     this.#line(`${this.#styles.strong(`Connector ${shown(connector.name)}`)}: ${shown(name)}, by ${by}${proxy}`);
     this.#line('');
   }

@@ -1,13 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-import { withoutSecrets } from '@pointsman/azure';
+import { explain, withoutSecrets } from '@pointsman/azure';
 import { sharedDriver } from '@pointsman/transport';
 import type { ByteStream } from '@pointsman/transport';
 import { Client } from '../client/client.js';
 import { within } from '../client/deferred.js';
 import { meaningOf } from '../run/connection-end.js';
+import type { EndPlace } from '../run/connection-end.js';
 import type { Finding } from './finding.js';
 import type { Way } from './network.js';
 import type { Patient } from './patient.js';
+
+export interface SessionExamination {
+  readonly findings: readonly Finding[];
+  readonly client: Client | undefined;
+  /** It is Service Bus, as its mechanisms tell where the name does not. */
+  readonly isServiceBus: boolean;
+}
+
+/** A mechanism that nobody else has. */
+const OF_SERVICE_BUS = 'MSSBCBS';
 
 /** SASL and open, on a stream that is there. */
 export async function openConnection(
@@ -15,7 +26,7 @@ export async function openConnection(
   stream: ByteStream,
   way: Way,
   { timeoutMs }: { readonly timeoutMs: number },
-): Promise<{ readonly findings: readonly Finding[]; readonly client: Client | undefined }> {
+): Promise<SessionExamination> {
   const { to, connector } = patient;
   const { username, password, mechanisms, hostname } = to;
   const client = new Client(
@@ -39,33 +50,66 @@ export async function openConnection(
   const { connection } = client;
   try {
     await within(client.opened, timeoutMs, () => new Error(`no open came within ${timeoutMs} ms`));
+    // Some answer with an open, and close at once with the reason.
+    await client.begin();
   } catch (error) {
     const end = connection.ended;
-    const text =
-      end === undefined
-        ? `${(error as Error).message}: the peer accepted the connection and then fell silent.`
-        : withoutSecrets(
-            meaningOf(connection, end, {
-              connector: connector.name,
-              to: { ...to, host: hostname, port: way.port },
-              byConnectionString: connector.connectionString !== undefined,
-              isServiceBus: patient.isServiceBus,
-              encrypted: stream.info.encrypted,
-              cureOf: ({ hint }) => hint,
-            }),
-            patient.secrets,
-          );
+    const isServiceBus = isServiceBusAt(patient, client);
+    const place = {
+      connector: connector.name,
+      to: { ...to, host: hostname, port: way.port },
+      byConnectionString: connector.connectionString !== undefined,
+      isServiceBus,
+      encrypted: stream.info.encrypted,
+      cureOf: ({ hint }: { readonly hint: string }) => hint,
+    };
+    const text = withoutSecrets(
+      end === undefined ? silence(place, way, error as Error) : meaningOf(connection, end, place),
+      patient.secrets,
+    );
     client.driven.destroy();
     const step = end?.by === 'sasl' ? 'authentication' : 'open';
     const findings = step === 'open' && connection.saslMechanism !== undefined ? [saslFinding(patient, client)] : [];
+    const isHttpPort = way.port === to.webSocketPort && !way.mode.startsWith('websocket') && isServiceBus;
+    const cure = isHttpPort ? ` Port ${way.port} takes AMQP in a WebSocket alone: write transport: websocket.` : '';
     const check = step === 'open' ? 'open' : 'sasl';
-    const bad: Finding = { step, check, verdict: 'bad', subject: hostname, text, ms: performance.now() - started };
-    return { findings: [...findings, bad], client: undefined };
+    const bad: Finding = {
+      step,
+      check,
+      verdict: 'bad',
+      subject: hostname,
+      text: `${text}${cure}`,
+      ms: performance.now() - started,
+    };
+    return { findings: [...findings, bad], client: undefined, isServiceBus };
   }
   return {
     findings: [saslFinding(patient, client), { ...openFinding(patient, client), ms: performance.now() - started }],
     client,
+    isServiceBus: isServiceBusAt(patient, client),
   };
+}
+
+function isServiceBusAt({ isServiceBus }: Patient, { connection }: Client): boolean {
+  return isServiceBus || connection.offeredMechanisms.includes(OF_SERVICE_BUS);
+}
+
+/** The connection is there, and nothing comes. */
+function silence(place: EndPlace, way: Way, { message }: Error): string {
+  const { connector, encrypted, isServiceBus, to, byConnectionString } = place;
+  // Service Bus lets a connection without TLS come as far as SASL, and then falls silent.
+  if (isServiceBus && !encrypted)
+    return explain({
+      step: 'connection',
+      problem: 'tls-missing',
+      connector,
+      host: to.host,
+      port: way.port,
+      byConnectionString,
+      secrets: [],
+    }).message;
+  const advice = encrypted ? '' : ', and whether the peer wants TLS there: then give the connector an sslProfile';
+  return `${message.replace(/^pointsman:[a-z-]+: /u, '')}: the peer accepted the connection and then fell silent. Check the port of connector ${connector}${advice}.`;
 }
 
 function saslFinding({ to, isServiceBus }: Patient, { connection }: Client): Finding {

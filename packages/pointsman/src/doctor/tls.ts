@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import { TransportError, dial } from '@pointsman/transport';
 import type { ByteStream, StreamInfo } from '@pointsman/transport';
+import { WayFinder } from '../run/way-finder.js';
 import { certificateFinding, versionsFinding, visit } from './certificates.js';
 import type { Finding } from './finding.js';
 import { proxyOf } from './network.js';
 import type { Way } from './network.js';
 import type { Patient } from './patient.js';
 
+export interface TlsExamination {
+  readonly findings: readonly Finding[];
+  readonly stream: ByteStream | undefined;
+  /** Where there is no stream: the way that a router would try next, if there is one. */
+  readonly next: Way | undefined;
+}
+
 /** Goes all the way to a stream that AMQP can be spoken on: TLS, and the WebSocket where that is the way. */
 export async function examineTls(
   patient: Patient,
   way: Way,
   { timeoutMs }: { readonly timeoutMs: number },
-): Promise<{ readonly findings: readonly Finding[]; readonly stream: ByteStream | undefined }> {
+): Promise<TlsExamination> {
   const { to, credentials, lookup } = patient;
   const hasTls = way.mode !== 'tcp' && way.mode !== 'websocket';
   // Others look at the certificate, and at versions that were not agreed on, meanwhile.
@@ -39,6 +47,7 @@ export async function examineTls(
         ...(seen === undefined ? [] : [versionsFinding(patient, seen), certificateFinding(patient, seen)]),
       ].filter((finding) => finding !== undefined),
       stream,
+      next: undefined,
     };
   } catch (error) {
     if (!(error instanceof TransportError)) throw error;
@@ -59,8 +68,17 @@ export async function examineTls(
       isOfCertificate ? certificateFinding(patient, seen) : undefined,
     ].filter((finding) => finding !== undefined);
     // What is wrong was said; this is what the peer showed.
-    return { findings: [bad, ...more.map((one): Finding => ({ ...one, verdict: 'skipped' }))], stream: undefined };
+    const findings = [bad, ...more.map((one): Finding => ({ ...one, verdict: 'skipped' }))];
+    return { findings, stream: undefined, next: nextWay(patient, way, error) };
   }
+}
+
+/** As a router's connector goes on. */
+function nextWay({ to }: Patient, way: Way, error: TransportError): Way | undefined {
+  const finder = new WayFinder(to);
+  finder.mode = way.mode;
+  finder.failed(error, to.host, to.port);
+  return finder.mode === way.mode ? undefined : { mode: finder.mode, port: finder.portOf(to.port) };
 }
 
 const CERTIFICATE_KINDS: readonly string[] = [
@@ -76,7 +94,7 @@ function failure({ connector, isServiceBus }: Patient, { message, hint, kind }: 
   if (kind === 'tls-unknown-issuer') {
     const profile =
       connector.sslProfile === undefined
-        ? ` Connector ${connector.name} has no sslProfile yet: add one and name it there.`
+        ? ` Connector ${connector.name} has no sslProfile yet: add one and name it there (here, --ca-file FILE).`
         : '';
     return `${said} Service Bus itself is trusted by the authorities of the system: a proxy here may look into TLS.${profile}`;
   }
