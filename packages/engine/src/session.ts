@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { LocalProtocolError, RemoteProtocolError, decodeError, serial, serialDistance } from '@pointsman/wire';
+import { RemoteProtocolError, decodeError, serial, serialDistance } from '@pointsman/wire';
 import type { AmqpErrorFields, Attach, Begin, BeginFields, DeliveryState, SerialNumber } from '@pointsman/wire';
 import type { Connection } from './connection.js';
 import { ACCEPTED, DeliveryRing, IncomingDelivery, OutgoingDelivery } from './delivery.js';
@@ -8,7 +8,7 @@ import { writeFlowFrame } from './hot-writers.js';
 import { IncomingWindow } from './incoming-window.js';
 import { ReceiverLink, SenderLink } from './link.js';
 import type { AttachParameters, Link, ReceiverHandler, SenderHandler } from './link.js';
-import { LinkTable } from './link-table.js';
+import { SessionLinks } from './session-links.js';
 import { Settlements } from './settlements.js';
 
 export type SessionState = 'beginning' | 'mapped' | 'ending' | 'ended';
@@ -44,9 +44,10 @@ export class Session {
   nextOutgoingId: SerialNumber = serial(0);
   #initialOutgoingId: SerialNumber = serial(0);
   remoteIncomingWindow = 0;
-  #handleMax = HANDLE_MAX;
+  /** @internal highest handle that the peer may use. */
+  handleMax: number = HANDLE_MAX;
 
-  readonly #links: LinkTable;
+  readonly #links: SessionLinks;
 
   /** @internal the next delivery-id of ours. */
   nextDeliveryId = 0;
@@ -61,12 +62,13 @@ export class Session {
   #owesSessionFlow = false;
   /** @internal in the connection's list of sessions with something to add at the next write. */
   dirty = false;
-  #localEnded = false;
+  /** @internal our end is out. */
+  localEnded = false;
 
   constructor(connection: Connection, channel: number) {
     this.connection = connection;
     this.channel = channel;
-    this.#links = new LinkTable(connection.linkBudget);
+    this.#links = new SessionLinks(this);
   }
 
   /** Every link that is attached or attaching. */
@@ -82,7 +84,7 @@ export class Session {
     this.localBegun = true;
     this.#window.begin(options.incomingWindow, this.connection.maxFrameSize);
     const remote = this.remoteBegin;
-    this.#handleMax = options.handleMax ?? HANDLE_MAX;
+    this.handleMax = options.handleMax ?? HANDLE_MAX;
     this.nextOutgoingId = this.#initialOutgoingId = serial(options.nextOutgoingId ?? 0);
     if (remote !== undefined) this.state = 'mapped';
     this.connection.sendBegin(
@@ -92,7 +94,7 @@ export class Session {
         nextOutgoingId: this.nextOutgoingId,
         incomingWindow: this.#window.frames,
         outgoingWindow: 0x7fffffff,
-        handleMax: this.#handleMax,
+        handleMax: this.handleMax,
         properties: options.properties,
       },
       options.padded === true,
@@ -101,11 +103,11 @@ export class Session {
 
   /** Ends the session, or answers the end of the peer. Its links are gone. Idempotent. */
   end(error?: AmqpErrorFields): void {
-    if (this.#localEnded || this.state === 'ended') return;
+    if (this.localEnded || this.state === 'ended') return;
     // A begin of the peer that was not answered: it has to be, before the session can end. 2.5.5
     this.begin();
     this.flush();
-    this.#localEnded = true;
+    this.localEnded = true;
     this.connection.sendEnd(this, error);
     this.#lose(error);
   }
@@ -116,16 +118,16 @@ export class Session {
     this.remoteChannel = channel;
     this.nextIncomingId = serial(begin.nextOutgoingId);
     this.remoteIncomingWindow = begin.incomingWindow;
-    if (this.localBegun && !this.#localEnded) this.state = 'mapped';
+    if (this.localBegun && !this.localEnded) this.state = 'mapped';
   }
 
   /** @internal the peer ended: answer where we have not. Returns once nothing of the session is left. */
   takeEnd(error: AmqpErrorFields | undefined): void {
-    if (!this.#localEnded) this.begin();
+    if (!this.localEnded) this.begin();
     this.state = 'ended';
     this.#lose(error);
-    if (this.#localEnded) return;
-    this.#localEnded = true;
+    if (this.localEnded) return;
+    this.localEnded = true;
     this.connection.sendEnd(this, undefined);
   }
 
@@ -171,177 +173,41 @@ export class Session {
    * @throws LocalProtocolError where the session has ended, no handle is free, or the attach is larger than the peer's frames
    */
   attachReceiver(name: string, handler: ReceiverHandler, parameters: AttachParameters): ReceiverLink {
-    const link = new ReceiverLink(this, name, this.#handleForAttach(name));
-    link.handler = handler;
-    link.maxMessageSize = Number(parameters.maxMessageSize ?? 0n);
-    this.#attach(link, parameters);
-    return link;
+    return this.#links.attachReceiver(name, handler, parameters);
   }
 
   /** Attaches a link that we send on. @throws LocalProtocolError as {@link attachReceiver} */
   attachSender(name: string, handler: SenderHandler, parameters: AttachParameters): SenderLink {
-    const link = new SenderLink(this, name, this.#handleForAttach(name));
-    link.handler = handler;
-    this.#attach(link, parameters);
-    return link;
-  }
-
-  #attach(link: Link, parameters: AttachParameters): void {
-    this.begin();
-    this.connection.sendAttach(this, link.attachFields(parameters), parameters.padded === true);
-    link.localAttached = true;
-    this.#links.add(link, true);
+    return this.#links.attachSender(name, handler, parameters);
   }
 
   /** There is a handle that the peer lets us use and that is free. */
   get hasFreeHandle(): boolean {
-    return this.#links.freeHandle(this.#remoteHandleMax) >= 0;
-  }
-
-  get #remoteHandleMax(): number {
-    return this.remoteBegin?.handleMax ?? 0xffffffff;
-  }
-
-  #handleForAttach(name: string): number {
-    if (this.#localEnded || this.state === 'ending' || this.state === 'ended') {
-      throw new LocalProtocolError('amqp:illegal-state', `link ${name} cannot be attached: its session has ended`, {
-        scope: 'link',
-        section: '2.5.5',
-      });
-    }
-    const handle = this.#links.freeHandle(this.#remoteHandleMax);
-    if (handle >= 0) return handle;
-    throw new LocalProtocolError(
-      'amqp:resource-limit-exceeded',
-      `link ${name} cannot be attached: the peer takes no further handle on this session`,
-      {
-        scope: 'link',
-        section: '2.7.2',
-      },
-    );
+    return this.#links.nextHandle >= 0;
   }
 
   /** @internal */
   answerAttach(link: Link, parameters: AttachParameters): void {
-    if (link.localAttached || link.localDetached) return;
-    this.begin();
-    this.connection.sendAttach(this, link.attachFields(parameters), parameters.padded === true);
-    link.localAttached = true;
-    link.state = 'attached';
-    if (link instanceof ReceiverLink && link.credit > 0) this.oweFlow(link);
+    this.#links.answer(link, parameters);
   }
 
   /** @internal */
   takeAttach(attach: Attach): void {
-    if (attach.handle > this.#handleMax) {
-      return this.fail(
-        'amqp:resource-limit-exceeded',
-        `handle ${attach.handle} is above the handle-max of ${this.#handleMax}`,
-        '2.7.2',
-      );
-    }
-    if (this.#links.ofRemote(attach.handle) !== undefined) {
-      return this.fail('amqp:session:handle-in-use', `handle ${attach.handle} is attached already`, '2.7.3');
-    }
-    // Their sender is our receiver.
-    const first = this.#links.named(attach.name, !attach.role);
-    let known = first;
-    while (known !== undefined && !(known.remoteHandle < 0 && known.localAttached)) known = known.namesake;
-    if (known !== undefined) {
-      this.#bind(known, attach);
-      if (!known.localDetached) {
-        known.state = 'attached';
-        known.commonHandler.onAttached?.(known, attach);
-        if (known instanceof ReceiverLink && known.credit > 0) this.oweFlow(known);
-      }
-      return;
-    }
-    const handle = this.#links.freeHandle(this.#remoteHandleMax);
-    const { linkBudget } = this.connection;
-    if (handle < 0 || linkBudget.isAbused) {
-      const why =
-        handle < 0 ? 'no handle is left to answer an attach with, by the handle-max of the peer' : linkBudget.words;
-      return this.fail('amqp:resource-limit-exceeded', why, '2.7.2');
-    }
-    const link = attach.role ? new SenderLink(this, attach.name, handle) : new ReceiverLink(this, attach.name, handle);
-    this.#links.add(link, first === undefined);
-    this.#bind(link, attach);
-    if (linkBudget.isSpent)
-      return link.refuse({ condition: 'amqp:resource-limit-exceeded', description: linkBudget.words });
-    // A name that is taken on this very session: the newer link is the one that is refused, the older stays.
-    if (first !== undefined) {
-      link.refuse({
-        condition: 'amqp:resource-locked',
-        description: `a link named ${attach.name} is attached already`,
-      });
-      return;
-    }
-    this.connection.handler.onAttach(link as SenderLink | ReceiverLink, attach);
-  }
-
-  #bind(link: Link, attach: Attach): void {
-    link.remoteAttach = attach;
-    link.remoteHandle = attach.handle;
-    this.#links.setRemote(attach.handle, link);
-    // Each mode is for the end to decide that acts by it; what the other end said of it before was a wish. 2.6.9
-    if (link instanceof ReceiverLink) {
-      link.sndSettleMode = attach.sndSettleMode ?? 2;
-      link.deliveryCount = serial(attach.initialDeliveryCount ?? 0);
-    } else if (link instanceof SenderLink) {
-      link.rcvSettleMode = attach.rcvSettleMode ?? 0;
-      link.remoteMaxMessageSize = attach.maxMessageSize ?? 0n;
-    }
+    this.#links.take(attach);
   }
 
   /** @internal */
   detachLink(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
-    if (link.localDetached) return;
-    link.localDetached = true;
-    link.state = 'detached';
-    if (!link.localAttached && !this.#answerInBrief(link)) return;
-    if (link instanceof SenderLink) {
-      link.current = undefined;
-      this.connection.waiting.remove(link);
-    }
-    this.flush();
-    this.#forgetDeliveries(link);
-    this.connection.sendDetach(this, { handle: link.handle, closed, error });
-    if (link.remoteDetached) this.#links.remove(link);
-  }
-
-  /** An attach that was never answered: it has to be, before it can be detached. @returns false where the session ended instead */
-  #answerInBrief(link: Link): boolean {
-    link.localAttached = true;
-    this.begin();
-    try {
-      this.connection.sendAttach(this, link.attachFields({}), false);
-      return true;
-    } catch (error) {
-      if (!(error instanceof LocalProtocolError)) throw error;
-      this.fail(error.condition, error.description, '2.3.1');
-      return false;
-    }
+    this.#links.detach(link, error, closed);
   }
 
   /** @internal */
   takeDetach(handle: number, closed: boolean, error: AmqpErrorFields | undefined): void {
-    const link = this.#links.ofRemote(handle);
-    if (link === undefined)
-      return this.fail('amqp:session:unattached-handle', `detach of handle ${handle}, which is not attached`, '2.7.7');
-    link.remoteDetached = true;
-    this.#links.setRemote(handle, undefined);
-    if (link.localDetached) {
-      this.#links.remove(link);
-      return link.answered(error, closed);
-    }
-    link.state = 'detached';
-    link.commonHandler.onDetach(link, error, closed);
-    // A detach is always answered, even by a handler that forgot to.
-    if (!link.localDetached && !link.answersLater) link.detach(undefined, closed);
+    this.#links.takeDetach(handle, closed, error);
   }
 
-  /** Unsettled deliveries end with their link: nothing is resumed. */
-  #forgetDeliveries(link: Link): void {
+  /** @internal unsettled deliveries end with their link: nothing is resumed. */
+  forgetDeliveries(link: Link): void {
     const ring: DeliveryRing<IncomingDelivery | OutgoingDelivery> = link.isReceiver ? this.incoming : this.outgoing;
     if (ring.size === 0) return;
     for (const delivery of ring.ofLink(link)) ring.remove(delivery.id);
@@ -655,7 +521,7 @@ export class Session {
 
   /** Our begin is out, and neither our end nor the peer's: frames may be sent. */
   get #isSpoken(): boolean {
-    return this.localBegun && !this.#localEnded && (this.state === 'mapped' || this.state === 'beginning');
+    return this.localBegun && !this.localEnded && (this.state === 'mapped' || this.state === 'beginning');
   }
 
   /** @internal */

@@ -211,7 +211,7 @@ export class AutoLinkAttachment implements LinkOwner {
         );
       },
     });
-    link.throttle = this.#throttle;
+    link.credit.throttle = this.#throttle;
     if (dialect.settleLater === undefined && dialect.tend === undefined) return;
     this.#autoLink.hasCustody = true;
     link.custody = new Custody({

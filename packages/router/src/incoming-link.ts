@@ -6,14 +6,15 @@ import type { AmqpErrorFields, Attach, DeliveryState } from '@pointsman/wire';
 import type { Address } from './address.js';
 import { headOf, hasNoAnnotations } from './annotations.js';
 import type { MessageHead } from './annotations.js';
-import type { CreditThrottle } from './credit-throttle.js';
 import type { Custody } from './custody.js';
 import { forward, isForWithin } from './forward.js';
 import { tooLargeToHold } from './in-process.js';
+import { IncomingCredit } from './incoming-credit.js';
 import { LinkRecord } from './link-record.js';
 import type { ConnectionPolicy } from './policy/connection-policy.js';
 import { tellWaiting } from './outgoing-link.js';
 import type { LinkOwner, OutgoingLink } from './outgoing-link.js';
+import { ParkedMessages } from './parked-messages.js';
 import type { RouterConnection } from './router-connection.js';
 import { propertiesAt } from './properties-at.js';
 import { takesModified } from './takes-modified.js';
@@ -39,14 +40,9 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   readonly address: Address | undefined;
   /** Address text for those who want to read it in the message: where {@link address} is given. */
   readonly addressText: string;
-  /** Credit that is granted once there is somewhere to go. */
-  #withheld = 0;
+  readonly credit: IncomingCredit = new IncomingCredit(this);
   /** The sender's node knows the outcome modified. RabbitMQ 3 does not, and ends the session where it hears it. */
   #takesModified = true;
-  /** The router stops: no more credit. */
-  #quiet = false;
-  /** The sender is asked to use its credit up, since messages have nowhere to go. */
-  #draining = false;
   /** Message whose frames are arriving and that was not sent on yet, or is being sent on. */
   #arriving: Transit | undefined;
   /** Bytes kept of a message of which nobody is to hear any more. */
@@ -55,9 +51,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   #decided: { readonly delivery: IncomingDelivery; readonly said: DeliveryState | undefined } | undefined;
   /** Deliveries in hand that are more than a pointer to their one copy. */
   readonly #transits = new Set<Transit>();
-  /** Whole messages whose consumer is expected back at any moment, in their order. */
-  #parked: Transit[] = [];
-  #cancelParking: (() => void) | undefined;
+  #parked: ParkedMessages | undefined;
   readonly capacity: number;
   /** Bytes of the largest message. */
   readonly #sizeMax: number;
@@ -67,7 +61,6 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   unconfirmed = 0;
   /** Where the container can be told of outcomes beyond the link. */
   custody: Custody | undefined = undefined;
-  throttle: CreditThrottle | undefined = undefined;
 
   constructor(connection: RouterConnection, address: Address | undefined, addressText: string, capacity: number) {
     super(connection);
@@ -90,39 +83,20 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     const source = link.remoteAttach?.source;
     if (source !== undefined && 'type' in source) this.#takesModified = takesModified(source.outcomes);
     this.custody?.start(link.remoteAttach);
-    const credit = this.throttle?.begin((count) => this.#grant(count)) ?? this.capacity;
-    if (this.#hasPaths()) link.addCredit(credit);
-    else this.#withheld = credit;
-  }
-
-  /** Credit that was kept back may be given. */
-  #grant(count: number): void {
-    if (this.link.state !== 'attached' || this.#quiet) return;
-    if (!this.#hasPaths()) {
-      this.#withheld += count;
-      return;
-    }
-    this.link.addCredit(count);
-    // A single message is to be asked for at once, not with half of the window.
-    if (this.link.announced < this.link.credit) this.link.sendFlow();
+    this.credit.begin();
   }
 
   /** There is somewhere to go: for an anonymous link there may always be. */
-  #hasPaths(): boolean {
+  get hasPaths(): boolean {
     const { address } = this;
     return address === undefined || (this.isFallback ? address.hasOwnPaths : address.hasPaths);
   }
 
   /** A first consumer came. */
   pathsOpened(): void {
-    if (this.link.state !== 'attached' || this.#quiet) return;
+    if (this.link.state !== 'attached' || this.credit.isQuiet) return;
     this.#unpark((transit) => this.#route(transit));
-    const count = this.throttle?.pass(this.#withheld) ?? this.#withheld;
-    this.#withheld = 0;
-    this.#draining = false;
-    // A drain that was not answered yet is off: the new credit is there to be used.
-    this.link.draining = false;
-    if (count > 0) this.link.addCredit(count);
+    this.credit.release();
   }
 
   /** Who was expected back has not come. */
@@ -134,22 +108,16 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   #park(transit: Transit): boolean {
     const { address } = this;
     if (address === undefined || address.awaitedUntil === 0 || address.hasPaths) return false;
-    const { clock } = this.connection.router;
-    const left = address.awaitedUntil - clock.now();
-    if (left <= 0 || !transit.complete || this.#quiet) return false;
-    this.#cancelParking ??= clock.after(left, () => this.gaveUp());
-    this.#parked.push(transit);
+    if (!transit.complete || this.credit.isQuiet) return false;
+    this.#parked ??= new ParkedMessages(this.connection.router.clock, () => this.gaveUp());
+    if (!this.#parked.add(transit, address.awaitedUntil)) return false;
     this.#transits.add(transit);
     transit.incoming!.context = transit;
     return true;
   }
 
   #unpark(act: (transit: Transit) => void): void {
-    this.#cancelParking?.();
-    this.#cancelParking = undefined;
-    const parked = this.#parked;
-    this.#parked = [];
-    for (const transit of parked) {
+    for (const transit of this.#parked?.take() ?? []) {
       this.#transits.delete(transit);
       const { incoming } = transit;
       // Its sender may have settled it meanwhile.
@@ -160,9 +128,8 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   }
 
   override quiesce(): void {
-    this.#quiet = true;
+    this.credit.quiesce();
     this.gaveUp();
-    if (this.link.state === 'attached') this.link.withdrawCredit();
   }
 
   // ---- ReceiverHandler ----
@@ -174,7 +141,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
     if (delivery.bytes > this.#sizeMax && !delivery.aborted) return this.connection.refuseSize(this, link, delivery);
     if (this.#arriving === undefined && delivery.complete && this.#discarding === undefined) {
-      if (delivery.aborted) return this.#replace();
+      if (delivery.aborted) return this.credit.replace();
       this.#begin(delivery, frame);
       this.#whole(delivery, frame.bytes, frame.payloadStart, frame.payloadEnd);
       return;
@@ -248,7 +215,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.#transits.delete(transit);
       transit.abort();
       this.custody?.over(delivery);
-      if (!transit.credited) this.#replace();
+      if (!transit.credited) this.credit.replace();
       return;
     }
     const empty = frame.payloadStart === frame.payloadEnd;
@@ -356,7 +323,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     } else {
       this.#settleEarly(transit);
     }
-    if (transit.credited) this.#replace();
+    if (transit.credited) this.credit.replace();
   }
 
   /** The head of a message is not what it has to be, or not all there. @throws what is no ProtocolError */
@@ -399,19 +366,14 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     const delivery = transit.incoming!;
     if (this.#park(transit)) return;
     this.#discardRest(transit);
-    const { link } = this;
     if (!delivery.settled) {
       this.#tell(delivery, this.#toSender(RELEASED));
       this.released++;
     } else {
       this.presettledDropped++;
     }
-    if (this.#hasPaths()) return this.#replace();
-    this.#withheld++;
-    if (!this.#draining && !this.#quiet) {
-      this.#draining = true;
-      link.drain();
-    }
+    if (this.hasPaths) this.credit.replace();
+    else this.credit.withhold();
   }
 
   #refuse(transit: Transit, error: AmqpErrorFields): void {
@@ -425,8 +387,8 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       );
       this.rejected++;
     }
-    if (this.throttle !== undefined) this.throttle.released();
-    this.#replace();
+    if (this.credit.throttle !== undefined) this.credit.throttle.released();
+    this.credit.replace();
   }
 
   #discardRest(transit: Transit): void {
@@ -461,12 +423,12 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       this.countOutcome(state);
       const said = this.#toSender(state);
       this.#tell(delivery, said);
-      if (this.throttle !== undefined) this.throttle.heed(said);
+      if (this.credit.throttle !== undefined) this.credit.throttle.heed(said);
     } else {
       // Its sender settled it with a later frame.
       this.custody?.over(delivery);
     }
-    if (!isReplaced) this.#replace();
+    if (!isReplaced) this.credit.replace();
   }
 
   /** An outcome of a message whose link has gone can still be told. */
@@ -562,8 +524,8 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       }
     }
     this.countAge(delivery.arrivedAt);
-    if (this.throttle !== undefined) this.throttle.heed(delivery.localState);
-    this.#replace();
+    if (this.credit.throttle !== undefined) this.credit.throttle.heed(delivery.localState);
+    this.credit.replace();
   }
 
   /** The receiver told how far it has come with a message: the sender may want to know. */
@@ -584,25 +546,8 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     return map !== undefined || said.deliveryFailed === true ? said : { ...said, deliveryFailed: true };
   }
 
-  /** One message less in hand: one more may come. */
-  #replace(): void {
-    if (this.link.state !== 'attached' || this.#quiet) return;
-    if (!this.#hasPaths()) {
-      this.#withheld++;
-      return;
-    }
-    if (this.throttle !== undefined && this.throttle.pass(1) === 0) return;
-    const link = this.link;
-    link.addCredit(1);
-    // All is back: told at once, since there are senders that send a message for each flow that they hear.
-    if (link.credit >= this.capacity && link.announced < link.credit) link.sendFlow();
-  }
-
   onFlow(link: ReceiverLink): void {
-    if (link.forgone === 0) return;
-    // The answer to a drain may come when there is somewhere to go again: then the credit is given anew at once.
-    if (this.#hasPaths()) link.addCredit(this.throttle?.pass(link.forgone) ?? link.forgone);
-    else this.#withheld += link.forgone;
+    this.credit.forgone(link.forgone);
   }
 
   onDetach(link: Link, error: AmqpErrorFields | undefined, closed: boolean): void {
@@ -653,7 +598,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       arriving.abort();
     }
     this.#unpark((transit) => transit.abort());
-    this.throttle?.end();
+    this.credit.throttle?.end();
     const { custody } = this;
     if (custody !== undefined) this.#handOver(custody);
     this.#endConfirmations();
