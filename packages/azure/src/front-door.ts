@@ -5,7 +5,7 @@ import type { AmqpErrorFields, Attach } from '@pointsman/wire';
 import { CbsNode } from './cbs-node.js';
 import type { CbsAnswer } from './cbs-links.js';
 import { entityAddressOf } from './entity-address.js';
-import { covers, parseSasToken, verifySasToken } from './sas-token.js';
+import { parseSasToken, verifySasToken, withoutLastSlashes } from './sas-token.js';
 import type { Secret } from './secret.js';
 
 export interface FrontDoorOptions {
@@ -30,6 +30,12 @@ const SHOWN_MAX = 200;
 /** Longest delay that timers of all platforms bear. */
 const DELAY_MAX_MS = 2_147_483_647;
 
+/** Links from which on it is looked at which of them are gone. */
+const LOOK_MIN = 64;
+
+/** Characters of a path. Those of queues have 260 at the most, those of subscriptions' dead letters some dozens more. */
+const PATH_MAX = 1024;
+
 /** Where all event hubs of a namespace are asked about. Clients come with a token for `<hub>/$management`. */
 const HUBS = '$management';
 
@@ -50,8 +56,10 @@ export class FrontDoor {
   readonly #node: CbsNode;
   /** Ms since 1970 at which a token ends, by the resource that it opens. */
   readonly #grants = new Map<string, number>();
-  /** Links that were let through, and what they are of. */
-  readonly #links = new Map<Link, string>();
+  /** Links that were let through, by what they are of. Some may be gone: nobody tells of that, so now and then all are looked at. */
+  readonly #links = new Map<string, Set<Link>>();
+  #count = 0;
+  #lookAt = LOOK_MIN;
   #cancel: (() => void) | undefined;
 
   constructor(options: FrontDoorOptions) {
@@ -82,8 +90,7 @@ export class FrontDoor {
     // Nodes of the router itself are no entities, and no token opens them.
     const isEntity = path !== '' && !/^[$_]|^amqp:/iu.test(path);
     if ((isEntity || (path === HUBS && this.#options.routesManagement?.() === true)) && this.#mayAttach(path)) {
-      this.#forgetDetached();
-      this.#links.set(link, path);
+      this.#remember(link, path);
       return false;
     }
     link.refuse({
@@ -98,6 +105,7 @@ export class FrontDoor {
     this.#cancel?.();
     this.#cancel = undefined;
     this.#links.clear();
+    this.#count = 0;
     this.#grants.clear();
   }
 
@@ -140,13 +148,28 @@ export class FrontDoor {
 
   #mayAttach(path: string): boolean {
     const now = this.#options.nowMs();
-    for (const [resource, expiresAtMs] of this.#grants) {
-      if (expiresAtMs <= now) continue;
-      if (resource === '' || covers(resource, path)) return true;
-      // Of one hub of them: requests say which, and the router's own identity answers for it.
-      if (path === HUBS && resource.endsWith(`/${HUBS}`)) return true;
-    }
+    const isGranted = (resource: string): boolean => (this.#grants.get(resource) ?? 0) > now;
+    if (isGranted('')) return true;
+    // There is no entity of such a name, and each of its parts would be looked up.
+    if (path.length > PATH_MAX) return false;
+    // A token is for its resource and all that lies below.
+    const whole = path.toLowerCase();
+    for (let end = whole.length; end > 0; end = whole.lastIndexOf('/', end - 1))
+      if (isGranted(whole.slice(0, end))) return true;
+    if (path !== HUBS) return false;
+    // Of one hub of them: requests say which, and the router's own identity answers for it.
+    for (const resource of this.#grants.keys()) if (resource.endsWith(`/${HUBS}`) && isGranted(resource)) return true;
     return false;
+  }
+
+  #remember(link: Link, path: string): void {
+    if (this.#count >= this.#lookAt) {
+      this.#forgetDetached();
+      this.#lookAt = Math.max(LOOK_MIN, 2 * this.#count);
+    }
+    const links = this.#links.get(path) ?? new Set();
+    this.#links.set(path, links.add(link));
+    this.#count += 1;
   }
 
   #forgetExpired(): void {
@@ -155,7 +178,12 @@ export class FrontDoor {
   }
 
   #forgetDetached(): void {
-    for (const link of this.#links.keys()) if (link.state === 'detached') this.#links.delete(link);
+    this.#count = 0;
+    for (const [path, links] of this.#links) {
+      for (const link of links) if (link.state === 'detached') links.delete(link);
+      if (links.size === 0) this.#links.delete(path);
+      this.#count += links.size;
+    }
   }
 
   /** Wakes up when the next token ends. */
@@ -172,17 +200,20 @@ export class FrontDoor {
     this.#cancel = undefined;
     this.#forgetExpired();
     this.#forgetDetached();
-    for (const [link, path] of this.#links) {
+    for (const [path, links] of this.#links) {
       if (this.#mayAttach(path)) continue;
-      this.#links.delete(link);
+      this.#links.delete(path);
+      this.#count -= links.size;
       const error: AmqpErrorFields = {
         condition: 'amqp:link:detach-forced',
         description: `The link is force detached. Code: RenewToken. Details: Unauthorized access. The token for '${shown(path)}' has expired.`,
       };
-      const handler = link.commonHandler;
-      link.detach(error);
-      // Whoever serves the link has to hear of it: to them it is as if the peer had gone.
-      handler.onDetach(link, error, true);
+      for (const link of links) {
+        const handler = link.commonHandler;
+        link.detach(error);
+        // Whoever serves the link has to hear of it: to them it is as if the peer had gone.
+        handler.onDetach(link, error, true);
+      }
     }
     this.#watch();
   }
@@ -190,10 +221,8 @@ export class FrontDoor {
 
 /** Path of an audience, '' for the whole namespace. The host is not looked at: the client knows this router by another. */
 function pathOf(audience: string): string {
-  return audience
-    .replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/iu, '')
-    .replace(/^\/+|\/+$/gu, '')
-    .toLowerCase();
+  const path = audience.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/iu, '').replace(/^\/+/u, '');
+  return withoutLastSlashes(path).toLowerCase();
 }
 
 function shown(text: string): string {

@@ -107,10 +107,14 @@ export function covers(resource: string, audience: string): boolean {
 }
 
 function normalized(uri: string): string {
-  return uri
-    .toLowerCase()
-    .replace(/^[a-z]+:\/\//, '')
-    .replace(/\/+$/, '');
+  return withoutLastSlashes(uri.toLowerCase().replace(/^[a-z]+:\/\//, ''));
+}
+
+/** Step by step: an expression looks at each of many slashes in the middle for whether they are the last. */
+export function withoutLastSlashes(text: string): string {
+  let end = text.length;
+  while (end > 0 && text[end - 1] === '/') end--;
+  return text.slice(0, end);
 }
 
 function decoded(text: string | undefined): string | undefined {

@@ -271,6 +271,33 @@ describe('the front door for clients of Service Bus', () => {
     assert.equal(conditionOf(kept), 'amqp:link:detach-forced');
   });
 
+  it('lets thousands of links through, of which those that are left end with their token', () => {
+    const scene = new Scene();
+    scene.put(scene.token('sb://ns/', 60_000), 'sb://ns/');
+    const links = Array.from({ length: 4_000 }, (_, n) => scene.send(`queue-${n % 100}/part`));
+    assert.ok(links.every(({ error }) => error === undefined));
+    for (const { link } of links.slice(100)) link.detach();
+    scene.carry().ended.length = 0;
+    scene.advance(61_000);
+    assert.equal(scene.ended.length, 100);
+    assert.ok(links.slice(0, 100).every((link) => conditionOf(link) === 'amqp:link:detach-forced'));
+  });
+
+  it('grants what lies below the resource of a token, part by part, and nothing beside it', () => {
+    const scene = new Scene();
+    scene.put(scene.token('sb://ns/news/Subscriptions'), 'sb://ns/news/Subscriptions');
+    for (const [address, isOpen] of [
+      ['news/subscriptions/all', true],
+      ['NEWS/Subscriptions/all/$DeadLetterQueue', true],
+      ['news/subscriptions', true],
+      ['news', false],
+      ['news/subscriptionsx/all', false],
+      ['old/news/subscriptions', false],
+      [`news/subscriptions/${'/'.repeat(1_100)}`, false],
+    ] as const)
+      assert.equal(scene.receive(address).error === undefined, isOpen, address.slice(0, 60));
+  });
+
   it('takes tokens without a look where the listener decides, and lets all links through', () => {
     const scene = new Scene({ keysOf: undefined });
     assert.equal(scene.put('e30.e30.e30', 'sb://ns/orders', 'jwt'), '202 Accepted');

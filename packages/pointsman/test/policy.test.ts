@@ -328,6 +328,39 @@ describe('vhosts and management', () => {
   );
 });
 
+describe('changes of vhosts that come at once', () => {
+  it(
+    'both count: none is lost for the time that looking up hosts takes',
+    opening(async (opened) => {
+      const router = await Running.start(opened, ON + LISTENER + vhost('shop', ALL, 'name: shop'));
+      const { vhosts, source } = router.process;
+      await Promise.all([
+        vhosts.update('shop', { maxConnections: 2 }),
+        vhosts.update('shop', { maxConnectionsPerUser: 1 }),
+        vhosts.update('shop', { maxConnectionsPerHost: 3 }),
+      ]);
+      const { maxConnections, maxConnectionsPerUser } = source.find('vhost', 'shop')!.value;
+      assert.deepEqual([maxConnections, maxConnectionsPerUser], [2, 1]);
+      // What is at work says the same as what is shown.
+      const client = (): Promise<Client> => clientOf(opened, router, 'shop');
+      await client();
+      await assert.rejects(client());
+    }),
+  );
+
+  it(
+    'do not bring back what was deleted meanwhile',
+    opening(async (opened) => {
+      const router = await Running.start(opened, ON + LISTENER + vhost('shop', ALL, 'name: shop'));
+      const { vhosts } = router.process;
+      const update = vhosts.update('shop', { maxConnections: 2 });
+      assert.ok(vhosts.remove('shop'));
+      await assert.rejects(update, /there is no vhost 'shop'/u);
+      await assert.rejects(clientOf(opened, router, 'shop'));
+    }),
+  );
+});
+
 describe('vhosts and reload', () => {
   it(
     'come, change and go with the file, and leave alone what management has changed',

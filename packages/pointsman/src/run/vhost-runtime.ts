@@ -58,11 +58,17 @@ export class VhostRuntime {
 
   /** Gives a vhost other values for some attributes. @throws PolicyError, EntityRefused; then nothing has changed */
   async update(name: string, attributes: EntityValue): Promise<void> {
-    const before = this.#source.find('vhost', name)?.value ?? {};
-    const rules = await this.#read({ ...before, ...attributes });
-    this.#policy.check(rules);
-    this.#source.change('vhost', name, attributes);
-    this.#policy.set(rules);
+    for (;;) {
+      const before = this.#source.find('vhost', name);
+      // oxlint-disable-next-line no-await-in-loop
+      const rules = await this.#read({ ...before?.value, ...attributes });
+      // While hosts were looked up somebody else may have changed it: then what was read is not what it is any more.
+      if (this.#source.find('vhost', name) !== before) continue;
+      this.#policy.check(rules);
+      this.#source.change('vhost', name, attributes);
+      this.#policy.set(rules);
+      return;
+    }
   }
 
   /** @returns whether there was one of that name */
