@@ -26,6 +26,8 @@ export interface ConsumerSettings {
   readonly host: NamespaceHost;
   /** A fault that is asked for: why the next settlement fails. */
   readonly settlementFault: () => Refusal | undefined;
+  /** A message was handed out. */
+  readonly onTaken: () => void;
   readonly tracked: (text: string) => string;
 }
 
@@ -74,7 +76,8 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
   }
 
   take(message: StoredMessage, lock: Lock | undefined): void {
-    const { host } = this.#settings;
+    const { host, onTaken } = this.#settings;
+    onTaken();
     const bytes = joined(encodedMessage(message, brokerAnnotations(message, lock, host), host));
     this.link.send(lock?.tag, message.content.format, lock === undefined, lock?.token, bytes, 0, bytes.length, true);
     if (this.link.sentBytes < bytes.length) this.#rest = { bytes, position: this.link.sentBytes };

@@ -27,6 +27,7 @@ import type { NamespaceLink } from './namespace-link.js';
 import type { Right } from './policy.js';
 import { PublisherLink } from './publisher-link.js';
 import type { Queue } from './queue.js';
+import type { Subscription } from './subscription.js';
 import type { Topic } from './topic.js';
 import { RequestNode } from './request-node.js';
 import type { ServiceConnection } from './service-connection.js';
@@ -151,7 +152,7 @@ export class LinkDesk {
     const destination = via === undefined ? node : this.#destinationOf(via);
     if ('condition' in destination) return destination;
     if (!canSend(entity.status)) return this.#disabled(entity.path);
-    const { host, sendFaults, publisherCredit } = this.#context;
+    const { host, sendFaults, publisherCredit, throttle } = this.#context;
     const theirs = Number(attach.maxMessageSize ?? 0n);
     const maxMessageSize = theirs > 0 ? Math.min(theirs, entity.maxMessageSizeBytes) : entity.maxMessageSizeBytes;
     const path = entity.path.toLowerCase();
@@ -164,7 +165,9 @@ export class LinkDesk {
       tracked: (text) => tracked(text, host),
       newMessageId: () => hexOf(randomGuid(host.random)),
       send: (contents, txnId) =>
-        sendFaults.take(path) ?? this.#send(contents, txnId, entity, destination.entity as Queue | Topic),
+        throttle.take(operationsOf(contents.length, destination.entity)) ??
+        sendFaults.take(path) ??
+        this.#send(contents, txnId, entity, destination.entity as Queue | Topic),
     });
     link.accept(publisher, accepted(attach, BigInt(maxMessageSize)));
     // The link checks the size itself: the service's text tells the sizes.
@@ -267,7 +270,7 @@ export class LinkDesk {
         description: `The number of concurrent receive requests on '${entity.path}' has reached ${CONSUMERS_MAX}. Please wait 10 seconds and try again.`,
       };
     }
-    const { host, settlementFaults } = this.#context;
+    const { host, settlementFaults, throttle } = this.#context;
     const path = entity.path.toLowerCase();
     // Settled: gone with the delivery. Mixed is answered by unsettled, which is what is then sent.
     const isSettled = attach.sndSettleMode === 1;
@@ -279,7 +282,8 @@ export class LinkDesk {
       topLevelPath: (entity.kind === 'subscription' ? entity.topic : entity).path.toLowerCase(),
       transactions: this.#transactions,
       host,
-      settlementFault: () => settlementFaults.take(path),
+      settlementFault: () => throttle.take(1) ?? settlementFaults.take(path),
+      onTaken: () => throttle.count(1),
       tracked: (text) => tracked(text, host),
     };
     const answer = {
@@ -395,7 +399,9 @@ export class LinkDesk {
             owner: this.#connection,
             may: (right) => this.#access.may(right, nodePath),
             unauthorized: (needed) => this.#unauthorized(needed, address),
-            fault: () => this.#context.requestFaults.take(node.entity.path.toLowerCase()),
+            fault: (operations) =>
+              this.#context.throttle.take(operationsOf(operations, node.entity)) ??
+              this.#context.requestFaults.take(node.entity.path.toLowerCase()),
             tracked: (text) => tracked(text, host),
           }),
       });
@@ -454,6 +460,12 @@ export class LinkDesk {
   #disabled(path: string): Refusal {
     return disabledRefusal(path, this.#context.hostname);
   }
+}
+
+/** What so many messages cost of what a second has: each rule that looks at one is an operation, too. */
+function operationsOf(messages: number, entity: Queue | Topic | Subscription): number {
+  if (entity.kind !== 'topic') return messages;
+  return messages * entity.subscriptions.reduce((sum, { rules }) => sum + rules.length, 1);
 }
 
 function isCoordinator({ target }: Attach): boolean {

@@ -11,6 +11,7 @@ import type { NamespaceLink } from './namespace-link.js';
 import type { PolicyOptions } from './policy.js';
 import { ServiceConnection, type ConnectionInfo } from './service-connection.js';
 import type { ServiceContext } from './service-context.js';
+import { Throttle } from './throttle.js';
 import { CLOUD_TIMES, type Times } from './times.js';
 
 export interface NamespaceOptions extends BrokerOptions {
@@ -22,6 +23,10 @@ export interface NamespaceOptions extends BrokerOptions {
   readonly requireTls?: boolean;
   /** 5000 unless given; the official emulator takes 10. */
   readonly connectionsMax?: number;
+  /**
+   * Operations of a second, as the Standard tier counts them (1000 there): beyond that clients are told to wait. No limit unless given.
+   */
+  readonly operationsPerSecond?: number;
   /** Link credit that publishers are given; 1000 unless given. 1 finds clients that assume plenty. */
   readonly publisherCredit?: number;
 }
@@ -32,6 +37,9 @@ export const DEVELOPMENT_POLICY: PolicyOptions = {
   key: 'SAS_KEY_VALUE',
   rights: ['Send', 'Listen', 'Manage'],
 };
+
+/** What a request to the management API costs of what a second has. */
+const MANAGEMENT_OPERATIONS = 10;
 
 /** Things that go wrong on request. Each gives the number of connections or links that it met. */
 export interface Faults {
@@ -49,6 +57,8 @@ export interface Faults {
   refuseSends(times: number, path?: string, refusal?: Refusal): void;
   /** Refuses the next `times` settlements at an entity (or at any). */
   refuseSettlements(times: number, path?: string, refusal?: Refusal): void;
+  /** Throttles by load: so many operations a second, or no limit any more. @throws TypeError where the number is not above 0 */
+  throttle(operationsPerSecond: number | undefined): void;
   /** Refuses the next `times` attaches to an entity (or to any), those to its `$management` included. */
   refuseAttaches(times: number, path?: string, refusal?: Refusal): void;
   /** Refuses the next `times` requests to `$management` of an entity (or of any). */
@@ -74,6 +84,7 @@ export class Namespace {
       publisherCredit: options.publisherCredit ?? 1000,
       connections: new Set(),
       linksByName: new Map(),
+      throttle: new Throttle(host.clock, options.operationsPerSecond),
       sendFaults: new FaultPlan(),
       settlementFaults: new FaultPlan(),
       requestFaults: new FaultPlan(),
@@ -96,6 +107,11 @@ export class Namespace {
   /** Links that are attached, of all connections. */
   get links(): number {
     return this.#links().length;
+  }
+
+  /** Whether the load allows a request to the management API, which is counted. */
+  takeManagementRequest(): Refusal | undefined {
+    return this.#context.throttle.take(MANAGEMENT_OPERATIONS);
   }
 
   /** What waited for its journal can leave. */
@@ -183,6 +199,7 @@ export class Namespace {
         }
         return met.length;
       },
+      throttle: (operationsPerSecond) => this.#context.throttle.limit(operationsPerSecond),
       refuseSends: (times, path, refusal) => sendFaults.plan(path, refusal ?? SERVER_BUSY, times),
       refuseAttaches: (times, path, refusal) => attachFaults.plan(path, refusal ?? SERVER_BUSY, times),
       refuseRequests: (times, path, refusal) => requestFaults.plan(path, refusal ?? SERVER_BUSY, times),

@@ -4,6 +4,7 @@ import type { FaultPlan } from './fault-plan.js';
 import type { NamespaceHost } from './host.js';
 import type { LinkOwner, NamespaceLink } from './namespace-link.js';
 import type { ServiceConnection } from './service-connection.js';
+import type { Throttle } from './throttle.js';
 import type { Times } from './times.js';
 
 /** What the connections of a namespace share. */
@@ -21,6 +22,7 @@ export interface ServiceContext {
   readonly connections: Set<ServiceConnection>;
   /** Accepted links by container, direction and name: a second one takes the name from the first. */
   readonly linksByName: Map<string, { readonly owner: LinkOwner; readonly link: NamespaceLink }>;
+  readonly throttle: Throttle;
   readonly sendFaults: FaultPlan;
   readonly settlementFaults: FaultPlan;
   readonly requestFaults: FaultPlan;

@@ -12,7 +12,7 @@ import { parseConnectionString } from '@pointsman/azure';
 import { TransportError, loadTlsCredentials } from '@pointsman/transport';
 import { connect } from '../src/client/client.js';
 import { ClientError } from '../src/client/client-error.js';
-import { parseNamespaceArguments } from '../src/namespace-server/arguments.js';
+import { parseNamespaceArguments, UsageError } from '../src/namespace-server/arguments.js';
 import { runNamespaceCommand } from '../src/namespace-server/command.js';
 import { startNamespaceServer } from '../src/namespace-server/namespace-server.js';
 import { TestIo, opening, text, textOf, until } from './client-fixture.js';
@@ -202,6 +202,14 @@ describe('pointsman namespace', () => {
       assert.equal(await runNamespaceCommand(argv, wrong), 2);
       assert.match(wrong.err, said);
     }
+  });
+
+  it('reads how many operations a second has', () => {
+    const parsed = parseNamespaceArguments(['--operations-per-second', '50']);
+    assert.ok(parsed !== 'help');
+    assert.equal(parsed.server.operationsPerSecond, 50);
+    for (const text of ['0', '-1', '1.5', 'x', '9999999999'])
+      assert.throws(() => parseNamespaceArguments([`--operations-per-second=${text}`]), UsageError);
   });
 
   it('reads queues, topics, subscriptions and policies', () => {

@@ -151,6 +151,8 @@ export class Administration {
   #answer({ method, target: written, headers, body }: AdminRequest): AdminResponse {
     const { path, query } = splitTarget(written);
     this.#authorize(headers['authorization'], path);
+    const busyness = this.#namespace.takeManagementRequest();
+    if (busyness !== undefined) throw new AdminError(503, '50300', busyness.description);
     switch (method) {
       case 'GET':
         return this.#get(targetOf(path), pageOf(query), path);

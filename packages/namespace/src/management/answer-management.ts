@@ -14,7 +14,15 @@ import {
   scheduleMessage,
   updateDisposition,
 } from './messages.js';
-import { invalid, refused, refusedWith, type Answer, type ManagementRequest } from './request.js';
+import {
+  invalid,
+  refused,
+  refusedWith,
+  valuesOf,
+  type Answer,
+  type Arguments,
+  type ManagementRequest,
+} from './request.js';
 import { addRule, enumerateRules, removeRule } from './rules.js';
 import { getMessageSessions, getSessionState, renewSessionLock, setSessionState } from './sessions.js';
 
@@ -59,8 +67,8 @@ export interface ManagementContext {
   readonly may: (right: Right) => boolean;
   /** What it is told where it has none of these. */
   readonly unauthorized: (rights: readonly Right[]) => Refusal;
-  /** A fault that is asked for: why the next request fails. */
-  readonly fault: () => Refusal | undefined;
+  /** Why the next request fails: a fault that is asked for, or the load. @param operations - what it asks for, roughly */
+  readonly fault: (operations: number) => Refusal | undefined;
   /** Appends tracking to a text that goes out. */
   readonly tracked: (text: string) => string;
 }
@@ -93,13 +101,19 @@ function perform(request: Message, context: ManagementContext): Answer {
   }
   if (!operation.rights.some(may)) return refusedWith(unauthorized(operation.rights));
   if (isDisabled(node, operation.on)) return refusedWith(disabledRefusal(node.entity.path, context.hostname));
-  const planned = fault();
-  if (planned !== undefined) return refusedWith(planned);
   if (context.enlist !== undefined && operation.isTransactional !== true)
     return refused(501, 'amqp:not-implemented', `The operation '${name}' cannot be part of a transaction.`);
   const body = request.body?.kind === 'value' ? request.body.value : undefined;
+  const planned = fault(body instanceof Map ? sizeOf(body) : 1);
+  if (planned !== undefined) return refusedWith(planned);
   if (!(body instanceof Map)) return invalid('The body of a request is a map.');
   return operation.run({ node, body, host, hostname: context.hostname, owner, enlist: context.enlist });
+}
+
+/** Messages that a request names: each is an operation. */
+function sizeOf(body: Arguments): number {
+  const lists = ['messages', 'lock-tokens', 'sequence-numbers'].map((name) => valuesOf(body.get(name))?.length ?? 0);
+  return Math.max(1, ...lists);
 }
 
 function isDisabled({ entity }: BrokerNode, on: Operation['on']): boolean {

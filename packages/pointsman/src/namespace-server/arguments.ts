@@ -56,6 +56,7 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
       ports,
       certificateFolder: values.certificates ?? CERTIFICATE_FOLDER,
       ...(values.file === undefined ? {} : { file: values.file }),
+      ...operationsOf(values['operations-per-second']),
       ...(values['accept-entra-tokens'] === true ? { acceptEntraTokens: true } : {}),
       ...(values.sync === true ? { sync: 'always' } : {}),
     },
@@ -86,6 +87,7 @@ const parse = (argv: readonly string[]) =>
       config: { type: 'string', short: 'c' },
       file: { type: 'string', short: 'f' },
       sync: { type: 'boolean' },
+      'operations-per-second': { type: 'string' },
       'accept-entra-tokens': { type: 'boolean' },
       host: { type: 'string' },
       hostname: { type: 'string' },
@@ -140,6 +142,13 @@ function policyOf(text: string): PolicyOptions {
     );
   }
   return { name, key: randomBytes(32).toString('base64'), rights: rights as Right[] };
+}
+
+function operationsOf(text: string | undefined): { operationsPerSecond?: number } {
+  if (text === undefined) return {};
+  if (!/^[1-9]\d{0,8}$/u.test(text))
+    throw new UsageError(`--operations-per-second '${text}' is no number from 1 to 999999999`);
+  return { operationsPerSecond: Number(text) };
 }
 
 function portOf(option: string, text: string | undefined): number | undefined {

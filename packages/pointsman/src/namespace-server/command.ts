@@ -24,6 +24,8 @@ Options:
       --sync                   with --file: on the disk before anything is answered
       --policy NAME:RIGHTS     a shared access policy besides RootManageSharedAccessKey, with a key made up;
                                rights are Send, Listen, Manage, joined by +
+      --operations-per-second N
+                               throttle clients beyond that, as the Standard tier does at 1000 (default: no limit)
       --accept-entra-tokens    take tokens of Entra ID that are for Service Bus, whoever signed them
       --port N                 TLS from the first byte (default 5671; with --emulator plain, 5672); 0 for any free one
       --in-band-port N         TLS by the AMQP header, as Service Bus has it on 5672 (default: not opened)

@@ -53,6 +53,8 @@ export interface NamespaceServerOptions {
   readonly clock?: Clock | undefined;
   readonly connectionsMax?: number | undefined;
   readonly publisherCredit?: number | undefined;
+  /** Operations of a second, beyond which clients are throttled; the Standard tier has 1000. Default: no limit. */
+  readonly operationsPerSecond?: number | undefined;
   /**
    * Tokens of Microsoft Entra ID are taken, with all rights, if they are for Service Bus and last still. Nobody looks at who signed
    * them: it shows that a configuration goes by tokens, not that the cloud would take them. Default: they are refused.
@@ -160,7 +162,7 @@ class Server implements NamespaceServer {
     this.host = options.host ?? '127.0.0.1';
     this.hostname = options.hostname ?? 'localhost';
     this.#policies = options.policies ?? [DEVELOPMENT_POLICY];
-    const { times, publisherCredit, log } = options;
+    const { times, publisherCredit, operationsPerSecond, log } = options;
     const connectionsMax = options.connectionsMax ?? (mode === 'emulator' ? EMULATOR_CONNECTIONS_MAX : undefined);
     const host: NamespaceHost = {
       clock: options.clock ?? processClock,
@@ -183,6 +185,7 @@ class Server implements NamespaceServer {
         ...(times === undefined ? {} : { times }),
         ...(connectionsMax === undefined ? {} : { connectionsMax }),
         ...(publisherCredit === undefined ? {} : { publisherCredit }),
+        ...(operationsPerSecond === undefined ? {} : { operationsPerSecond }),
       },
       host,
     );
