@@ -44,7 +44,7 @@ function typeOf(field) {
     };
   if (type in UNIONS) {
     const name = type === 'delivery-state' ? 'DeliveryState' : `${pascal(type)}Terminus`;
-    return { ts: name, read: `read${name}(r)`, write: (v) => `write${name}(w, ${v})` };
+    return { ts: name, read: `read${name}(r)`, write: (v) => `write${name}(w, ${v}, padded)` };
   }
   // A message-id is a ulong, a uuid, a binary or a string: it keeps its type, as any value does. 3.2.11 to 3.2.14
   if (type === '*' || type === 'message-id')
@@ -63,7 +63,7 @@ function typeOf(field) {
     return {
       ts: `${nameOf(type)}Fields`,
       read: `readOptional(r, ${nameOf(type)}Code, '${type}', read${nameOf(type)}Body)`,
-      write: (v) => `writeOptional(w, ${v}, write${nameOf(type)})`,
+      write: (v) => `writeOptional(w, ${v}, write${nameOf(type)}, padded)`,
     };
   const base = restrictedByName.get(type)?.source ?? type;
   if (!(base in PRIMITIVES)) throw new Error(`no primitive for ${type}`);
@@ -106,9 +106,14 @@ function readOptional<T>(r: Reader, code: number, name: string, read: (r: Reader
   return read(r);
 }
 
-function writeOptional<T>(w: Writer, value: T | undefined, write: (w: Writer, value: T) => void): void {
+function writeOptional<T>(
+  w: Writer,
+  value: T | undefined,
+  write: (w: Writer, value: T, padded: boolean) => void,
+  padded: boolean,
+): void {
   if (value === undefined) q.writeNull(w);
-  else write(w, value);
+  else write(w, value, padded);
 }
 
 /** Any value; null is an absent field, as everywhere. */
@@ -158,7 +163,7 @@ ${body.join('\n')}
     const line = typeOf(f).write(`v.${camel(f.name)}`);
     return i < firstOptionalTail ? `  ${line};` : `  if (n > ${i}) ${line};`;
   });
-  out.push(`/** Writes a ${c.name} with its descriptor. \`padded\` writes all ${last} fields, absent ones as null: some peers index without counting. */
+  out.push(`/** Writes a ${c.name} with its descriptor. \`padded\` writes all ${last} fields, absent ones as null, and so within: some peers index without counting. */
 export function write${T}(w: Writer, ${last === 0 ? '_v' : 'v'}: ${T}Fields, ${last === 0 ? '_padded' : 'padded'} = false): void {
   q.writeDescriptor(w, ${T}Code);
 ${
@@ -206,11 +211,11 @@ ${members.map((m) => `    case 0x${byName.get(m).code.toString(16)}:\n      retu
   throw decodeError('a ${name} is a described value', '1.4');
 }
 
-export function write${T}(w: Writer, value: ${T} | undefined): void {
+export function write${T}(w: Writer, value: ${T} | undefined, padded = false): void {
   if (value === undefined) return q.writeNull(w);
   if (value instanceof Described) return q.writeValue(w, value);
   switch (value.type) {
-${members.map((m) => `    case '${m}':\n      return write${nameOf(m)}(w, value);`).join('\n')}
+${members.map((m) => `    case '${m}':\n      return write${nameOf(m)}(w, value, padded);`).join('\n')}
   }
 }
 `);

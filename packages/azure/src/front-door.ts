@@ -112,13 +112,15 @@ export class FrontDoor {
   #judge(type: string, audience: string, token: Secret): CbsAnswer {
     const { keysOf, nowMs } = this.#options;
     if (keysOf === undefined) return { status: 202, description: 'Accepted' };
-    if (type !== 'servicebus.windows.net:sastoken') {
+    const claims = parseSasToken(token);
+    // The client for Python calls every token a jwt; the text tells what it is.
+    if (type !== 'servicebus.windows.net:sastoken' && !(type === 'jwt' && claims !== undefined)) {
       return {
         status: 401,
         description: `Tokens of type '${shown(type)}' cannot be judged here: this router knows shared access keys alone.`,
       };
     }
-    const keys = keysOf(parseSasToken(token)?.keyName ?? '');
+    const keys = keysOf(claims?.keyName ?? '');
     const verdicts = keys.map((key) => verifySasToken(token, audience, () => key, nowMs()));
     // Of several keys that of the signature decides; what else is wrong is worth more than that the others do not fit.
     const verdict =

@@ -33,7 +33,7 @@ export interface ConnectionOptions {
   readonly saslServer?: SaslServerOptions | undefined;
   /** Output that waits beyond this holds transfers back, in bytes. */
   readonly outputMax?: number | undefined;
-  /** Write all ten fields of the open. */
+  /** All fields of all performatives are written, absent ones as null: some peers index without counting. */
   readonly padded?: boolean | undefined;
 }
 

@@ -73,6 +73,8 @@ export class Connection implements ProtocolEndpoint, FrameTaker, HandshakeHost {
   readonly handler: ConnectionHandler;
   /** Ours. */
   readonly containerId: string;
+  /** @internal see {@link ConnectionOptions.padded} */
+  readonly padded: boolean;
   /** Silence of the peer after which we close, in ms; 0 for never. */
   readonly idleTimeoutMs: number;
   wake: (() => void) | undefined = undefined;
@@ -116,6 +118,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker, HandshakeHost {
     this.handler = handler;
     this.containerId = options.containerId;
     this.idleTimeoutMs = options.idleTimeoutMs ?? 0;
+    this.padded = options.padded === true;
     this.#options = options;
     ({ maxFrameSize: this.#maxFrameSize, channelMax: this.#channelMax } = openFieldsOf(options));
     this.#outputMax = options.outputMax ?? OUTPUT_MAX;
@@ -269,7 +272,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker, HandshakeHost {
     const open: OpenFields = { ...openFieldsOf(options), ...fields };
     this.#maxFrameSize = open.maxFrameSize ?? 0xffffffff;
     this.#channelMax = open.channelMax ?? 65_535;
-    this.#say('send:open', 0, (w) => writeOpen(w, open, options.padded === true));
+    this.#say('send:open', 0, (w) => writeOpen(w, open, this.padded));
     this.#timers.keepUpWith(this.remoteOpen?.idleTimeOut ?? 0);
   }
 
@@ -527,25 +530,26 @@ export class Connection implements ProtocolEndpoint, FrameTaker, HandshakeHost {
   // ---- sending ----
 
   /** @internal */
-  sendBegin(session: Session, begin: BeginFields, padded: boolean): void {
+  sendBegin(session: Session, begin: BeginFields): void {
     // A begin of the peer may be answered before anybody thought of answering its open.
     if (this.remoteOpen !== undefined) this.open();
-    this.#say('send:other', session.channel, (w) => writeBegin(w, begin, padded));
+    this.#say('send:other', session.channel, (w) => writeBegin(w, begin, this.padded));
   }
 
   /** @internal */
   sendEnd(session: Session, error: AmqpErrorFields | undefined): void {
-    this.#say('send:other', session.channel, (w) => writeEnd(w, { error: this.#fitting(error) }));
+    this.#say('send:other', session.channel, (w) => writeEnd(w, { error: this.#fitting(error) }, this.padded));
   }
 
   /** @internal */
-  sendAttach(session: Session, attach: AttachFields, padded: boolean): void {
-    this.#say('send:other', session.channel, (w) => writeAttach(w, attach, padded));
+  sendAttach(session: Session, attach: AttachFields): void {
+    this.#say('send:other', session.channel, (w) => writeAttach(w, attach, this.padded));
   }
 
   /** @internal */
   sendDetach(session: Session, detach: DetachFields): void {
-    this.#say('send:other', session.channel, (w) => writeDetach(w, { ...detach, error: this.#fitting(detach.error) }));
+    const said = { ...detach, error: this.#fitting(detach.error) };
+    this.#say('send:other', session.channel, (w) => writeDetach(w, said, this.padded));
   }
 
   #fitting(error: AmqpErrorFields | undefined): AmqpErrorFields | undefined {
@@ -554,7 +558,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker, HandshakeHost {
 
   #sayClose(error: AmqpErrorFields | undefined): void {
     const event = error === undefined ? 'send:close' : 'send:close-with-error';
-    this.#say(event, 0, (w) => writeClose(w, { error: this.#fitting(error) }));
+    this.#say(event, 0, (w) => writeClose(w, { error: this.#fitting(error) }, this.padded));
   }
 
   #say(event: ConnectionEvent, channel: number, write: (w: Writer) => void): void {

@@ -33,9 +33,13 @@ export const REFERENCE_MIN = 4096;
 /** Below this many bytes a loop copies faster than a call. */
 const LOOP_COPY_MAX = 40;
 
+/** Of a list that is padded. */
+const TRANSFER_FIELDS = 11;
+const FLOW_FIELDS = 11;
+
 const scratch = new Writer(256);
 
-function putState(b: Uint8Array, p: number, state: DeliveryState | undefined): number {
+function putState(b: Uint8Array, p: number, state: DeliveryState | undefined, padded: boolean): number {
   if (state === undefined) {
     b[p] = 0x40;
     return p + 1;
@@ -48,7 +52,7 @@ function putState(b: Uint8Array, p: number, state: DeliveryState | undefined): n
     return p + 4;
   }
   scratch.reset();
-  writeDeliveryState(scratch, state);
+  writeDeliveryState(scratch, state, padded);
   b.set(scratch.written(), p);
   return p + scratch.position;
 }
@@ -59,6 +63,7 @@ function putState(b: Uint8Array, p: number, state: DeliveryState | undefined): n
  * @param deliveryId - -1 on continuation frames
  * @param tag - undefined on the first frame: `tagCounter` as eight bytes
  * @param messageFormat - -1 on continuation frames
+ * @param padded - all eleven fields
  * @returns bytes written
  */
 export function writeTransferHead(
@@ -74,6 +79,7 @@ export function writeTransferHead(
   more: boolean,
   aborted: boolean,
   state: DeliveryState | undefined,
+  padded: boolean,
 ): number {
   b[start + 4] = 2;
   b[start + 5] = 0;
@@ -115,16 +121,18 @@ export function writeTransferHead(
   if (aborted || state !== undefined) {
     b[p++] = 0x40;
     const before = p;
-    p = putState(b, p, state);
+    p = putState(b, p, state, padded);
     count = 8;
     if (aborted) {
       b[p++] = 0x42;
       b[p++] = 0x41;
       count = 10;
     }
+    if (padded) for (; count < TRANSFER_FIELDS; count++) b[p++] = 0x40;
     // A state that does not fit the short list is rare: then the head is moved apart by the six bytes of the long form.
     if (p - before > 100) return widenHead(b, start, p, count);
   }
+  if (padded) for (; count < TRANSFER_FIELDS; count++) b[p++] = 0x40;
   b[start + 12] = p - start - 13;
   b[start + 13] = count;
   return p - start;
@@ -147,6 +155,7 @@ function widenHead(b: Uint8Array, start: number, end: number, count: number): nu
  * Writes a disposition frame.
  *
  * @param frameSizeMax - of the peer: a state that does not fit is shortened
+ * @param padded - errors with all of their fields
  */
 export function writeDispositionFrame(
   out: Output,
@@ -157,11 +166,12 @@ export function writeDispositionFrame(
   settled: boolean,
   state: DeliveryState | undefined,
   frameSizeMax: number,
+  padded: boolean,
 ): void {
   if (state !== undefined && state !== ACCEPTED && state !== RELEASED) {
     // What cannot be said at all is said as "something went wrong", never as nothing: that could pass for success.
     const fitting = fitState(state, frameSizeMax - FRAME_REST) ?? MODIFIED_FAILED;
-    writeWideDisposition(out, channel, receiver, first, last, settled, fitting);
+    writeWideDisposition(out, channel, receiver, first, last, settled, fitting, padded);
     return;
   }
   out.room(48);
@@ -182,7 +192,7 @@ export function writeDispositionFrame(
   if (last === first) b[p++] = 0x40;
   else p = putUint(b, p, last);
   b[p++] = settled ? 0x41 : 0x42;
-  p = putState(b, p, state);
+  p = putState(b, p, state, padded);
   b[start + 12] = p - start - 13;
   b[start + 3] = p - start;
   out.position = p;
@@ -198,9 +208,10 @@ function writeWideDisposition(
   last: number,
   settled: boolean,
   state: DeliveryState,
+  padded: boolean,
 ): void {
   scratch.reset();
-  writeDeliveryState(scratch, state);
+  writeDeliveryState(scratch, state, padded);
   const stateBytes = scratch.written();
   wide.reset();
   wide.ensure(64 + stateBytes.length);
@@ -236,6 +247,7 @@ function writeWideDisposition(
  *
  * @param nextIncomingId - -1 before the peer's begin
  * @param handle - -1 for the session alone; then the link's fields are left out
+ * @param padded - all eleven fields
  */
 export function writeFlowFrame(
   out: Output,
@@ -248,6 +260,7 @@ export function writeFlowFrame(
   linkCredit: number,
   drain: boolean,
   echo: boolean,
+  padded: boolean,
 ): void {
   out.room(80);
   const b = out.bytes;
@@ -287,6 +300,7 @@ export function writeFlowFrame(
     b[p++] = 0x41;
     count = 10;
   }
+  if (padded) for (; count < FLOW_FIELDS; count++) b[p++] = 0x40;
   b[start + 12] = p - start - 13;
   b[start + 13] = count;
   b[start + 3] = p - start;

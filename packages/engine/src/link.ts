@@ -28,8 +28,6 @@ export interface AttachParameters {
   readonly offeredCapabilities?: readonly string[] | undefined;
   readonly desiredCapabilities?: readonly string[] | undefined;
   readonly properties?: Map<string, AmqpValue> | undefined;
-  /** Write all 14 fields, absent ones as null. */
-  readonly padded?: boolean | undefined;
 }
 
 /** Happenings of any link. No member is called again after {@link onDetach} or {@link onLost}. */

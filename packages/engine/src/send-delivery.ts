@@ -52,6 +52,7 @@ export function beginDelivery(
     !last,
     false,
     state,
+    session.padded,
   );
   if (tag === undefined) link.tagCounter = (link.tagCounter + 1) >>> 0;
   if (size <= max - head) {
@@ -78,6 +79,7 @@ export function beginDelivery(
     true,
     false,
     state,
+    session.padded,
   );
   out.position = headStart + first;
   const sent = max - first;
@@ -119,6 +121,7 @@ export function continueDelivery(
       true,
       false,
       undefined,
+      session.padded,
     );
     const size = Math.min(end - position, max - head);
     const final = last && position + size === end;
@@ -139,6 +142,7 @@ export function continueDelivery(
           false,
           false,
           undefined,
+          session.padded,
         );
     }
     writePayload(out, headStart, bytes, position, position + size);
@@ -177,6 +181,7 @@ export function abortDelivery(link: SenderLink, delivery: OutgoingDelivery): voi
     false,
     true,
     undefined,
+    session.padded,
   );
   writePayload(out, start, out.bytes, 0, 0);
   link.current = undefined;

@@ -45,7 +45,7 @@ export class SessionLinks extends LinkTable {
 
   #send(link: Link, parameters: AttachParameters): void {
     const session = this.#session;
-    session.connection.sendAttach(session, link.attachFields(parameters), parameters.padded === true);
+    session.connection.sendAttach(session, link.attachFields(parameters));
     link.localAttached = true;
   }
 
@@ -166,7 +166,7 @@ export class SessionLinks extends LinkTable {
     link.localAttached = true;
     session.begin();
     try {
-      session.connection.sendAttach(session, link.attachFields({}), false);
+      session.connection.sendAttach(session, link.attachFields({}));
       return true;
     } catch (error) {
       if (!(error instanceof LocalProtocolError)) throw error;

@@ -21,8 +21,6 @@ export interface SessionOptions {
   /** First transfer-id of ours. */
   readonly nextOutgoingId?: number | undefined;
   readonly properties?: BeginFields['properties'];
-  /** Write all eight fields of the begin. */
-  readonly padded?: boolean | undefined;
 }
 
 /** Links that a session takes by default. */
@@ -56,10 +54,12 @@ export class Session {
   readonly incoming: DeliveryRing<IncomingDelivery> = new DeliveryRing();
   readonly outgoing: DeliveryRing<OutgoingDelivery> = new DeliveryRing();
 
-  readonly #settlements = new Settlements();
+  readonly #settlements: Settlements;
   /** Links whose flow is to be written; undefined for none. */
   #flowDebtors: ReceiverLink[] | undefined = undefined;
   #owesSessionFlow = false;
+  /** @internal see {@link ConnectionOptions.padded} */
+  readonly padded: boolean;
   /** @internal in the connection's list of sessions with something to add at the next write. */
   dirty = false;
   /** @internal our end is out. */
@@ -69,6 +69,8 @@ export class Session {
     this.connection = connection;
     this.channel = channel;
     this.#links = new SessionLinks(this);
+    this.padded = connection.padded;
+    this.#settlements = new Settlements(this.padded);
   }
 
   /** Every link that is attached or attaching. */
@@ -87,18 +89,14 @@ export class Session {
     this.handleMax = options.handleMax ?? HANDLE_MAX;
     this.nextOutgoingId = this.#initialOutgoingId = serial(options.nextOutgoingId ?? 0);
     if (remote !== undefined) this.state = 'mapped';
-    this.connection.sendBegin(
-      this,
-      {
-        remoteChannel: this.remoteChannel < 0 ? undefined : this.remoteChannel,
-        nextOutgoingId: this.nextOutgoingId,
-        incomingWindow: this.#window.frames,
-        outgoingWindow: 0x7fffffff,
-        handleMax: this.handleMax,
-        properties: options.properties,
-      },
-      options.padded === true,
-    );
+    this.connection.sendBegin(this, {
+      remoteChannel: this.remoteChannel < 0 ? undefined : this.remoteChannel,
+      nextOutgoingId: this.nextOutgoingId,
+      incomingWindow: this.#window.frames,
+      outgoingWindow: 0x7fffffff,
+      handleMax: this.handleMax,
+      properties: options.properties,
+    });
   }
 
   /** Ends the session, or answers the end of the peer. Its links are gone. Idempotent. */
@@ -552,6 +550,7 @@ export class Session {
       credit,
       drain,
       echo,
+      this.padded,
     );
     connection.wakeUp();
   }

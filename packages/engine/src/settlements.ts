@@ -26,6 +26,12 @@ export class Settlements {
   #count = 0;
   #sorted = true;
   #run: Run | undefined;
+  readonly #padded: boolean;
+
+  /** @param padded - errors are written with all of their fields */
+  constructor(padded: boolean) {
+    this.#padded = padded;
+  }
 
   /** We took a message, and are done with it. */
   accept(id: number): void {
@@ -76,7 +82,17 @@ export class Settlements {
     const run = this.#run;
     if (run === undefined) return;
     this.#run = undefined;
-    writeDispositionFrame(out, channel, run.receiver, run.first, run.last, run.settled, run.state, frameSizeMax);
+    writeDispositionFrame(
+      out,
+      channel,
+      run.receiver,
+      run.first,
+      run.last,
+      run.settled,
+      run.state,
+      frameSizeMax,
+      this.#padded,
+    );
   }
 
   #flushAccepted(out: Output, channel: number, base: number): void {
@@ -97,10 +113,10 @@ export class Settlements {
         last = id;
         continue;
       }
-      writeDispositionFrame(out, channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE);
+      writeDispositionFrame(out, channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE, false);
       first = last = id;
     }
-    writeDispositionFrame(out, channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE);
+    writeDispositionFrame(out, channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE, false);
     this.#count = 0;
     this.#sorted = true;
   }

@@ -414,6 +414,9 @@ describe('any bytes', () => {
   }
 });
 
+/** Of the list whose constructor is at `at`. */
+const fieldCount = (b: Uint8Array, at: number): number => (b[at] === 0xc0 ? b[at + 2]! : b[at + 8]!);
+
 describe('the writers of the hot path are read by the generated readers', () => {
   it('transfers', () => {
     const b = new Uint8Array(1_024);
@@ -430,7 +433,8 @@ describe('the writers of the hot path are read by the generated readers', () => 
         fc.boolean(),
         fc.boolean(),
         maybe(state),
-        (channel, handle, id, given, counter, format, settled, more, aborted, said) => {
+        fc.boolean(),
+        (channel, handle, id, given, counter, format, settled, more, aborted, said, padded) => {
           const size = writeTransferHead(
             b,
             3,
@@ -444,7 +448,9 @@ describe('the writers of the hot path are read by the generated readers', () => 
             more,
             aborted,
             said,
+            padded,
           );
+          if (padded) assert.equal(fieldCount(b, 3 + 8 + 3), 11);
           const r = new Reader(b, 3 + 8 + 3, 3 + size);
           const transfer = readTransferBody(r);
           assert.equal(r.remaining, 0);
@@ -472,7 +478,7 @@ describe('the writers of the hot path are read by the generated readers', () => 
 
   it('transfers that go on', () => {
     const b = new Uint8Array(64);
-    const size = writeTransferHead(b, 0, 1, 5, -1, undefined, 0, -1, false, true, false, undefined);
+    const size = writeTransferHead(b, 0, 1, 5, -1, undefined, 0, -1, false, true, false, undefined, false);
     const transfer = readTransferBody(new Reader(b, 11, size));
     assert.deepEqual(
       plainTransfer(transfer),
@@ -489,9 +495,10 @@ describe('the writers of the hot path are read by the generated readers', () => 
         uint,
         fc.boolean(),
         maybe(state),
-        (channel, receiver, first, last, settled, said) => {
+        fc.boolean(),
+        (channel, receiver, first, last, settled, said, padded) => {
           const out = new Output();
-          writeDispositionFrame(out, channel, receiver, first, last, settled, said, 65_536);
+          writeDispositionFrame(out, channel, receiver, first, last, settled, said, 65_536, padded);
           const [heard] = heardIn(Uint8Array.from(Buffer.concat(out.take()!)));
           assert.equal(heard!.channel, channel);
           assert.deepEqual(
@@ -512,11 +519,14 @@ describe('the writers of the hot path are read by the generated readers', () => 
         uint,
         uint,
         fc.boolean(),
-        fc.boolean(),
-        (channel, incoming, window, next, handle, count, credit, drain, echo) => {
+        fc.tuple(fc.boolean(), fc.boolean()),
+        (channel, incoming, window, next, handle, count, credit, drain, [echo, padded]) => {
           const out = new Output();
-          writeFlowFrame(out, channel, orAbsent(incoming), window, next, orAbsent(handle), count, credit, drain, echo);
-          const [heard] = heardIn(Uint8Array.from(Buffer.concat(out.take()!)));
+          const from = orAbsent(incoming);
+          writeFlowFrame(out, channel, from, window, next, orAbsent(handle), count, credit, drain, echo, padded);
+          const bytes = Uint8Array.from(Buffer.concat(out.take()!));
+          if (padded) assert.equal(fieldCount(bytes, 8 + 3), 11);
+          const [heard] = heardIn(bytes);
           const link = handle === undefined ? {} : { handle, deliveryCount: count, linkCredit: credit, drain };
           assert.equal(heard!.channel, channel);
           assert.deepEqual(

@@ -286,7 +286,7 @@ describe('session flow control (2.5.6)', () => {
 
   it('begins with what the session was given', () => {
     const p = new RawPeer().open();
-    p.connection.session({ incomingWindow: 17, handleMax: 3, nextOutgoingId: 0xffffffff, padded: true });
+    p.connection.session({ incomingWindow: 17, handleMax: 3, nextOutgoingId: 0xffffffff });
     const [begin] = ofType<Begin>(p, 'begin');
     assert.deepEqual([begin!.incomingWindow, begin!.handleMax, begin!.nextOutgoingId], [17, 3, 0xffffffff]);
   });

@@ -30,7 +30,7 @@ describe('settlements that wait for the next write', () => {
         fc.uniqueArray(fc.nat(64), { minLength: 1, maxLength: 64 }),
         (base, offsets) => {
           const out = new Output();
-          const settlements = new Settlements();
+          const settlements = new Settlements(false);
           for (const offset of offsets) settlements.accept((base + offset) >>> 0);
           settlements.flush(out, CHANNEL, 512, (base + 65) >>> 0);
           const frames = heard(out);
@@ -52,7 +52,7 @@ describe('settlements that wait for the next write', () => {
 
   it('keep what is said of an id in the order in which it was said, but for what is the same', () => {
     const out = new Output();
-    const settlements = new Settlements();
+    const settlements = new Settlements(false);
     const add = (id: number, state: DeliveryState | undefined, settled: boolean, receiver = true): void =>
       settlements.add(id, state, settled, receiver, out, CHANNEL, 512);
     add(1, RELEASED, true);
@@ -83,7 +83,7 @@ describe('settlements that wait for the next write', () => {
 
   it('run over the wrap of ids', () => {
     const out = new Output();
-    const settlements = new Settlements();
+    const settlements = new Settlements(false);
     for (const id of [0xfffffffe, 0xffffffff, 0, 1]) settlements.add(id, RELEASED, true, true, out, CHANNEL, 512);
     settlements.flush(out, CHANNEL, 512, 2);
     assert.deepEqual(
@@ -94,7 +94,7 @@ describe('settlements that wait for the next write', () => {
 
   it('are forgotten with their session', () => {
     const out = new Output();
-    const settlements = new Settlements();
+    const settlements = new Settlements(false);
     settlements.accept(2);
     settlements.accept(1);
     settlements.add(1, RELEASED, true, true, out, CHANNEL, 512);

@@ -102,10 +102,11 @@ export class Access {
    * @param audience - URI of what is to be opened
    */
   putToken(type: string, audience: string, token: string): TokenAnswer {
-    if (type === 'jwt') return this.#putEntraToken(audience, token);
-    if (type !== 'servicebus.windows.net:sastoken')
+    if (type !== 'servicebus.windows.net:sastoken' && type !== 'jwt')
       return { status: 400, description: `Token type '${type.slice(0, 60)}' is not supported.` };
     const claims = readSasToken(token);
+    // The client for Python calls every token a jwt; the text tells what it is.
+    if (type === 'jwt' && claims === undefined) return this.#putEntraToken(audience, token);
     if (claims === undefined) return { status: 401, description: 'MalformedToken: The token is malformed.' };
     const path = audiencePath(audience);
     if (path !== '' && this.#broker.resolve(path) === undefined && !this.#broker.eventHubs.knows(path)) {

@@ -7,16 +7,27 @@ import type { Lock, StoredMessage } from './stored-message.js';
 const MESSAGE_DEFERRED = 1;
 const MESSAGE_SCHEDULED = 2;
 
-/** A message as it goes out, with annotations of the broker: pieces to be sent one behind the other. */
+/**
+ * A message as it goes out, with annotations of the broker: pieces to be sent one behind the other.
+ *
+ * @param lockToken - where no delivery-tag tells it
+ */
 export function encodedMessage(
   message: StoredMessage,
   annotations: Map<string | bigint, AmqpValue>,
   host: NamespaceHost,
+  lockToken?: AmqpValue,
 ): Uint8Array[] {
   const { content, deliveryCount, changes, enqueuedAt, expiresAt } = message;
   const expiry =
     expiresAt === Infinity ? undefined : { ttlMs: Math.round(expiresAt - enqueuedAt), fromUtc: utc(enqueuedAt, host) };
-  return content.encode(deliveryCount, annotations, changes, expiry);
+  return content.encode(
+    deliveryCount,
+    annotations,
+    changes,
+    expiry,
+    lockToken === undefined ? undefined : new Map([['x-opt-lock-token', lockToken]]),
+  );
 }
 
 /** Message annotations that the broker sets on a message on its way out. `lock` where it is locked for the receiver. */

@@ -505,17 +505,13 @@ function addressOfSource({ source }: Attach): Named {
 }
 
 /** What the answer to an accepted attach says: both termini as they came, with all of their fields. */
-function accepted(
-  attach: Attach,
-  maxMessageSize: bigint,
-): Pick<AttachFields, 'source' | 'target' | 'maxMessageSize'> & { padded: true } {
+function accepted(attach: Attach, maxMessageSize: bigint): Pick<AttachFields, 'source' | 'target' | 'maxMessageSize'> {
   const source: SourceTerminus = attach.source ?? { type: 'source' };
   const target: TargetTerminus = attach.target ?? { type: 'target' };
   return {
     source: 'type' in source ? wholeSource(source) : source,
     target: 'type' in target && target.type === 'target' ? wholeTarget(target) : target,
     maxMessageSize,
-    padded: true,
   };
 }
 

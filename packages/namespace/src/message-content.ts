@@ -118,8 +118,8 @@ export class MessageContent {
    * @param newMessageId - makes an id for a message that has none; left out, it stays without
    * @throws RemoteProtocolError `amqp:decode-error` where the bytes are not a message
    */
-  static read(bytes: Uint8Array, format: number, newMessageId?: () => string): MessageContent {
-    const spans = sectionsOf(bytes);
+  static read(given: Uint8Array, format: number, newMessageId?: () => string): MessageContent {
+    const { bytes, spans } = arranged(given);
     const content = new MessageContent(bytes, format, spans);
     if (content.messageId !== null || newMessageId === undefined) return content;
     // The official JavaScript client cannot settle a message without an id, so the service must give one to those that
@@ -133,7 +133,7 @@ export class MessageContent {
     writeProperties(w, { ...fields, messageId: newMessageId() });
     writeRawBytes(w, bytes.subarray(properties?.end ?? at));
     const whole = w.toBytes();
-    return new MessageContent(whole, format, sectionsOf(whole));
+    return new MessageContent(whole, format, spansOf(whole));
   }
 
   /** Time to live in milliseconds, undefined for no end. 0 is not a valid one; the caller refuses it. */
@@ -168,7 +168,7 @@ export class MessageContent {
     }
     writeRawBytes(w, this.bare.subarray(end));
     const bytes = w.toBytes();
-    return new MessageContent(bytes, this.format, sectionsOf(bytes));
+    return new MessageContent(bytes, this.format, spansOf(bytes));
   }
 
   /** The whole message, to be read again; without delivery annotations, which are for one hop. */
@@ -234,6 +234,35 @@ export class MessageContent {
     writeStringMap(changed, new Map([...this.applicationProperties(), ...changes]));
     return [w.toBytes(), this.bare.subarray(from, start), changed.toBytes(), this.bare.subarray(end)];
   }
+}
+
+/** The service reads sections in whatever order they come: its client for Python has delivery annotations at the end. */
+function spansOf(bytes: Uint8Array): SectionSpan[] {
+  return sectionsOf(bytes, 0, bytes.length, 'any');
+}
+
+/** Delivery annotations behind the body stay there, as part of what is kept as it came. */
+function placeOf({ code }: SectionSpan, behind: number): number {
+  return code === SECTION.deliveryAnnotations && behind > code ? SECTION.footer + 1 : code;
+}
+
+/** A message with its sections in the standard's order, whatever order they came in. */
+function arranged(bytes: Uint8Array): { readonly bytes: Uint8Array; readonly spans: readonly SectionSpan[] } {
+  const spans = spansOf(bytes);
+  let last = 0;
+  let isArranged = true;
+  const places = spans.map((span) => {
+    const place = placeOf(span, last);
+    isArranged &&= place >= last;
+    last = Math.max(last, place);
+    return { span, place };
+  });
+  if (isArranged) return { bytes, spans };
+  const w = new Writer();
+  for (const { span } of places.toSorted((a, b) => a.place - b.place))
+    writeRawBytes(w, bytes.subarray(span.start, span.end));
+  const whole = w.toBytes();
+  return { bytes: whole, spans: spansOf(whole) };
 }
 
 /**

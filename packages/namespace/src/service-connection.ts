@@ -227,7 +227,6 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
       handleMax: Math.min(HANDLE_MAX, session.remoteBegin?.handleMax ?? HANDLE_MAX),
       nextOutgoingId: 1,
       properties: new Map(),
-      padded: true,
     });
   }
 
@@ -247,9 +246,7 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
   /** Answers an attach with the reason why not. */
   refuse(link: SenderLink | ReceiverLink, refusal: Refusal): void {
     this.#log('info', `attach of '${link.name.slice(0, 100)}' refused: ${refusal.condition}: ${refusal.description}`);
-    this.answer(() =>
-      link.refuse({ condition: refusal.condition, description: this.#tracked(refusal.description) }, { padded: true }),
-    );
+    this.answer(() => link.refuse({ condition: refusal.condition, description: this.#tracked(refusal.description) }));
   }
 
   /**

@@ -10,6 +10,7 @@ import {
   RemoteProtocolError,
   timestamp,
   type AmqpValue,
+  type Message,
 } from '@pointsman/wire';
 import fc from 'fast-check';
 import { guidText, swapGuid } from '../src/guid.js';
@@ -134,6 +135,21 @@ describe('message content', () => {
     ]),
     body: { kind: 'sequence', sections: [[1, 'two'], [true]] },
     footer: new Map([['x-sum', 'f']]),
+  });
+
+  it('takes sections in any order, and keeps delivery annotations behind the body where they came', () => {
+    const { header, messageAnnotations, properties: own, body } = decodeMessage(bytes);
+    const section = (message: Message): Uint8Array => encodeMessage(message);
+    const tail = section({ deliveryAnnotations: new Map([['x-tail', 'kept']]) });
+    const sections = [section({ body }), section({ properties: own }), section({ messageAnnotations }), tail];
+    const content = MessageContent.read(Buffer.concat([...sections, section({ header })]), 0);
+    const out = Buffer.concat(content.encode(0, new Map()));
+    assert.ok(out.subarray(-tail.length).equals(tail));
+    const message = decodeMessage(out.subarray(0, -tail.length));
+    assert.deepEqual(message.body, body);
+    assert.deepEqual(message.properties, own);
+    assert.equal(message.header?.ttl, 5000);
+    assert.deepEqual(message.messageAnnotations?.get('x-own'), int(4));
   });
 
   it('leaves every section from the properties on as it was, bit for bit', () => {

@@ -85,6 +85,16 @@ describe('claims-based security', () => {
     assert.equal(status({ operation: 'delete-token' }), 400);
   });
 
+  it('takes a signature that comes as a jwt: the client for Python calls every token one', () => {
+    const client = new Harness(OPTIONS).connect();
+    const request = client.requester('$cbs');
+    const audience = `${HOST}/orders`;
+    const token = sasToken(audience, 'root', 'root-key', EXPIRY);
+    const answer = request({ operation: 'put-token', type: 'jwt', name: audience }, token);
+    assert.deepEqual(answer.applicationProperties?.get('status-code'), int(202));
+    assert.equal(client.sender('orders').detached, undefined);
+  });
+
   it('takes a policy of the entity for that entity, and one of the namespace for all', () => {
     const client = new Harness(OPTIONS).connect();
     const request = client.requester('$cbs');
@@ -239,6 +249,8 @@ describe('$management', () => {
     const [found] = body.get('messages') as Map<string, AmqpValue>[];
     const token = found?.get('lock-token');
     assert.ok(token instanceof Typed && token.type === 'uuid');
+    const { deliveryAnnotations } = decodeMessage(found?.get('message') as Uint8Array);
+    assert.deepEqual(deliveryAnnotations, new Map([['x-opt-lock-token', token]]));
     const missing = request('receive-by-sequence-number', {
       'sequence-numbers': numbers,
       'receiver-settle-mode': int(1),

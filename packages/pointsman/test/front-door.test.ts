@@ -234,6 +234,13 @@ describe('the front door for clients of Service Bus', () => {
     assert.equal(scene.ended.length, 2);
   });
 
+  it('takes a signature that comes as a jwt: the client for Python calls every token one', () => {
+    const scene = new Scene();
+    assert.equal(scene.put(scene.token('sb://ns/orders'), 'sb://ns/orders', 'jwt'), '202 Accepted');
+    assert.match(scene.put(scene.token('sb://ns/orders'), 'sb://ns/orders', 'other'), /^401 /);
+    assert.equal(conditionOf(scene.send('orders')), undefined);
+  });
+
   it('takes no token that is forged, over, of another policy, of another entity, or of another kind', () => {
     const scene = new Scene();
     const cases: readonly (readonly [answer: string, expected: RegExp])[] = [

@@ -85,21 +85,30 @@ export const SECTIONS_MAX = 16_384;
 /**
  * Finds the sections of a message without decoding their values.
  *
+ * @param order - `any`: takes sections behind others that the standard has them before, as some services do
  * @throws RemoteProtocolError `amqp:decode-error` where the bytes are no sequence of sections in the standard's order
  */
-export function sectionsOf(bytes: Uint8Array, start = 0, end: number = bytes.length): SectionSpan[] {
+export function sectionsOf(
+  bytes: Uint8Array,
+  start = 0,
+  end: number = bytes.length,
+  order: 'standard' | 'any' = 'standard',
+): SectionSpan[] {
   const spans: SectionSpan[] = [];
   let position = start;
   let last = 0;
+  /** Codes that came, a bit each; those of bodies are one. */
+  let seen = 0;
   while (position < end) {
     const span = sectionAt(bytes, position, end);
     const repeats = span.code === last && (span.code === SECTION.data || span.code === SECTION.amqpSequence);
-    const secondBody = isBody(span.code) && isBody(last);
-    if ((span.code <= last || secondBody) && !repeats) {
+    const bit = 1 << ((isBody(span.code) ? SECTION.data : span.code) - SECTION.header);
+    if (!repeats && ((seen & bit) !== 0 || (order === 'standard' && span.code <= last))) {
       throw decodeError(`message section 0x${span.code.toString(16)} behind 0x${last.toString(16)}`, '3.2');
     }
     if (spans.length === SECTIONS_MAX) throw decodeError(`a message of more than ${SECTIONS_MAX} sections`, '3.2');
     spans.push(span);
+    seen |= bit;
     last = span.code;
     position = span.end;
   }

@@ -123,6 +123,16 @@ describe('message sections (3.2)', () => {
     assert.throws(() => sectionsOf(of(SECTIONS_MAX + 1)), isDecodeError);
   });
 
+  it('are found in any order where that is asked for, each once', () => {
+    const of = (hex: string): number[] => {
+      const bytes = bytesOf(hex.replaceAll(' ', ''));
+      return sectionsOf(bytes, 0, bytes.length, 'any').map(({ code }) => code);
+    };
+    assert.deepEqual(of('005375a00101 005375a00101 005371c10100 005370 45'), [0x75, 0x75, 0x71, 0x70]);
+    for (const twice of ['00537045 00537740 00537045', '00537740 00537045 00537740', '005375a000 00537045 00537645'])
+      assert.throws(() => of(twice), isDecodeError);
+  });
+
   it('names sections by the codes of the standard', () => {
     const all: Message = {
       header: {},

@@ -85,13 +85,15 @@ export function receiveBySequenceNumber(request: ManagementRequest): Answer {
       'com.microsoft:message-not-found',
       'Failed to lock one or more specified messages. The message does not exist.',
     );
-  const list = received.map(
-    ({ message, lock }) =>
-      new Map<AmqpValue, AmqpValue>([
-        ...(lock === undefined ? [] : [['lock-token', uuid(swapGuid(lock.tag))] as [AmqpValue, AmqpValue]]),
-        ['message', joined(encodedMessage(message, deferredAnnotations(message, lock, host), host))],
-      ]),
-  );
+  const list = received.map(({ message, lock }) => {
+    const token = lock === undefined ? undefined : uuid(swapGuid(lock.tag));
+    // Some clients look for it beside the message, others, as that for Python, in it.
+    const encoded = encodedMessage(message, deferredAnnotations(message, lock, host), host, token);
+    return new Map<AmqpValue, AmqpValue>([
+      ...(token === undefined ? [] : [['lock-token', token] as [AmqpValue, AmqpValue]]),
+      ['message', joined(encoded)],
+    ]);
+  });
   return { status: 200, body: new Map([['messages', list]]) };
 }
 

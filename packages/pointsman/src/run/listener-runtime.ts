@@ -224,6 +224,8 @@ export class ListenerRuntime implements ListenerShare {
         now: performance.now(),
         saslServer: saslOf(config, info, this.#context.users, this.#context.naming()),
         handshakeTimeoutMs: handshakeTimeoutOf(config),
+        // As the service does: its client for Python indexes without counting.
+        padded: config.azureClients !== 'none',
       },
       routed,
     );

@@ -28,9 +28,14 @@ function readOptional<T>(r: Reader, code: number, name: string, read: (r: Reader
   return read(r);
 }
 
-function writeOptional<T>(w: Writer, value: T | undefined, write: (w: Writer, value: T) => void): void {
+function writeOptional<T>(
+  w: Writer,
+  value: T | undefined,
+  write: (w: Writer, value: T, padded: boolean) => void,
+  padded: boolean,
+): void {
   if (value === undefined) q.writeNull(w);
-  else write(w, value);
+  else write(w, value, padded);
 }
 
 /** Any value; null is an absent field, as everywhere. */
@@ -92,7 +97,7 @@ export function readOpenBody(r: Reader): Open {
   return value;
 }
 
-/** Writes a open with its descriptor. `padded` writes all 10 fields, absent ones as null: some peers index without counting. */
+/** Writes a open with its descriptor. `padded` writes all 10 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeOpen(w: Writer, v: OpenFields, padded = false): void {
   q.writeDescriptor(w, OpenCode);
   let n = 1;
@@ -167,7 +172,7 @@ export function readBeginBody(r: Reader): Begin {
   return value;
 }
 
-/** Writes a begin with its descriptor. `padded` writes all 8 fields, absent ones as null: some peers index without counting. */
+/** Writes a begin with its descriptor. `padded` writes all 8 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeBegin(w: Writer, v: BeginFields, padded = false): void {
   q.writeDescriptor(w, BeginCode);
   let n = 4;
@@ -253,7 +258,7 @@ export function readAttachBody(r: Reader): Attach {
   return value;
 }
 
-/** Writes a attach with its descriptor. `padded` writes all 14 fields, absent ones as null: some peers index without counting. */
+/** Writes a attach with its descriptor. `padded` writes all 14 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeAttach(w: Writer, v: AttachFields, padded = false): void {
   q.writeDescriptor(w, AttachCode);
   let n = 3;
@@ -275,8 +280,8 @@ export function writeAttach(w: Writer, v: AttachFields, padded = false): void {
   q.writeBoolean(w, v.role);
   if (n > 3) q.writeUbyte(w, v.sndSettleMode);
   if (n > 4) q.writeUbyte(w, v.rcvSettleMode);
-  if (n > 5) writeSourceTerminus(w, v.source);
-  if (n > 6) writeTargetTerminus(w, v.target);
+  if (n > 5) writeSourceTerminus(w, v.source, padded);
+  if (n > 6) writeTargetTerminus(w, v.target, padded);
   if (n > 7) q.writeMap(w, v.unsettled);
   if (n > 8) q.writeBoolean(w, v.incompleteUnsettled);
   if (n > 9) q.writeUint(w, v.initialDeliveryCount);
@@ -343,7 +348,7 @@ export function readFlowBody(r: Reader): Flow {
   return value;
 }
 
-/** Writes a flow with its descriptor. `padded` writes all 11 fields, absent ones as null: some peers index without counting. */
+/** Writes a flow with its descriptor. `padded` writes all 11 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeFlow(w: Writer, v: FlowFields, padded = false): void {
   q.writeDescriptor(w, FlowCode);
   let n = 4;
@@ -426,7 +431,7 @@ export function readTransferBody(r: Reader): Transfer {
   return value;
 }
 
-/** Writes a transfer with its descriptor. `padded` writes all 11 fields, absent ones as null: some peers index without counting. */
+/** Writes a transfer with its descriptor. `padded` writes all 11 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeTransfer(w: Writer, v: TransferFields, padded = false): void {
   q.writeDescriptor(w, TransferCode);
   let n = 1;
@@ -449,7 +454,7 @@ export function writeTransfer(w: Writer, v: TransferFields, padded = false): voi
   if (n > 4) q.writeBoolean(w, v.settled);
   if (n > 5) q.writeBoolean(w, v.more);
   if (n > 6) q.writeUbyte(w, v.rcvSettleMode);
-  if (n > 7) writeDeliveryState(w, v.state);
+  if (n > 7) writeDeliveryState(w, v.state, padded);
   if (n > 8) q.writeBoolean(w, v.resume);
   if (n > 9) q.writeBoolean(w, v.aborted);
   if (n > 10) q.writeBoolean(w, v.batchable);
@@ -497,7 +502,7 @@ export function readDispositionBody(r: Reader): Disposition {
   return value;
 }
 
-/** Writes a disposition with its descriptor. `padded` writes all 6 fields, absent ones as null: some peers index without counting. */
+/** Writes a disposition with its descriptor. `padded` writes all 6 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeDisposition(w: Writer, v: DispositionFields, padded = false): void {
   q.writeDescriptor(w, DispositionCode);
   let n = 2;
@@ -511,7 +516,7 @@ export function writeDisposition(w: Writer, v: DispositionFields, padded = false
   q.writeUint(w, v.first);
   if (n > 2) q.writeUint(w, v.last);
   if (n > 3) q.writeBoolean(w, v.settled);
-  if (n > 4) writeDeliveryState(w, v.state);
+  if (n > 4) writeDeliveryState(w, v.state, padded);
   if (n > 5) q.writeBoolean(w, v.batchable);
   q.endCompound(w, start);
 }
@@ -548,7 +553,7 @@ export function readDetachBody(r: Reader): Detach {
   return value;
 }
 
-/** Writes a detach with its descriptor. `padded` writes all 3 fields, absent ones as null: some peers index without counting. */
+/** Writes a detach with its descriptor. `padded` writes all 3 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeDetach(w: Writer, v: DetachFields, padded = false): void {
   q.writeDescriptor(w, DetachCode);
   let n = 1;
@@ -558,7 +563,7 @@ export function writeDetach(w: Writer, v: DetachFields, padded = false): void {
   const start = q.beginCompound(w, 0xd0, n);
   q.writeUint(w, v.handle);
   if (n > 1) q.writeBoolean(w, v.closed);
-  if (n > 2) writeOptional(w, v.error, writeAmqpError);
+  if (n > 2) writeOptional(w, v.error, writeAmqpError, padded);
   q.endCompound(w, start);
 }
 
@@ -588,7 +593,7 @@ export function readEndBody(r: Reader): End {
   return value;
 }
 
-/** Writes a end with its descriptor. `padded` writes all 1 fields, absent ones as null: some peers index without counting. */
+/** Writes a end with its descriptor. `padded` writes all 1 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeEnd(w: Writer, v: EndFields, padded = false): void {
   q.writeDescriptor(w, EndCode);
   let n = 0;
@@ -596,7 +601,7 @@ export function writeEnd(w: Writer, v: EndFields, padded = false): void {
   if (padded) n = 1;
   if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
-  if (n > 0) writeOptional(w, v.error, writeAmqpError);
+  if (n > 0) writeOptional(w, v.error, writeAmqpError, padded);
   q.endCompound(w, start);
 }
 
@@ -626,7 +631,7 @@ export function readCloseBody(r: Reader): Close {
   return value;
 }
 
-/** Writes a close with its descriptor. `padded` writes all 1 fields, absent ones as null: some peers index without counting. */
+/** Writes a close with its descriptor. `padded` writes all 1 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeClose(w: Writer, v: CloseFields, padded = false): void {
   q.writeDescriptor(w, CloseCode);
   let n = 0;
@@ -634,7 +639,7 @@ export function writeClose(w: Writer, v: CloseFields, padded = false): void {
   if (padded) n = 1;
   if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
-  if (n > 0) writeOptional(w, v.error, writeAmqpError);
+  if (n > 0) writeOptional(w, v.error, writeAmqpError, padded);
   q.endCompound(w, start);
 }
 
@@ -670,7 +675,7 @@ export function readAmqpErrorBody(r: Reader): AmqpError {
   return value;
 }
 
-/** Writes a error with its descriptor. `padded` writes all 3 fields, absent ones as null: some peers index without counting. */
+/** Writes a error with its descriptor. `padded` writes all 3 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeAmqpError(w: Writer, v: AmqpErrorFields, padded = false): void {
   q.writeDescriptor(w, AmqpErrorCode);
   let n = 1;
@@ -722,7 +727,7 @@ export function readHeaderBody(r: Reader): Header {
   return value;
 }
 
-/** Writes a header with its descriptor. `padded` writes all 5 fields, absent ones as null: some peers index without counting. */
+/** Writes a header with its descriptor. `padded` writes all 5 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeHeader(w: Writer, v: HeaderFields, padded = false): void {
   q.writeDescriptor(w, HeaderCode);
   let n = 0;
@@ -804,7 +809,7 @@ export function readPropertiesBody(r: Reader): Properties {
   return value;
 }
 
-/** Writes a properties with its descriptor. `padded` writes all 13 fields, absent ones as null: some peers index without counting. */
+/** Writes a properties with its descriptor. `padded` writes all 13 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeProperties(w: Writer, v: PropertiesFields, padded = false): void {
   q.writeDescriptor(w, PropertiesCode);
   let n = 0;
@@ -869,7 +874,7 @@ export function readReceivedBody(r: Reader): Received {
   return value;
 }
 
-/** Writes a received with its descriptor. `padded` writes all 2 fields, absent ones as null: some peers index without counting. */
+/** Writes a received with its descriptor. `padded` writes all 2 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeReceived(w: Writer, v: ReceivedFields, padded = false): void {
   q.writeDescriptor(w, ReceivedCode);
   let n = 2;
@@ -902,7 +907,7 @@ export function readAcceptedBody(r: Reader): Accepted {
   return value;
 }
 
-/** Writes a accepted with its descriptor. `padded` writes all 0 fields, absent ones as null: some peers index without counting. */
+/** Writes a accepted with its descriptor. `padded` writes all 0 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeAccepted(w: Writer, _v: AcceptedFields, _padded = false): void {
   q.writeDescriptor(w, AcceptedCode);
   q.writeByte(w, 0x45);
@@ -934,7 +939,7 @@ export function readRejectedBody(r: Reader): Rejected {
   return value;
 }
 
-/** Writes a rejected with its descriptor. `padded` writes all 1 fields, absent ones as null: some peers index without counting. */
+/** Writes a rejected with its descriptor. `padded` writes all 1 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeRejected(w: Writer, v: RejectedFields, padded = false): void {
   q.writeDescriptor(w, RejectedCode);
   let n = 0;
@@ -942,7 +947,7 @@ export function writeRejected(w: Writer, v: RejectedFields, padded = false): voi
   if (padded) n = 1;
   if (n === 0) return q.writeByte(w, 0x45);
   const start = q.beginCompound(w, 0xd0, n);
-  if (n > 0) writeOptional(w, v.error, writeAmqpError);
+  if (n > 0) writeOptional(w, v.error, writeAmqpError, padded);
   q.endCompound(w, start);
 }
 
@@ -967,7 +972,7 @@ export function readReleasedBody(r: Reader): Released {
   return value;
 }
 
-/** Writes a released with its descriptor. `padded` writes all 0 fields, absent ones as null: some peers index without counting. */
+/** Writes a released with its descriptor. `padded` writes all 0 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeReleased(w: Writer, _v: ReleasedFields, _padded = false): void {
   q.writeDescriptor(w, ReleasedCode);
   q.writeByte(w, 0x45);
@@ -1005,7 +1010,7 @@ export function readModifiedBody(r: Reader): Modified {
   return value;
 }
 
-/** Writes a modified with its descriptor. `padded` writes all 3 fields, absent ones as null: some peers index without counting. */
+/** Writes a modified with its descriptor. `padded` writes all 3 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeModified(w: Writer, v: ModifiedFields, padded = false): void {
   q.writeDescriptor(w, ModifiedCode);
   let n = 0;
@@ -1077,7 +1082,7 @@ export function readSourceBody(r: Reader): Source {
   return value;
 }
 
-/** Writes a source with its descriptor. `padded` writes all 11 fields, absent ones as null: some peers index without counting. */
+/** Writes a source with its descriptor. `padded` writes all 11 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeSource(w: Writer, v: SourceFields, padded = false): void {
   q.writeDescriptor(w, SourceCode);
   let n = 0;
@@ -1103,7 +1108,7 @@ export function writeSource(w: Writer, v: SourceFields, padded = false): void {
   if (n > 5) q.writeFields(w, v.dynamicNodeProperties);
   if (n > 6) q.writeSymbol(w, v.distributionMode);
   if (n > 7) q.writeMap(w, v.filter);
-  if (n > 8) writeDeliveryState(w, v.defaultOutcome);
+  if (n > 8) writeDeliveryState(w, v.defaultOutcome, padded);
   if (n > 9) q.writeSymbols(w, v.outcomes);
   if (n > 10) q.writeSymbols(w, v.capabilities);
   q.endCompound(w, start);
@@ -1153,7 +1158,7 @@ export function readTargetBody(r: Reader): Target {
   return value;
 }
 
-/** Writes a target with its descriptor. `padded` writes all 7 fields, absent ones as null: some peers index without counting. */
+/** Writes a target with its descriptor. `padded` writes all 7 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeTarget(w: Writer, v: TargetFields, padded = false): void {
   q.writeDescriptor(w, TargetCode);
   let n = 0;
@@ -1203,7 +1208,7 @@ export function readCoordinatorBody(r: Reader): Coordinator {
   return value;
 }
 
-/** Writes a coordinator with its descriptor. `padded` writes all 1 fields, absent ones as null: some peers index without counting. */
+/** Writes a coordinator with its descriptor. `padded` writes all 1 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeCoordinator(w: Writer, v: CoordinatorFields, padded = false): void {
   q.writeDescriptor(w, CoordinatorCode);
   let n = 0;
@@ -1241,7 +1246,7 @@ export function readDeclareBody(r: Reader): Declare {
   return value;
 }
 
-/** Writes a declare with its descriptor. `padded` writes all 1 fields, absent ones as null: some peers index without counting. */
+/** Writes a declare with its descriptor. `padded` writes all 1 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeDeclare(w: Writer, v: DeclareFields, padded = false): void {
   q.writeDescriptor(w, DeclareCode);
   let n = 0;
@@ -1282,7 +1287,7 @@ export function readDischargeBody(r: Reader): Discharge {
   return value;
 }
 
-/** Writes a discharge with its descriptor. `padded` writes all 2 fields, absent ones as null: some peers index without counting. */
+/** Writes a discharge with its descriptor. `padded` writes all 2 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeDischarge(w: Writer, v: DischargeFields, padded = false): void {
   q.writeDescriptor(w, DischargeCode);
   let n = 1;
@@ -1320,7 +1325,7 @@ export function readDeclaredBody(r: Reader): Declared {
   return value;
 }
 
-/** Writes a declared with its descriptor. `padded` writes all 1 fields, absent ones as null: some peers index without counting. */
+/** Writes a declared with its descriptor. `padded` writes all 1 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeDeclared(w: Writer, v: DeclaredFields, padded = false): void {
   q.writeDescriptor(w, DeclaredCode);
   let n = 1;
@@ -1360,7 +1365,7 @@ export function readTransactionalStateBody(r: Reader): TransactionalState {
   return value;
 }
 
-/** Writes a transactional-state with its descriptor. `padded` writes all 2 fields, absent ones as null: some peers index without counting. */
+/** Writes a transactional-state with its descriptor. `padded` writes all 2 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeTransactionalState(w: Writer, v: TransactionalStateFields, padded = false): void {
   q.writeDescriptor(w, TransactionalStateCode);
   let n = 1;
@@ -1368,7 +1373,7 @@ export function writeTransactionalState(w: Writer, v: TransactionalStateFields, 
   if (padded) n = 2;
   const start = q.beginCompound(w, 0xd0, n);
   q.writeBinary(w, v.txnId);
-  if (n > 1) writeDeliveryState(w, v.outcome);
+  if (n > 1) writeDeliveryState(w, v.outcome, padded);
   q.endCompound(w, start);
 }
 
@@ -1398,7 +1403,7 @@ export function readSaslMechanismsBody(r: Reader): SaslMechanisms {
   return value;
 }
 
-/** Writes a sasl-mechanisms with its descriptor. `padded` writes all 1 fields, absent ones as null: some peers index without counting. */
+/** Writes a sasl-mechanisms with its descriptor. `padded` writes all 1 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeSaslMechanisms(w: Writer, v: SaslMechanismsFields, padded = false): void {
   q.writeDescriptor(w, SaslMechanismsCode);
   let n = 1;
@@ -1441,7 +1446,7 @@ export function readSaslInitBody(r: Reader): SaslInit {
   return value;
 }
 
-/** Writes a sasl-init with its descriptor. `padded` writes all 3 fields, absent ones as null: some peers index without counting. */
+/** Writes a sasl-init with its descriptor. `padded` writes all 3 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeSaslInit(w: Writer, v: SaslInitFields, padded = false): void {
   q.writeDescriptor(w, SaslInitCode);
   let n = 1;
@@ -1481,7 +1486,7 @@ export function readSaslChallengeBody(r: Reader): SaslChallenge {
   return value;
 }
 
-/** Writes a sasl-challenge with its descriptor. `padded` writes all 1 fields, absent ones as null: some peers index without counting. */
+/** Writes a sasl-challenge with its descriptor. `padded` writes all 1 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeSaslChallenge(w: Writer, v: SaslChallengeFields, padded = false): void {
   q.writeDescriptor(w, SaslChallengeCode);
   let n = 1;
@@ -1518,7 +1523,7 @@ export function readSaslResponseBody(r: Reader): SaslResponse {
   return value;
 }
 
-/** Writes a sasl-response with its descriptor. `padded` writes all 1 fields, absent ones as null: some peers index without counting. */
+/** Writes a sasl-response with its descriptor. `padded` writes all 1 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeSaslResponse(w: Writer, v: SaslResponseFields, padded = false): void {
   q.writeDescriptor(w, SaslResponseCode);
   let n = 1;
@@ -1558,7 +1563,7 @@ export function readSaslOutcomeBody(r: Reader): SaslOutcome {
   return value;
 }
 
-/** Writes a sasl-outcome with its descriptor. `padded` writes all 2 fields, absent ones as null: some peers index without counting. */
+/** Writes a sasl-outcome with its descriptor. `padded` writes all 2 fields, absent ones as null, and so within: some peers index without counting. */
 export function writeSaslOutcome(w: Writer, v: SaslOutcomeFields, padded = false): void {
   q.writeDescriptor(w, SaslOutcomeCode);
   let n = 1;
@@ -1655,12 +1660,12 @@ export function readSourceTerminus(r: Reader): SourceTerminus | undefined {
   throw decodeError('a source is a described value', '1.4');
 }
 
-export function writeSourceTerminus(w: Writer, value: SourceTerminus | undefined): void {
+export function writeSourceTerminus(w: Writer, value: SourceTerminus | undefined, padded = false): void {
   if (value === undefined) return q.writeNull(w);
   if (value instanceof Described) return q.writeValue(w, value);
   switch (value.type) {
     case 'source':
-      return writeSource(w, value);
+      return writeSource(w, value, padded);
   }
 }
 
@@ -1685,14 +1690,14 @@ export function readTargetTerminus(r: Reader): TargetTerminus | undefined {
   throw decodeError('a target is a described value', '1.4');
 }
 
-export function writeTargetTerminus(w: Writer, value: TargetTerminus | undefined): void {
+export function writeTargetTerminus(w: Writer, value: TargetTerminus | undefined, padded = false): void {
   if (value === undefined) return q.writeNull(w);
   if (value instanceof Described) return q.writeValue(w, value);
   switch (value.type) {
     case 'target':
-      return writeTarget(w, value);
+      return writeTarget(w, value, padded);
     case 'coordinator':
-      return writeCoordinator(w, value);
+      return writeCoordinator(w, value, padded);
   }
 }
 
@@ -1727,24 +1732,24 @@ export function readDeliveryState(r: Reader): DeliveryState | undefined {
   throw decodeError('a delivery-state is a described value', '1.4');
 }
 
-export function writeDeliveryState(w: Writer, value: DeliveryState | undefined): void {
+export function writeDeliveryState(w: Writer, value: DeliveryState | undefined, padded = false): void {
   if (value === undefined) return q.writeNull(w);
   if (value instanceof Described) return q.writeValue(w, value);
   switch (value.type) {
     case 'received':
-      return writeReceived(w, value);
+      return writeReceived(w, value, padded);
     case 'accepted':
-      return writeAccepted(w, value);
+      return writeAccepted(w, value, padded);
     case 'rejected':
-      return writeRejected(w, value);
+      return writeRejected(w, value, padded);
     case 'released':
-      return writeReleased(w, value);
+      return writeReleased(w, value, padded);
     case 'modified':
-      return writeModified(w, value);
+      return writeModified(w, value, padded);
     case 'declared':
-      return writeDeclared(w, value);
+      return writeDeclared(w, value, padded);
     case 'transactional-state':
-      return writeTransactionalState(w, value);
+      return writeTransactionalState(w, value, padded);
   }
 }
 
