@@ -73,7 +73,7 @@ describe('ServiceBusAdministrationClient: queues', () => {
     } as const;
     const created = await client.createQueue('every/setting', settings as never);
     const read = await client.getQueue('every/setting');
-    const expected = { ...settings, forwardDeadLetteredMessagesTo: 'there', name: 'every/setting' };
+    const expected = { ...settings, forwardDeadLetteredMessagesTo: 'sb://localhost/there', name: 'every/setting' };
     for (const [name, value] of Object.entries(expected)) {
       const key = name as keyof typeof read;
       assert.deepEqual(created[key], value, name);
@@ -82,7 +82,7 @@ describe('ServiceBusAdministrationClient: queues', () => {
     const queue = cloud.namespace.broker.entity('every/setting');
     assert.ok(queue?.kind === 'queue');
     assert.deepEqual(
-      [queue.requiresSession, queue.duplicateWindowMs, queue.messages.settings.lockDurationMs, queue.status],
+      [queue.requiresSession, queue.inbox.duplicateWindowMs, queue.messages.settings.lockDurationMs, queue.status],
       [true, 60_000, 45_000, 'SendDisabled'],
     );
   });
@@ -107,7 +107,7 @@ describe('ServiceBusAdministrationClient: queues', () => {
     });
     const read = await client.getQueue('changed');
     assert.deepEqual([read.lockDuration, read.maxDeliveryCount, read.status], ['PT20S', 3, 'Disabled']);
-    assert.equal(read.forwardTo, 'there');
+    assert.equal(read.forwardTo, 'sb://localhost/there');
     const entity = cloud.namespace.broker.entity('changed');
     assert.ok(entity?.kind === 'queue');
     assert.equal(entity.messages.settings.lockDurationMs, 20_000);

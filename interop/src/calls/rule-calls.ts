@@ -114,7 +114,7 @@ export const RULE_CALLS: readonly CallRow[] = rowsOf('ServiceBusRuleManager', [
       await manager.createRule('sql', { sqlExpression: 'a = 1' }, { sqlExpression: 'REMOVE b' });
       const correlation = { correlationId: 'c', to: 't', applicationProperties: { n: 1, s: 'x', yes: true } };
       await manager.createRule('correlation', correlation);
-      const [all, sql, correlated] = await rulesOf(manager);
+      const [all, correlated, sql] = await rulesOf(manager);
       assert.deepEqual(all, { name: '$Default', filter: { sqlExpression: '1=1' }, action: {} });
       assert.deepEqual(sql, {
         name: 'sql',

@@ -43,6 +43,7 @@ export function brokerAnnotations(
   if (message.originalSequence !== undefined)
     annotations.set('x-opt-enqueue-sequence-number', long(message.originalSequence));
   if (message.deadLetterSource !== undefined) annotations.set('x-opt-deadletter-source', message.deadLetterSource);
+  if (message.wasScheduled) annotations.set('x-opt-message-state', int(MESSAGE_SCHEDULED));
   if (lock !== undefined) annotations.set('x-opt-locked-until', timestamp(utc(lock.until, host)));
   return annotations;
 }

@@ -2,7 +2,7 @@
 import { ACCEPTED, RELEASED, type OutgoingDelivery, type SenderHandler, type SenderLink } from '@pointsman/engine';
 import type { AmqpErrorFields, DeliveryState, Rejected } from '@pointsman/wire';
 import { brokerAnnotations, encodedMessage } from './broker-annotations.js';
-import { REFUSALS, type Refusal } from './entity.js';
+import type { Refusal } from './entity.js';
 import type { NamespaceHost } from './host.js';
 import { joined } from './incoming-payload.js';
 import type { Consumer, ReceiveMode } from './consumer.js';
@@ -10,7 +10,7 @@ import type { MessageQueue } from './message-queue.js';
 import type { LinkOwner, LinkUse, NamespaceLink } from './namespace-link.js';
 import { settlementOf } from './outcome.js';
 import type { Right } from './policy.js';
-import type { Settlement, SettleResult } from './settlement.js';
+import { settleRefusal, type Settlement } from './settlement.js';
 import type { MessageSession } from './message-session.js';
 import type { Lock, StoredMessage } from './stored-message.js';
 import type { Transactions } from './transactions.js';
@@ -32,14 +32,6 @@ export interface ConsumerSettings {
 }
 
 const REJECTED: Rejected = Object.freeze({ type: 'rejected', error: undefined });
-
-/** What a client is told that settles a message whose lock has ended. */
-const LOCK_LOST: Refusal = {
-  condition: 'com.microsoft:message-lock-lost',
-  description:
-    'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue, or was ' +
-    'received by a different receiver instance.',
-};
 
 /** A link on which the peer receives from a queue, a subscription or a dead-letter queue. */
 export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
@@ -124,10 +116,9 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
       if (!settled) link.settle(delivery, refusal === undefined ? state : this.#rejection(refusal));
       return;
     }
-    const result = this.#settings.messages.settle(token, settlement);
+    const refusal = settleRefusal(this.#settings.messages.settle(token, settlement));
     // Settled in one step (receiver settle mode first): a late one is ignored, and its sender never hears of it.
     if (settled) return;
-    const refusal = refusalOf(result);
     link.settle(delivery, refusal === undefined ? echoOf(state) : this.#rejection(refusal));
   }
 
@@ -137,7 +128,7 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
       entityPath: topLevelPath,
       lockToken,
       sizeBytes: 0,
-      check: () => refusalOf(messages.wouldSettle(lockToken, settlement)),
+      check: () => settleRefusal(messages.wouldSettle(lockToken, settlement)),
       apply: () => {
         messages.settle(lockToken, settlement);
       },
@@ -160,19 +151,6 @@ export class ConsumerLink implements NamespaceLink, SenderHandler, Consumer {
   onGone(): void {
     this.#rest = undefined;
     this.#settings.messages.removeConsumer(this);
-  }
-}
-
-function refusalOf(result: SettleResult): Refusal | undefined {
-  switch (result) {
-    case 'done':
-      return undefined;
-    case 'too-large':
-      return REFUSALS.changesTooLarge;
-    case 'no-room':
-      return REFUSALS.noRoom;
-    case 'lock-lost':
-      return LOCK_LOST;
   }
 }
 

@@ -51,8 +51,7 @@ export type RefusalName =
   | 'forwardDisabled'
   | 'propertyTooLarge'
   | 'headerTooLarge'
-  | 'noRoom'
-  | 'changesTooLarge';
+  | 'noRoom';
 
 export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
   ttlZero: {
@@ -91,10 +90,6 @@ export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
   forwardMissing: {
     condition: 'amqp:not-found',
     description: 'The entity that messages are forwarded to does not exist.',
-  },
-  changesTooLarge: {
-    condition: 'com.microsoft:argument-error',
-    description: 'A message has at most 65536 bytes of properties, with those that settling gives it.',
   },
   forwardDisabled: {
     condition: 'com.microsoft:entity-disabled',

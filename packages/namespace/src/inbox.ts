@@ -40,6 +40,16 @@ export class Inbox {
     this.#history = duplicateWindowMs === undefined ? undefined : new DuplicateHistory(duplicateWindowMs);
   }
 
+  /** Ms for which message ids are remembered; undefined where duplicates are as good as any. */
+  get duplicateWindowMs(): number | undefined {
+    return this.#history?.windowMs;
+  }
+
+  /** Remembers ids longer, or not as long, where it does at all; those of before, too. */
+  changeDuplicateWindow(windowMs: number): void {
+    if (this.#history !== undefined) this.#history.windowMs = windowMs;
+  }
+
   /** Why none of the messages can be taken. */
   check(contents: readonly MessageContent[]): Refusal | undefined {
     for (const content of contents) {

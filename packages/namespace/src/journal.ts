@@ -113,6 +113,7 @@ export class QueueJournal {
       message.hops,
       message.deadLetterSource ?? null,
       mapOf(message.changes),
+      message.wasScheduled,
     ];
   }
 }
@@ -172,7 +173,8 @@ export class QueueHistory {
     }
     const inOrder = [...this.#messages].toSorted(([a], [b]) => a - b);
     for (const [sequence, fields] of inOrder) {
-      const [, state, format, bytes, enqueued, expires, due, count, original, hops, source, changes] = fields;
+      const [, state, format, bytes, enqueued, expires, due, count, original, hops, source, changes, wasScheduled] =
+        fields;
       if (!(bytes instanceof Uint8Array)) continue;
       const content = MessageContent.read(bytes, numberOf(format));
       const message = new StoredMessage({
@@ -187,6 +189,7 @@ export class QueueHistory {
         originalSequence: original === null ? undefined : numberOf(original),
         deadLetterSource: typeof source === 'string' ? source : undefined,
         changes: changes instanceof Map ? (changes as Map<string, AmqpValue>) : undefined,
+        wasScheduled: wasScheduled === true,
       });
       message.deferred = state === 'deferred';
       message.state = state === 'scheduled' || state === 'deferred' ? state : 'available';

@@ -62,7 +62,7 @@ export class LinkDesk {
   readonly #connection: ServiceConnection;
   readonly #access: Access;
   readonly #cbs: RequestNode;
-  readonly #management = new Map<string, RequestNode>();
+  readonly #management = new Map<string, { readonly node: BrokerNode; readonly requests: RequestNode }>();
   readonly #transactions: Transactions;
   readonly #hubs: HubDesk;
   #hasCoordinator = false;
@@ -382,8 +382,9 @@ export class LinkDesk {
     if (node === undefined) return this.#notFound(address);
     const { host } = this.#context;
     const known = this.#management.get(nodePath);
+    // An entity that was deleted and made again is another one.
     const requests =
-      known ??
+      (known?.node.entity === node.entity ? known.requests : undefined) ??
       new RequestNode(this.#connection, {
         entityPath: node.entity.path.toLowerCase(),
         nodePath,
@@ -405,7 +406,7 @@ export class LinkDesk {
             tracked: (text) => tracked(text, host),
           }),
       });
-    this.#management.set(nodePath, requests);
+    this.#management.set(nodePath, { node, requests });
     return this.#attachRequest(requests, link, attach, BigInt(MESSAGE_SIZE_MAX), '$management');
   }
 

@@ -70,6 +70,8 @@ export class MessageContent {
   readonly #properties: { readonly start: number; readonly value: number; readonly end: number } | undefined;
   /** `group-id`: the message session that it belongs to. */
   readonly groupId: string | undefined;
+  /** Time to live in milliseconds, undefined for no end. 0 is not a valid one; the caller refuses it. */
+  readonly ttlMs: number | undefined;
   /** Of the whole message as sent. */
   readonly sizeBytes: number;
   /** Of its header, message annotations, properties and application properties. */
@@ -91,6 +93,7 @@ export class MessageContent {
     const fields = properties === undefined ? undefined : readPropertiesBody(reader(properties));
     this.messageId = fields?.messageId ?? null;
     this.groupId = fields?.groupId ?? undefined;
+    this.ttlMs = ttlOf(this.header, fields);
 
     const first = spans.find((span) => span.code >= SECTION.properties);
     const start = first?.start ?? bytes.length;
@@ -134,11 +137,6 @@ export class MessageContent {
     writeRawBytes(w, bytes.subarray(properties?.end ?? at));
     const whole = w.toBytes();
     return new MessageContent(whole, format, spansOf(whole));
-  }
-
-  /** Time to live in milliseconds, undefined for no end. 0 is not a valid one; the caller refuses it. */
-  get ttlMs(): number | undefined {
-    return this.header?.ttl ?? undefined;
   }
 
   /** When the sender wants it to appear, in ms since 1970. */
@@ -263,6 +261,24 @@ function arranged(bytes: Uint8Array): { readonly bytes: Uint8Array; readonly spa
     writeRawBytes(w, bytes.subarray(span.start, span.end));
   const whole = w.toBytes();
   return { bytes: whole, spans: spansOf(whole) };
+}
+
+/** What the header cannot say, for it ends at 49 days, a client says with the times of its properties. */
+function ttlOf(header: HeaderFields | undefined, properties: PropertiesFields | undefined): number | undefined {
+  const ttl = header?.ttl ?? undefined;
+  const { creationTime, absoluteExpiryTime } = properties ?? {};
+  if (ttl !== UINT_MAX || typeof creationTime !== 'bigint' || typeof absoluteExpiryTime !== 'bigint') return ttl;
+  return Math.max(ttl, Number(absoluteExpiryTime - creationTime));
+}
+
+/** An encoded message without its body. */
+export function withoutBody(bytes: Uint8Array): Uint8Array {
+  const w = new Writer();
+  for (const { code, start, end } of spansOf(bytes)) {
+    const isBody = code === SECTION.data || code === SECTION.amqpSequence || code === SECTION.amqpValue;
+    if (!isBody) writeRawBytes(w, bytes.subarray(start, end));
+  }
+  return w.toBytes();
 }
 
 /**

@@ -24,6 +24,8 @@ const SESSION_WAITERS_MAX = 1000;
 /** What is over may stay in a heap until there is this much of it, and as much again as what is not. */
 const HEAP_SLACK = 1024;
 
+const WAS_SCHEDULED: Arrival = Object.freeze({ wasScheduled: true });
+
 /**
  * The messages of a queue, a subscription or a dead-letter queue, and who waits for them.
  *
@@ -56,7 +58,7 @@ export class MessageQueue {
   journal: QueueJournal | undefined;
   #sizeBytes = 0;
   #deferred = 0;
-  #onDue: ((content: MessageContent) => void) | undefined;
+  #onDue: ((content: MessageContent, arrival: Arrival) => void) | undefined;
   #pumping = false;
   #paused = false;
 
@@ -154,7 +156,7 @@ export class MessageQueue {
   }
 
   /** What becomes of scheduled messages whose time has come; left out, they are enqueued here. */
-  set onDue(onDue: (content: MessageContent) => void) {
+  set onDue(onDue: (content: MessageContent, arrival: Arrival) => void) {
     this.#onDue = onDue;
   }
 
@@ -211,8 +213,8 @@ export class MessageQueue {
     const now = this.#host.clock.now();
     for (let message = this.#schedule.next(now); message !== undefined; message = this.#schedule.next(now)) {
       this.#remove(message);
-      if (this.#onDue === undefined) this.enqueue(message.content);
-      else this.#onDue(message.content);
+      if (this.#onDue === undefined) this.enqueue(message.content, WAS_SCHEDULED);
+      else this.#onDue(message.content, WAS_SCHEDULED);
     }
   }
 
@@ -390,6 +392,7 @@ export class MessageQueue {
     if (lock === undefined) return 'lock-lost';
     const { message } = lock;
     const { kind } = settlement;
+    if (kind === 'dead-letter' && this.deadLetters === undefined) return 'dead-letter-twice';
     // What goes to the dead-letter queue goes there with or without them.
     const isTooLarge = kind !== 'dead-letter' && 'changes' in settlement && !message.canChange(settlement.changes);
     if (isTooLarge) return 'too-large';
@@ -400,7 +403,7 @@ export class MessageQueue {
   settle(token: string, settlement: Settlement): SettleResult {
     const result = this.wouldSettle(token, settlement);
     const lock = this.#locks.find(token);
-    if (result !== 'done' || lock === undefined) return result;
+    if (lock === undefined || result !== 'done') return result;
     const { message } = lock;
     this.#locks.delete(lock);
     const { session } = message;
@@ -418,12 +421,11 @@ export class MessageQueue {
         break;
       case 'defer':
         message.change(settlement.changes);
+        this.#count(message);
         this.#defer(message);
         break;
       case 'dead-letter':
-        if (this.deadLetters === undefined) this.#giveBack(message, true);
-        else
-          this.#deadLetter(message, message.canChange(settlement.changes) ? settlement.changes : HEADER_SIZE_EXCEEDED);
+        this.#deadLetter(message, message.canChange(settlement.changes) ? settlement.changes : HEADER_SIZE_EXCEEDED);
         break;
     }
     this.#pump(session);
@@ -562,9 +564,14 @@ export class MessageQueue {
     return lock;
   }
 
+  /** An attempt has ended. In a dead-letter queue none is counted. */
+  #count(message: StoredMessage): void {
+    if (this.deadLetters !== undefined) message.deliveryCount += 1;
+  }
+
   /** Ends an attempt: back to where it was, or to the dead-letter queue. */
   #giveBack(message: StoredMessage, counted: boolean): void {
-    if (counted) message.deliveryCount += 1;
+    if (counted) this.#count(message);
     if (message.expiresAt <= this.#host.clock.now() && !message.deferred) {
       // Time to live does not touch a message while it is locked; now it does.
       this.#expireOne(message);

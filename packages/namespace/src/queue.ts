@@ -69,8 +69,6 @@ export class Queue implements Entity {
   /** Changed by the broker, which does it. */
   forwardTo: string | undefined;
   forwardDeadLetteredMessagesTo: string | undefined;
-  /** Ms; undefined where duplicates are not looked for. */
-  readonly duplicateWindowMs: number | undefined;
   #status: EntityStatus;
 
   constructor(options: QueueOptions, host: MessageQueueHost) {
@@ -84,11 +82,10 @@ export class Queue implements Entity {
     this.transferDeadLetters = new MessageQueue({ ...settings, requiresSession: false }, host, true);
     this.forwardTo = options.forwardTo;
     this.forwardDeadLetteredMessagesTo = options.forwardDeadLetteredMessagesTo;
-    this.duplicateWindowMs = duplicateWindowOf(options);
     this.inbox = new Inbox(
       {
         requiresSession: this.requiresSession,
-        duplicateWindowMs: this.duplicateWindowMs,
+        duplicateWindowMs: duplicateWindowOf(options),
         isFull: (bytes) => this.messages.isFull(bytes + this.transferDeadLetters.sizeBytes),
         store: (content, arrival) => this.messages.enqueue(content, arrival),
         scheduled: this.messages,

@@ -78,7 +78,8 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
         padded: true,
         saslServer: {
           mechanisms: MECHANISMS,
-          optional: false,
+          // A client with a SharedAccessSignature in its connection string leaves SASL out, and puts its token later.
+          optional: true,
           // Nothing is checked here: PLAIN is judged at each attach, the others by tokens.
           authenticate: ({ mechanism, username, password }) => {
             if (mechanism === 'PLAIN') this.access.usePlain(username, password ?? '');

@@ -1,8 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpValue } from '@pointsman/wire';
+import { REFUSALS, type Refusal } from './entity.js';
 
 /** What settling came to. */
-export type SettleResult = 'done' | 'lock-lost' | 'too-large' | 'no-room';
+export type SettleResult = 'done' | 'lock-lost' | 'too-large' | 'dead-letter-twice' | 'no-room';
+
+const SETTLE_REFUSALS: Readonly<Record<Exclude<SettleResult, 'done'>, Refusal>> = {
+  'lock-lost': {
+    condition: 'com.microsoft:message-lock-lost',
+    description:
+      'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue, or was ' +
+      'received by a different receiver instance.',
+  },
+  'too-large': {
+    condition: 'com.microsoft:argument-error',
+    description: 'A message has at most 65536 bytes of properties, with those that settling gives it.',
+  },
+  'dead-letter-twice': {
+    condition: 'amqp:not-allowed',
+    description: 'A message that is in a dead-letter queue cannot be dead-lettered.',
+  },
+  'no-room': REFUSALS.noRoom,
+};
+
+/** What a client is told that cannot settle a message; undefined where it could. */
+export function settleRefusal(result: SettleResult): Refusal | undefined {
+  return result === 'done' ? undefined : SETTLE_REFUSALS[result];
+}
 
 /** What a receiver decided about a message that it holds. */
 export type Settlement =

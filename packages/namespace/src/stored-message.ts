@@ -18,6 +18,8 @@ export interface Arrival {
   readonly changes?: ReadonlyMap<string, AmqpValue> | undefined;
   /** Entity that dead-lettered it, where it was forwarded from a dead-letter queue. */
   readonly deadLetterSource?: string | undefined;
+  /** Was kept until its time. */
+  readonly wasScheduled?: boolean | undefined;
 }
 
 /** A message in one queue: its content, shared between the copies of a topic, and what the broker knows of it. */
@@ -29,6 +31,7 @@ export class StoredMessage {
   readonly originalSequence: number | undefined;
   readonly hops: number;
   readonly deadLetterSource: string | undefined;
+  readonly wasScheduled: boolean;
   /** Ms of the clock. */
   readonly enqueuedAt: number;
   /** Ms of the clock from which it is not handed out; Infinity for never. */
@@ -65,6 +68,7 @@ export class StoredMessage {
     this.originalSequence = fields.originalSequence;
     this.hops = fields.hops ?? 0;
     this.deadLetterSource = fields.deadLetterSource;
+    this.wasScheduled = fields.wasScheduled ?? false;
     this.session = fields.session;
     this.changes = fields.changes;
   }

@@ -174,3 +174,8 @@ export class Subscription implements Entity {
     this.transferDeadLetters.close();
   }
 }
+
+/** Rules in the order in which they are listed. */
+export function rulesByName({ rules }: Subscription): Rule[] {
+  return rules.toSorted((a, b) => (a.name.toLowerCase() < b.name.toLowerCase() ? -1 : 1));
+}

@@ -40,8 +40,6 @@ export class Topic implements Entity {
   readonly #subscriptions = new Map<string, Subscription>();
   /** Ms; Infinity for none. */
   defaultTtlMs: number;
-  /** Ms; undefined where duplicates are not looked for. */
-  readonly duplicateWindowMs: number | undefined;
   readonly #host: MessageQueueHost;
 
   constructor(options: TopicOptions, host: MessageQueueHost) {
@@ -52,17 +50,16 @@ export class Topic implements Entity {
     this.status = options.status ?? 'Active';
     this.defaultTtlMs = options.defaultTtlMs ?? Infinity;
     this.#host = host;
-    this.duplicateWindowMs = duplicateWindowOf(options);
     this.scheduled = new MessageQueue(
       queueSettings({ maxSizeBytes: options.maxSizeBytes ?? ENTITY_SIZE_MAX }),
       host,
       true,
     );
-    this.scheduled.onDue = (content) => this.#distribute(content, undefined);
+    this.scheduled.onDue = (content, arrival) => this.#distribute(content, arrival);
     this.inbox = new Inbox(
       {
         requiresSession: false,
-        duplicateWindowMs: this.duplicateWindowMs,
+        duplicateWindowMs: duplicateWindowOf(options),
         isFull: (bytes) =>
           this.scheduled.isFull(bytes) ||
           this.subscriptions.some(({ messages, transferDeadLetters }) =>

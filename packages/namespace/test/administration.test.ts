@@ -81,6 +81,10 @@ describe('the management API', () => {
       [queue('<RequiresSession>perhaps</RequiresSession>'), /RequiresSession is neither true nor false/],
       [queue('<MaxDeliveryCount>99999999999</MaxDeliveryCount>'), /MaxDeliveryCount is no number from 1 to 2000/],
       [queue('<Status>Asleep</Status>'), /Status is none of Active/],
+      [
+        queue('<MaxMessageSizeInKilobytes>1023</MaxMessageSizeInKilobytes>'),
+        /value for &apos;MaxMessageSizeInKilobytes&apos; must be between 1024 and 102400|value for 'MaxMessageSizeInKilobytes' must be between 1024 and 102400/,
+      ],
       [queue(`<UserMetadata>${'x'.repeat(2_000)}</UserMetadata>`), /UserMetadata has more than 1024/],
     ] as const) {
       const { status, body: answer } = ask('PUT', '/made', body);
@@ -90,7 +94,6 @@ describe('the management API', () => {
     }
     for (const [method, target, expected] of [
       ['POST', '/orders', 405],
-      ['GET', '/', 404],
       ['GET', '/%', 400],
       ['GET', '/$Resources/queues?$skip=x', 400],
       ['DELETE', '/$Resources/queues', 405],
@@ -98,6 +101,46 @@ describe('the management API', () => {
     ] as const)
       assert.equal(ask(method, target, queue()).status, expected, `${method} ${target}`);
     assert.equal(namespace.broker.entities().length, before);
+  });
+
+  it('answers at its root, which clients ask to see whether they get in', () => {
+    assert.equal(open().ask('GET', '/').status, 200);
+    assert.equal(open().ask('GET', '/', '', 'Bearer x').status, 401);
+  });
+
+  it('shows entities that messages go on to as addresses, in the letters that they were given in', () => {
+    const { ask, namespace } = open();
+    const made = ask(
+      'PUT',
+      '/made',
+      queue(
+        '<ForwardTo>orders</ForwardTo><ForwardDeadLetteredMessagesTo>SB://UNIT.EXAMPLE/OTHER</ForwardDeadLetteredMessagesTo>',
+      ),
+    ).body;
+    assert.match(made, /<ForwardTo>sb:\/\/unit\.example\/orders<\/ForwardTo>/);
+    assert.match(made, /<ForwardDeadLetteredMessagesTo>sb:\/\/unit\.example\/OTHER</);
+    const kept = namespace.broker.entity('made');
+    assert.ok(kept?.kind === 'queue');
+    assert.deepEqual([kept.forwardTo, kept.forwardDeadLetteredMessagesTo], ['orders', 'OTHER']);
+  });
+
+  it('multiplies the size of a partitioned entity, once', () => {
+    const { ask } = open();
+    const size = (body: string): string => /<MaxSizeInMegabytes>(\d+)</u.exec(body)?.[1] ?? '';
+    const partitioned = '<EnablePartitioning>true</EnablePartitioning>';
+    assert.equal(size(ask('PUT', '/a', queue(partitioned)).body), '16384');
+    assert.equal(
+      size(ask('PUT', '/b', queue(`<MaxSizeInMegabytes>2048</MaxSizeInMegabytes>${partitioned}`)).body),
+      '32768',
+    );
+    assert.equal(size(ask('PUT', '/c', queue()).body), '1024');
+  });
+
+  it('keeps rights of a policy in the order in which they came', () => {
+    const rights = ['Manage', 'Send', 'Listen'].map((right) => `<AccessRights>${right}</AccessRights>`).join('');
+    const rule = `<AuthorizationRule><KeyName>a</KeyName><PrimaryKey>k</PrimaryKey><Rights>${rights}</Rights></AuthorizationRule>`;
+    const { body } = open().ask('PUT', '/made', queue(`<AuthorizationRules>${rule}</AuthorizationRules>`));
+    assert.ok(body.includes(`<Rights>${rights}</Rights>`), body);
   });
 
   it('shows a name with signs of XML as it is, and takes it in any case', () => {

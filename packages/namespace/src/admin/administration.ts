@@ -7,7 +7,7 @@ import type { Namespace } from '../namespace.js';
 import { policiesByName, type Queue } from '../queue.js';
 import { SqlError } from '../rules/sql-tokens.js';
 import { readSasToken } from '../sas-token.js';
-import type { Subscription } from '../subscription.js';
+import { rulesByName, type Subscription } from '../subscription.js';
 import type { Topic } from '../topic.js';
 import { AdminError, invalid } from './admin-error.js';
 import { Description } from './description.js';
@@ -56,7 +56,7 @@ const CONNECT = 'http://schemas.microsoft.com/netservices/2010/10/servicebus/con
 const INSTANCE = 'http://www.w3.org/2001/XMLSchema-instance';
 
 type Target =
-  | { readonly kind: 'namespace' | 'queues' | 'topics' }
+  | { readonly kind: 'root' | 'namespace' | 'queues' | 'topics' }
   | { readonly kind: 'entity'; readonly path: string }
   | { readonly kind: 'subscriptions'; readonly topic: string }
   | { readonly kind: 'subscription'; readonly topic: string; readonly name: string }
@@ -201,6 +201,8 @@ export class Administration {
   #get(target: Target, page: Page, path: string): AdminResponse {
     const { broker } = this.#namespace;
     switch (target.kind) {
+      case 'root':
+        return this.#nothing();
       case 'namespace':
         return this.#entry('$namespaceinfo', this.#hostname, 'NamespaceInfo', this.#namespaceXml());
       case 'queues':
@@ -214,10 +216,9 @@ export class Administration {
         return this.#feed(path, page, byPath(topic.subscriptions), (entity) => this.#entityEntry(entity));
       }
       case 'rules': {
-        const { rules, path: owner } = this.#subscription(target);
-        const sorted = rules.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-        return this.#feed(path, page, sorted, (rule) =>
-          this.#entryXml(`${owner}/Rules/${rule.name}`, rule.name, 'RuleDescription', ruleXml(rule)),
+        const subscription = this.#subscription(target);
+        return this.#feed(path, page, rulesByName(subscription), (rule) =>
+          this.#entryXml(`${subscription.path}/Rules/${rule.name}`, rule.name, 'RuleDescription', ruleXml(rule)),
         );
       }
       case 'rule': {
@@ -252,11 +253,16 @@ export class Administration {
     const details = this.#detailsOf(entity);
     switch (entity.kind) {
       case 'queue':
-        return this.#entryXml(entity.path, entity.path, 'QueueDescription', queueXml(entity, details));
+        return this.#entryXml(entity.path, entity.path, 'QueueDescription', queueXml(entity, details, this.#hostname));
       case 'topic':
         return this.#entryXml(entity.path, entity.path, 'TopicDescription', topicXml(entity, details));
       case 'subscription':
-        return this.#entryXml(entity.path, entity.name, 'SubscriptionDescription', subscriptionXml(entity, details));
+        return this.#entryXml(
+          entity.path,
+          entity.name,
+          'SubscriptionDescription',
+          subscriptionXml(entity, details, this.#hostname),
+        );
     }
   }
 
@@ -397,7 +403,11 @@ export class Administration {
     updateDetails(details, description, this.#utcNow);
     if (entity.kind !== 'subscription') {
       entity.policies = policiesByName(details.policies);
-      const { maxMessageSizeBytes } = receivingOptionsOf(description);
+      const { maxMessageSizeBytes, duplicateDetectionWindowMs } = receivingOptionsOf(
+        description,
+        entity.maxMessageSizeBytes,
+      );
+      if (duplicateDetectionWindowMs !== undefined) entity.inbox.changeDuplicateWindow(duplicateDetectionWindowMs);
       if (maxMessageSizeBytes !== undefined) entity.maxMessageSizeBytes = maxMessageSizeBytes;
     }
     if (status !== undefined) this.#namespace.setStatus(entity.path, status);
@@ -518,6 +528,7 @@ function pageOf(query: URLSearchParams): Page {
 /** Names may contain slashes, so the marks are looked for from the right. */
 function targetOf(path: string): Target {
   const lower = path.toLowerCase();
+  if (lower === '') return { kind: 'root' };
   if (lower === '$namespaceinfo') return { kind: 'namespace' };
   if (lower === '$resources/queues') return { kind: 'queues' };
   if (lower === '$resources/topics') return { kind: 'topics' };

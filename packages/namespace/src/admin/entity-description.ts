@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { EntityStatus } from '../entity.js';
+import { MESSAGE_SIZE_MAX, type EntityStatus } from '../entity.js';
 import type { MessageQueue } from '../message-queue.js';
 import type { PolicyOptions, Right } from '../policy.js';
 import type { HoldingOptions, Queue, ReceivingOptions } from '../queue.js';
@@ -11,6 +11,8 @@ import { durationOf } from './duration.js';
 import { childOf, escapeXml } from './xml.js';
 
 const MEGABYTE = 1024 * 1024;
+const PARTITIONS = 16;
+const PARTITION_MEGABYTES_MAX = 5_120;
 const SECOND = 1_000;
 const MINUTE = 60_000;
 const DAY = 86_400_000;
@@ -26,6 +28,8 @@ export interface Details {
   userMetadata: string | undefined;
   /** Ms; Infinity for never. */
   autoDeleteOnIdleMs: number;
+  /** Ms; shown where duplicates are not looked for. */
+  duplicateWindowMs: number;
   enableBatchedOperations: boolean;
   readonly enablePartitioning: boolean;
   readonly enableExpress: boolean;
@@ -41,6 +45,7 @@ export function detailsOf(description: Description | undefined, utcNow: number):
     updatedAt: utcNow,
     userMetadata: description?.text('UserMetadata'),
     autoDeleteOnIdleMs: description?.duration('AutoDeleteOnIdle', 5 * MINUTE, Infinity) ?? Infinity,
+    duplicateWindowMs: (description && duplicateWindowOf(description)) ?? 10 * MINUTE,
     enableBatchedOperations: description?.flag('EnableBatchedOperations') ?? true,
     enablePartitioning: description?.flag('EnablePartitioning') ?? false,
     enableExpress: description?.flag('EnableExpress') ?? false,
@@ -60,7 +65,7 @@ export function updateDetails(details: Details, description: Description, utcNow
 
 /** Settings of a queue or a subscription as a description has them; what it leaves out is not there. */
 export function holdingOptionsOf(description: Description): HoldingOptions {
-  const megabytes = description.number('MaxSizeInMegabytes', 1, 81_920);
+  const megabytes = megabytesOf(description);
   const options: { -readonly [K in keyof HoldingOptions]: HoldingOptions[K] } = {
     forwardTo: entityNameOf(description.text('ForwardTo')),
     forwardDeadLetteredMessagesTo: entityNameOf(description.text('ForwardDeadLetteredMessagesTo')),
@@ -74,10 +79,36 @@ export function holdingOptionsOf(description: Description): HoldingOptions {
   return options;
 }
 
-/** Settings of a queue or a topic. */
-export function receivingOptionsOf(description: Description): ReceivingOptions & { maxMessageSizeBytes?: number } {
-  const kilobytes = description.number('MaxMessageSizeInKilobytes', 1, 102_400);
-  const window = description.duration('DuplicateDetectionHistoryTimeWindow', 20 * SECOND, 7 * DAY);
+function duplicateWindowOf(description: Description): number | undefined {
+  return description.duration('DuplicateDetectionHistoryTimeWindow', 20 * SECOND, 7 * DAY);
+}
+
+/** Of a partitioned entity each of the 16 partitions has the size that is asked for, and what is shown is the sum. */
+function megabytesOf(description: Description): number | undefined {
+  const megabytes = description.number('MaxSizeInMegabytes', 1, 81_920);
+  if (description.flag('EnablePartitioning') !== true) return megabytes;
+  const given = megabytes ?? 1_024;
+  // Who changes an entity gives back what was shown.
+  return given > PARTITION_MEGABYTES_MAX ? given : given * PARTITIONS;
+}
+
+/**
+ * Settings of a queue or a topic.
+ *
+ * @param current - bytes of a message, where the entity is there already: who changes it gives back what was shown
+ */
+export function receivingOptionsOf(
+  description: Description,
+  current: number = MESSAGE_SIZE_MAX,
+): ReceivingOptions & { maxMessageSizeBytes?: number } {
+  const kilobytes = description.number('MaxMessageSizeInKilobytes', 0, Number.MAX_SAFE_INTEGER);
+  if (
+    kilobytes !== undefined &&
+    kilobytes !== Math.floor(current / 1_024) &&
+    !(kilobytes >= 1_024 && kilobytes <= 102_400)
+  )
+    throw invalid("The value for 'MaxMessageSizeInKilobytes' must be between 1024 and 102400.");
+  const window = duplicateWindowOf(description);
   return {
     requiresDuplicateDetection: description.flag('RequiresDuplicateDetection') ?? false,
     ...(window === undefined ? {} : { duplicateDetectionWindowMs: window }),
@@ -95,7 +126,7 @@ export function checkFixed(description: Description, entity: Queue | Topic | Sub
   if (session !== undefined && session !== entity.requiresSession) throw fixed('RequiresSession');
   if (entity.kind === 'subscription') return;
   const duplicates = description.flag('RequiresDuplicateDetection');
-  if (duplicates !== undefined && duplicates !== (entity.duplicateWindowMs !== undefined))
+  if (duplicates !== undefined && duplicates !== (entity.inbox.duplicateWindowMs !== undefined))
     throw fixed('RequiresDuplicateDetection');
 }
 
@@ -112,6 +143,11 @@ function entityNameOf(text: string | undefined): string | undefined {
   return text?.replace(/^[a-z]+:\/\/[^/]*\//iu, '').replace(/\/$/u, '');
 }
 
+/** As the service shows an entity that messages go on to, whether it was given so or by its name. */
+function uriOf(path: string | undefined, hostname: string): string | undefined {
+  return path === undefined ? undefined : `sb://${hostname}/${path}`;
+}
+
 function policiesOf(description: Description): PolicyOptions[] {
   const rules = description.element('AuthorizationRules')?.children ?? [];
   return rules
@@ -126,7 +162,7 @@ function policiesOf(description: Description): PolicyOptions[] {
         name: text('KeyName'),
         key: text('PrimaryKey'),
         ...(secondaryKey === '' ? {} : { secondaryKey }),
-        rights: RIGHTS.filter((right) => rights.includes(right)),
+        rights: rights.filter((right): right is Right => (RIGHTS as readonly string[]).includes(right)),
       };
     });
 }
@@ -135,15 +171,15 @@ function policiesOf(description: Description): PolicyOptions[] {
 
 type Row = readonly [name: string, value: string | number | boolean | undefined];
 
-export function queueXml(queue: Queue, details: Details): string {
+export function queueXml(queue: Queue, details: Details, hostname: string): string {
   return rows([
     ['LockDuration', durationOf(queue.messages.settings.lockDurationMs)],
     ['MaxSizeInMegabytes', Math.round(queue.messages.settings.maxSizeBytes / MEGABYTE)],
-    ['RequiresDuplicateDetection', queue.duplicateWindowMs !== undefined],
+    ['RequiresDuplicateDetection', queue.inbox.duplicateWindowMs !== undefined],
     ['RequiresSession', queue.requiresSession],
     ['DefaultMessageTimeToLive', durationOf(queue.messages.settings.defaultTtlMs)],
     ['DeadLetteringOnMessageExpiration', queue.messages.settings.deadLetterOnExpiration],
-    ['DuplicateDetectionHistoryTimeWindow', durationOf(queue.duplicateWindowMs ?? 10 * MINUTE)],
+    ['DuplicateDetectionHistoryTimeWindow', durationOf(queue.inbox.duplicateWindowMs ?? details.duplicateWindowMs)],
     ['MaxDeliveryCount', queue.messages.settings.maxDeliveryCount],
     ['EnableBatchedOperations', details.enableBatchedOperations],
     ['SizeInBytes', queue.messages.counts().sizeBytes],
@@ -153,7 +189,7 @@ export function queueXml(queue: Queue, details: Details): string {
     rulesXml(details.policies),
     rows([
       ['Status', queue.status],
-      ['ForwardTo', queue.forwardTo],
+      ['ForwardTo', uriOf(queue.forwardTo, hostname)],
       ['UserMetadata', details.userMetadata],
       ['CreatedAt', date(details.createdAt)],
       ['UpdatedAt', date(details.updatedAt)],
@@ -165,7 +201,7 @@ export function queueXml(queue: Queue, details: Details): string {
       ['AutoDeleteOnIdle', durationOf(details.autoDeleteOnIdleMs)],
       ['EnablePartitioning', details.enablePartitioning],
       ['EntityAvailabilityStatus', 'Available'],
-      ['ForwardDeadLetteredMessagesTo', queue.forwardDeadLetteredMessagesTo],
+      ['ForwardDeadLetteredMessagesTo', uriOf(queue.forwardDeadLetteredMessagesTo, hostname)],
       ['EnableExpress', details.enableExpress],
       ['MaxMessageSizeInKilobytes', Math.floor(queue.maxMessageSizeBytes / 1_024)],
     ]),
@@ -176,8 +212,8 @@ export function topicXml(topic: Topic, details: Details): string {
   return rows([
     ['DefaultMessageTimeToLive', durationOf(topic.defaultTtlMs)],
     ['MaxSizeInMegabytes', Math.round(topic.scheduled.settings.maxSizeBytes / MEGABYTE)],
-    ['RequiresDuplicateDetection', topic.duplicateWindowMs !== undefined],
-    ['DuplicateDetectionHistoryTimeWindow', durationOf(topic.duplicateWindowMs ?? 10 * MINUTE)],
+    ['RequiresDuplicateDetection', topic.inbox.duplicateWindowMs !== undefined],
+    ['DuplicateDetectionHistoryTimeWindow', durationOf(topic.inbox.duplicateWindowMs ?? details.duplicateWindowMs)],
     ['EnableBatchedOperations', details.enableBatchedOperations],
     ['SizeInBytes', topic.subscriptions.reduce((sum, { messages }) => sum + messages.counts().sizeBytes, 0)],
     ['FilteringMessagesBeforePublishing', false],
@@ -204,7 +240,7 @@ export function topicXml(topic: Topic, details: Details): string {
   );
 }
 
-export function subscriptionXml(subscription: Subscription, details: Details): string {
+export function subscriptionXml(subscription: Subscription, details: Details, hostname: string): string {
   const { settings } = subscription.messages;
   return rows([
     ['LockDuration', durationOf(settings.lockDurationMs)],
@@ -216,7 +252,7 @@ export function subscriptionXml(subscription: Subscription, details: Details): s
     ['MaxDeliveryCount', settings.maxDeliveryCount],
     ['EnableBatchedOperations', details.enableBatchedOperations],
     ['Status', subscription.status],
-    ['ForwardTo', subscription.forwardTo],
+    ['ForwardTo', uriOf(subscription.forwardTo, hostname)],
     ['CreatedAt', date(details.createdAt)],
     ['UpdatedAt', date(details.updatedAt)],
     ['AccessedAt', NEVER],
@@ -224,7 +260,7 @@ export function subscriptionXml(subscription: Subscription, details: Details): s
   ]).concat(
     countsXml(subscription.messages, subscription.transferDeadLetters),
     rows([
-      ['ForwardDeadLetteredMessagesTo', subscription.forwardDeadLetteredMessagesTo],
+      ['ForwardDeadLetteredMessagesTo', uriOf(subscription.forwardDeadLetteredMessagesTo, hostname)],
       ['AutoDeleteOnIdle', durationOf(details.autoDeleteOnIdleMs)],
       ['EntityAvailabilityStatus', 'Available'],
     ]),

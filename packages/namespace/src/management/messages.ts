@@ -2,11 +2,11 @@
 import { AmqpArray, int, long, RemoteProtocolError, timestamp, Typed, uuid, type AmqpValue } from '@pointsman/wire';
 import { deferredAnnotations, encodedMessage, peekAnnotations, utc } from '../broker-annotations.js';
 import { hexOf, randomGuid, swapGuid } from '../guid.js';
-import { canSend, disabledRefusal, REFUSALS, type Refusal } from '../entity.js';
+import { canSend, disabledRefusal, type Refusal } from '../entity.js';
 import { joined } from '../incoming-payload.js';
-import { MessageContent, numberOf, textOf } from '../message-content.js';
+import { MessageContent, numberOf, textOf, withoutBody } from '../message-content.js';
 import type { Queue } from '../queue.js';
-import { deadLetterProperties, type Settlement, type SettleResult } from '../settlement.js';
+import { deadLetterProperties, settleRefusal, type Settlement } from '../settlement.js';
 import type { Topic } from '../topic.js';
 import {
   invalid,
@@ -32,11 +32,7 @@ const DELETE_MAX = 4000;
 /** Messages that one request schedules at most. */
 const SCHEDULE_MAX = 1000;
 
-const LOCK_LOST: Answer = refused(
-  410,
-  'com.microsoft:message-lock-lost',
-  'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.',
-);
+const LOCK_LOST: Answer = refusedWith(settleRefusal('lock-lost')!);
 
 const NOT_SCHEDULED: Refusal = {
   condition: 'com.microsoft:message-not-found',
@@ -58,10 +54,12 @@ export function peekMessage({ node, body, host }: ManagementRequest): Answer {
   if (from === undefined || count === undefined || count < 1) {
     return invalid("'from-sequence-number' is a long and 'message-count' an int above 0.");
   }
+  const isBodyless = body.get('omit-message-body') === true;
   const found: AmqpValue[] = [];
   let bytes = 0;
   for (const message of node.messages!.peek(from, Math.min(count, PEEK_MAX), sessionIdOf(body))) {
-    const encoded = joined(encodedMessage(message, peekAnnotations(message, host), host));
+    const pieces = encodedMessage(message, peekAnnotations(message, host), host);
+    const encoded = isBodyless ? withoutBody(joined(pieces)) : joined(pieces);
     bytes += encoded.length;
     if (found.length > 0 && bytes > PEEK_BYTES_MAX) break;
     found.push(new Map<AmqpValue, AmqpValue>([['message', encoded]]));
@@ -103,7 +101,9 @@ export function updateDisposition(request: ManagementRequest): Answer {
   const settlement = settlementOf(body);
   if (tokens === undefined || tokens.length === 0) return invalid("'lock-tokens' is an array of uuid.");
   if (settlement === undefined) return invalid("'disposition-status' is completed, abandoned, suspended or defered.");
-  if (sessionIdOf(body) !== undefined && sessionOf(request) === undefined) return SESSION_LOST;
+  // Clients name the session of the message, be the entity one with sessions or not.
+  const hasSessions = node.messages!.sessions !== undefined;
+  if (hasSessions && sessionIdOf(body) !== undefined && sessionOf(request) === undefined) return SESSION_LOST;
   const messages = node.messages!;
   if (request.enlist !== undefined) {
     const { entity } = node;
@@ -112,20 +112,15 @@ export function updateDisposition(request: ManagementRequest): Answer {
       entityPath,
       lockToken,
       sizeBytes: 0,
-      check: () => refusalOf([messages.wouldSettle(lockToken, settlement)]),
+      check: () => settleRefusal(messages.wouldSettle(lockToken, settlement)),
       apply: () => void messages.settle(lockToken, settlement),
     }));
     const refusal = request.enlist(works);
     return refusal === undefined ? { status: 200 } : refusedWith(refusal);
   }
-  const refusal = refusalOf(tokens.map((token) => messages.settle(token, settlement)));
+  const refusals = tokens.map((token) => settleRefusal(messages.settle(token, settlement)));
+  const refusal = refusals.find((one) => one !== undefined);
   return refusal === undefined ? { status: 200 } : refusedWith(refusal);
-}
-
-function refusalOf(results: readonly SettleResult[]): Refusal | undefined {
-  if (results.includes('no-room')) return REFUSALS.noRoom;
-  if (results.includes('too-large')) return REFUSALS.changesTooLarge;
-  return results.includes('lock-lost') ? LOCK_LOST.refusal : undefined;
 }
 
 export function batchDeleteMessages(request: ManagementRequest): Answer {

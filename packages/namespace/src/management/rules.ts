@@ -3,7 +3,7 @@ import { Described, timestamp, ulong, type AmqpValue } from '@pointsman/wire';
 import { numberOf, textOf } from '../message-content.js';
 import type { CorrelationFilter, Rule, RuleFilter } from '../rules/rule.js';
 import { SqlError } from '../rules/sql-tokens.js';
-import type { Subscription } from '../subscription.js';
+import { rulesByName, type Subscription } from '../subscription.js';
 import { invalid, NOTHING, refused, type Answer, type Arguments, type ManagementRequest } from './request.js';
 
 /** Descriptors of what a listing is made of. Filters have one zero less than rules and actions. */
@@ -73,7 +73,8 @@ export function enumerateRules({ node, body }: ManagementRequest): Answer {
   const skip = numberOf(body.get('skip')) ?? 0;
   const top = numberOf(body.get('top')) ?? RULES_MAX;
   if (skip < 0 || top < 1) return invalid("'skip' is an int from 0 on, 'top' an int above 0.");
-  const rules = (node.entity as Subscription).rules.slice(skip, skip + Math.min(top, RULES_MAX));
+  const inOrder = rulesByName(node.entity as Subscription);
+  const rules = inOrder.slice(skip, skip + Math.min(top, RULES_MAX));
   if (rules.length === 0) return NOTHING;
   const list = rules.map((rule) => new Map<AmqpValue, AmqpValue>([['rule-description', described(rule)]]));
   return { status: 200, body: new Map<AmqpValue, AmqpValue>([['rules', list]]) };

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  AmqpArray,
+  decodeMessage,
+  encodeMessage,
+  int,
+  long,
+  SECTION,
+  sectionsOf,
+  timestamp,
+  uuid,
+  type AmqpValue,
+  type Message,
+} from '@pointsman/wire';
+import { swapGuid } from '../src/guid.js';
+import { conditionOf, Harness, numberIn, TIME_ORIGIN, type Client } from './harness.js';
+
+const OPTIONS = { queues: [{ name: 'orders', lockDurationMs: 30_000 }] };
+
+/** Requests to a node, with what they come to. */
+function asking(
+  client: Client,
+  node: string,
+): (
+  operation: string,
+  body: Record<string, AmqpValue>,
+) => { status: number; condition: string; body: Map<AmqpValue, AmqpValue> } {
+  const send = client.requester(node);
+  return (operation, body) => {
+    const answer = send(
+      { operation: `com.microsoft:${operation}` },
+      new Map<AmqpValue, AmqpValue>(Object.entries(body)),
+    );
+    assert.ok(answer.body?.kind === 'value' && answer.body.value instanceof Map);
+    const properties = answer.applicationProperties;
+    return {
+      status: numberIn(properties?.get('statusCode')),
+      condition: String(properties?.get('errorCondition') ?? ''),
+      body: answer.body.value,
+    };
+  };
+}
+
+const token = (tag: Uint8Array): AmqpArray => new AmqpArray('uuid', [uuid(swapGuid(tag))]);
+const messagesIn = (body: Map<AmqpValue, AmqpValue>): Message[] =>
+  (body.get('messages') as AmqpValue[]).map((one) => decodeMessage((one as Map<string, Uint8Array>).get('message')!));
+
+describe('what tests of the official client expect of the cloud', () => {
+  it('counts a delivery that ends with deferring, and each one after it', () => {
+    const client = new Harness(OPTIONS).connect({ user: 'root' });
+    const ask = asking(client, 'orders/$management');
+    client.sender('orders').text('a');
+    const receiver = client.receiver('orders', 1);
+    receiver.say(receiver.last, { type: 'modified', undeliverableHere: true });
+    const counts = [1, 2].map(() => {
+      const { body } = ask('receive-by-sequence-number', { 'sequence-numbers': new AmqpArray('long', [long(1)]) });
+      const [message] = messagesIn(body);
+      const entry = (body.get('messages') as Map<string, AmqpValue>[])[0]!;
+      ask('update-disposition', {
+        'disposition-status': 'defered',
+        'lock-tokens': new AmqpArray('uuid', [entry.get('lock-token')!]),
+      });
+      return message?.header?.deliveryCount;
+    });
+    assert.deepEqual(counts, [1, 2]);
+  });
+
+  it('counts nothing in a dead-letter queue, and dead-letters nothing twice: the lock stays', () => {
+    const harness = new Harness(OPTIONS);
+    const client = harness.connect({ user: 'root' });
+    client.sender('orders').text('a');
+    const receiver = client.receiver('orders', 1);
+    receiver.say(receiver.last, { type: 'rejected' });
+    const dead = client.receiver('orders/$DeadLetterQueue', 1);
+    const answer = dead.say(dead.last, { type: 'rejected' });
+    assert.ok(answer?.state !== undefined && 'type' in answer.state && answer.state.type === 'rejected');
+    assert.equal(answer.state.error?.condition, 'amqp:not-allowed');
+    const ask = asking(client, 'orders/$DeadLetterQueue/$management');
+    const twice = ask('update-disposition', { 'disposition-status': 'suspended', 'lock-tokens': token(dead.last.tag) });
+    assert.equal(twice.condition, 'amqp:not-allowed');
+    assert.equal(harness.namespace.counts('orders/$DeadLetterQueue').locked, 1);
+    dead.credit(1);
+    harness.advance(31_000);
+    assert.equal(dead.received.length, 2, 'it came again at the end of the lock');
+    dead.say(dead.last, { type: 'modified', deliveryFailed: true });
+    dead.credit(1);
+    assert.equal(dead.received.length, 3);
+    assert.equal(dead.last.message.header?.deliveryCount, 0);
+  });
+
+  it('takes a footer before the body, and delivers it behind', () => {
+    const client = new Harness(OPTIONS).connect({ user: 'root' });
+    const sections = encodeMessage({
+      properties: { messageId: 'm' },
+      body: { kind: 'data', sections: [Uint8Array.of(1, 2)] },
+      footer: new Map([['x', 'y']]),
+    });
+    const at = (code: number): Uint8Array => {
+      const { start, end } = sectionsOf(sections).find((span) => span.code === code)!;
+      return sections.subarray(start, end);
+    };
+    const early = Buffer.concat([at(SECTION.properties), at(SECTION.footer), at(SECTION.data)]);
+    assert.equal(conditionOf(client.sender('orders').send(early)), 'accepted');
+    const { message } = client.receiver('orders', 1).last;
+    assert.deepEqual(message.footer, new Map([['x', 'y']]));
+    assert.deepEqual(message.body, { kind: 'data', sections: [Uint8Array.of(1, 2)] });
+  });
+
+  it('takes a time to live beyond 49 days from creation and expiry, and tells it in the same way', () => {
+    const client = new Harness(OPTIONS).connect({ user: 'root' });
+    const days = (count: number): bigint => BigInt(count * 86_400_000);
+    const created = BigInt(TIME_ORIGIN) - 5_000n;
+    client.sender('orders').send({
+      header: { ttl: 0xffff_ffff },
+      properties: { creationTime: created, absoluteExpiryTime: created + days(100) },
+      body: { kind: 'value', value: 'a' },
+    });
+    const { header, properties } = client.receiver('orders', 1).last.message;
+    assert.equal(header?.ttl, 0xffff_ffff);
+    assert.equal(Number(properties?.absoluteExpiryTime) - Number(properties?.creationTime), Number(days(100)));
+  });
+
+  it('says of a received message that it was scheduled, and of one that was due at once that it is active', () => {
+    const harness = new Harness({ ...OPTIONS, topics: [{ name: 'news', subscriptions: [{ name: 'all' }] }] });
+    const client = harness.connect({ user: 'root' });
+    for (const entity of ['orders', 'news']) {
+      const sender = client.sender(entity);
+      for (const delay of [10_000, -10]) {
+        const at = timestamp(TIME_ORIGIN + harness.clock.now() + delay);
+        sender.send({
+          messageAnnotations: new Map([['x-opt-scheduled-enqueue-time', at]]),
+          body: { kind: 'value', value: delay },
+        });
+      }
+    }
+    harness.advance(11_000);
+    for (const address of ['orders', 'news/Subscriptions/all']) {
+      const receiver = client.receiver(address, 2);
+      assert.deepEqual(
+        receiver.messages.map(({ messageAnnotations }) => messageAnnotations?.get('x-opt-message-state')),
+        [undefined, int(2)],
+        address,
+      );
+    }
+  });
+
+  it('peeks without bodies where it is asked to', () => {
+    const client = new Harness(OPTIONS).connect({ user: 'root' });
+    client.sender('orders').send({
+      applicationProperties: new Map([['a', 'b']]),
+      body: { kind: 'data', sections: [Uint8Array.of(1), Uint8Array.of(2)] },
+    });
+    const ask = asking(client, 'orders/$management');
+    const peek = (isBodyless: boolean): Message =>
+      messagesIn(
+        ask('peek-message', {
+          'from-sequence-number': long(0),
+          'message-count': int(1),
+          'omit-message-body': isBodyless,
+        }).body,
+      )[0]!;
+    assert.equal(peek(true).body, undefined);
+    assert.deepEqual(peek(true).applicationProperties, new Map([['a', 'b']]));
+    assert.notEqual(peek(false).body, undefined);
+  });
+
+  it('settles on $management what names a session, where the entity has none', () => {
+    const client = new Harness(OPTIONS).connect({ user: 'root' });
+    client.sender('orders').send({ properties: { groupId: 's' }, body: { kind: 'value', value: 'a' } });
+    const receiver = client.receiver('orders', 1);
+    const ask = asking(client, 'orders/$management');
+    const { status } = ask('update-disposition', {
+      'disposition-status': 'completed',
+      'lock-tokens': token(receiver.last.tag),
+      'session-id': 's',
+    });
+    assert.equal(status, 200);
+  });
+
+  it('lists rules by name, and those of a subscription that was made anew at the node of the old one', () => {
+    const harness = new Harness({ topics: [{ name: 'news', subscriptions: [{ name: 'all' }] }] });
+    const client = harness.connect({ user: 'root' });
+    const names = (ask: ReturnType<typeof asking>): AmqpValue[] =>
+      (ask('enumerate-rules', { skip: int(0), top: int(9) }).body.get('rules') as AmqpValue[]).map((entry) => {
+        const described = (entry as Map<string, { value: AmqpValue[] }>).get('rule-description');
+        return described?.value[2] ?? null;
+      });
+    const first = asking(client, 'news/Subscriptions/all/$management');
+    for (const name of ['b', 'A', 'c']) {
+      const rule = new Map<AmqpValue, AmqpValue>([
+        ['sql-filter', new Map<AmqpValue, AmqpValue>([['expression', 'x = 1']])],
+        ['sql-rule-action', null],
+      ]);
+      assert.equal(first('add-rule', { 'rule-name': name, 'rule-description': rule }).status, 200);
+    }
+    assert.deepEqual(names(first), ['$Default', 'A', 'b', 'c']);
+    harness.namespace.remove('news/Subscriptions/all');
+    harness.run();
+    harness.namespace.broker.createSubscription('news', { name: 'all' });
+    assert.deepEqual(names(asking(client, 'news/Subscriptions/all/$management')), ['$Default']);
+  });
+});
