@@ -8,6 +8,12 @@ export interface EntityLink {
   readonly address: string;
   readonly send: boolean;
   readonly receive: boolean;
+  /** One message session after the other. */
+  readonly nextSession: boolean;
+  /** Of an event hub: nothing is settled there. */
+  readonly isPartition: boolean;
+  /** To stand above it in the file. */
+  readonly note?: string;
 }
 
 /** What a configuration is made of. */
@@ -17,6 +23,10 @@ export interface Wishes {
   readonly connector: string;
   readonly transport: string | undefined;
   readonly proxy: string | undefined;
+  readonly hostname?: string | undefined;
+  readonly webSocketPort?: string | undefined;
+  /** Authorities that the connector trusts besides those of the system. */
+  readonly caCertFile?: string | undefined;
   /** Addresses as the router's clients use them. */
   readonly links: readonly EntityLink[];
   /** Prefixes that clients attach to directly, each message with its lock. */
@@ -37,7 +47,8 @@ export function linkOf(path: string, address: string | undefined, only: 'send' |
     if (!/^[^\s#{}"'*@?]+$/u.test(text)) throw new WishError(`'${text}' is no name of an entity`);
   }
   const { kind } = entityAddressOf(path);
-  const isSource = kind === 'subscription' || kind === 'dead-letter-queue';
+  const isPartition = /\/ConsumerGroups\/[^/]+\/Partitions\//iu.test(path);
+  const isSource = kind === 'subscription' || kind === 'dead-letter-queue' || isPartition;
   if (kind === 'cbs' || kind === 'management') throw new WishError(`'${path}' is for requests; no autolink can use it`);
   if (isSource && only === 'send') throw new WishError(`'${path}' is not sent to: name the topic or the queue`);
   return {
@@ -45,6 +56,8 @@ export function linkOf(path: string, address: string | undefined, only: 'send' |
     address: address ?? path,
     send: !isSource && only !== 'receive',
     receive: only !== 'send',
+    nextSession: false,
+    isPartition,
   };
 }
 
@@ -54,21 +67,26 @@ export function linkOf(path: string, address: string | undefined, only: 'send' |
  * @throws WishError where the wishes do not fit together
  */
 export function configurationText(wishes: Wishes): string {
-  const { connector, links, linkRoutes } = wishes;
+  const { connector, links, linkRoutes, caCertFile } = wishes;
   const addresses = [...new Set(links.map(({ address }) => address))];
   const text = [
     '# Made by `pointsman azure config`. Try it: pointsman doctor -c FILE. Run it: pointsman -c FILE.\n',
     section('router', { mode: 'standalone', id: 'Router.A' }),
     '# Clients of this machine. For others: another host, an sslProfile, and saslMechanisms that prove who they are.',
     section('listener', { name: 'clients', host: '127.0.0.1', port: 'amqp', saslMechanisms: 'ANONYMOUS' }),
+    ...(caCertFile === undefined ? [] : [section('sslProfile', { name: `${connector}-trust`, caCertFile })]),
     section('connector', {
       name: connector,
       role: 'route-container',
       connectionString: wishes.secret,
+      ...(caCertFile === undefined ? {} : { sslProfile: `${connector}-trust` }),
+      hostname: wishes.hostname,
+      webSocketPort: wishes.webSocketPort,
       transport: wishes.transport,
       proxy: wishes.proxy,
     }),
     ...addresses.flatMap((address) => [
+      ...links.filter((link) => link.address === address).flatMap(noteOn),
       section('address', { pattern: address, waypoint: 'yes' }),
       ...links
         .filter((link) => link.address === address)
@@ -85,9 +103,26 @@ export function configurationText(wishes: Wishes): string {
   return text;
 }
 
-function autoLink(connection: string, direction: string, { address, path }: EntityLink): string {
+/** A name may end a line of a comment, and what follows would count. */
+function noteOn({ path, note }: EntityLink): string[] {
+  return note === undefined ? [] : [`# ${path}: ${note.replaceAll(/[^\x20-\x7e]/gu, '?')}`];
+}
+
+function autoLink(
+  connection: string,
+  direction: string,
+  { address, path, nextSession, isPartition }: EntityLink,
+): string {
   const externalAddress = path === address ? undefined : path;
-  return section('autoLink', { address, direction, connection, externalAddress });
+  const receives = direction === 'in';
+  return section('autoLink', {
+    address,
+    direction,
+    connection,
+    externalAddress,
+    nextSession: receives && nextSession ? 'yes' : undefined,
+    receiveMode: receives && isPartition ? 'receiveAndDelete' : undefined,
+  });
 }
 
 function section(name: string, attributes: Readonly<Record<string, string | undefined>>): string {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { resolve } from 'node:path';
 import type { DialOptions } from '@pointsman/transport';
 import type { CommandIo } from '../command.js';
 import type { ConnectorConfig, RouterConfig } from '../config/model.js';
 import { formatProblems } from '../config/problems.js';
-import { loadConfig, readConfig } from '../config/read-config.js';
-import type { ConfigResult } from '../config/read-config.js';
+import { loadConfig } from '../config/read-config.js';
 import { processSecretSources } from '../config/secret.js';
 import { wantsColor } from '../log/color.js';
 import { UsageError } from '../namespace-server/arguments.js';
@@ -15,6 +13,7 @@ import type { DoctorArguments } from './arguments.js';
 import { examine } from './examination.js';
 import { exitStatusOf } from './finding.js';
 import type { Finding } from './finding.js';
+import { configByString } from './named-by-string.js';
 import { PatientError, patientOf } from './patient.js';
 import { reportOf, textOf } from './json-report.js';
 import type { ConnectorReport } from './json-report.js';
@@ -209,30 +208,8 @@ function configOf(
 ): RouterConfig | undefined {
   const env = environment ?? processSecretSources.env;
   const secrets = { ...processSecretSources, env };
-  const result = args.config === undefined ? byConnectionString(args, env) : loadConfig(args.config, { secrets });
+  const result = args.config === undefined ? configByString(args, env) : loadConfig(args.config, { secrets });
   if (result.ok) return result.config;
   fail(formatProblems(result.problems, { color: !args.json && wantsColor(io.stderr, process.env) }));
   return undefined;
-}
-
-/** The configuration of a connector that has nothing but a connection string. */
-function byConnectionString(args: DoctorArguments, env: Environment): ConfigResult {
-  const { connectionString, transport, proxy, caFile, hostname, httpPort } = args;
-  const connector = {
-    name: 'connection-string',
-    role: 'route-container',
-    connectionString,
-    transport,
-    proxy,
-    hostname,
-    webSocketPort: httpPort,
-    ...(caFile === undefined ? {} : { sslProfile: 'ca' }),
-  };
-  const sections: object[] = [['connector', connector]];
-  if (caFile !== undefined) sections.unshift(['sslProfile', { name: 'ca', caCertFile: resolve(caFile) }]);
-  return readConfig(JSON.stringify(sections), {
-    path: 'command line',
-    format: 'json',
-    secrets: { ...processSecretSources, env },
-  });
 }
