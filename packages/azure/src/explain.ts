@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { classify, conditionEntry, type ConditionClass } from './conditions.js';
 import { entityAddressOf } from './entity-address.js';
+import { hubCause } from './explain-hub.js';
 import type {
   AuthenticationFailure,
   AutolinkFailure,
@@ -242,7 +243,7 @@ function ofAutolink(failure: AutolinkFailure): string {
   const misfit = checkAutolink(failure.direction, failure.externalAddress);
   if (misfit !== undefined)
     return `The autolink to ${entity} (direction ${failure.direction}) cannot work. ${misfit}${tail}`;
-  return `${autolinkCause(failure, entity)}${tail}`;
+  return `${hubCause(failure, entity) ?? autolinkCause(failure, entity)}${tail}`;
 }
 
 function autolinkCause(failure: AutolinkFailure, entity: string): string {

@@ -1,45 +1,101 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ProtocolError, Reader, SECTION, plainOf, readAnnotations, sectionAt } from '@pointsman/wire';
+import { HubReader } from './hub-reader.js';
+import type { HubInbox, HubReaderHost } from './hub-reader.js';
 
-const OFFSET = 'x-opt-offset';
+const PARTITION = /\/consumergroups\/[^/]+\/partitions\/[^/]+$/iu;
 /** A selector by position, which is all that Event Hubs knows. */
 const BY_POSITION = /^\s*amqp\.annotation\.x-opt-(offset|sequence-number|enqueued-time)\s*>/u;
-/** Positions that are kept: those of so many partitions. */
-const POSITIONS_MAX = 10_000;
+/** From the oldest event on. */
+const FROM_BEGINNING = "amqp.annotation.x-opt-offset > '-1'";
+/** Positions that are kept: those of so many readers. Who has not moved for longest is forgotten first. */
+export const HUB_POSITIONS_MAX = 10_000;
+
+/** Who reads: links with the same go on where the other was. */
+export interface HubReaderId {
+  /** Host name of the namespace. */
+  readonly namespace: string;
+  /** `<hub>/ConsumerGroups/<group>/Partitions/<id>`, as it was configured. */
+  readonly node: string;
+  /** Where the events go. */
+  readonly address: string;
+  /** Where the first link begins. */
+  readonly filter: string | undefined;
+}
+
+/** How far a reader has come: the last event that is settled, and all before it. */
+export interface HubPosition {
+  readonly reader: HubReaderId;
+  readonly offset: string;
+  /** Undefined where the events say none. */
+  readonly sequence: number | undefined;
+  /** Ms since 1970. */
+  readonly at: number;
+}
+
+/** What is heard of positions. */
+export interface HubPositionsObserver {
+  /** One has moved. */
+  onMoved?(position: HubPosition): void;
+}
+
+/** Whether an address is that of a partition of an event hub, to be read. */
+export function isHubPartition(address: string): boolean {
+  return PARTITION.test(address);
+}
 
 /** How far the partitions of event hubs have been read: a link that is attached again goes on from there. */
 export class HubPositions {
-  readonly #offsets = new Map<string, string>();
+  readonly #positions = new Map<string, HubPosition>();
+  readonly #observer: HubPositionsObserver;
 
-  /** @param reader - whose position it is: the same for all links that follow each other */
-  filterOf(reader: string, filter: string | undefined): string | undefined {
-    const offset = this.#offsets.get(reader);
-    if (filter === undefined || offset === undefined || !BY_POSITION.test(filter)) return filter;
-    return `amqp.annotation.${OFFSET} > '${offset.replaceAll("'", "''")}'`;
+  constructor(observer: HubPositionsObserver = {}) {
+    this.#observer = observer;
   }
 
-  /** @param bytes - the first of an event */
-  saw(reader: string, bytes: Uint8Array): void {
-    const offset = offsetOf(bytes);
-    if (offset === undefined) return;
-    if (this.#offsets.size < POSITIONS_MAX || this.#offsets.has(reader)) this.#offsets.set(reader, offset);
+  /** @param known - from earlier, oldest first */
+  restore(known: Iterable<HubPosition>): void {
+    for (const position of known) this.#set(keyOf(position.reader), position);
+  }
+
+  /** All of them, who has moved last at the end. */
+  get all(): Iterable<HubPosition> {
+    return this.#positions.values();
+  }
+
+  of(reader: HubReaderId): HubPosition | undefined {
+    return this.#positions.get(keyOf(reader));
+  }
+
+  /** The selector that a reader's next link is to have. */
+  filterOf(reader: HubReaderId): string {
+    const { filter } = reader;
+    const position = this.of(reader);
+    if (position === undefined || (filter !== undefined && !BY_POSITION.test(filter))) return filter ?? FROM_BEGINNING;
+    return `amqp.annotation.x-opt-offset > '${position.offset.replaceAll("'", "''")}'`;
+  }
+
+  /** Follows a link that a reader has attached. */
+  follow(reader: HubReaderId, inbox: HubInbox, host: HubReaderHost): HubReader {
+    const key = keyOf(reader);
+    return new HubReader(inbox, host, this.#positions.get(key), (offset, sequence) => {
+      const position = { reader, offset, sequence, at: host.nowMs() };
+      this.#set(key, position);
+      this.#observer.onMoved?.(position);
+    });
+  }
+
+  #set(key: string, position: HubPosition): void {
+    // Behind all others.
+    this.#positions.delete(key);
+    this.#positions.set(key, position);
+    if (this.#positions.size <= HUB_POSITIONS_MAX) return;
+    for (const oldest of this.#positions.keys()) {
+      this.#positions.delete(oldest);
+      return;
+    }
   }
 }
 
-function offsetOf(bytes: Uint8Array): string | undefined {
-  try {
-    let at = 0;
-    while (at < bytes.length) {
-      const { code, valueStart, end } = sectionAt(bytes, at, bytes.length);
-      if (code === SECTION.messageAnnotations) {
-        const offset = plainOf(readAnnotations(new Reader(bytes, valueStart, end))?.get(OFFSET));
-        return offset === undefined ? undefined : String(offset);
-      }
-      if (code !== SECTION.header && code !== SECTION.deliveryAnnotations) return undefined;
-      at = end;
-    }
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-  }
-  return undefined;
+function keyOf({ namespace, node, address, filter }: HubReaderId): string {
+  return JSON.stringify([namespace.toLowerCase(), node.toLowerCase(), address, filter ?? null]);
 }

@@ -45,7 +45,10 @@ export {
 } from './failure.js';
 export { CoordinatorRelay, type CoordinatorRelayOptions } from './coordinator-relay.js';
 export { FrontDoor, type FrontDoorOptions } from './front-door.js';
-export { HubPositions } from './hub-positions.js';
+export { HUB_POSITIONS_MAX, HubPositions, isHubPartition } from './hub-positions.js';
+export type { HubPosition, HubPositionsObserver, HubReaderId } from './hub-positions.js';
+export { RUNTIME_METRIC } from './hub-reader.js';
+export type { HubInbox, HubProgress, HubReader, HubReaderHost } from './hub-reader.js';
 export { inboundAttach, sessionOf, type InboundWish } from './inbound-attach.js';
 export { isServiceBusHost } from './host.js';
 export { ManagementRelays } from './management-relays.js';

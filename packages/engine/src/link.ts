@@ -200,6 +200,11 @@ export class ReceiverLink extends Link {
   tagMax = 32;
   /** Bytes of the largest message that we said we take; 0 for any. */
   maxMessageSize = 0;
+  /**
+   * What comes settled has an outcome all the same, which the handler gives and the peer does not hear of: for a sender that
+   * keeps its messages whatever becomes of them. To be set before the first transfer.
+   */
+  judgesSettled = false;
 
   override get commonHandler(): LinkHandler {
     return this.handler;
@@ -263,7 +268,7 @@ export class ReceiverLink extends Link {
   /** Tells the sender a state and keeps the delivery: for links whose receiver settles second. */
   update(delivery: IncomingDelivery, state: DeliveryState): void {
     delivery.localState = state;
-    this.session.dispose(delivery, state, false);
+    if (!this.judgesSettled) this.session.dispose(delivery, state, false);
   }
 
   /** Settles with a final state. Idempotent: what is settled stays so. */
@@ -271,7 +276,8 @@ export class ReceiverLink extends Link {
     if (delivery.settled) return;
     delivery.settled = true;
     delivery.localState = state;
-    this.session.dispose(delivery, state, true);
+    if (this.judgesSettled) this.session.incoming.remove(delivery.id);
+    else this.session.dispose(delivery, state, true);
   }
 
   /** @internal a message begins. @returns false where it is more than may be borne */

@@ -261,7 +261,7 @@ export class Session {
         `delivery ${f.deliveryId} begins before delivery ${delivery.id} is whole`,
         '2.6.14',
       );
-    } else if (f.settled && !delivery.settled) {
+    } else if (f.settled && !delivery.settled && !link.judgesSettled) {
       delivery.settled = true;
       this.incoming.remove(delivery.id);
     }
@@ -302,7 +302,8 @@ export class Session {
       return undefined;
     }
     this.#expectedDeliveryId = (f.deliveryId + 1) >>> 0;
-    const delivery = new IncomingDelivery(f.deliveryId, link, f.messageFormat < 0 ? 0 : f.messageFormat, f.settled);
+    const settled = f.settled && !link.judgesSettled;
+    const delivery = new IncomingDelivery(f.deliveryId, link, f.messageFormat < 0 ? 0 : f.messageFormat, settled);
     // Our detach crossed it, or it breaks the link: the frames that follow are read and dropped.
     if (f.more && !f.aborted) link.current = delivery;
     if (link.localDetached) return undefined;
@@ -316,7 +317,7 @@ export class Session {
     }
     // Credit that was given while the sender still had enough of it: now it has not.
     if (link.owesCredit) this.oweFlow(link);
-    if (!f.settled) this.incoming.add(delivery);
+    if (!settled) this.incoming.add(delivery);
     return delivery;
   }
 

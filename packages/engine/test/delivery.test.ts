@@ -215,6 +215,37 @@ describe('settling (2.6.12)', () => {
     }
   }
 
+  it('by the sender leaves it to a receiver that judges what is settled; the sender hears nothing of that', () => {
+    const p = new RawPeer().begin().sender(5);
+    const { deliveries, link } = p.recorder.receivers[0]!;
+    link.judgesSettled = true;
+    p.say(transferOf(0, { settled: true }), transferOf(1, { more: true }), {
+      type: 'transfer',
+      handle: 0,
+      settled: true,
+    });
+    assert.deepEqual(
+      deliveries.map(({ settled, complete }) => [settled, complete]),
+      [
+        [false, true],
+        [false, true],
+      ],
+    );
+    assert.equal(link.session.incoming.size, 2);
+    link.update(deliveries[0]!, RELEASED);
+    link.settle(deliveries[0]!, RELEASED);
+    link.settle(deliveries[1]!, ACCEPTED);
+    assert.deepEqual(
+      deliveries.map(({ settled, localState }) => [settled, localState]),
+      [
+        [true, RELEASED],
+        [true, ACCEPTED],
+      ],
+    );
+    assert.equal(link.session.incoming.size, 0);
+    assert.deepEqual(p.types(), []);
+  });
+
   it('by the sender in mid-message is taken, and by the receiver too', () => {
     const p = new RawPeer()
       .begin()

@@ -13,6 +13,8 @@ const guide = text('docs/service-bus.md');
 const SOURCES = [
   'packages/azure/src/connection-string.ts',
   'packages/azure/src/explain.ts',
+  'packages/azure/src/explain-hub.ts',
+  'packages/azure/src/hub-reader.ts',
   'packages/pointsman/src/config/connection-rules.ts',
   'packages/pointsman/src/run/connection-end.ts',
   'packages/pointsman/src/run/connection-tokens.ts',
@@ -21,6 +23,8 @@ const SOURCES = [
   'packages/pointsman/src/run/front-door.ts',
   'packages/pointsman/src/tokens/identity-library.ts',
   'packages/pointsman/src/run/connector.ts',
+  'packages/pointsman/src/run/hub-position-file.ts',
+  'packages/pointsman/src/file-lock.ts',
   'packages/pointsman/src/run/destination.ts',
   'packages/transport/src/dial.ts',
   'packages/transport/src/proxy.ts',

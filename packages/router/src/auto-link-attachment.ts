@@ -164,6 +164,7 @@ export class AutoLinkAttachment implements LinkOwner {
       const capacity =
         settings.prefetch ?? Math.min(connection.linkCapacity, besides?.credit ?? dialect?.inboundCredit ?? Infinity);
       const isSettled = settings.receiveMode === 'receiveAndDelete';
+      const keepsMessages = besides?.keepsMessages === true;
       const link = new IncomingLink(connection, address, settings.address, capacity);
       link.owner = this;
       link.isFallback = this.#autoLink.isFallback;
@@ -172,10 +173,12 @@ export class AutoLinkAttachment implements LinkOwner {
       link.link = session.attachReceiver(name, link, {
         source: { type: 'source', address: externalAddress, ...(filter === undefined ? {} : { filter }) },
         target: { type: 'target', ...(besides?.target === undefined ? {} : { address: besides.target }) },
-        sndSettleMode: isSettled ? 1 : dialect === undefined ? 2 : 0,
-        rcvSettleMode: !isSettled && dialect?.settleSecond === true ? 1 : 0,
+        sndSettleMode: isSettled || keepsMessages ? 1 : dialect === undefined ? 2 : 0,
+        rcvSettleMode: !isSettled && !keepsMessages && dialect?.settleSecond === true ? 1 : 0,
         ...(besides?.properties === undefined ? {} : { properties: besides.properties }),
+        ...(besides?.desiredCapabilities === undefined ? {} : { desiredCapabilities: besides.desiredCapabilities }),
       });
+      link.link.judgesSettled = keepsMessages;
       // Brokers of some kinds send more than they may.
       if (dialect === undefined) link.link.tolerance = TOLERANCE * capacity;
       link.link.context = link;
@@ -221,14 +224,16 @@ export class AutoLinkAttachment implements LinkOwner {
       tally,
       throttle: this.#throttle,
       settings: this.#autoLink.settings,
-      onLeave: () => {
+      onLeave: (afterMs) => {
         // Its owner has nothing to hear of it.
-        if (this.link !== link) return;
+        if (this.link !== link || this.status === 'quiescing') return;
         link.owner = undefined;
         this.link = undefined;
         link.leave();
         this.#forsake(undefined);
-        this.attach();
+        if (afterMs === 0) return this.attach();
+        this.#attachLater(afterMs);
+        this.#become('idle');
       },
     });
   }
@@ -308,12 +313,18 @@ export class AutoLinkAttachment implements LinkOwner {
     const delay =
       dialect?.retryDelay?.(error, this.failures, attachedMs, isRepeated, own) ??
       (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
-    this.nextAttempt = router.clock.now() + delay;
+    this.#attachLater(delay);
     this.#autoLink.lastFailure = { error, normal };
     if (normal && dialect?.awaitsLinks === true) this.#autoLink.expectBack(this.#pinned, router);
     else this.#autoLink.stopWaiting();
     this.#become(normal ? 'idle' : 'failed');
-    this.#cancelRetry = router.clock.after(delay, () => {
+  }
+
+  #attachLater(ms: number): void {
+    const { connection } = this;
+    const { clock } = connection.router;
+    this.nextAttempt = clock.now() + ms;
+    this.#cancelRetry = clock.after(ms, () => {
       this.#cancelRetry = undefined;
       if (this.link === undefined && connection.takesLinks) this.attach();
     });

@@ -2,7 +2,14 @@
 import type { Clock, IncomingDelivery, TransferFrame } from '@pointsman/engine';
 import type { Attach, DeliveryState } from '@pointsman/wire';
 import type { CreditThrottle } from './credit-throttle.js';
-import type { AutoLinkSettings, ContainerDialect, ContainerInbox, HeldMessage } from './settings.js';
+import type {
+  AutoLinkSettings,
+  ContainerDialect,
+  ContainerInbox,
+  HeldMessage,
+  InboxCare,
+  ReadPosition,
+} from './settings.js';
 
 /** What became of messages from a container apart from the ordinary course, over all links of an autolink. */
 export interface CustodyTally {
@@ -16,6 +23,14 @@ export interface CustodyTally {
   locksRenewed: number;
   /** Times that every message was released. */
   releaseLoops: number;
+  /** How far the node has been read, where it keeps its messages. */
+  position: ReadPosition | undefined;
+}
+
+/** Messages of a node that keeps them which are not settled yet; undefined where that is not known. */
+export function lagOf(position: ReadPosition | undefined): number | undefined {
+  if (position?.end === undefined || position.sequence === undefined) return undefined;
+  return Math.max(0, position.end - position.sequence);
 }
 
 export const emptyTally = (): CustodyTally => ({
@@ -24,6 +39,7 @@ export const emptyTally = (): CustodyTally => ({
   inDoubt: 0,
   locksRenewed: 0,
   releaseLoops: 0,
+  position: undefined,
 });
 
 interface Entry extends HeldMessage {
@@ -39,8 +55,8 @@ export interface CustodyOptions {
   readonly tally: CustodyTally;
   readonly throttle: CreditThrottle;
   readonly settings: AutoLinkSettings;
-  /** Detaches the link, and attaches another. */
-  readonly onLeave: () => void;
+  /** Detaches the link, and attaches another, after so many ms. */
+  readonly onLeave: (afterMs: number) => void;
 }
 
 /**
@@ -55,7 +71,7 @@ export class Custody implements ContainerInbox {
   readonly #options: CustodyOptions;
   readonly #entries = new Map<IncomingDelivery, Entry>();
   #look: ((bytes: Uint8Array) => boolean) | undefined;
-  #stop: (() => void) | undefined;
+  #care: InboxCare | undefined;
   #isEnded = false;
   /** With the link its messages have gone back to the container. */
   #isLost = false;
@@ -72,7 +88,7 @@ export class Custody implements ContainerInbox {
     const care = dialect.tend?.(this);
     if (care === undefined) return;
     this.#look = care.look === undefined ? undefined : (bytes): boolean => care.look!(bytes);
-    this.#stop = (): void => care.stop();
+    this.#care = care;
   }
 
   // ---- ContainerInbox ----
@@ -109,8 +125,16 @@ export class Custody implements ContainerInbox {
     this.#options.tally.locksRenewed++;
   }
 
-  leave(): void {
-    if (!this.#isEnded) this.#options.onLeave();
+  leave(afterMs: number = 0): void {
+    if (!this.#isEnded) this.#options.onLeave(afterMs);
+  }
+
+  get position(): ReadPosition | undefined {
+    return this.#options.tally.position;
+  }
+
+  reached(position: ReadPosition): void {
+    this.#options.tally.position = position;
   }
 
   // ---- the link ----
@@ -123,8 +147,10 @@ export class Custody implements ContainerInbox {
   /** A message begins. */
   took(delivery: IncomingDelivery, frame: TransferFrame): void {
     const since = this.#options.clock.now();
-    this.#entries.set(delivery, { tag: frame.tag(), since, note: undefined, isLate: false });
+    const entry: Entry = { tag: frame.tag(), since, note: undefined, isLate: false };
+    this.#entries.set(delivery, entry);
     this.saw(frame);
+    this.#care?.took?.(entry, frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
   }
 
   /** The container knows its outcome, or wants none. */
@@ -134,6 +160,7 @@ export class Custody implements ContainerInbox {
     this.settled++;
     this.handlingMs += this.#options.clock.now() - entry.since;
     this.#entries.delete(delivery);
+    if (!this.#isEnded) this.#care?.over?.(entry, delivery.localState);
     this.#rest();
   }
 
@@ -211,7 +238,7 @@ export class Custody implements ContainerInbox {
 
   #rest(): void {
     if (!this.#isEnded || this.#entries.size > 0) return;
-    this.#stop?.();
-    this.#stop = undefined;
+    this.#care?.stop();
+    this.#care = undefined;
   }
 }

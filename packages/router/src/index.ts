@@ -11,6 +11,7 @@ export { LinkRoute } from './link-route.js';
 export type { LinkRouteStatus } from './link-route.js';
 export { MESSAGE_COMPONENTS, messageText } from './message-text.js';
 export type { MessageComponent } from './message-text.js';
+export { lagOf } from './custody.js';
 export type { CustodyTally } from './custody.js';
 export { OutgoingLink } from './outgoing-link.js';
 export * from './pattern-tree.js';

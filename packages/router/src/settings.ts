@@ -166,6 +166,9 @@ export interface ContainerDialect {
     readonly credit?: number | undefined;
     /** Address of the router's end. */
     readonly target?: string | undefined;
+    readonly desiredCapabilities?: readonly string[] | undefined;
+    /** The container keeps its messages, and sends them settled: what becomes of them is for {@link tend} alone. */
+    readonly keepsMessages?: boolean | undefined;
   };
   /** Its links and connections come and go without cause: what is sent to a node meanwhile waits some seconds for the link. */
   readonly awaitsLinks?: boolean;
@@ -239,13 +242,35 @@ export interface ContainerInbox {
   limitCredit(count: number): void;
   /** Counts a lock that was renewed. */
   renewed(): void;
-  /** Detaches, and attaches anew. */
-  leave(): void;
+  /** Detaches, and attaches anew, after so many ms. Default: at once. */
+  leave(afterMs?: number): void;
+  /** So far the node has been read, where it keeps its messages. */
+  reached(position: ReadPosition): void;
+  /** What was told last, on this link or on one before it. */
+  readonly position: ReadPosition | undefined;
+}
+
+/** How far a node has been read that keeps its messages. */
+export interface ReadPosition {
+  /** Of the last message that is settled, and all before it; undefined where there is none yet. */
+  readonly offset: string | undefined;
+  readonly sequence: number | undefined;
+  /** Sequence number of the newest message that is known of. */
+  readonly end: number | undefined;
+  /** Times that messages were read again, since a receiver had given one back; and how often in a row, without progress. */
+  readonly replays: number;
+  readonly inVain: number;
+  /** Messages that had gone before they were read. */
+  readonly missed: number;
 }
 
 export interface InboxCare {
   /** Shown the first bytes of messages, until it has seen enough: returns true. */
   look?(bytes: Uint8Array): boolean;
+  /** A message begins that is not settled. @param bytes - the first of it */
+  took?(message: HeldMessage, bytes: Uint8Array): void;
+  /** What became of it, while its link was there; undefined where it was withdrawn. */
+  over?(message: HeldMessage, outcome: DeliveryState | undefined): void;
   stop(): void;
 }
 

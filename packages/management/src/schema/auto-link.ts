@@ -29,5 +29,10 @@ export const autoLink: EntityType = entityType('router.config.autoLink', {
   reported('settledTooLate', 'integer', 'Outcomes that Azure Service Bus did not take any more, since the lock had ended: those messages come again.', { own: true }),
   reported('settledInDoubt', 'integer', 'Outcomes of which nobody can say whether Azure Service Bus has heard them.', { own: true }),
   reported('locksRenewed', 'integer', 'Locks that were renewed while their messages were on the way.', { own: true }),
+  reported('lastOffset', 'string', 'Of a partition of an event hub: offset of the last event that receivers have settled, as they have all before it.', { own: true }),
+  reported('lastSequenceNumber', 'integer', 'Sequence number of that event.', { own: true }),
+  reported('lag', 'integer', 'Events behind it, as far as is known: up to the newest at the time when the last one came.', { own: true }),
+  reported('replays', 'integer', 'Times that events were read again, since a receiver had given one back.', { own: true }),
+  reported('missedEvents', 'integer', 'Events that had gone from the event hub before they were read.', { own: true }),
   reported('releaseLoops', 'integer', 'Times that every message was released, so that the autolink was slowed.', { own: true }),
 ]);

@@ -24,6 +24,7 @@ export const router: EntityType = entityType('router', {
   settable('remoteLsMaxAgeSeconds', 'integer', 'Link state of another router that has not been refreshed for so long is dropped.', { default: 60, ...SECONDS, deprecatedName: 'remoteLsMaxAge' }),
   settable('workerThreads', 'integer', 'Read for compatibility: the size of the old router\'s thread pool.', { default: 4, min: 1, max: 1024 }),
   settable('debugDumpFile', 'path', 'Read for compatibility: where the old router left its allocation report.', { deprecatedName: 'debugDump' }),
+  settable('stateDir', 'path', 'Folder for what the router is to know when it starts again: how far event hubs have been read. None: in memory alone.', { own: true }),
   settable('saslConfigDir', 'path', 'Folder of the SASL settings and users, /etc/sasl2 where none is given.', { deprecatedName: 'saslConfigPath' }),
   settable('saslConfigName', 'string', 'Name of the SASL settings: users stand in NAME.users, or where the sasldb_path of a NAME.conf says, with .users behind it.', { default: 'qdrouterd' }),
   settable('allowResumableLinkRoute', 'boolean', 'Routed links may have a terminus that outlives its connection.', { default: true }),

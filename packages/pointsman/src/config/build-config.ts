@@ -141,6 +141,7 @@ function routerSettings(entity: ConfigEntity | undefined, { generateId }: BuildO
     remoteLsMaxAgeSeconds: entity?.number('remoteLsMaxAgeSeconds') ?? 60,
     workerThreads: entity?.number('workerThreads') ?? 4,
     debugDumpFile: text('debugDumpFile'),
+    stateDir: text('stateDir'),
     saslConfigDir: text('saslConfigDir'),
     saslConfigName: text('saslConfigName') ?? 'qdrouterd',
     allowResumableLinkRoute: entity?.flag('allowResumableLinkRoute') ?? true,

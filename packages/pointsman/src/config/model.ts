@@ -44,6 +44,7 @@ export interface RouterSettings {
   readonly remoteLsMaxAgeSeconds: number;
   readonly workerThreads: number;
   readonly debugDumpFile: string | undefined;
+  readonly stateDir: string | undefined;
   readonly saslConfigDir: string | undefined;
   readonly saslConfigName: string;
   readonly allowResumableLinkRoute: boolean;

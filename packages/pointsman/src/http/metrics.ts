@@ -40,6 +40,16 @@ export interface InboxNumbers {
   readonly inDoubt: number;
   readonly locksRenewed: number;
   readonly releaseLoops: number;
+  /** Of a partition of an event hub. */
+  readonly hub?: HubNumbers | undefined;
+}
+
+/** How far a partition of an event hub has been read. */
+export interface HubNumbers {
+  readonly sequence: number | undefined;
+  readonly lag: number | undefined;
+  readonly replays: number;
+  readonly missed: number;
 }
 
 /** Whether a connector has what it is there for. */
@@ -162,21 +172,25 @@ function nodeMetrics(connectors: readonly ConnectorHealth[]): string[] {
 function inboxMetrics(inboxes: readonly InboxNumbers[]): string[] {
   if (inboxes.length === 0) return [];
   // prettier-ignore
-  const families: readonly Row<(inbox: InboxNumbers) => number>[] = [
+  const families: readonly Row<(inbox: InboxNumbers) => number | undefined>[] = [
     ['pointsman_azure_settled_later_total', 'counter', 'Outcomes told to Service Bus by lock token, since their link had gone.', ({ settledLater }) => settledLater],
     ['pointsman_azure_settled_too_late_total', 'counter', 'Outcomes that came after the lock had ended: those messages come again.', ({ tooLate }) => tooLate],
     ['pointsman_azure_settled_in_doubt_total', 'counter', 'Outcomes of which nobody can say whether Service Bus has heard them.', ({ inDoubt }) => inDoubt],
     ['pointsman_azure_locks_renewed_total', 'counter', 'Locks renewed while their messages were on the way.', ({ locksRenewed }) => locksRenewed],
     ['pointsman_azure_release_loops_total', 'counter', 'Times that every message was released, so that the autolink was slowed.', ({ releaseLoops }) => releaseLoops],
+    ['pointsman_event_hub_sequence_number', 'gauge', 'Sequence number of the last event of a partition that receivers have settled, as they have all before it.', ({ hub }) => hub?.sequence],
+    ['pointsman_event_hub_lag_events', 'gauge', 'Events behind it, up to the newest at the time when the last one came.', ({ hub }) => hub?.lag],
+    ['pointsman_event_hub_replays_total', 'counter', 'Times that events were read again, since a receiver had given one back.', ({ hub }) => hub?.replays],
+    ['pointsman_event_hub_missed_events_total', 'counter', 'Events that had gone from the event hub before they were read.', ({ hub }) => hub?.missed],
   ];
-  return families.flatMap(([name, kind, help, valueOf]) => [
-    `# HELP ${name} ${help}`,
-    `# TYPE ${name} ${kind}`,
-    ...inboxes.map(
-      (inbox) =>
-        `${name}{autolink="${escaped(inbox.name)}",entity="${escaped(inbox.externalAddress)}"} ${valueOf(inbox)}`,
-    ),
-  ]);
+  return families.flatMap(([name, kind, help, valueOf]) => {
+    const lines = inboxes.flatMap((inbox) => {
+      const value = valueOf(inbox);
+      const labels = `autolink="${escaped(inbox.name)}",entity="${escaped(inbox.externalAddress)}"`;
+      return value === undefined ? [] : [`${name}{${labels}} ${value}`];
+    });
+    return lines.length === 0 ? [] : [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...lines];
+  });
 }
 
 /** The value of a label. @see Prometheus, Exposition formats, text format details */

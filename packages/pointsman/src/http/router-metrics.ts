@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { lagOf } from '@pointsman/router';
 import type { Router } from '@pointsman/router';
 import type { MetricsSource } from './metrics.js';
 
@@ -16,6 +17,11 @@ export function metricsOf({ counters, autoLinks }: Pick<Router, 'counters' | 'au
     linksBlocked: counters.linksBlocked,
     inboxes: autoLinks
       .filter(({ hasCustody }) => hasCustody)
-      .map(({ name, externalAddress, tally }) => ({ name, externalAddress, ...tally })),
+      .map(({ name, externalAddress, tally: { position, ...tally } }) => ({
+        name,
+        externalAddress,
+        ...tally,
+        hub: position === undefined ? undefined : { ...position, lag: lagOf(position) },
+      })),
   };
 }

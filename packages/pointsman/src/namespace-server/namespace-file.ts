@@ -9,15 +9,14 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { QueueHistory } from '@pointsman/namespace';
 import type { Journal, JournalRecord } from '@pointsman/namespace';
-import { readSmallFile } from '@pointsman/transport';
 import { Reader, encodeValue, readValue } from '@pointsman/wire';
+import { FileLock, FileLockError } from '../file-lock.js';
 
 /** What a namespace is told of its file. */
 export interface NamespaceFileOptions {
@@ -70,7 +69,7 @@ export class NamespaceFile implements Journal {
   #nextRescue = 0;
   #compactAt = COMPACT_BYTES;
   #isScheduled = false;
-  #isLocked = false;
+  readonly #lock: FileLock;
   /** Why the last write did not succeed. */
   #failure: string | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -81,11 +80,15 @@ export class NamespaceFile implements Journal {
   constructor(options: NamespaceFileOptions) {
     this.path = options.path;
     this.#options = options;
-    this.#lock();
+    try {
+      this.#lock = new FileLock(this.path, 'namespace');
+    } catch (error) {
+      throw error instanceof FileLockError ? new NamespaceFileError(error.message) : error;
+    }
     try {
       if (existsSync(this.path)) this.#read(readFileSync(this.path));
     } catch (error) {
-      this.#unlock();
+      this.#lock.release();
       throw error instanceof NamespaceFileError ? error : new NamespaceFileError(messageOf(error));
     }
   }
@@ -106,7 +109,7 @@ export class NamespaceFile implements Journal {
     try {
       this.#compact();
     } catch (error) {
-      this.#unlock();
+      this.#lock.release();
       throw new NamespaceFileError(`${this.path} cannot be written: ${messageOf(error)}`);
     }
   }
@@ -226,7 +229,7 @@ export class NamespaceFile implements Journal {
       closeSync(this.#fd);
       this.#fd = undefined;
     }
-    this.#unlock();
+    this.#lock.release();
   }
 
   // ---- the file ----
@@ -311,38 +314,6 @@ export class NamespaceFile implements Journal {
     if (batch.length > 0) size += writeFrame(fd, batch, size);
     return size;
   }
-
-  // ---- one namespace a file ----
-
-  get #lockPath(): string {
-    return `${this.path}.lock`;
-  }
-
-  #lock(): void {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        writeFileSync(this.#lockPath, `${process.pid} ${startOf(process.pid) ?? ''}\n`, { flag: 'wx' });
-        this.#isLocked = true;
-        return;
-      } catch (error) {
-        const code = error instanceof Error && 'code' in error ? error.code : undefined;
-        if (code !== 'EEXIST') throw new NamespaceFileError(`${this.#lockPath} cannot be made: ${messageOf(error)}`);
-        const { pid, start } = ownerOf(this.#lockPath);
-        if (attempt > 0 || isAlive(pid, start))
-          throw new NamespaceFileError(
-            `${this.path} is in use by process ${pid}; where that is no namespace, remove ${this.#lockPath}`,
-          );
-        rmSync(this.#lockPath, { force: true });
-      }
-    }
-  }
-
-  #unlock(): void {
-    // By now it may be somebody else's.
-    if (!this.#isLocked) return;
-    this.#isLocked = false;
-    rmSync(this.#lockPath, { force: true });
-  }
 }
 
 /** @returns the number of bytes */
@@ -355,45 +326,6 @@ function writeFrame(fd: number, parts: readonly Uint8Array[], at: number): numbe
   let written = 0;
   while (written < frame.length) written += writeSync(fd, frame, written, frame.length - written, at + written);
   return frame.length;
-}
-
-interface Owner {
-  /** 0 where the lock says nothing. */
-  readonly pid: number;
-  /** When that process began, where the system says so. */
-  readonly start: string | undefined;
-}
-
-function ownerOf(lockPath: string): Owner {
-  try {
-    const [, pid, start] = /^(\d{1,10})(?: (\d+))?\s*$/u.exec(readSmallFile(lockPath, 100).toString('latin1')) ?? [];
-    return { pid: Number(pid ?? 0), start };
-  } catch {
-    return { pid: 0, start: undefined };
-  }
-}
-
-/** Numbers of processes come again: in a container each start may have the one of the last. */
-function isAlive(pid: number, start: string | undefined): boolean {
-  if (pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false;
-  }
-  const now = startOf(pid);
-  return start === undefined || now === undefined || start === now;
-}
-
-/** In ticks since the machine was started, or undefined where the system does not say. */
-function startOf(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name before it may have blanks and brackets in it. The first field behind it is the third of all.
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[22 - 3];
-  } catch {
-    return undefined;
-  }
 }
 
 /** A new name in a folder outlives a power cut only then. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { EntityManagement, HubPositions, LateSettlements, isServiceBusHost, withoutSecrets } from '@pointsman/azure';
-import type { SharedNode, TokenState } from '@pointsman/azure';
+import { EntityManagement, LateSettlements, isServiceBusHost, withoutSecrets } from '@pointsman/azure';
+import type { HubPositions, SharedNode, TokenState } from '@pointsman/azure';
 import { Connection } from '@pointsman/engine';
 import type { ConnectionEnd } from '@pointsman/engine';
 import { Router } from '@pointsman/router';
@@ -49,6 +49,8 @@ export interface ConnectorContext {
   readonly openTimeoutMs?: number | undefined;
   /** Of the waits between attempts, where they differ from the default. */
   readonly backoff?: Partial<Backoff> | undefined;
+  /** How far event hubs have been read. */
+  readonly positions: HubPositions;
   readonly onChange: (connector: ConnectorRuntime) => void;
 }
 
@@ -85,7 +87,6 @@ export class ConnectorRuntime {
   /** What concerns locks goes over whatever connection there is. */
   readonly #management: EntityManagement;
   readonly #lateSettlements: LateSettlements;
-  readonly #positions = new HubPositions();
   #reportedAttempt = 0;
   /** To be called when it has been asleep and is not any more. */
   #awake: () => void = () => undefined;
@@ -276,7 +277,7 @@ export class ConnectorRuntime {
               log: this.#context.log,
               entities: this.#management,
               lateSettlements: this.#lateSettlements,
-              positions: this.#positions,
+              positions: this.#context.positions,
             });
             routed.dialect = this.#service.dialect;
           }

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import type { Clock } from '@pointsman/engine';
 import type { EntityValue } from '@pointsman/management';
+import { HubPositions } from '@pointsman/azure';
 import { Policy, Router } from '@pointsman/router';
 import type { AutoLink, VhostRules } from '@pointsman/router';
 import type { Backoff, DialOptions, TlsCredentials } from '@pointsman/transport';
@@ -23,6 +24,7 @@ import type { FileEntity } from './config-difference.js';
 import type { Environment } from './environment-proxy.js';
 import { ConnectorRuntime } from './connector.js';
 import { destinationOf } from './destination.js';
+import { HubPositionFile } from './hub-position-file.js';
 import { ListenerRuntime } from './listener-runtime.js';
 import { ProtocolTrace } from './protocol-trace.js';
 import { addRouting, isRoutingSection, removeRouting, runsRouting } from './routing-sections.js';
@@ -111,6 +113,9 @@ export class RouterProcess {
   #isRunning = false;
   /** For good: nothing is opened any more. */
   #isStopping = false;
+  /** How far event hubs have been read, and where that is written down. */
+  readonly #positions: HubPositions;
+  #positionFile: HubPositionFile | undefined;
   /** Connectors that were removed, until their connections have ended. */
   readonly #ending = new Set<Promise<void>>();
 
@@ -129,6 +134,7 @@ export class RouterProcess {
     this.#users = new Users(config.router);
     this.#log = log;
     this.#protocolTrace = new ProtocolTrace(log);
+    this.#positions = new HubPositions({ onMoved: () => this.#positionFile?.moved() });
     const { stuckDeliveries } = options;
     this.router = new Router({
       id: config.router.id,
@@ -176,7 +182,8 @@ export class RouterProcess {
   /**
    * Opens the listeners, then lets the connectors connect.
    *
-   * @throws TransportError where a port cannot be opened; none is open then. PolicyError where a host of a vhost is not found
+   * @throws TransportError where a port cannot be opened; none is open then. PolicyError where a host of a vhost is not found,
+   *   HubPositionFileError where the stateDir cannot be used
    */
   async start(): Promise<void> {
     this.#log.log('SERVER', 'info', `Container Name: ${this.config.router.id}`);
@@ -188,6 +195,7 @@ export class RouterProcess {
       `Stuck delivery detection: Scan interval: ${stuckScanSeconds} seconds, Delivery age threshold: ${stuckAgeSeconds} seconds`,
     );
     await this.vhosts.load(this.config.vhosts);
+    this.#openState();
     this.#management = new ManagementService({
       router: this.router,
       log: this.#log,
@@ -216,6 +224,18 @@ export class RouterProcess {
     this.#isRunning = true;
   }
 
+  /** @throws HubPositionFileError where it cannot be used */
+  #openState(): void {
+    const { stateDir } = this.config.router;
+    if (stateDir === undefined) return;
+    this.#positionFile = new HubPositionFile({
+      folder: stateDir,
+      log: (level, text) => this.#log.log('ROUTER_CORE', level, text),
+      positions: () => this.#positions.all,
+    });
+    this.#positions.restore(this.#positionFile.known);
+  }
+
   /** Closes all connections and ports. Resolves when nothing is left. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
     this.#isRunning = false;
@@ -235,6 +255,7 @@ export class RouterProcess {
       ...[...this.#connectors.values()].map((connector) => connector.stop(graceMs)),
       ...this.#ending,
     ]);
+    await this.#positionFile?.close();
     this.#protocolTrace.close();
     this.#log.log('SERVER', 'notice', 'Shut Down');
   }
@@ -564,6 +585,7 @@ export class RouterProcess {
       openTimeoutMs,
       ...(environment === undefined ? {} : { environment }),
       backoff,
+      positions: this.#positions,
       onChange: (changed) => observer.onConnector?.(changed),
     });
     this.#connectors.set(config.name, connector);
@@ -605,6 +627,7 @@ function routerFacts(settings: RouterConfig['router']): Record<string, AmqpValue
     raIntervalFluxSeconds: settings.raIntervalFluxSeconds,
     remoteLsMaxAgeSeconds: settings.remoteLsMaxAgeSeconds,
     debugDumpFile: settings.debugDumpFile ?? null,
+    stateDir: settings.stateDir ?? null,
     saslConfigDir: settings.saslConfigDir ?? null,
     saslConfigName: settings.saslConfigName,
     allowResumableLinkRoute: settings.allowResumableLinkRoute,

@@ -32,6 +32,7 @@ export interface ServiceBusConnectionOptions {
   /** Of the connector: they outlast its connections. */
   readonly entities: EntityManagement;
   readonly lateSettlements: LateSettlements;
+  /** Of the process. */
   readonly positions: HubPositions;
 }
 
@@ -73,6 +74,7 @@ export class ServiceBusConnection {
       management: this.#management,
       coordinator: this.#coordinator,
       sessions,
+      log: (level, text) => log.log('ROUTER_CORE', level, text),
       ...lasting,
     });
   }

@@ -2,12 +2,14 @@
 import {
   LockKeeper,
   OF_AUTOLINKS,
+  RUNTIME_METRIC,
   SessionKeeper,
   attemptAfter,
   classify,
   entityAddressOf,
   explain,
   inboundAttach,
+  isHubPartition,
   isNormalLife,
   outcomeToProducer,
   outcomeToServiceBus,
@@ -21,6 +23,7 @@ import type {
   CoordinatorRelay,
   EntityManagement,
   HubPositions,
+  HubReaderId,
   LateSettlements,
   ManagementRelays,
   Secret,
@@ -61,6 +64,7 @@ export interface ServiceBusPlace {
   readonly entities: EntityManagement;
   readonly lateSettlements: LateSettlements;
   readonly positions: HubPositions;
+  readonly log: (level: 'info' | 'warning', text: string) => void;
 }
 
 /** Messages taken from a queue ahead of their settlement: each is locked from then on, so there must not be many. */
@@ -96,17 +100,22 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     tend: (inbox) => careOf(place, inbox),
     inboundAttach(settings) {
       const isSession = isOfSessions(settings);
-      const filter = place.positions.filterOf(readerOf(settings), settings.filter);
       const { address, externalAddress = address } = settings;
+      if (isOfHub(settings))
+        return {
+          ...inboundAttach({ filter: place.positions.filterOf(readerOf(place, settings)) }),
+          desiredCapabilities: [RUNTIME_METRIC],
+          keepsMessages: settings.receiveMode !== 'receiveAndDelete',
+        };
       return {
-        ...inboundAttach({ ...settings, filter }),
+        ...inboundAttach(settings),
         // Two messages of a session on their way at once may change places.
         ...(isSession ? { credit: 1 } : {}),
         // Answers go to the link whose address a request names in reply-to.
         ...(entityAddressOf(externalAddress).kind === 'management' ? { target: address } : {}),
       };
     },
-    locksEndWithLink: isOfSessions,
+    locksEndWithLink: (settings) => isOfSessions(settings) || isOfHub(settings),
     isWait: (error, { nextSession }) => nextSession === true && error?.condition === 'com.microsoft:timeout',
     releaseDelay: (n) =>
       Math.min(RELEASE_MAX_MS, RELEASE_FIRST_MS * 2 ** Math.min(n - 1, 20)) * (1 + place.random() / 4),
@@ -134,9 +143,13 @@ function isOfSessions({ sessionId, nextSession }: AutoLinkSettings): boolean {
   return sessionId !== undefined || nextSession === true;
 }
 
+function isOfHub({ address, externalAddress = address }: AutoLinkSettings): boolean {
+  return isHubPartition(externalAddress);
+}
+
 /** Links with the same have the same position in an event hub. */
-function readerOf({ address, externalAddress = address, filter = '' }: AutoLinkSettings): string {
-  return `${externalAddress} ${filter}`;
+function readerOf({ host }: ServiceBusPlace, { address, externalAddress, filter }: AutoLinkSettings): HubReaderId {
+  return { namespace: host, node: externalAddress ?? address, address, filter };
 }
 
 /** Looks after messages; a message session is of the autolinks meanwhile. */
@@ -162,17 +175,24 @@ function careOfMessages(
 ): InboxCare {
   const { settings } = inbox;
   const common = { messages: inbox, management: place.entities, clock: processClock, nowMs: Date.now };
-  if (settings.receiveMode === 'receiveAndDelete') {
-    const reader = readerOf(settings);
-    return {
-      look: (bytes) => {
-        if (settings.filter === undefined) return true;
-        place.positions.saw(reader, bytes);
-        return false;
-      },
-      stop: () => undefined,
-    };
+  if (isOfHub(settings)) {
+    const reader = readerOf(place, settings);
+    const follower = place.positions.follow(reader, inbox, {
+      clock: processClock,
+      nowMs: Date.now,
+      random: place.random,
+      log: (level, text) => place.log(level, `${reader.node} for ${settings.address}: ${text}`),
+    });
+    const stop = (): void => follower.stop();
+    return settings.receiveMode === 'receiveAndDelete'
+      ? { look: (bytes) => follower.passed(bytes), stop }
+      : {
+          took: (message, bytes) => follower.took(message, bytes),
+          over: (message, outcome) => follower.over(message, outcome),
+          stop,
+        };
   }
+  if (settings.receiveMode === 'receiveAndDelete') return { stop: () => undefined };
   if (!isOfSessions(settings)) return new LockKeeper(common);
   return new SessionKeeper({
     ...common,

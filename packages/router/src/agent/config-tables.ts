@@ -2,6 +2,7 @@
 import { ManagementError } from '@pointsman/management';
 import type { EntityTable, EntityValue } from '@pointsman/management';
 import type { AutoLink } from '../auto-link.js';
+import { lagOf } from '../custody.js';
 import type { LinkRoute } from '../link-route.js';
 import { plainAddress } from '../address-text.js';
 import type { Router } from '../router.js';
@@ -126,6 +127,11 @@ const AUTO_LINK: Attributes<AutoLink> = {
   settledInDoubt: ({ tally }) => tally.inDoubt,
   locksRenewed: ({ tally }) => tally.locksRenewed,
   releaseLoops: ({ tally }) => tally.releaseLoops,
+  lastOffset: ({ tally }) => tally.position?.offset ?? null,
+  lastSequenceNumber: ({ tally }) => tally.position?.sequence ?? null,
+  lag: ({ tally }) => lagOf(tally.position) ?? null,
+  replays: ({ tally }) => tally.position?.replays ?? null,
+  missedEvents: ({ tally }) => tally.position?.missed ?? null,
 };
 
 /** The name at the container, where it is another one than here. */
