@@ -3,6 +3,7 @@ import { readAddress, type NodeAddress } from './address.js';
 import { canSend, REFUSALS, type Entity, type EntityStatus } from './entity.js';
 import type { EventHubOptions } from './event-hubs/event-hub.js';
 import { EventHubs } from './event-hubs/event-hubs.js';
+import type { HubHistory } from './event-hubs/hub-journal.js';
 import { Forwarder, type Destination } from './forwarder.js';
 import { QueueJournal, type Journal, type JournalRecord, type QueueHistory } from './journal.js';
 import type { MessageQueue } from './message-queue.js';
@@ -98,12 +99,14 @@ export class Broker {
    *
    * @param history - by name of the queue, in lower case
    * @param now - ms of the clock
-   * @returns how many messages are back, and the names of queues that are not there any more
+   * @param hubs - by name of the event hub, in lower case
+   * @returns how many messages and events are back, and the names of queues and hubs that are not there any more
    */
   restore(
     history: ReadonlyMap<string, QueueHistory>,
     journal: Journal,
     now: number,
+    hubs: ReadonlyMap<string, HubHistory> = new Map(),
   ): { readonly messages: number; readonly missing: readonly string[] } {
     const queues = new Map(this.entities().flatMap((entity) => queuesOf(entity)));
     const wasPaused = new Map([...queues.values()].map((queue) => [queue, queue.paused]));
@@ -117,7 +120,9 @@ export class Broker {
     this.#journal = journal;
     for (const entity of this.entities()) this.#writeDown(entity);
     for (const [queue, paused] of wasPaused) queue.paused = paused;
-    return { messages, missing: [...history.keys()].filter((name) => !queues.has(name)) };
+    const events = this.eventHubs.restore(hubs, journal, this.#host.timeOrigin ?? 0, now);
+    const missing = [...history.keys()].filter((name) => !queues.has(name));
+    return { messages: messages + events.events, missing: [...missing, ...events.missing] };
   }
 
   /** All that is in the queues, as records of a journal. */
@@ -127,6 +132,7 @@ export class Broker {
       if (entity.inbox !== undefined)
         yield* this.#journalOf(entity.path.toLowerCase())?.snapshotIds(entity.inbox) ?? [];
     }
+    yield* this.eventHubs.snapshot();
   }
 
   #journalOf(name: string): QueueJournal | undefined {

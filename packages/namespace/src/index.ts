@@ -4,6 +4,7 @@ export { durationOf, msOfDuration } from './admin/duration.js';
 export { XmlError, childOf, readXml, type XmlElement } from './admin/xml.js';
 export { Broker, type BrokerNode, type BrokerOptions } from './broker.js';
 export type { EventHubOptions } from './event-hubs/event-hub.js';
+export { HubHistory, isHubRecord } from './event-hubs/hub-journal.js';
 export { partitionOf } from './event-hubs/partition-key.js';
 export type { Entity, EntityOptions, EntityStatus, Refusal } from './entity.js';
 export type { EntraClaims, NamespaceHost } from './host.js';

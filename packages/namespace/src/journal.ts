@@ -15,6 +15,8 @@ import { StoredMessage } from './stored-message.js';
  *     ['id', queue, came, message id]
  *     ['admin', method, path, body, is an update]
  *
+ * Those of event hubs stand with them.
+ *
  * Times are milliseconds since 1970, null for never. `queue` names an entity or one of its dead-letter queues, in lower case.
  */
 export type JournalRecord = AmqpValue[];

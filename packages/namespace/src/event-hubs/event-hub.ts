@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { checkName } from '../address.js';
-import type { Refusal } from '../entity.js';
+import { REFUSALS, type Refusal } from '../entity.js';
 import { textOf, type MessageContent } from '../message-content.js';
 import { EventPartition } from './event-partition.js';
 import { partitionOf } from './partition-key.js';
@@ -75,9 +75,15 @@ export class EventHub {
     const key = keys.find((one) => one !== undefined);
     const { length } = this.partitions;
     const partition = to ?? this.partitions[key === undefined ? this.#turn++ % length : partitionOf(key, length)]!;
-    const isNews = producer === undefined || partition.producers.take(producer, contents);
+    const { journal, producers } = partition;
+    const bytes = contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    if (journal?.hasRoomFor(contents.length, bytes) === false) return REFUSALS.noRoom;
+    const isNews = producer === undefined || producers.take(producer, contents);
     if (typeof isNews === 'object') return isNews;
-    if (isNews) partition.append(contents, now);
+    if (!isNews) return undefined;
+    partition.append(contents, now);
+    const state = producer === undefined ? undefined : producers.of(producer.id);
+    if (state !== undefined) journal?.sent(producer!.id, state);
     return undefined;
   }
 }

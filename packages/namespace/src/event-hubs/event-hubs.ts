@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readAddress } from '../address.js';
 import { EventHub, type EventHubOptions } from './event-hub.js';
+import type { Journal, JournalRecord } from '../journal.js';
 import type { EventPartition } from './event-partition.js';
+import { PartitionJournal, type HubHistory } from './hub-journal.js';
 
 /** What an address leads to, of event hubs. */
 export interface HubNode {
@@ -23,6 +25,7 @@ export interface MissingHubNode {
 /** The event hubs of a namespace. Names are compared without regard to case. */
 export class EventHubs {
   readonly #hubs = new Map<string, EventHub>();
+  #journalOf: ((hub: EventHub, id: string) => PartitionJournal) | undefined;
 
   /** @throws TypeError where an option is not valid */
   constructor(options: readonly EventHubOptions[], now: number) {
@@ -43,11 +46,52 @@ export class EventHubs {
     const key = hub.name.toLowerCase();
     if (this.#hubs.has(key)) throw new TypeError(`There is an event hub '${hub.name}' already.`);
     this.#hubs.set(key, hub);
+    this.#writeDown(hub);
     return hub;
   }
 
   hub(name: string): EventHub | undefined {
     return this.#hubs.get(name.toLowerCase());
+  }
+
+  /**
+   * Puts back what a journal has of the hubs that are there, and writes down in another what comes from now on.
+   *
+   * @param history - by name of the hub, in lower case
+   * @param now - ms of the clock
+   * @returns how many events are back, and the names of what is not there any more
+   */
+  restore(
+    history: ReadonlyMap<string, HubHistory>,
+    journal: Journal,
+    timeOrigin: number,
+    now: number,
+  ): { readonly events: number; readonly missing: readonly string[] } {
+    let events = 0;
+    const missing: string[] = [];
+    for (const [name, one] of history) {
+      const hub = this.#hubs.get(name);
+      if (hub === undefined) {
+        missing.push(name);
+        continue;
+      }
+      const restored = one.restore(hub, timeOrigin, now);
+      events += restored.events;
+      missing.push(...restored.missing.map((id) => `${hub.name}/Partitions/${id}`));
+    }
+    this.#journalOf = (hub, id) => new PartitionJournal(journal, hub.name.toLowerCase(), id, timeOrigin);
+    for (const hub of this.#hubs.values()) this.#writeDown(hub);
+    return { events, missing };
+  }
+
+  /** All that is in the hubs, as records of a journal. */
+  *snapshot(): Generator<JournalRecord> {
+    for (const { partitions } of this.#hubs.values())
+      for (const partition of partitions) yield* partition.journal?.snapshot(partition) ?? [];
+  }
+
+  #writeDown(hub: EventHub): void {
+    for (const partition of hub.partitions) partition.journal = this.#journalOf?.(hub, partition.id);
   }
 
   /** A token may be for it: a node of a hub, or its management. Whether it has the partition is only seen by a link. */

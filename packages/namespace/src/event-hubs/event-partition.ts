@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MessageContent } from '../message-content.js';
-import { ProducerStates } from './producer-states.js';
+import type { LogEnd, PartitionJournal } from './hub-journal.js';
+import { ProducerStates, type ProducerState } from './producer-states.js';
 
 /** An event as a partition keeps it. */
 export interface StoredEvent {
@@ -35,6 +36,8 @@ export interface EventPosition {
 export class EventPartition {
   readonly id: string;
   readonly producers: ProducerStates = new ProducerStates();
+  /** Where it is written down what comes. */
+  journal: PartitionJournal | undefined = undefined;
   readonly #retainedBytes: number;
   readonly #retentionMs: number;
   readonly #readers = new Set<PartitionReader>();
@@ -67,21 +70,47 @@ export class EventPartition {
     return this.#nextSequence;
   }
 
+  get nextOffset(): number {
+    return this.#nextOffset;
+  }
+
   get size(): number {
     return this.#events.length - this.#head;
   }
 
   append(contents: readonly MessageContent[], now: number): void {
     for (const content of contents) {
-      const event = { sequence: this.#nextSequence++, offset: this.#nextOffset, enqueuedAt: now, content };
-      this.#nextOffset += content.sizeBytes;
-      this.#events.push(event);
-      this.#bytes += content.sizeBytes;
-      this.#last = { sequence: event.sequence, offset: event.offset, at: now };
+      const event = { sequence: this.#nextSequence, offset: this.#nextOffset, enqueuedAt: now, content };
+      this.#keep(event);
+      this.journal?.stored(event);
     }
-    while (this.#bytes > this.#retainedBytes && this.size > 1) this.#dropOldest();
     this.expire(now);
     for (const reader of this.#readers) reader.wake();
+  }
+
+  /** Puts back what a journal has; to be called while nothing has come yet. @param events - in their order */
+  restore(
+    events: readonly StoredEvent[],
+    { nextSequence, nextOffset, lastOffset, lastAt }: LogEnd,
+    producers: Iterable<readonly [id: number, state: ProducerState]>,
+  ): void {
+    for (const event of events) this.#keep(event);
+    this.producers.restore(producers);
+    this.#nextOffset = Math.max(this.#nextOffset, nextOffset);
+    // Of the newest events only the numbers may be left.
+    if (nextSequence <= this.#nextSequence) return;
+    this.#nextSequence = nextSequence;
+    this.#last = { sequence: nextSequence - 1, offset: lastOffset, at: lastAt };
+  }
+
+  #keep(event: StoredEvent): void {
+    const { sequence, offset, enqueuedAt, content } = event;
+    this.#nextSequence = sequence + 1;
+    this.#nextOffset = offset + content.sizeBytes;
+    this.#events.push(event);
+    this.#bytes += content.sizeBytes;
+    this.#last = { sequence, offset, at: enqueuedAt };
+    while (this.#bytes > this.#retainedBytes && this.size > 1) this.#dropOldest();
   }
 
   /** Lets go what is older than the partition keeps. */

@@ -25,7 +25,8 @@ export interface Producer {
   readonly sequence: number;
 }
 
-interface ProducerState {
+/** As far as one has come. */
+export interface ProducerState {
   epoch: number;
   last: number;
   /** First and last number, oldest first. */
@@ -35,6 +36,19 @@ interface ProducerState {
 /** What a partition knows of its producers that number their events. */
 export class ProducerStates {
   readonly #states = new Map<number, ProducerState>();
+
+  /** By id, who was silent for longest first. */
+  get all(): Iterable<readonly [id: number, state: ProducerState]> {
+    return this.#states;
+  }
+
+  of(id: number): ProducerState | undefined {
+    return this.#states.get(id);
+  }
+
+  restore(states: Iterable<readonly [id: number, state: ProducerState]>): void {
+    for (const [id, state] of states) this.#remember(id, state);
+  }
 
   /**
    * A link begins. What it leaves open is filled in.

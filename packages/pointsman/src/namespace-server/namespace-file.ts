@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { QueueHistory } from '@pointsman/namespace';
+import { HubHistory, QueueHistory, isHubRecord } from '@pointsman/namespace';
 import type { Journal, JournalRecord } from '@pointsman/namespace';
 import { Reader, encodeValue, readValue } from '@pointsman/wire';
 import { FileLock, FileLockError } from '../file-lock.js';
@@ -55,6 +55,7 @@ export class NamespaceFile implements Journal {
   /** What the file had: requests of the management API, in order, and each queue's messages by its name. */
   readonly requests: JournalRecord[] = [];
   readonly history: Map<string, QueueHistory> = new Map();
+  readonly hubHistory: Map<string, HubHistory> = new Map();
   readonly #options: NamespaceFileOptions;
   #snapshot: (() => Iterable<JournalRecord>) | undefined;
   #fd: number | undefined;
@@ -105,6 +106,7 @@ export class NamespaceFile implements Journal {
   start(snapshot: () => Iterable<JournalRecord>): void {
     this.#snapshot = snapshot;
     this.history.clear();
+    this.hubHistory.clear();
     this.requests.length = 0;
     try {
       this.#compact();
@@ -264,8 +266,9 @@ export class NamespaceFile implements Journal {
       for (const other of this.history.keys())
         if (other === key || other.startsWith(`${key}/`)) this.history.delete(other);
     } else {
-      let history = this.history.get(key);
-      if (history === undefined) this.history.set(key, (history = new QueueHistory()));
+      const history = isHubRecord(record)
+        ? ofName(this.hubHistory, key, HubHistory)
+        : ofName(this.history, key, QueueHistory);
       history.add(record);
     }
   }
@@ -314,6 +317,14 @@ export class NamespaceFile implements Journal {
     if (batch.length > 0) size += writeFrame(fd, batch, size);
     return size;
   }
+}
+
+function ofName<T>(histories: Map<string, T>, name: string, History: new () => T): T {
+  const known = histories.get(name);
+  if (known !== undefined) return known;
+  const history = new History();
+  histories.set(name, history);
+  return history;
 }
 
 /** @returns the number of bytes */

@@ -245,7 +245,7 @@ class Server implements NamespaceServer {
       if (failure !== undefined) log?.('warning', `${file.path}: not done again: ${failure}`);
     }
     const { broker } = this.namespace;
-    const { messages, missing } = broker.restore(file.history, file, host.clock.now());
+    const { messages, missing } = broker.restore(file.history, file, host.clock.now(), file.hubHistory);
     if (messages > 0) log?.('info', `${file.path}: ${messages} messages are back`);
     for (const name of missing)
       log?.('warning', `${file.path}: there is no entity '${name}' any more; what was in it is dropped`);
