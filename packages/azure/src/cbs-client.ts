@@ -85,6 +85,8 @@ const JITTER_SHARE = 1 / 20;
 const JITTER_MAX_MS = 30_000;
 /** Least time between two looks for a newer token. */
 const LOOK_AGAIN_MS = 1_000;
+/** Time at the least for a token to be had. */
+const PATIENCE_MIN_MS = 5_000;
 /** A refusal holds for so long: clients that attach again and again do not ask the service each time. */
 const REFUSAL_HOLDS_MS = 1_000;
 
@@ -130,6 +132,8 @@ export class CbsClient {
   readonly #links: CbsLinks;
   readonly #entries = new Map<string, Entry>();
   #cancelKeepAlive: (() => void) | undefined;
+  /** End the waits for providers. */
+  readonly #waits = new Set<() => void>();
   #isClosed = false;
 
   constructor(options: CbsClientOptions) {
@@ -238,6 +242,8 @@ export class CbsClient {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#cancelKeepAlive?.();
+    for (const cancel of this.#waits) cancel();
+    this.#waits.clear();
     const error = { condition: 'amqp:connection:forced', description: 'the connection was closed' };
     this.#links.close(error);
     for (const entry of this.#entries.values()) {
@@ -308,12 +314,17 @@ export class CbsClient {
         if (isOver || this.#isClosed) return;
         isOver = true;
         cancel();
+        this.#waits.delete(cancel);
         act(value);
       };
     const fail = once((error: unknown) => this.#failed(entry, { error: errorOf(error, provider), status: undefined }));
-    const cancel = clock.after(timeoutMs, () =>
-      fail(new TokenError('passing', `no token came within ${timeoutMs} ms`)),
+    // While there is a token that lasts there has to be time for another attempt.
+    const left = this.#isValid(entry) ? (entry.validUntil - clock.now()) / 2 : Infinity;
+    const patienceMs = Math.min(timeoutMs, Math.max(PATIENCE_MIN_MS, left));
+    const cancel = clock.after(patienceMs, () =>
+      fail(new TokenError('passing', `no token came within ${Math.round(patienceMs)} ms`)),
     );
+    this.#waits.add(cancel);
     provider.get({ audience: entry.audience, newerThanMs: entry.triedMs }).then(
       once((token: AzureToken) => this.#put(entry, token)),
       fail,
@@ -322,17 +333,23 @@ export class CbsClient {
 
   #put(entry: Entry, token: AzureToken): void {
     const now = this.#options.nowMs();
+    const { provider } = this.#options;
+    const isSame = token.text.reveal() === entry.token?.text.reveal();
+    if (token.expiresAtMs <= now && isSame && !provider.isFixed) {
+      // Whoever makes them is late: that passes.
+      const description = `${provider.name} has no newer token than the one that expired at ${dateText(token.expiresAtMs)}`;
+      return this.#failed(entry, { error: { condition: 'com.microsoft:timeout', description }, status: undefined });
+    }
     if (token.expiresAtMs <= now) {
       const at = dateText(token.expiresAtMs);
       return this.#failed(entry, {
         error: {
           condition: 'com.microsoft:auth-failed',
-          description: `the token of ${this.#options.provider.name} expired at ${at}; is the clock of this machine right?`,
+          description: `the token of ${provider.name} expired at ${at}; is the clock of this machine right?`,
         },
         status: undefined,
       });
     }
-    const isSame = token.text.reveal() === entry.token?.text.reveal();
     if (isSame && this.#isValid(entry) && !entry.isStale) {
       // There is no newer one yet: nothing to tell the service.
       entry.isAsking = false;

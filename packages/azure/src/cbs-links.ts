@@ -44,6 +44,8 @@ interface Request {
   readonly id: string;
   readonly bytes: Uint8Array;
   readonly done: (result: CbsResult) => void;
+  /** Answers that had come when it was asked. */
+  readonly since: number;
   cancel: () => void;
 }
 
@@ -71,6 +73,7 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   /** Both halves of the pair count: a service that refuses one refuses the pair. */
   #round = 0;
   #ids = 0;
+  #answers = 0;
   readonly #reader = new MessageReader(ANSWER_SIZE_MAX);
   readonly #writer = new MessageWriter();
   readonly #tally = new NodeTally();
@@ -102,11 +105,8 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
       id,
       bytes: requestOf(id, this.#replyTo, audience, token),
       done,
-      cancel: clock.after(timeoutMs, () =>
-        this.#finish(request, {
-          error: { condition: 'com.microsoft:timeout', description: `$cbs did not answer within ${timeoutMs} ms` },
-        }),
-      ),
+      since: this.#answers,
+      cancel: clock.after(timeoutMs, () => this.#timedOut(request)),
     };
     this.#waiting.push(request);
     this.#tally.requests += 1;
@@ -118,6 +118,16 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
       const failure = { condition: 'amqp:internal-error', description: `$cbs cannot be attached: ${error.message}` };
       clock.after(0, () => this.#fail(failure));
     }
+  }
+
+  /** Where nothing has come all that time the links are dead, whatever is said of them: the next request makes others. */
+  #timedOut(request: Request): void {
+    const { timeoutMs } = this.#options;
+    const error = { condition: 'com.microsoft:timeout', description: `$cbs did not answer within ${timeoutMs} ms` };
+    this.#tally.failed(error);
+    if (request.since === this.#answers) this.#drop();
+    this.#finish(request, { error });
+    if (this.#session === undefined) this.#fail(error);
   }
 
   /** Nothing more is sent; whoever waits is told `error`. */
@@ -199,6 +209,7 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
     if (!delivery.complete) return;
     link.settle(delivery, ACCEPTED);
     link.addCredit(1);
+    this.#answers += 1;
     if (bytes !== undefined) this.#take(bytes);
   }
 

@@ -59,6 +59,7 @@ const PASSING: ReadonlySet<ConditionClass> = new Set([
 export class LateSettlements {
   readonly #options: LateSettlementsOptions;
   readonly #waiting = new Set<Settlement>();
+  #isClosed = false;
 
   constructor(options: LateSettlementsOptions) {
     this.#options = options;
@@ -72,6 +73,12 @@ export class LateSettlements {
     return this.#waiting.size;
   }
 
+  /** There is no connection any more, and none will be: nothing more is told. */
+  close(): void {
+    this.#isClosed = true;
+    for (const settlement of [...this.#waiting]) this.#finish(settlement, 'gone');
+  }
+
   /**
    * @param tag - delivery-tag of the message
    * @param done - called once, and not at once
@@ -80,7 +87,7 @@ export class LateSettlements {
     const { clock } = this.#options;
     const body = dispositionOf(state);
     const token = lockTokenOf(tag);
-    if (token === undefined || body === undefined || this.#waiting.size >= WAITING_MAX) {
+    if (token === undefined || body === undefined || this.#isClosed || this.#waiting.size >= WAITING_MAX) {
       clock.after(0, () => done('gone'));
       return;
     }

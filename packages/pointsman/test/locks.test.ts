@@ -201,6 +201,20 @@ describe('outcomes by lock token', () => {
     assert.deepEqual(results, ['gone', 'gone'], 'a tag that is no lock token is none');
   });
 
+  it('are given up with the connector: whoever waits is told, and no timer is left', () => {
+    const clock = new VirtualClock();
+    const late = new LateSettlements({ management: new EntityManagement({ clock }), clock, random: () => 0.5 });
+    const results: LateResult[] = [];
+    const settle = (): void => late.settle('orders', new Uint8Array(16), ACCEPTED, (result) => results.push(result));
+    settle();
+    settle();
+    late.close();
+    settle();
+    clock.strike();
+    assert.deepEqual(results, ['gone', 'gone', 'gone']);
+    assert.deepEqual([late.count, clock.next], [0, Infinity]);
+  });
+
   it('are told again while the service is busy, with growing waits, and are gone when the lock is', async () => {
     const { cloud, management, hand } = await open(60_000);
     hand.keeper!.stop();

@@ -13,11 +13,21 @@ const OUTSTANDING_BYTES_MAX = 256 * 1024;
 /** Time that a peer has to end its direction after ours ended, and to take what it still has to read, before it is cut off. */
 const LINGER_MS = 5_000;
 
+/** Longest delay of a timer of Node.js. One that is longer by a millisecond has no delay at all. */
+const DELAY_MAX_MS = 2_147_483_647;
+
 /** Monotonic time of this process. Its timers do not keep the process alive: sockets do. */
 export const processClock: Clock = {
   now: () => performance.now(),
   after(ms, action) {
-    const timer = setTimeout(action, ms).unref();
+    let timer: NodeJS.Timeout;
+    const wait = (left: number): void => {
+      timer =
+        left <= DELAY_MAX_MS
+          ? setTimeout(action, left).unref()
+          : setTimeout(() => wait(left - DELAY_MAX_MS), DELAY_MAX_MS).unref();
+    };
+    wait(ms);
     return () => clearTimeout(timer);
   },
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { classify, explain } from '@pointsman/azure';
+import { classify, explain, retryDelay } from '@pointsman/azure';
 import type { Connection, ConnectionEnd } from '@pointsman/engine';
 import { TransportError } from '@pointsman/transport';
 import type { Destination } from './destination.js';
@@ -35,6 +35,19 @@ export function isNormalClose({ by, error }: ConnectionEnd): boolean {
     by === 'remote' &&
     (error?.condition === 'amqp:connection:forced' || error?.condition === 'com.microsoft:container-close')
   );
+}
+
+/**
+ * Ms that have to pass at the least before the next attempt, after Service Bus has closed a connection: where it has too much to do, or
+ * a quota is used up, to come again soon makes it worse.
+ *
+ * @param failures - in a row, before this one
+ * @param random - 0 to 1, exclusive
+ */
+export function delayAfter({ by, error }: ConnectionEnd, failures: number, random: () => number): number {
+  if (by !== 'remote' || error === undefined) return 0;
+  const kind = classify(error.condition, error.description);
+  return kind === 'busy' || kind === 'quota' ? retryDelay(kind, failures, random) : 0;
 }
 
 /** Service Bus closed the connection since there was no link on it. */

@@ -19,7 +19,7 @@ import type {
 import type { ConnectorConfig } from '../config/model.js';
 import type { ProxyAddress } from '../config/proxy-address.js';
 import type { Logger } from '../log.js';
-import { isForWantOfLinks, isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
+import { delayAfter, isForWantOfLinks, isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
 import type { Environment } from './environment-proxy.js';
@@ -184,6 +184,7 @@ export class ConnectorRuntime {
     this.#awake();
     this.connection?.close();
     await this.#kept?.stop(graceMs);
+    this.#lateSettlements.close();
     // Nobody waits for one any more.
     this.#to.tokens?.close?.();
   }
@@ -375,6 +376,7 @@ export class ConnectorRuntime {
     const text = withoutSecrets(meaning, this.#to.secrets);
     control.fail(new ConnectorError(text));
     if (isIdleRefusal(connection, end, isServiceBus)) control.delayNextAttempt(MISUSE_DELAY_MS);
+    if (isServiceBus) control.delayNextAttempt(delayAfter(end, this.#kept?.state.failures ?? 0, Math.random));
     if (isServiceBus && isForWantOfLinks(end) && this.#isForLinkRoutes) return this.#sleep(control);
     if (isServiceBus && isNormalClose(end)) {
       const where = `Connection to ${this.place} ended in the normal course of things (connector ${this.name})`;

@@ -47,8 +47,11 @@ export class ServiceBusConnection {
   constructor(options: ServiceBusConnectionOptions) {
     const { connector, byConnectionString, to, host, port, connection, routerId, id, log, ...lasting } = options;
     const tokens = connectionTokens({ connector, to, connection, routerId, id, log });
+    // What is for the whole namespace is for the one entity where we have a key for no more.
     const authorize: CbsClient['authorize'] | undefined =
-      tokens === undefined ? undefined : (address, done) => tokens.authorize(address, done);
+      tokens === undefined
+        ? undefined
+        : (address, done) => tokens.authorize(address === '' ? (to.entityPath ?? '') : address, done);
     const sessions = new SessionHolders();
     this.#tokens = tokens;
     this.#entities = lasting.entities;
