@@ -115,6 +115,35 @@ describe('ServiceBusAdministrationClient: queues', () => {
     assert.equal(await codeOf(client.updateQueue({ ...queue, name: 'nowhere' })), 'MessageEntityNotFoundError');
   });
 
+  it('updateQueue, of every setting that can be changed', async () => {
+    const queue = await client.createQueue('all-changed', { requiresDuplicateDetection: true });
+    const changes = {
+      maxSizeInMegabytes: 3_072,
+      defaultMessageTimeToLive: 'PT3H',
+      deadLetteringOnMessageExpiration: true,
+      duplicateDetectionHistoryTimeWindow: 'PT2M',
+      enableBatchedOperations: false,
+      userMetadata: 'other',
+      autoDeleteOnIdle: 'PT30M',
+      forwardDeadLetteredMessagesTo: 'sb://localhost/there',
+      authorizationRules: [
+        { claimType: 'SharedAccessKey', keyName: 'k', accessRights: ['Send'], primaryKey: 'p', secondaryKey: 's' },
+      ],
+    } as const;
+    await client.updateQueue({ ...queue, ...changes } as never);
+    const read = await client.getQueue('all-changed');
+    for (const [name, value] of Object.entries(changes)) assert.deepEqual(read[name as keyof typeof read], value, name);
+    const entity = cloud.namespace.broker.entity('all-changed');
+    assert.ok(entity?.kind === 'queue');
+    assert.deepEqual(
+      [entity.inbox.duplicateWindowMs, entity.autoDeleteOnIdleMs, entity.messages.settings.defaultTtlMs],
+      [120_000, 1_800_000, 10_800_000],
+    );
+    const { accessedAt, modifiedAt } = await client.getQueueRuntimeProperties('all-changed');
+    assert.ok(accessedAt.getTime() < 0, 'nobody has used it');
+    assert.ok(Math.abs(modifiedAt.getTime() - Date.now()) < 60_000);
+  });
+
   it('getQueueRuntimeProperties', async () => {
     const { name, totalMessageCount, activeMessageCount, deadLetterMessageCount, sizeInBytes, createdAt } =
       await client.getQueueRuntimeProperties('there');

@@ -39,6 +39,8 @@ export class Broker {
   readonly #host: MessageQueueHost;
   readonly #forwarders = new Map<MessageQueue, Forwarder>();
   #journal: Journal | undefined;
+  /** An entity is there now that is taken away once nobody uses it. */
+  onTemporary: (() => void) | undefined;
 
   /** @throws TypeError where an option is not valid */
   constructor(options: BrokerOptions, host: MessageQueueHost) {
@@ -81,6 +83,7 @@ export class Broker {
 
   /** Starts to forward what an entity forwards. */
   #connect<T extends Queue | Topic | Subscription>(entity: T): T {
+    if (entity.autoDeleteOnIdleMs !== Infinity) this.onTemporary?.();
     if (entity.kind === 'topic') {
       this.#writeDown(entity);
       for (const subscription of entity.subscriptions) this.#connect(subscription);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Inbox } from './inbox.js';
+import type { MessageQueue } from './message-queue.js';
 import type { Policy, PolicyOptions } from './policy.js';
 
 /** A topic knows only send-disabling, a subscription only receive-disabling. */
@@ -19,6 +20,18 @@ export interface Entity {
   readonly maxMessageSizeBytes: number;
   readonly requiresSession: boolean;
   status: EntityStatus;
+  /** Ms without use after which it is taken away; Infinity for never. */
+  autoDeleteOnIdleMs: number;
+  /** Ms of the clock. */
+  readonly createdAt: number;
+  /** Ms of the clock at which its settings were changed; -Infinity for never. */
+  changedAt: number;
+  /** Ms of the clock at which a link of it that is no more was used; -Infinity for never. */
+  usedAt: number;
+  /** Path of what all messages go on to. */
+  readonly forwardTo: string | undefined;
+  /** Undefined for a topic. */
+  readonly messages: MessageQueue | undefined;
   /** Takes all of the messages or none. Undefined where nothing can be sent. @returns why none was taken */
   readonly inbox: Inbox | undefined;
   /** Policies of the entity itself, by name in lower case. */
@@ -31,6 +44,14 @@ export interface EntityOptions {
   readonly policies?: readonly PolicyOptions[];
   /** 262 144 (Standard tier) unless given. */
   readonly maxMessageSizeBytes?: number;
+  /** Ms without use, at least 5 min in the cloud, after which the entity is taken away. Never unless given. */
+  readonly autoDeleteOnIdleMs?: number;
+}
+
+/** @throws TypeError where the time is not above 0 */
+export function idleMsOf({ autoDeleteOnIdleMs = Infinity }: Pick<EntityOptions, 'autoDeleteOnIdleMs'>): number {
+  if (!(autoDeleteOnIdleMs > 0)) throw new TypeError(`autoDeleteOnIdleMs must be above 0, not ${autoDeleteOnIdleMs}.`);
+  return autoDeleteOnIdleMs;
 }
 
 export const canSend: (status: EntityStatus) => boolean = (status) =>

@@ -10,7 +10,7 @@ import type { Arrival } from './stored-message.js';
 
 export interface InboxSettings {
   readonly requiresSession: boolean;
-  /** Ms for which message ids are remembered; undefined where duplicates are as good as any. */
+  /** Ms for which message ids are remembered at first; undefined where duplicates are as good as any. */
   readonly duplicateWindowMs: number | undefined;
   /** Whether there is no room for that many bytes. */
   readonly isFull: (bytes: number) => boolean;
@@ -30,6 +30,8 @@ export class Inbox {
   readonly #settings: InboxSettings;
   readonly #host: MessageQueueHost;
   readonly #history: DuplicateHistory | undefined;
+  /** Ms of the clock at which something was last sent; -Infinity for never. */
+  usedAt: number = -Infinity;
   /** Writes down what is remembered, where the namespace is to survive. */
   journal: QueueJournal | undefined;
 
@@ -83,6 +85,7 @@ export class Inbox {
 
   /** Takes messages that {@link check} had nothing against. */
   keep(contents: readonly MessageContent[], utcNow: number, arrival?: Arrival): void {
+    this.usedAt = this.#host.clock.now();
     for (const content of contents) {
       if (this.#isDuplicate(content)) continue;
       const delay = (content.scheduledAtUtc ?? 0) - utcNow;
@@ -108,12 +111,17 @@ export class Inbox {
 
   /** Keeps messages until their times under numbers that they were given. */
   keepUntilDue(contents: readonly MessageContent[], sequences: readonly number[], utcNow: number): void {
-    const now = this.#host.clock.now();
+    const now = (this.usedAt = this.#host.clock.now());
     for (const [at, content] of contents.entries()) {
       if (sequences[at] === 0 || this.#isDuplicate(content)) continue;
       const delay = Math.max(0, (content.scheduledAtUtc ?? 0) - utcNow);
       this.#settings.scheduled.schedule(content, now + delay, sequences[at]);
     }
+  }
+
+  /** Whether messages wait for their time. */
+  get hasScheduled(): boolean {
+    return this.#settings.scheduled.scheduled > 0;
   }
 
   /** Whether all of these wait for their time. */

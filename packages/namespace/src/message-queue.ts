@@ -112,6 +112,11 @@ export class MessageQueue {
     };
   }
 
+  /** Messages that wait for their time. */
+  get scheduled(): number {
+    return this.#schedule.count;
+  }
+
   /** Whether `bytes` more would go beyond the size of the queue, its dead letters included. */
   isFull(bytes: number): boolean {
     return this.#sizeBytes + (this.deadLetters?.sizeBytes ?? 0) + bytes > this.settings.maxSizeBytes;

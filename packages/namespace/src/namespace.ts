@@ -3,9 +3,10 @@ import type { ProtocolEndpoint } from '@pointsman/engine';
 import type { AmqpErrorFields } from '@pointsman/wire';
 import { readAddress } from './address.js';
 import { Broker, type BrokerOptions } from './broker.js';
-import { canReceive, canSend, disabledRefusal, type EntityStatus, type Refusal } from './entity.js';
+import { canReceive, canSend, disabledRefusal, type Entity, type EntityStatus, type Refusal } from './entity.js';
 import { FaultPlan, SERVER_BUSY } from './fault-plan.js';
 import type { NamespaceHost } from './host.js';
+import { IdleWatch } from './idle-watch.js';
 import type { MessageCounts } from './queue-settings.js';
 import type { NamespaceLink } from './namespace-link.js';
 import type { PolicyOptions } from './policy.js';
@@ -69,7 +70,10 @@ export interface Faults {
 export class Namespace {
   readonly broker: Broker;
   readonly faults: Faults;
+  /** An entity was taken away because nobody used it. */
+  onIdleRemoved: ((path: string) => void) | undefined;
   readonly #context: ServiceContext;
+  readonly #idleWatch: IdleWatch;
 
   /** @throws TypeError where an option is not valid */
   constructor(options: NamespaceOptions, host: NamespaceHost) {
@@ -90,6 +94,18 @@ export class Namespace {
       requestFaults: new FaultPlan(),
       attachFaults: new FaultPlan(),
     };
+    this.#idleWatch = new IdleWatch({
+      broker: this.broker,
+      host,
+      links: () => this.#links().map(({ link }) => link),
+      remove: (path) => {
+        if (!this.remove(path)) return;
+        host.log?.('info', `entity '${path}' was not used for as long as it may not be, and is deleted`);
+        this.onIdleRemoved?.(path);
+      },
+    });
+    this.broker.onTemporary = () => this.#idleWatch.review();
+    this.#idleWatch.review();
     this.faults = this.#makeFaults();
   }
 
@@ -135,6 +151,17 @@ export class Namespace {
       connection.detach(link, disabledRefusal(entity.path, this.#context.hostname));
   }
 
+  /** When an entity was last used, ms of the clock; undefined where it never was. */
+  accessedAt(entity: Entity): number | undefined {
+    return this.#idleWatch.accessedAt(entity);
+  }
+
+  /** Changes after how many ms without use an entity is taken away; Infinity for never. */
+  changeAutoDelete(entity: Entity, autoDeleteOnIdleMs: number): void {
+    entity.autoDeleteOnIdleMs = autoDeleteOnIdleMs;
+    this.#idleWatch.review();
+  }
+
   /** Takes an entity away, with all that is in it; its links are detached. @returns whether there was one */
   remove(path: string): boolean {
     const entity = this.broker.remove(path);
@@ -154,6 +181,7 @@ export class Namespace {
   /** Closes all connections and gives orders with the clock back. */
   close(): void {
     this.faults.closeConnections({ condition: 'amqp:connection:forced', description: 'The namespace is closing.' });
+    this.#idleWatch.stop();
     this.broker.close();
   }
 

@@ -3,6 +3,7 @@ import { checkName } from './address.js';
 import {
   canReceive,
   ENTITY_SIZE_MAX,
+  idleMsOf,
   MESSAGE_SIZE_MAX,
   type Entity,
   type EntityOptions,
@@ -69,9 +70,15 @@ export class Queue implements Entity {
   /** Changed by the broker, which does it. */
   forwardTo: string | undefined;
   forwardDeadLetteredMessagesTo: string | undefined;
+  autoDeleteOnIdleMs: number;
+  readonly createdAt: number;
+  changedAt: number = -Infinity;
+  usedAt: number = -Infinity;
   #status: EntityStatus;
 
   constructor(options: QueueOptions, host: MessageQueueHost) {
+    this.autoDeleteOnIdleMs = idleMsOf(options);
+    this.createdAt = host.clock.now();
     checkName(options.name, 'queue', 260);
     this.path = options.name;
     this.maxMessageSizeBytes = options.maxMessageSizeBytes ?? MESSAGE_SIZE_MAX;
@@ -108,6 +115,10 @@ export class Queue implements Entity {
   /** Takes all of the messages or none. @returns why none was taken */
   send(contents: readonly MessageContent[], utcNow: number): Refusal | undefined {
     return this.inbox.send(contents, utcNow);
+  }
+
+  changeDefaultTtl(defaultTtlMs: number): void {
+    this.messages.change({ defaultTtlMs });
   }
 
   close(): void {

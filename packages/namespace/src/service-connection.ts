@@ -311,6 +311,10 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
 
   onGone(link: NamespaceLink): void {
     if (!this.#links.delete(link)) return;
+    const entity = this.#context.broker.entity(link.entityPath);
+    // Who receives uses the entity for as long as the link is there.
+    const usedAt = link.use === 'consumer' ? this.#context.host.clock.now() : link.lastActivity;
+    if (entity !== undefined) entity.usedAt = Math.max(entity.usedAt, usedAt);
     const key = this.#nameOf(link);
     if (this.#context.linksByName.get(key)?.link === link) this.#context.linksByName.delete(key);
     link.onGone();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { canReceive, type Entity, type EntityStatus } from './entity.js';
+import { canReceive, idleMsOf, type Entity, type EntityStatus } from './entity.js';
 import { randomGuid } from './guid.js';
 import { HEADER_MAX, type MessageContent } from './message-content.js';
 import { MessageQueue } from './message-queue.js';
@@ -18,6 +18,8 @@ export interface SubscriptionOptions extends HoldingOptions {
   readonly status?: EntityStatus;
   /** `$Default`, which everything matches, unless given. */
   readonly rules?: readonly RuleOptions[];
+  /** Ms without use, at least 5 min in the cloud, after which the subscription is taken away. Never unless given. */
+  readonly autoDeleteOnIdleMs?: number;
   /** Dead-letters messages that a filter or an action cannot be evaluated for, instead of dropping them. True unless given. */
   readonly deadLetterOnFilterEvaluationExceptions?: boolean;
 }
@@ -39,18 +41,28 @@ export class Subscription implements Entity {
   forwardTo: string | undefined;
   forwardDeadLetteredMessagesTo: string | undefined;
   deadLettersFilterFaults: boolean;
+  /** Ms; what messages have is this or what the topic says, whichever is less. */
+  #defaultTtlMs: number;
   readonly #rules = new Map<string, Rule>();
   readonly #scope: () => SqlScope;
+  autoDeleteOnIdleMs: number;
+  readonly createdAt: number;
+  changedAt: number = -Infinity;
+  usedAt: number = -Infinity;
   #status: EntityStatus;
 
   /** @throws TypeError where an option is not valid, SqlError where a rule is not */
   constructor(topic: Topic, options: SubscriptionOptions, host: MessageQueueHost) {
     this.topic = topic;
+    this.autoDeleteOnIdleMs = idleMsOf(options);
+    this.createdAt = host.clock.now();
     this.name = options.name;
     this.path = `${topic.path}/Subscriptions/${options.name}`;
     this.requiresSession = options.requiresSession ?? false;
     const settings = queueSettings(options);
     this.messages = new MessageQueue(settings, host);
+    this.#defaultTtlMs = settings.defaultTtlMs;
+    this.capTtl();
     this.transferDeadLetters = new MessageQueue({ ...settings, requiresSession: false }, host, true);
     this.forwardTo = options.forwardTo;
     this.forwardDeadLetteredMessagesTo = options.forwardDeadLetteredMessagesTo;
@@ -62,6 +74,16 @@ export class Subscription implements Entity {
     for (const rule of options.rules ?? [{ name: DEFAULT_RULE_NAME }]) this.addRule(rule);
     this.#status = options.status ?? 'Active';
     this.messages.paused = !canReceive(this.#status);
+  }
+
+  changeDefaultTtl(defaultTtlMs: number): void {
+    this.#defaultTtlMs = defaultTtlMs;
+    this.capTtl();
+  }
+
+  /** The topic may say something else now. */
+  capTtl(): void {
+    this.messages.change({ defaultTtlMs: Math.min(this.#defaultTtlMs, this.topic.defaultTtlMs) });
   }
 
   get maxMessageSizeBytes(): number {

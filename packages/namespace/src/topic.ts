@@ -2,6 +2,7 @@
 import { checkName } from './address.js';
 import {
   ENTITY_SIZE_MAX,
+  idleMsOf,
   MESSAGE_SIZE_MAX,
   type Entity,
   type EntityOptions,
@@ -19,9 +20,9 @@ import type { Arrival } from './stored-message.js';
 import { Subscription, type SubscriptionOptions } from './subscription.js';
 
 export interface TopicOptions extends EntityOptions, ReceivingOptions {
-  /** Ms; a cap for all subscriptions. No end unless given. */
+  /** Ms; a cap for those of all subscriptions. No end unless given. */
   readonly defaultTtlMs?: number;
-  /** Bytes of the messages that wait for their time; 1 GiB unless given. */
+  /** Bytes of all messages, those of the subscriptions included; 1 GiB unless given. */
   readonly maxSizeBytes?: number;
   readonly subscriptions?: readonly SubscriptionOptions[];
 }
@@ -40,9 +41,17 @@ export class Topic implements Entity {
   readonly #subscriptions = new Map<string, Subscription>();
   /** Ms; Infinity for none. */
   defaultTtlMs: number;
+  autoDeleteOnIdleMs: number;
+  readonly createdAt: number;
+  changedAt: number = -Infinity;
+  usedAt: number = -Infinity;
+  readonly forwardTo = undefined;
+  readonly messages = undefined;
   readonly #host: MessageQueueHost;
 
   constructor(options: TopicOptions, host: MessageQueueHost) {
+    this.autoDeleteOnIdleMs = idleMsOf(options);
+    this.createdAt = host.clock.now();
     checkName(options.name, 'topic', 260);
     this.path = options.name;
     this.maxMessageSizeBytes = options.maxMessageSizeBytes ?? MESSAGE_SIZE_MAX;
@@ -61,7 +70,7 @@ export class Topic implements Entity {
         requiresSession: false,
         duplicateWindowMs: duplicateWindowOf(options),
         isFull: (bytes) =>
-          this.scheduled.isFull(bytes) ||
+          this.sizeBytes + bytes > this.scheduled.settings.maxSizeBytes ||
           this.subscriptions.some(({ messages, transferDeadLetters }) =>
             messages.isFull(bytes + transferDeadLetters.sizeBytes),
           ),
@@ -80,8 +89,7 @@ export class Topic implements Entity {
     const key = options.name.toLowerCase();
     if (this.#subscriptions.has(key))
       throw new TypeError(`Topic '${this.path}' has a subscription '${options.name}' already.`);
-    const defaultTtlMs = Math.min(options.defaultTtlMs ?? Infinity, this.defaultTtlMs);
-    const subscription = new Subscription(this, { ...options, defaultTtlMs }, this.#host);
+    const subscription = new Subscription(this, options, this.#host);
     this.#subscriptions.set(key, subscription);
     return subscription;
   }
@@ -92,6 +100,20 @@ export class Topic implements Entity {
     subscription?.close();
     this.#subscriptions.delete(name.toLowerCase());
     return subscription;
+  }
+
+  /** Of all messages. */
+  get sizeBytes(): number {
+    let size = this.scheduled.sizeBytes;
+    for (const { messages, transferDeadLetters } of this.#subscriptions.values())
+      size += messages.sizeBytes + (messages.deadLetters?.sizeBytes ?? 0) + transferDeadLetters.sizeBytes;
+    return size;
+  }
+
+  /** Counts for all subscriptions, from now on. */
+  changeDefaultTtl(defaultTtlMs: number): void {
+    this.defaultTtlMs = defaultTtlMs;
+    for (const subscription of this.#subscriptions.values()) subscription.capTtl();
   }
 
   subscription(name: string): Subscription | undefined {

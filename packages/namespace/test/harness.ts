@@ -53,7 +53,7 @@ export class Harness {
   readonly clock: VirtualClock = new VirtualClock();
   readonly namespace: Namespace;
   readonly log: string[] = [];
-  readonly #administration: Administration;
+  readonly administration: Administration;
   #pairs: { client: Client; server: ProtocolEndpoint }[] = [];
 
   constructor(options: NamespaceOptions = {}, journal?: Journal) {
@@ -75,7 +75,7 @@ export class Harness {
       },
       host,
     );
-    this.#administration = new Administration(this.namespace, host, HOSTNAME);
+    this.administration = new Administration(this.namespace, host, HOSTNAME);
     if (journal !== undefined) this.namespace.broker.restore(new Map(), journal, this.clock.now());
   }
 
@@ -83,7 +83,7 @@ export class Harness {
   administer(method: string, path: string, inner = '', headers: Record<string, string> = {}): AdminResponse {
     const token = sasToken(`https://${HOSTNAME}/`, 'root', 'root-key', (TIME_ORIGIN + this.clock.now()) / 1000 + 60);
     const body = inner === '' ? '' : `<entry><content>${inner}</content></entry>`;
-    const answer = this.#administration.handle({
+    const answer = this.administration.handle({
       method,
       target: `/${path}`,
       headers: { authorization: token, ...headers },

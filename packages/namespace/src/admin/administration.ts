@@ -12,6 +12,7 @@ import type { Topic } from '../topic.js';
 import { AdminError, invalid } from './admin-error.js';
 import { Description } from './description.js';
 import {
+  autoDeleteOf,
   checkFixed,
   detailsOf,
   holdingOptionsOf,
@@ -43,6 +44,9 @@ export interface AdminResponse {
   readonly body: string;
 }
 
+/** Queues and topics of a namespace, and subscriptions of a topic. */
+const ENTITIES_MAX = 10_000;
+const SUBSCRIPTIONS_MAX = 2_000;
 /** Entries of a page that asks for no number, and at most. */
 const PAGE_DEFAULT = 100;
 const PAGE_MAX = 100;
@@ -86,6 +90,7 @@ export class Administration {
     this.#host = host;
     this.#hostname = hostname;
     this.#startedAt = this.#utcNow;
+    namespace.onIdleRemoved = (path) => this.#remember(['admin', 'DELETE', path, '', false], path.toLowerCase());
   }
 
   handle(request: AdminRequest): AdminResponse {
@@ -137,7 +142,9 @@ export class Administration {
       // With it goes what is below it.
       for (const other of this.#done.keys()) if (other.startsWith(`${key}/`)) this.#done.delete(other);
       this.#done.delete(key);
-      this.#done.set(key, [record]);
+      // What a request had made is not there at the next start; what the namespace is given is.
+      const wasGiven = known.length === 0 || known.some(([, before]) => before === 'DELETE');
+      if (wasGiven) this.#done.set(key, [record]);
     } else {
       this.#done.set(key, [...known.filter(([, , , , wasUpdate]) => isUpdate !== true || wasUpdate !== true), record]);
     }
@@ -251,17 +258,20 @@ export class Administration {
 
   #entityEntry(entity: Queue | Topic | Subscription): string {
     const details = this.#detailsOf(entity);
+    const used = this.#namespace.accessedAt(entity);
+    const accessedAt = used === undefined ? undefined : Math.round(this.#host.timeOrigin + used);
+    const shown = { hostname: this.#hostname, accessedAt };
     switch (entity.kind) {
       case 'queue':
-        return this.#entryXml(entity.path, entity.path, 'QueueDescription', queueXml(entity, details, this.#hostname));
+        return this.#entryXml(entity.path, entity.path, 'QueueDescription', queueXml(entity, details, shown));
       case 'topic':
-        return this.#entryXml(entity.path, entity.path, 'TopicDescription', topicXml(entity, details));
+        return this.#entryXml(entity.path, entity.path, 'TopicDescription', topicXml(entity, details, shown));
       case 'subscription':
         return this.#entryXml(
           entity.path,
           entity.name,
           'SubscriptionDescription',
-          subscriptionXml(entity, details, this.#hostname),
+          subscriptionXml(entity, details, shown),
         );
     }
   }
@@ -305,6 +315,7 @@ export class Administration {
         if (known !== undefined) subscription.removeRule(target.rule);
         try {
           const rule = subscription.addRule(options);
+          subscription.changedAt = this.#host.clock.now();
           const body = this.#entryXml(
             `${subscription.path}/Rules/${rule.name}`,
             rule.name,
@@ -334,11 +345,14 @@ export class Administration {
       this.#change(known, description, status);
       return { status: 200, contentType: ATOM, body: this.#entityEntry(known) };
     }
+    if (broker.entities().filter(({ kind }) => kind !== 'subscription').length >= ENTITIES_MAX)
+      throw new AdminError(403, '40300', `A namespace has at most ${ENTITIES_MAX} queues and topics.`);
     const details = detailsOf(description, this.#utcNow);
     const common = {
       name: path,
       policies: details.policies,
       ...receivingOptionsOf(description),
+      autoDeleteOnIdleMs: autoDeleteOf(description),
       ...(status === undefined ? {} : { status }),
     };
     const holding = holdingOptionsOf(description);
@@ -375,11 +389,14 @@ export class Administration {
       if (faults !== undefined) known.deadLettersFilterFaults = faults;
       return { status: 200, contentType: ATOM, body: this.#entityEntry(known) };
     }
+    if (topic.subscriptions.length >= SUBSCRIPTIONS_MAX)
+      throw new AdminError(403, '40300', `A topic has at most ${SUBSCRIPTIONS_MAX} subscriptions.`);
     const rule = childOf(content, 'DefaultRuleDescription');
     const ruleName = rule === undefined ? undefined : (childOf(rule, 'Name')?.text ?? '');
     const made = this.#namespace.broker.createSubscription(topic.path, {
       name,
       ...holdingOptionsOf(description),
+      autoDeleteOnIdleMs: autoDeleteOf(description),
       ...(status === undefined ? {} : { status }),
       ...(faults === undefined ? {} : { deadLetterOnFilterEvaluationExceptions: faults }),
       ...(rule === undefined ? {} : { rules: [ruleOptionsOf(ruleName === '' ? '$Default' : ruleName!, rule)] }),
@@ -394,13 +411,18 @@ export class Administration {
     const details = this.#detailsOf(entity);
     const { forwardTo, forwardDeadLetteredMessagesTo, requiresSession: _, ...settings } = holding;
     if (entity.kind === 'topic') {
-      if (settings.defaultTtlMs !== undefined) entity.defaultTtlMs = settings.defaultTtlMs;
+      if (settings.defaultTtlMs !== undefined) entity.changeDefaultTtl(settings.defaultTtlMs);
       if (settings.maxSizeBytes !== undefined) entity.scheduled.change({ maxSizeBytes: settings.maxSizeBytes });
     } else {
       this.#namespace.broker.changeForwarding(entity, { forwardTo, forwardDeadLetteredMessagesTo });
-      entity.messages.change(settings);
+      const { defaultTtlMs, ...others } = settings;
+      entity.messages.change(others);
+      if (defaultTtlMs !== undefined) entity.changeDefaultTtl(defaultTtlMs);
     }
+    const autoDeleteOnIdleMs = autoDeleteOf(description);
     updateDetails(details, description, this.#utcNow);
+    entity.changedAt = this.#host.clock.now();
+    this.#namespace.changeAutoDelete(entity, autoDeleteOnIdleMs);
     if (entity.kind !== 'subscription') {
       entity.policies = policiesByName(details.policies);
       const { maxMessageSizeBytes, duplicateDetectionWindowMs } = receivingOptionsOf(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { MESSAGE_SIZE_MAX, type EntityStatus } from '../entity.js';
+import { MESSAGE_SIZE_MAX, type Entity, type EntityStatus } from '../entity.js';
 import type { MessageQueue } from '../message-queue.js';
 import type { PolicyOptions, Right } from '../policy.js';
 import type { HoldingOptions, Queue, ReceivingOptions } from '../queue.js';
@@ -26,8 +26,6 @@ export interface Details {
   readonly createdAt: number;
   updatedAt: number;
   userMetadata: string | undefined;
-  /** Ms; Infinity for never. */
-  autoDeleteOnIdleMs: number;
   /** Ms; shown where duplicates are not looked for. */
   duplicateWindowMs: number;
   enableBatchedOperations: boolean;
@@ -44,7 +42,6 @@ export function detailsOf(description: Description | undefined, utcNow: number):
     createdAt: utcNow,
     updatedAt: utcNow,
     userMetadata: description?.text('UserMetadata'),
-    autoDeleteOnIdleMs: description?.duration('AutoDeleteOnIdle', 5 * MINUTE, Infinity) ?? Infinity,
     duplicateWindowMs: (description && duplicateWindowOf(description)) ?? 10 * MINUTE,
     enableBatchedOperations: description?.flag('EnableBatchedOperations') ?? true,
     enablePartitioning: description?.flag('EnablePartitioning') ?? false,
@@ -90,6 +87,11 @@ function megabytesOf(description: Description): number | undefined {
   const given = megabytes ?? 1_024;
   // Who changes an entity gives back what was shown.
   return given > PARTITION_MEGABYTES_MAX ? given : given * PARTITIONS;
+}
+
+/** Ms; what a description leaves out is never. */
+export function autoDeleteOf(description: Description): number {
+  return description.duration('AutoDeleteOnIdle', 5 * MINUTE, Infinity) ?? Infinity;
 }
 
 /**
@@ -169,9 +171,16 @@ function policiesOf(description: Description): PolicyOptions[] {
 
 // ---- what is shown; the order is that of the service: some clients read no other ----
 
+/** What is shown of an entity besides its settings. */
+export interface Shown {
+  readonly hostname: string;
+  /** Ms since 1970; undefined for never. */
+  readonly accessedAt: number | undefined;
+}
+
 type Row = readonly [name: string, value: string | number | boolean | undefined];
 
-export function queueXml(queue: Queue, details: Details, hostname: string): string {
+export function queueXml(queue: Queue, details: Details, { hostname, accessedAt }: Shown): string {
   return rows([
     ['LockDuration', durationOf(queue.messages.settings.lockDurationMs)],
     ['MaxSizeInMegabytes', Math.round(queue.messages.settings.maxSizeBytes / MEGABYTE)],
@@ -182,7 +191,7 @@ export function queueXml(queue: Queue, details: Details, hostname: string): stri
     ['DuplicateDetectionHistoryTimeWindow', durationOf(queue.inbox.duplicateWindowMs ?? details.duplicateWindowMs)],
     ['MaxDeliveryCount', queue.messages.settings.maxDeliveryCount],
     ['EnableBatchedOperations', details.enableBatchedOperations],
-    ['SizeInBytes', queue.messages.counts().sizeBytes],
+    ['SizeInBytes', sizeOf(queue)],
     ['MessageCount', total(queue.messages)],
   ]).concat(
     '<IsAnonymousAccessible>false</IsAnonymousAccessible>',
@@ -193,12 +202,12 @@ export function queueXml(queue: Queue, details: Details, hostname: string): stri
       ['UserMetadata', details.userMetadata],
       ['CreatedAt', date(details.createdAt)],
       ['UpdatedAt', date(details.updatedAt)],
-      ['AccessedAt', NEVER],
+      ['AccessedAt', accessed(accessedAt)],
       ['SupportOrdering', details.supportOrdering],
     ]),
     countsXml(queue.messages, queue.transferDeadLetters),
     rows([
-      ['AutoDeleteOnIdle', durationOf(details.autoDeleteOnIdleMs)],
+      ['AutoDeleteOnIdle', autoDelete(queue)],
       ['EnablePartitioning', details.enablePartitioning],
       ['EntityAvailabilityStatus', 'Available'],
       ['ForwardDeadLetteredMessagesTo', uriOf(queue.forwardDeadLetteredMessagesTo, hostname)],
@@ -208,14 +217,14 @@ export function queueXml(queue: Queue, details: Details, hostname: string): stri
   );
 }
 
-export function topicXml(topic: Topic, details: Details): string {
+export function topicXml(topic: Topic, details: Details, { accessedAt }: Shown): string {
   return rows([
     ['DefaultMessageTimeToLive', durationOf(topic.defaultTtlMs)],
     ['MaxSizeInMegabytes', Math.round(topic.scheduled.settings.maxSizeBytes / MEGABYTE)],
     ['RequiresDuplicateDetection', topic.inbox.duplicateWindowMs !== undefined],
     ['DuplicateDetectionHistoryTimeWindow', durationOf(topic.inbox.duplicateWindowMs ?? details.duplicateWindowMs)],
     ['EnableBatchedOperations', details.enableBatchedOperations],
-    ['SizeInBytes', topic.subscriptions.reduce((sum, { messages }) => sum + messages.counts().sizeBytes, 0)],
+    ['SizeInBytes', topic.sizeBytes],
     ['FilteringMessagesBeforePublishing', false],
     ['IsAnonymousAccessible', false],
   ]).concat(
@@ -225,13 +234,13 @@ export function topicXml(topic: Topic, details: Details): string {
       ['UserMetadata', details.userMetadata],
       ['CreatedAt', date(details.createdAt)],
       ['UpdatedAt', date(details.updatedAt)],
-      ['AccessedAt', NEVER],
+      ['AccessedAt', accessed(accessedAt)],
       ['SupportOrdering', details.supportOrdering],
     ]),
     countsXml(topic.scheduled, undefined),
     rows([
       ['SubscriptionCount', topic.subscriptions.length],
-      ['AutoDeleteOnIdle', durationOf(details.autoDeleteOnIdleMs)],
+      ['AutoDeleteOnIdle', autoDelete(topic)],
       ['EnablePartitioning', details.enablePartitioning],
       ['EntityAvailabilityStatus', 'Available'],
       ['EnableExpress', details.enableExpress],
@@ -240,7 +249,7 @@ export function topicXml(topic: Topic, details: Details): string {
   );
 }
 
-export function subscriptionXml(subscription: Subscription, details: Details, hostname: string): string {
+export function subscriptionXml(subscription: Subscription, details: Details, { hostname, accessedAt }: Shown): string {
   const { settings } = subscription.messages;
   return rows([
     ['LockDuration', durationOf(settings.lockDurationMs)],
@@ -255,20 +264,23 @@ export function subscriptionXml(subscription: Subscription, details: Details, ho
     ['ForwardTo', uriOf(subscription.forwardTo, hostname)],
     ['CreatedAt', date(details.createdAt)],
     ['UpdatedAt', date(details.updatedAt)],
-    ['AccessedAt', NEVER],
+    ['AccessedAt', accessed(accessedAt)],
     ['UserMetadata', details.userMetadata],
   ]).concat(
     countsXml(subscription.messages, subscription.transferDeadLetters),
     rows([
       ['ForwardDeadLetteredMessagesTo', uriOf(subscription.forwardDeadLetteredMessagesTo, hostname)],
-      ['AutoDeleteOnIdle', durationOf(details.autoDeleteOnIdleMs)],
+      ['AutoDeleteOnIdle', autoDelete(subscription)],
       ['EntityAvailabilityStatus', 'Available'],
     ]),
   );
 }
 
-/** When nothing was accessed: access is not recorded here. */
-const NEVER = '0001-01-01T00:00:00Z';
+/** The first time that .NET knows stands for never. */
+const accessed = (at: number | undefined): string => (at === undefined ? '0001-01-01T00:00:00Z' : date(at));
+/** What forwards its messages is never taken away. */
+const autoDelete = ({ forwardTo, autoDeleteOnIdleMs }: Entity): string =>
+  durationOf(forwardTo === undefined ? autoDeleteOnIdleMs : Infinity);
 
 const date = (ms: number): string => new Date(ms).toISOString();
 
@@ -276,6 +288,11 @@ function rows(list: readonly Row[]): string {
   return list
     .map(([name, value]) => (value === undefined ? '' : `<${name}>${escapeXml(String(value))}</${name}>`))
     .join('');
+}
+
+/** Dead letters count, too. */
+function sizeOf({ messages, transferDeadLetters }: Queue): number {
+  return messages.sizeBytes + (messages.deadLetters?.sizeBytes ?? 0) + transferDeadLetters.sizeBytes;
 }
 
 function total(messages: MessageQueue): number {
