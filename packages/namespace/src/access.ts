@@ -109,9 +109,7 @@ export class Access {
     if (type === 'jwt' && claims === undefined) return this.#putEntraToken(audience, token);
     if (claims === undefined) return { status: 401, description: 'MalformedToken: The token is malformed.' };
     const path = audiencePath(audience);
-    if (path !== '' && this.#broker.resolve(path) === undefined && !this.#broker.eventHubs.knows(path)) {
-      return { status: 404, description: `The messaging entity '${audience.slice(0, 400)}' could not be found.` };
-    }
+    if (!this.#isThere(path)) return notThere(audience);
     const signed = this.#policies(claims.policyName, readAddress(path).path).find(({ policy }) =>
       policy.hasSigned(this.#host.hmacSha256, claims.signedText, claims.signature),
     );
@@ -131,10 +129,15 @@ export class Access {
       return { status: 401, description: 'Tokens of Microsoft Entra ID are not taken by this namespace.' };
     if (typeof claims === 'string') return { status: 401, description: claims };
     const path = audiencePath(audience);
-    if (path !== '' && this.#broker.resolve(path) === undefined) return notThere(audience);
+    if (!this.#isThere(path)) return notThere(audience);
     const { rights, expiresAtMs } = claims;
     const grants = (right: Right): boolean => rights.includes(right) || rights.includes('Manage');
     return this.#grant({ grants, path, scope: '', expiresAt: expiresAtMs - this.#host.timeOrigin });
+  }
+
+  /** The namespace itself is, too. */
+  #isThere(path: string): boolean {
+    return path === '' || this.#broker.resolve(path) !== undefined || this.#broker.eventHubs.knows(path);
   }
 
   #grant(grant: Grant): TokenAnswer {

@@ -18,7 +18,7 @@ const host: NamespaceHost = {
   hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
 };
 
-function open(): {
+function open(more: Partial<NamespaceHost> = {}): {
   namespace: Namespace;
   ask: (method: string, target: string, body?: string, token?: string) => AdminResponse;
 } {
@@ -30,7 +30,7 @@ function open(): {
     },
     host,
   );
-  const administration = new Administration(namespace, host, 'unit.example');
+  const administration = new Administration(namespace, { ...host, ...more }, 'unit.example');
   return {
     namespace,
     ask: (method, target, body = '', token = tokenFor('https://unit.example/')) =>
@@ -101,6 +101,22 @@ describe('the management API', () => {
     ] as const)
       assert.equal(ask(method, target, queue()).status, expected, `${method} ${target}`);
     assert.equal(namespace.broker.entities().length, before);
+  });
+
+  it('takes tokens of Entra ID where the namespace does, while they last, with the right that they give', () => {
+    const claims = { expiresAtMs: NOW + 1, rights: ['Manage'] as const };
+    const readers: Record<string, NamespaceHost['readEntraToken']> = {
+      good: () => claims,
+      old: () => ({ ...claims, expiresAtMs: NOW }),
+      weak: () => ({ ...claims, rights: ['Send', 'Listen'] }),
+      bad: () => 'MalformedToken: The token is malformed.',
+    };
+    const status = Object.entries(readers).map(([name, readEntraToken]) => [
+      name,
+      open({ readEntraToken: readEntraToken! }).ask('GET', '/orders', '', 'Bearer token').status,
+    ]);
+    assert.deepEqual(Object.fromEntries(status), { good: 200, old: 401, weak: 401, bad: 401 });
+    assert.match(open().ask('GET', '/orders', '', 'Bearer token').body, /are not taken by this namespace/);
   });
 
   it('answers at its root, which clients ask to see whether they get in', () => {

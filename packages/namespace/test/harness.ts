@@ -56,7 +56,11 @@ export class Harness {
   readonly administration: Administration;
   #pairs: { client: Client; server: ProtocolEndpoint }[] = [];
 
-  constructor(options: NamespaceOptions = {}, journal?: Journal) {
+  constructor(
+    options: NamespaceOptions = {},
+    journal?: Journal,
+    readEntraToken?: NonNullable<NamespaceHost['readEntraToken']>,
+  ) {
     const host: NamespaceHost = {
       clock: this.clock,
       timeOrigin: TIME_ORIGIN,
@@ -64,6 +68,7 @@ export class Harness {
       hmacSha256: (key, text) => createHmac('sha256', key).update(text).digest('base64'),
       log: (_level, text) => this.log.push(text),
       ...(journal === undefined ? {} : { journal }),
+      ...(readEntraToken === undefined ? {} : { readEntraToken }),
     };
     this.namespace = new Namespace(
       {

@@ -106,6 +106,19 @@ describe('claims-based security', () => {
     assert.equal(client.receiver('news/Subscriptions/all').detached, undefined);
   });
 
+  it('takes tokens of Entra ID for event hubs, too', () => {
+    const claims = { rights: ['Send'] as const, expiresAtMs: EXPIRY * 1000 };
+    const hubs = { ...OPTIONS, eventHubs: [{ name: 'telemetry' }] };
+    const request = new Harness(hubs, undefined, () => claims).connect().requester('$cbs');
+    const status = (name: string): number =>
+      numberIn(
+        request({ operation: 'put-token', type: 'jwt', name: `${HOST}/${name}` }, 'a.b.c').applicationProperties?.get(
+          'status-code',
+        ),
+      );
+    assert.deepEqual([status('telemetry'), status('orders'), status('missing')], [202, 202, 404]);
+  });
+
   it('allows one pair of links on $cbs', () => {
     const client = new Harness(OPTIONS).connect();
     const [sender, receiver] = [client.sender('$cbs'), client.receiver('$cbs')];

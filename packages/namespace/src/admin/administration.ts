@@ -181,6 +181,8 @@ export class Administration {
   /** @throws AdminError where the request has no token with the right Manage for what it asks of */
   #authorize(header: string | undefined, path: string): void {
     if (header === undefined) throw new AdminError(401, '40100', 'The request has no Authorization header.');
+    const bearer = /^Bearer +(\S+)$/u.exec(header)?.[1];
+    if (bearer !== undefined) return this.#authorizeBearer(bearer);
     const claims = readSasToken(header);
     if (claims === undefined)
       throw new AdminError(401, '40104', 'The Authorization header has no shared access signature that can be read.');
@@ -199,8 +201,18 @@ export class Administration {
     const asked = path.toLowerCase();
     if (scope !== '' && asked !== scope && !asked.startsWith(`${scope}/`))
       throw new AdminError(401, '40106', 'The authorization token is for something else.');
-    if (!policy.grants('Manage'))
-      throw new AdminError(401, '40100', `Unauthorized: 'Manage' claim(s) are required to perform this operation.`);
+    if (!policy.grants('Manage')) throw unauthorized();
+  }
+
+  /** @throws AdminError where a token of Microsoft Entra ID does not do, or none does */
+  #authorizeBearer(token: string): void {
+    const { readEntraToken } = this.#host;
+    if (readEntraToken === undefined)
+      throw new AdminError(401, '40104', 'Tokens of Microsoft Entra ID are not taken by this namespace.');
+    const claims = readEntraToken(token);
+    if (typeof claims === 'string') throw new AdminError(401, '40104', claims);
+    if (claims.expiresAtMs <= this.#utcNow) throw new AdminError(401, '40105', 'The authorization token is expired.');
+    if (!claims.rights.includes('Manage')) throw unauthorized();
   }
 
   // ---- reading ----
@@ -527,6 +539,10 @@ function exists(path: string): AdminError {
 }
 
 /** @throws AdminError for what is no path */
+function unauthorized(): AdminError {
+  return new AdminError(401, '40100', "Unauthorized: 'Manage' claim(s) are required to perform this operation.");
+}
+
 function splitTarget(target: string): { readonly path: string; readonly query: URLSearchParams } {
   const at = target.indexOf('?');
   try {
