@@ -11,7 +11,7 @@ import { RheaClient } from '../src/rhea-client.js';
 const owner = { after };
 const cloud = await openNamespace(owner, {
   mode: 'emulator',
-  queues: [{ name: 'hall', requiresSession: true }],
+  queues: [{ name: 'hall', requiresSession: true }, { name: 'hall-plain' }],
 });
 process.env['SHARED_SESSIONS_CLOUD'] = cloud.connectionString();
 const router = await startRouter(
@@ -22,6 +22,8 @@ listener { host: 127.0.0.1  port: 0  azureClients: admitted }
 connector { name: service-bus  role: route-container  connectionString: env:SHARED_SESSIONS_CLOUD }
 linkRoute { prefix: hall  direction: in   connection: service-bus }
 linkRoute { prefix: hall  direction: out  connection: service-bus }
+linkRoute { prefix: hall-plain  direction: in   connection: service-bus }
+linkRoute { prefix: hall-plain  direction: out  connection: service-bus }
 `,
 );
 await until('the connector to be open', () => router.process.connectors[0]!.step === 'open');
@@ -132,5 +134,26 @@ describe('message sessions of clients that come through one connection of the ro
     const heir = await other.acceptSession('hall', 'green');
     assert.equal(String(await heir.getSessionState()), 'of the holder');
     assert.equal(await asker.ask('get-session-state', session), lost);
+  });
+
+  it('do not stand in the way where there are none: messages with a session id in a plain queue and among dead letters', async () => {
+    const client = newClient();
+    // Somebody has a session of that name, elsewhere.
+    await client.createSender('hall').sendMessages({ body: 'elsewhere', sessionId: 'gray' });
+    const holder = await newClient().acceptSession('hall', 'gray');
+    await client.createSender('hall-plain').sendMessages({ body: 'here', sessionId: 'gray' });
+    const receiver = client.createReceiver('hall-plain');
+    const [message] = await receiver.receiveMessages(1, { maxWaitTimeInMs: 4_000 });
+    await receiver.deadLetterMessage(message!);
+    await holder.deadLetterMessage(await next(holder));
+    for (const queue of ['hall-plain', 'hall']) {
+      const dead = client.createReceiver(queue, { subQueueType: 'deadLetter' });
+      const [letter] = await dead.receiveMessages(1, { maxWaitTimeInMs: 4_000 });
+      assert.equal(letter?.sessionId, 'gray');
+      await dead.deferMessage(letter);
+      const [deferred] = await dead.receiveDeferredMessages(letter.sequenceNumber!);
+      await dead.completeMessage(deferred!);
+      assert.equal(cloud.namespace.counts(queue).deadLetter, 0);
+    }
   });
 });

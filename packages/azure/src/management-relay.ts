@@ -18,6 +18,7 @@ import { entityAddressOf } from './entity-address.js';
 import {
   propertiesOf,
   refusalOf,
+  isByLockToken,
   sessionIdsOf,
   sessionLockLost,
   withLinkName,
@@ -310,7 +311,11 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
     const busy = this.#isTooMuch(client, request.length);
     if (busy !== undefined) return busy;
     this.#tally.requests += 1;
-    const missing = sessionIdsOf(request).find((id) => !sessions.isHeldBy(this.#entity, id, client.holder));
+    const ids = sessionIdsOf(request);
+    const missing =
+      ids.length > 0 && isByLockToken(request)
+        ? ids.find((id) => sessions.isHeldByOther(this.#entity, id, client.holder))
+        : ids.find((id) => !sessions.isHeldBy(this.#entity, id, client.holder));
     if (missing !== undefined) {
       // To the service it is our connection that holds the session: whose it is, only we know.
       this.#tally.refused += 1;

@@ -36,6 +36,15 @@ const FREE_OF_SESSIONS: ReadonlySet<unknown> = new Set(
   ].map((name) => `com.microsoft:${name}`),
 );
 
+/**
+ * Whether a request names what it works on by lock tokens, which only who received it knows. With it clients write the session of
+ * the message, whether the entity has sessions or not: a dead-letter queue, for one, has none.
+ */
+export function isByLockToken(message: Uint8Array): boolean {
+  const { applicationProperties } = section(message, SECTION.applicationProperties) ?? {};
+  return plainOf(applicationProperties?.get('operation')) === 'com.microsoft:update-disposition';
+}
+
 /** The request with the name that its link has at the service. @throws RemoteProtocolError where the message is malformed */
 export function withLinkName(message: Uint8Array, nameOf: (name: string) => string): Uint8Array {
   const span = spanOf(message, SECTION.applicationProperties);

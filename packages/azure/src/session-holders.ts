@@ -39,6 +39,12 @@ export class SessionHolders {
   isHeldBy(address: string, sessionId: string, holder: Holder): boolean {
     return this.#held.get(keyOf(address))?.get(sessionId)?.holder === holder;
   }
+
+  /** Whether a link of somebody else has it. */
+  isHeldByOther(address: string, sessionId: string, holder: Holder): boolean {
+    const held = this.#held.get(keyOf(address))?.get(sessionId);
+    return held !== undefined && held.holder !== holder;
+  }
 }
 
 function keyOf(address: string): string {
