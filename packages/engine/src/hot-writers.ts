@@ -36,6 +36,7 @@ const LOOP_COPY_MAX = 40;
 /** Of a list that is padded. */
 const TRANSFER_FIELDS = 11;
 const FLOW_FIELDS = 11;
+const DISPOSITION_FIELDS = 6;
 
 const scratch = new Writer(256);
 
@@ -155,7 +156,7 @@ function widenHead(b: Uint8Array, start: number, end: number, count: number): nu
  * Writes a disposition frame.
  *
  * @param frameSizeMax - of the peer: a state that does not fit is shortened
- * @param padded - errors with all of their fields
+ * @param padded - all six fields, and errors with all of theirs
  */
 export function writeDispositionFrame(
   out: Output,
@@ -186,13 +187,14 @@ export function writeDispositionFrame(
   b[start + 9] = 0x53;
   b[start + 10] = 0x15;
   b[start + 11] = 0xc0;
-  b[start + 13] = 5;
+  b[start + 13] = padded ? DISPOSITION_FIELDS : 5;
   b[start + 14] = receiver ? 0x41 : 0x42;
   let p = putUint(b, start + 15, first);
   if (last === first) b[p++] = 0x40;
   else p = putUint(b, p, last);
   b[p++] = settled ? 0x41 : 0x42;
   p = putState(b, p, state, padded);
+  if (padded) b[p++] = 0x40;
   b[start + 12] = p - start - 13;
   b[start + 3] = p - start;
   out.position = p;
@@ -223,13 +225,14 @@ function writeWideDisposition(
   b[9] = 0x53;
   b[10] = 0x15;
   b[11] = 0xd0;
-  b[19] = 5;
+  b[19] = padded ? DISPOSITION_FIELDS : 5;
   b[20] = receiver ? 0x41 : 0x42;
   let p = putUint(b, 21, first);
   p = putUint(b, p, last);
   b[p++] = settled ? 0x41 : 0x42;
   b.set(stateBytes, p);
   p += stateBytes.length;
+  if (padded) b[p++] = 0x40;
   const listSize = p - 16;
   b[12] = listSize >>> 24;
   b[13] = listSize >>> 16;

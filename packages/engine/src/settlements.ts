@@ -28,7 +28,7 @@ export class Settlements {
   #run: Run | undefined;
   readonly #padded: boolean;
 
-  /** @param padded - errors are written with all of their fields */
+  /** @param padded - all fields are written */
   constructor(padded: boolean) {
     this.#padded = padded;
   }
@@ -113,10 +113,10 @@ export class Settlements {
         last = id;
         continue;
       }
-      writeDispositionFrame(out, channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE, false);
+      writeDispositionFrame(out, channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE, this.#padded);
       first = last = id;
     }
-    writeDispositionFrame(out, channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE, false);
+    writeDispositionFrame(out, channel, true, first, last, true, ACCEPTED, MIN_MAX_FRAME_SIZE, this.#padded);
     this.#count = 0;
     this.#sorted = true;
   }

@@ -73,7 +73,7 @@ describe('a connection that is padded', () => {
     const [first, second] = receiver.deliveries;
     receiver.link.settle(first!, { type: 'rejected', error: ERROR });
     receiver.link.settle(second!, MODIFIED_FAILED);
-    assert.deepEqual(compositesIn(p), new Set(['disposition 5', 'rejected 1', 'error 3', 'modified 3']));
+    assert.deepEqual(compositesIn(p), new Set(['disposition 6', 'rejected 1', 'error 3', 'modified 3']));
 
     link.detach(ERROR);
     receiver.link.detach();

@@ -39,9 +39,8 @@ export function brokerAnnotations(
   const annotations = new Map<string | bigint, AmqpValue>([
     ['x-opt-enqueued-time', timestamp(utc(message.enqueuedAt, host))],
     ['x-opt-sequence-number', long(message.sequence)],
+    ['x-opt-enqueue-sequence-number', long(message.originalSequence ?? message.sequence)],
   ]);
-  if (message.originalSequence !== undefined)
-    annotations.set('x-opt-enqueue-sequence-number', long(message.originalSequence));
   if (message.deadLetterSource !== undefined) annotations.set('x-opt-deadletter-source', message.deadLetterSource);
   if (message.wasScheduled) annotations.set('x-opt-message-state', int(MESSAGE_SCHEDULED));
   if (lock !== undefined) annotations.set('x-opt-locked-until', timestamp(utc(lock.until, host)));
