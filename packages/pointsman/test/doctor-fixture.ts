@@ -39,13 +39,11 @@ export async function doctor(
   argv: readonly string[],
   env: Readonly<Record<string, string>> = {},
   io: TestIo = new TestIo(),
-  signal?: AbortSignal,
 ): Promise<{ readonly status: number; readonly out: string; readonly error: string }> {
   const all: Readonly<Record<string, string>> = { SERVICEBUS_KEY: KEY, ...env };
   const status = await runDoctor(argv, io, {
     environment: (name) => all[name],
     lookup: lookUpHere,
-    ...(signal === undefined ? {} : { signal }),
   });
   const { out, err: error } = io;
   assert.ok(!(out + error).includes(KEY), 'the key is shown');

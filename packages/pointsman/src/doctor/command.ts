@@ -7,6 +7,7 @@ import { loadConfig } from '../config/read-config.js';
 import { processSecretSources } from '../config/secret.js';
 import { wantsColor } from '../log/color.js';
 import { UsageError } from '../namespace-server/arguments.js';
+import { onStopSignal } from '../namespace-server/terminal.js';
 import type { Environment } from '../run/environment-proxy.js';
 import { parseDoctorArguments } from './arguments.js';
 import type { DoctorArguments } from './arguments.js';
@@ -59,8 +60,6 @@ Exit status: 0 it works; 1 the configuration has a mistake, 2 wrong arguments, 1
 export interface DoctorSurroundings {
   readonly environment?: Environment;
   readonly lookup?: DialOptions['lookup'];
-  /** Ends the examination. Default: SIGINT does, once. */
-  readonly signal?: AbortSignal;
 }
 
 const INTERRUPTED = 130;
@@ -96,7 +95,7 @@ export async function runDoctor(
     return 1;
   }
   const { config, chosen } = connectors;
-  const interruption = new Interruption(surroundings.signal);
+  const interruption = new Interruption(io);
   const report = args.json ? undefined : new Report(io.stdout, args.color, args.timeoutMs);
   const results: ConnectorReport[] = [];
   let status = 0;
@@ -157,24 +156,21 @@ function connectorsOf(
 /** Ctrl-C: what was found so far is told, and nothing more is waited for. */
 class Interruption {
   readonly #controller = new AbortController();
-  readonly #signal: AbortSignal;
-  readonly #onSignal = (): void => this.#controller.abort();
+  readonly #stopListening: () => void;
   readonly #isProcess: boolean;
 
-  constructor(signal: AbortSignal | undefined) {
-    this.#isProcess = signal === undefined;
-    this.#signal = signal ?? this.#controller.signal;
-    // Once: whoever asks twice means it.
-    if (this.#isProcess) process.once('SIGINT', this.#onSignal);
+  constructor(io: CommandIo) {
+    this.#isProcess = (io as unknown) === process;
+    this.#stopListening = onStopSignal(io, () => this.#controller.abort());
   }
 
   get isOver(): boolean {
-    return this.#signal.aborted;
+    return this.#controller.signal.aborted;
   }
 
   /** What `findings` brings until then. */
   async *until(findings: AsyncGenerator<Finding>): AsyncGenerator<Finding> {
-    const signal = this.#signal;
+    const { signal } = this.#controller;
     let stop: () => void = () => undefined;
     const over = new Promise<undefined>((resolve) => {
       stop = () => resolve(undefined);
@@ -189,14 +185,15 @@ class Interruption {
       }
     } finally {
       signal.removeEventListener('abort', stop);
+      // It ends with what it waits for.
+      findings.return(undefined).catch(() => undefined);
     }
   }
 
   close(): void {
-    if (!this.#isProcess) return;
-    process.off('SIGINT', this.#onSignal);
+    this.#stopListening();
     // What is under way has time limits, but nobody waits for them now.
-    if (this.isOver) setTimeout(() => process.exit(INTERRUPTED), FLUSH_MS).unref();
+    if (this.isOver && this.#isProcess) setTimeout(() => process.exit(INTERRUPTED), FLUSH_MS).unref();
   }
 }
 

@@ -54,8 +54,14 @@ export async function* examineEntities(examination: EntityExamination): AsyncGen
   }
   let key: KeyVerdict | undefined;
   let isKeyLookedAt = false;
+  let isSilent = false;
   for (const needs of byPath.values()) {
     const { path } = needs[0]!;
+    if (isSilent || !examination.client.isOpen) {
+      const text = `${path} was not looked at: the peer ${isSilent ? 'does not answer any more' : 'has ended the connection'}`;
+      yield { step: 'entity', check: 'none', verdict: 'skipped', subject: path, text };
+      continue;
+    }
     if (examination.withoutToken.has(path)) {
       const text = `${path} was not looked at: there is no token for it (see Tokens)`;
       yield { step: 'entity', check: 'none', verdict: 'skipped', subject: path, text };
@@ -63,6 +69,7 @@ export async function* examineEntities(examination: EntityExamination): AsyncGen
     }
     examination.onWait('entity', path);
     const trials = await tryLinks(examination, needs);
+    isSilent = trials.some(isUnanswered);
     if (!isKeyLookedAt && trials.some(isUnauthorized)) {
       isKeyLookedAt = true;
       key = await examineKey(examination.patient, examination.client, path, examination);
@@ -75,6 +82,10 @@ export async function* examineEntities(examination: EntityExamination): AsyncGen
 interface Trial extends LinkTrial {
   readonly need: EntityNeed;
   readonly direction: Direction;
+}
+
+function isUnanswered({ condition }: LinkTrial): boolean {
+  return condition === 'pointsman:timed-out';
 }
 
 function isUnauthorized({ condition }: LinkTrial): boolean {
@@ -92,6 +103,8 @@ async function tryLinks(
       // oxlint-disable-next-line no-await-in-loop
       const trial = await tryLink(patient, client, way, need, direction, description);
       trials.push({ ...trial, need, direction });
+      // Others would not be answered either.
+      if (isUnanswered(trial) || !client.isOpen) return trials;
     }
   }
   return trials;
@@ -104,7 +117,8 @@ function directionsOf(
 ): readonly Direction[] {
   if (direction !== undefined) return [direction];
   const { kind } = entityAddressOf(path);
-  if (kind === 'subscription' || kind === 'dead-letter-queue') return ['in'];
+  if (kind === 'subscription' || kind === 'dead-letter-queue' || /\/ConsumerGroups\//iu.test(path)) return ['in'];
+  if (description?.kind === 'event-hub' || /\/(?:Partitions|Publishers)\/[^/]+$/iu.test(path)) return ['out'];
   return description?.kind === 'topic' || description?.forwardTo !== undefined ? ['out'] : ['out', 'in'];
 }
 

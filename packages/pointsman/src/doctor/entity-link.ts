@@ -153,6 +153,8 @@ function refusalText(
     );
   if (description?.kind === 'topic' && direction === 'in')
     return `${path} is a topic: it is only sent to. To receive, write one of its subscriptions: externalAddress: ${path}/Subscriptions/NAME. Service Bus said: ${said}`;
+  if (direction === 'in' && /event hub is read at/iu.test(said))
+    return `${path} is an event hub: it is read partition by partition. Write externalAddress: ${path}/ConsumerGroups/$Default/Partitions/0 (and so on). Service Bus said: ${said}`;
   return explain({
     step: 'autolink',
     connector: connector.name,

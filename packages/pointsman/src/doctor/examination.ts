@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ByteStream } from '@pointsman/transport';
 import type { Client } from '../client/client.js';
+import { within } from '../client/deferred.js';
 import { clockFinding, examineClock, notCompared } from './clock.js';
 import type { Skew } from './clock.js';
 import { examineEntities } from './entities.js';
@@ -70,8 +71,16 @@ export async function* examine(patient: Patient, options: ExaminationOptions): A
     if (management !== undefined) yield management.finding;
     yield* examineBeyond(known, client, taken, management?.descriptions, withoutToken, skew, options, onWait);
   } finally {
-    await client.close();
+    await leave(client);
   }
+}
+
+/** For the good manners of a close; a peer that is silent is not waited for. */
+const LEAVE_MS = 1_000;
+
+async function leave(client: Client): Promise<void> {
+  const late = (): Error => new Error('late');
+  await within(client.close(), LEAVE_MS, late).catch(() => client.driven.destroy());
 }
 
 /** Tries the ways that a router would, one after the other: what fails before one that does is a remark. */

@@ -62,7 +62,7 @@ export class Report {
     this.#clear();
     const started = performance.now();
     const show = (): void => {
-      const seconds = Math.floor((performance.now() - started) / SECOND_MS);
+      const seconds = Math.round((performance.now() - started) / SECOND_MS);
       const time = seconds === 0 ? '' : ` ${seconds} s of ${Math.ceil(this.#timeoutMs / SECOND_MS)}`;
       const line = `  · ${TITLES[step].padEnd(TITLE_COLUMNS)}${shown(what)} ...${time}`;
       this.#out.write(`${this.#hasLiveLine ? CLEAR_LINE : ''}${line.slice(0, this.#width)}`);

@@ -72,13 +72,17 @@ export async function openConnection(
     const findings = step === 'open' && connection.saslMechanism !== undefined ? [saslFinding(patient, client)] : [];
     const isHttpPort = way.port === to.webSocketPort && !way.mode.startsWith('websocket') && isServiceBus;
     const cure = isHttpPort ? ` Port ${way.port} takes AMQP in a WebSocket alone: write transport: websocket.` : '';
+    const isEmulator = connector.connectionString !== undefined && to.tls === 'none' && end?.by === 'lost';
+    const emulatorCure = isEmulator
+      ? ' UseDevelopmentEmulator=true in the connectionString turns TLS off: take it out, unless it is an emulator.'
+      : '';
     const check = step === 'open' ? 'open' : 'sasl';
     const bad: Finding = {
       step,
       check,
       verdict: 'bad',
       subject: hostname,
-      text: `${text}${cure}`,
+      text: `${isEmulator ? text.replace(/ Check the port.*$/u, '') : text}${cure}${emulatorCure}`,
       ms: performance.now() - started,
     };
     return { findings: [...findings, bad], client: undefined, isServiceBus };

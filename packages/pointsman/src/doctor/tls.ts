@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { TransportError, dial } from '@pointsman/transport';
 import type { ByteStream, StreamInfo } from '@pointsman/transport';
+import { cureOf } from '../run/transport-cure.js';
 import { WayFinder } from '../run/way-finder.js';
 import { certificateFinding, versionsFinding, visit } from './certificates.js';
 import type { Finding } from './finding.js';
@@ -43,7 +44,7 @@ export async function examineTls(
     const seen = await visiting;
     return {
       findings: [
-        { ...common, ...described(stream.info), ms },
+        { ...common, ...described(patient, stream.info), ms },
         ...(seen === undefined ? [] : [versionsFinding(patient, seen), certificateFinding(patient, seen)]),
       ].filter((finding) => finding !== undefined),
       stream,
@@ -88,29 +89,24 @@ const CERTIFICATE_KINDS: readonly string[] = [
   'tls-not-yet-valid',
 ];
 
-function failure({ connector, isServiceBus }: Patient, { message, hint, kind }: TransportError): string {
-  const said = `${message} ${hint}`;
-  if (!isServiceBus) return said;
-  if (kind === 'tls-unknown-issuer') {
-    const profile =
-      connector.sslProfile === undefined
-        ? ` Connector ${connector.name} has no sslProfile yet: add one and name it there (here, --ca-file FILE).`
-        : '';
-    return `${said} Service Bus itself is trusted by the authorities of the system: a proxy here may look into TLS.${profile}`;
-  }
-  if (kind === 'tls-protocol-version')
+function failure({ connector, to, isServiceBus }: Patient, error: TransportError): string {
+  const said = `${error.message} ${cureOf(error, connector, to)}`;
+  if (error.kind === 'tls-protocol-version' && isServiceBus)
     return `${said} Service Bus takes TLSv1.2 and TLSv1.3: where it seems not to, something on the way answers in its place.`;
   return said;
 }
 
-function described(info: StreamInfo): Pick<Finding, 'verdict' | 'text' | 'details'> {
+function described({ to, connector }: Patient, info: StreamInfo): Pick<Finding, 'verdict' | 'text' | 'details'> {
   const carried = info.websocket ? `, AMQP in a WebSocket (${info.websocketProtocol ?? ''})` : '';
-  if (!info.encrypted)
+  if (!info.encrypted) {
+    // A connection string has said so itself.
+    const isEmulator = connector.connectionString !== undefined && to.tls === 'none';
     return {
-      verdict: 'warning',
-      text: `No TLS: everything goes in clear${carried}. Good for a development emulator, and nothing else`,
+      verdict: isEmulator ? 'good' : 'warning',
+      text: `No TLS: everything goes in clear${carried}. ${isEmulator ? 'That is as it is at a development emulator' : 'Good for a development emulator, and nothing else'}`,
       details: { encrypted: false },
     };
+  }
   const { tlsProtocol = '', tlsCipher = '' } = info;
   return {
     verdict: 'good',

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { CbsClient, explain } from '@pointsman/azure';
+import { CbsClient, TokenError, explain } from '@pointsman/azure';
 import type { TokenFailure, TokenProvider } from '@pointsman/azure';
 import type { AmqpErrorFields } from '@pointsman/wire';
 import { processClock } from '@pointsman/transport';
 import type { Client } from '../client/client.js';
+import { within } from '../client/deferred.js';
 import type { Finding, StepName } from './finding.js';
 import type { Way } from './network.js';
 import type { Patient } from './patient.js';
@@ -32,15 +33,30 @@ export async function* examineTokens(
   try {
     // For the whole namespace where no entity is named: a key of one entity has no right to that.
     const paths = [...new Set(patient.entities.map(({ path }) => path))];
-    for (const path of paths.length > 0 ? paths : [patient.to.entityPath ?? '']) {
+    const all = paths.length > 0 ? paths : [patient.to.entityPath ?? ''];
+    let isUnanswered = false;
+    for (const path of all) {
+      if (isUnanswered) {
+        yield unaskedFinding(path);
+        continue;
+      }
       onWait('tokens', `a token for ${path === '' ? patient.to.hostname : path}`);
       const started = performance.now();
       const error = await new Promise<AmqpErrorFields | undefined>((resolve) => {
         cbs.authorize(path, resolve);
       });
       const ms = performance.now() - started;
-      if (error === undefined) yield { ...accepted(cbs, path, tokens), ms };
-      else yield { ...refused(patient, way, path, tokens, error, cbs.failureOf(error)), ms };
+      const failure = error === undefined ? undefined : cbs.failureOf(error);
+      // Where there was none, a command need not be run again.
+      const isThere = error === undefined || failure?.status !== undefined;
+      const claims = isThere ? await claimsOf(tokens, timeoutMs) : undefined;
+      if (error === undefined) {
+        yield { ...accepted(cbs, path, tokens, claims), ms };
+        continue;
+      }
+      yield { ...refused(patient, way, path, tokens, error, failure, claims), ms };
+      // Where nobody answers, or there is no token at all, it is the same for all.
+      isUnanswered = failure?.status === undefined;
     }
   } finally {
     // Where it took too long, a command may be at work still.
@@ -48,7 +64,55 @@ export async function* examineTokens(
   }
 }
 
-function accepted(cbs: CbsClient, path: string, { name }: TokenProvider): Finding {
+/** One more, after there was no answer. */
+function unaskedFinding(path: string): Finding {
+  const text = `No token for ${path} was tried, since there was no answer before`;
+  return { step: 'tokens', check: 'token', verdict: 'skipped', subject: path, text };
+}
+
+/** What an Entra ID token says of itself; nothing of it is secret, and nothing is verified. */
+interface Claims {
+  readonly audience: string;
+  readonly tenant: string;
+  /** The application, or else the object, that it was made out to. */
+  readonly identity: string;
+}
+
+const CLAIM_MAX = 120;
+const SERVICE_BUS = 'https://servicebus.azure.net';
+/** As tokens for Service Bus and Event Hubs have it; the last is the name of the application behind the first. */
+const AUDIENCES: readonly string[] = [
+  SERVICE_BUS,
+  'https://eventhubs.azure.net',
+  '80a10ef9-8168-493d-abf9-3297c4ef6e3c',
+];
+
+async function claimsOf(tokens: TokenProvider, timeoutMs: number): Promise<Claims | undefined> {
+  try {
+    const asked = tokens.get({ audience: '', newerThanMs: 0 });
+    const { kind, text } = await within(asked, timeoutMs, () => new TokenError('passing', 'late'));
+    if (kind !== 'jwt') return undefined;
+    const [, body = ''] = text.reveal().split('.');
+    const claims: unknown = JSON.parse(Buffer.from(body, 'base64url').toString('utf8'));
+    const claim = (...names: string[]): string => {
+      for (const name of names) {
+        const value: unknown = typeof claims === 'object' && claims !== null ? Reflect.get(claims, name) : undefined;
+        if (typeof value === 'string' && value !== '') return value.slice(0, CLAIM_MAX);
+      }
+      return 'unknown';
+    };
+    return { audience: claim('aud'), tenant: claim('tid', 'iss'), identity: claim('appid', 'azp', 'oid', 'sub') };
+  } catch (caught) {
+    if (caught instanceof TokenError || caught instanceof SyntaxError) return undefined;
+    throw caught;
+  }
+}
+
+function inWords({ audience, tenant, identity }: Claims): string {
+  return `made out to ${identity} of tenant ${tenant}, for ${audience}`;
+}
+
+function accepted(cbs: CbsClient, path: string, { name }: TokenProvider, claims: Claims | undefined): Finding {
   const token = cbs.tokens.find(({ audience }) => audience.endsWith(`/${path}`));
   const until = new Date(token?.expiresAtMs ?? 0).toISOString();
   const kind = token?.kind ?? 'sas';
@@ -57,8 +121,8 @@ function accepted(cbs: CbsClient, path: string, { name }: TokenProvider): Findin
     check: 'token',
     verdict: 'good',
     subject: path,
-    text: `The ${kind} token for ${token?.audience ?? path} (${name}) was accepted, valid until ${until}`,
-    details: { audience: token?.audience ?? '', kind, expires: until },
+    text: `The ${kind} token for ${token?.audience ?? path} (${name}) was accepted, valid until ${until}${claims === undefined ? '' : `; ${inWords(claims)}`}`,
+    details: { audience: token?.audience ?? '', kind, expires: until, ...detailsOf(claims) },
   };
 }
 
@@ -69,6 +133,7 @@ function refused(
   { name }: TokenProvider,
   error: AmqpErrorFields,
   failure: TokenFailure | undefined,
+  claims: Claims | undefined,
 ): Finding {
   const { connector, to, secrets } = patient;
   const { message } = explain({
@@ -88,7 +153,21 @@ function refused(
     check: 'token',
     verdict: 'bad',
     subject: path,
-    text: message,
-    details: { condition: error.condition },
+    text: `${message}${claims === undefined ? '' : ` ${judged(claims)}`}`,
+    details: { condition: error.condition, ...detailsOf(claims) },
   };
+}
+
+function judged(claims: Claims): string {
+  const isForUs = AUDIENCES.includes(claims.audience.replace(/\/$/u, ''));
+  const cure = isForUs
+    ? ''
+    : ` Service Bus takes tokens for ${SERVICE_BUS} alone: ask for the scope ${SERVICE_BUS}/.default.`;
+  return `The token was ${inWords(claims)}.${cure}`;
+}
+
+function detailsOf(claims: Claims | undefined): Readonly<Record<string, string>> {
+  if (claims === undefined) return {};
+  const { audience, tenant, identity } = claims;
+  return { tokenAudience: audience, tenant, identity };
 }

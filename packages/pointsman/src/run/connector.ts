@@ -27,7 +27,8 @@ import { commonOptions, messageLoggingOf, securityOf } from './endpoints.js';
 import { FAILOVER_PROPERTY, FailoverList, placeText } from './failover-list.js';
 import type { ProtocolTrace } from './protocol-trace.js';
 import { ServiceBusConnection } from './service-bus-connection.js';
-import { NO_TLS_THERE, WayFinder } from './way-finder.js';
+import { cureOf } from './transport-cure.js';
+import { WayFinder } from './way-finder.js';
 
 /** How far a connector has come. */
 export type ConnectorStep = 'waiting' | 'connecting' | 'connected' | 'authenticated' | 'open' | 'failed';
@@ -229,21 +230,7 @@ export class ConnectorRuntime {
   }
 
   #cureOf(error: TransportError): string {
-    const hasProfile = this.config.sslProfile !== undefined;
-    if (error.kind === 'tls-unknown-issuer' && isServiceBusHost(this.#to.hostname)) {
-      return `Service Bus itself is trusted by the authorities of the system: a proxy here may look into TLS. To trust it, write its CA certificate (PEM) as caCertFile of ${hasProfile ? 'the sslProfile' : `an sslProfile, and name that in connector ${this.name}`}.`;
-    }
-    if (error.kind === 'tls-unknown-issuer' && !hasProfile)
-      return `${error.hint} Connector ${this.name} has no sslProfile yet: add one and name it there.`;
-    if (
-      this.config.connectionString !== undefined &&
-      !isServiceBusHost(this.#to.host) &&
-      this.#to.tls !== 'none' &&
-      NO_TLS_THERE.includes(error.kind)
-    ) {
-      return 'A development emulator has no TLS: for one, add UseDevelopmentEmulator=true to the connectionString.';
-    }
-    return error.hint;
+    return cureOf(error, this.config, this.#to);
   }
 
   #endpoint(info: StreamInfo, control: ConnectionControl): Connection {
