@@ -16,6 +16,8 @@ import type {
 import { RemoteProtocolError, decodeMessage, encodeMessage } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, DeliveryState, Message } from '@pointsman/wire';
 import { plainOf } from '@pointsman/wire';
+import { attachPair } from './request-pair.js';
+import type { RequestPair } from './request-pair.js';
 import { NodeTally } from './shared-node.js';
 import type { SharedNode } from './shared-node.js';
 import type { AzureToken } from './token.js';
@@ -68,8 +70,7 @@ const DESCRIPTION_MAX = 400;
 export class CbsLinks implements SenderHandler, ReceiverHandler {
   readonly #options: CbsLinksOptions;
   #session: Session | undefined;
-  #sender: SenderLink | undefined;
-  #receiver: ReceiverLink | undefined;
+  #pair: RequestPair | undefined;
   /** Both halves of the pair count: a service that refuses one refuses the pair. */
   #round = 0;
   #ids = 0;
@@ -86,7 +87,7 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
 
   get node(): SharedNode {
     const session = this.#session;
-    const isAttached = this.#sender?.state === 'attached' && this.#receiver?.state === 'attached';
+    const isAttached = this.#pair?.sender.state === 'attached' && this.#pair.receiver.state === 'attached';
     return {
       address: '$cbs',
       state: isAttached ? 'attached' : session === undefined ? 'resting' : 'attaching',
@@ -116,6 +117,7 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       const failure = { condition: 'amqp:internal-error', description: `$cbs cannot be attached: ${error.message}` };
+      this.#drop();
       clock.after(0, () => this.#fail(failure));
     }
   }
@@ -143,26 +145,17 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   #attach(): void {
     const session = this.#options.connection.session();
     this.#session = session;
-    const name = this.#replyTo;
-    // Answers first: none may be lost for want of a link.
-    this.#receiver = session.attachReceiver(name, this, {
-      source: { type: 'source', address: '$cbs' },
-      target: { type: 'target', address: name },
+    this.#pair = attachPair(session, this, {
+      address: '$cbs',
+      name: this.#replyTo,
+      credit: CREDIT,
       sndSettleMode: 2,
-      rcvSettleMode: 0,
-    });
-    this.#receiver.addCredit(CREDIT);
-    this.#sender = session.attachSender(`${name}-requests`, this, {
-      source: { type: 'source', address: name },
-      target: { type: 'target', address: '$cbs' },
-      sndSettleMode: 0,
-      rcvSettleMode: 0,
     });
   }
 
   #drop(): void {
     const session = this.#session;
-    this.#session = this.#sender = this.#receiver = undefined;
+    this.#session = this.#pair = undefined;
     this.#writer.reset();
     this.#reader.reset();
     this.#round += 1;
@@ -184,9 +177,8 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   // ---- the links ----
 
   onSendable(): void {
-    const link = this.#sender;
-    if (link === undefined) return;
-    this.#writer.write(link, false, () => {
+    if (this.#pair === undefined) return;
+    this.#writer.write(this.#pair.sender, false, () => {
       const request = this.#waiting.shift();
       if (request === undefined) return undefined;
       this.#asked.set(request.id, request);
@@ -236,7 +228,7 @@ export class CbsLinks implements SenderHandler, ReceiverHandler {
   }
 
   #gone(link: Link, error: AmqpErrorFields | undefined): void {
-    if (link !== this.#sender && link !== this.#receiver) return;
+    if (link !== this.#pair?.sender && link !== this.#pair?.receiver) return;
     this.#drop();
     const told = error ?? { condition: 'amqp:link:detach-forced', description: 'the link to $cbs was lost' };
     this.#tally.failed(told);

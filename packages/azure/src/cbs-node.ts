@@ -4,7 +4,7 @@ import type { SenderLink } from '@pointsman/engine';
 import { decodeMessage, encodeMessage, int, plainOf } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Attach, Message } from '@pointsman/wire';
 import type { CbsAnswer } from './cbs-links.js';
-import { AnswerLink, AnswerLinks, RequestLink, targetAddressOf } from './request-links.js';
+import { AnswerLinks, acceptRequests } from './request-links.js';
 import { Secret } from './secret.js';
 
 /** Judges a token. @param audience - URI of what is to be opened */
@@ -40,21 +40,14 @@ export class CbsNode {
     const onGone = (): void => {
       this.#links -= 1;
     };
-    if (link instanceof ReceiverLink) {
-      link.accept(new RequestLink((request) => this.#answer(decodeMessage(request)), onGone), {
-        source: attach.source ?? { type: 'source' },
-        target: attach.target,
-        maxMessageSize: BigInt(REQUEST_SIZE_MAX),
+    if (link instanceof ReceiverLink)
+      acceptRequests(link, attach, {
+        take: (request) => this.#answer(decodeMessage(request)),
+        onGone,
+        sizeMax: REQUEST_SIZE_MAX,
+        credit: CREDIT,
       });
-      link.addCredit(CREDIT);
-      return;
-    }
-    const answers = new AnswerLink(link, targetAddressOf(attach), () => {
-      onGone();
-      this.#answers.delete(answers);
-    });
-    this.#answers.add(answers);
-    link.accept(answers, { source: attach.source, target: attach.target ?? { type: 'target' } });
+    else this.#answers.accept(link, attach, onGone);
   }
 
   /** @returns why the request was not taken, or undefined where it was */

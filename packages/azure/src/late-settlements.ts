@@ -76,7 +76,7 @@ export class LateSettlements {
   /** There is no connection any more, and none will be: nothing more is told. */
   close(): void {
     this.#isClosed = true;
-    for (const settlement of [...this.#waiting]) this.#finish(settlement, 'gone');
+    for (const settlement of this.#waiting) this.#finish(settlement, 'gone');
   }
 
   /**

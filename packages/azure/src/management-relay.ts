@@ -24,7 +24,9 @@ import {
   withLinkName,
   withProperties,
 } from './management-request.js';
-import { AnswerLink, AnswerLinks, RequestLink, targetAddressOf } from './request-links.js';
+import { AnswerLinks, acceptRequests } from './request-links.js';
+import { attachPair } from './request-pair.js';
+import type { RequestPair } from './request-pair.js';
 import type { Holder, SessionHolders } from './session-holders.js';
 import type { NodeTally, SharedNode } from './shared-node.js';
 import { MessageReader, MessageWriter } from './whole-messages.js';
@@ -130,8 +132,7 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
   readonly #onOver: () => void;
   #release: ((error?: AmqpErrorFields) => void) | undefined;
   #session: Session | undefined;
-  #sender: SenderLink | undefined;
-  #receiver: ReceiverLink | undefined;
+  #pair: RequestPair | undefined;
   /** Attaches that wait until the pair is there. */
   readonly #joining = new Map<SenderLink | ReceiverLink, Attach>();
   readonly #links = new Set<Link>();
@@ -253,27 +254,19 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
     this.#clients.set(connection, client);
     client.links += 1;
     this.#links.add(link);
-    if (link instanceof ReceiverLink) {
-      const requests = new RequestLink(
-        (request) => this.#ask(client, request),
-        () => this.#leave(client, link),
-      );
-      link.accept(requests, {
-        source: attach.source ?? { type: 'source' },
-        target: attach.target,
-        maxMessageSize: BigInt(REQUEST_SIZE_MAX),
+    if (link instanceof ReceiverLink)
+      acceptRequests(link, attach, {
+        take: (request) => this.#ask(client, request),
+        onGone: () => this.#leave(client, link),
+        sizeMax: REQUEST_SIZE_MAX,
+        credit: CREDIT,
       });
-      link.addCredit(CREDIT);
-      return;
-    }
-    const answers = new AnswerLink(link, targetAddressOf(attach), () => {
-      client.answers.delete(answers);
-      // Nobody is there any more to be answered.
-      if (client.answers.size === 0) this.#forget(client);
-      this.#leave(client, link);
-    });
-    client.answers.add(answers);
-    link.accept(answers, { source: attach.source, target: attach.target ?? { type: 'target' } });
+    else
+      client.answers.accept(link, attach, () => {
+        // Nobody is there any more to be answered.
+        if (client.answers.size === 0) this.#forget(client);
+        this.#leave(client, link);
+      });
   }
 
   #forget(client: RelayClient): void {
@@ -385,20 +378,12 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
   #attach(): void {
     const { connection, name } = this.#options;
     try {
-      const session = connection.session();
-      this.#session = session;
-      this.#receiver = session.attachReceiver(name, this, {
-        source: { type: 'source', address: this.#address },
-        target: { type: 'target', address: name },
+      this.#session = connection.session();
+      this.#pair = attachPair(this.#session, this, {
+        address: this.#address,
+        name,
+        credit: ANSWERS_CREDIT,
         sndSettleMode: 1,
-        rcvSettleMode: 0,
-      });
-      this.#receiver.addCredit(ANSWERS_CREDIT);
-      this.#sender = session.attachSender(`${name}-requests`, this, {
-        source: { type: 'source', address: name },
-        target: { type: 'target', address: this.#address },
-        sndSettleMode: 0,
-        rcvSettleMode: 0,
       });
     } catch (error) {
       if (!(error instanceof LocalProtocolError)) throw error;
@@ -409,7 +394,7 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
   onAttached(_link: Link, attach: Attach): void {
     // A refusal is an answer with a null terminus; what it is about follows with the detach.
     if ((attach.role ? attach.target : attach.source) === undefined) return;
-    if (this.#isOver || this.#sender?.state !== 'attached' || this.#receiver?.state !== 'attached') return;
+    if (this.#isOver || this.#pair?.sender.state !== 'attached' || this.#pair.receiver.state !== 'attached') return;
     this.#isOpen = true;
     const joining = [...this.#joining];
     this.#joining.clear();
@@ -417,9 +402,8 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
   }
 
   onSendable(): void {
-    const link = this.#sender;
-    if (link === undefined || !this.#isOpen) return;
-    this.#writer.write(link, false, () => {
+    if (this.#pair === undefined || !this.#isOpen) return;
+    this.#writer.write(this.#pair.sender, false, () => {
       const request = this.#dequeue();
       return request === undefined ? undefined : { bytes: request.bytes, context: request.id };
     });

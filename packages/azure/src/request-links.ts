@@ -17,12 +17,33 @@ import { MessageReader, MessageWriter } from './whole-messages.js';
 /** Takes a request: a whole message. @returns why it was not taken, or undefined where it was */
 export type RequestTaker = (request: Uint8Array) => AmqpErrorFields | undefined;
 
+export interface RequestLinkOptions {
+  readonly take: RequestTaker;
+  /** The link has ended. */
+  readonly onGone: () => void;
+  /** Bytes of a request. */
+  readonly sizeMax: number;
+  /** Requests that may be on their way to us. */
+  readonly credit: number;
+}
+
+/** Accepts a link of a client that sends requests. */
+export function acceptRequests(link: ReceiverLink, attach: Attach, options: RequestLinkOptions): void {
+  const { take, onGone, sizeMax, credit } = options;
+  link.accept(new RequestLink(take, onGone), {
+    source: attach.source ?? { type: 'source' },
+    target: attach.target,
+    maxMessageSize: BigInt(sizeMax),
+  });
+  link.addCredit(credit);
+}
+
 /** What is held of answers for a client that gives no credit. The oldest go where there are more. */
 const ANSWERS_MAX = 100;
 const ANSWERS_BYTES_MAX = 1 << 24;
 
 /** A link of a client that requests come on. A message that is larger than its attach allows ends the link. */
-export class RequestLink implements ReceiverHandler {
+class RequestLink implements ReceiverHandler {
   readonly #take: RequestTaker;
   readonly #onGone: () => void;
   /** Larger ones end the link before they come here: that is in our attach. */
@@ -59,7 +80,7 @@ export class RequestLink implements ReceiverHandler {
 }
 
 /** A link of a client that answers leave on, settled. */
-export class AnswerLink implements SenderHandler {
+class AnswerLink implements SenderHandler {
   /** Of its target, where the client gave one. */
   readonly address: string | undefined;
   readonly #link: SenderLink;
@@ -125,12 +146,14 @@ export class AnswerLinks {
     return this.#links.size;
   }
 
-  add(link: AnswerLink): void {
-    this.#links.add(link);
-  }
-
-  delete(link: AnswerLink): void {
-    this.#links.delete(link);
+  /** Accepts a link that answers are to leave on. @param onGone - the link has ended, and is none of these any more */
+  accept(link: SenderLink, attach: Attach, onGone: () => void): void {
+    const answers = new AnswerLink(link, targetAddressOf(attach), () => {
+      this.#links.delete(answers);
+      onGone();
+    });
+    this.#links.add(answers);
+    link.accept(answers, { source: attach.source, target: attach.target ?? { type: 'target' } });
   }
 
   /** Some clients name the address of their link as reply-to, some its name, and some name neither and have one link. */
@@ -145,6 +168,6 @@ export class AnswerLinks {
 }
 
 /** The address that a client gives its receiving link. */
-export function targetAddressOf({ target }: Attach): string | undefined {
+function targetAddressOf({ target }: Attach): string | undefined {
   return target !== undefined && 'address' in target ? target.address : undefined;
 }
