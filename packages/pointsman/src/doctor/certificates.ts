@@ -135,19 +135,19 @@ export function certificateFinding(patient: Patient, seen: TlsVisit | undefined)
       : isWhole
         ? 'not trusted here'
         : `and its issuer "${nameOf(top.issuer)}" was not sent and is not known here`;
-  const first = chain.toSorted((a, b) => timeOf(a.valid_to) - timeOf(b.valid_to))[0]!;
-  const days = Math.floor((timeOf(first.valid_to) - Date.now()) / DAY_MS);
-  const isSoon =
-    days < Math.min(SOON_DAYS, ((timeOf(first.valid_to) - timeOf(first.valid_from)) / DAY_MS) * SOON_SHARE);
+  const inOrder = chain.toSorted((a, b) => timeOf(a.valid_to) - timeOf(b.valid_to));
+  const ending = inOrder.find(isSoon);
+  const first = ending ?? inOrder[0]!;
+  const days = daysLeft(first);
   const whose = first === leaf ? 'it' : `"${nameOf(first.subject)}" of its chain`;
   const soon =
-    isSoon && days >= 0
+    ending !== undefined && days >= 0
       ? `. ${days === 0 ? 'Less than a day is' : days === 1 ? 'Only 1 day is' : `Only ${days} days are`} left of ${whose}: whoever runs the peer has to renew it`
       : '';
   return {
     step: 'tls',
     check: 'certificate',
-    verdict: isSoon ? 'warning' : 'good',
+    verdict: ending === undefined ? 'good' : 'warning',
     subject: patient.to.hostname,
     text:
       `Certificate for ${names.slice(0, NAMES_SHOWN).join(', ') || `no host ("${nameOf(leaf.subject)}")`}${more}, ` +
@@ -163,6 +163,15 @@ export function certificateFinding(patient: Patient, seen: TlsVisit | undefined)
       daysLeft: days,
     },
   };
+}
+
+function daysLeft({ valid_to: end }: DetailedPeerCertificate): number {
+  return Math.floor((timeOf(end) - Date.now()) / DAY_MS);
+}
+
+function isSoon(certificate: DetailedPeerCertificate): boolean {
+  const life = (timeOf(certificate.valid_to) - timeOf(certificate.valid_from)) / DAY_MS;
+  return daysLeft(certificate) < Math.min(SOON_DAYS, life * SOON_SHARE);
 }
 
 /** What makes an authority trusted, in words. */

@@ -159,7 +159,7 @@ function refused(
 }
 
 function judged(claims: Claims): string {
-  const isForUs = AUDIENCES.includes(claims.audience.replace(/\/$/u, ''));
+  const isForUs = AUDIENCES.includes(claims.audience.replace(/\/+$/u, ''));
   const cure = isForUs
     ? ''
     : ` Service Bus takes tokens for ${SERVICE_BUS} alone: ask for the scope ${SERVICE_BUS}/.default.`;
