@@ -180,6 +180,8 @@ export class CbsClient {
     let isReleased = false;
     let waits: ((error: AmqpErrorFields | undefined) => void) | undefined;
     if (this.#isValid(entry) && !entry.isStale) {
+      // While no link stood on it nobody renewed it.
+      if (entry.links === 1 && !entry.isAsking) this.#schedule(entry);
       done(undefined);
     } else {
       waits = (error) => {

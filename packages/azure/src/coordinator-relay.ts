@@ -44,6 +44,8 @@ const CREDIT = 100;
 const SIZE_MAX = 65_536;
 /** Bytes of a transaction's id. @see OASIS AMQP 1.0, 4.5.2 */
 const ID_MAX = 32;
+/** Transactions of one client that are known; the service has some hundred at the most, and each for some minutes. */
+const OPEN_MAX = 1_000;
 /** Clients at one time. */
 const CLIENTS_MAX = 10_000;
 /** What waits for credit of the service. */
@@ -236,11 +238,11 @@ export class CoordinatorRelay implements SenderHandler {
     const { ask, client, delivery } = outgoing.context as Sent;
     const isThere = client !== undefined && this.#clients.has(client);
     if ('type' in state && state.type === 'declared') {
-      if (isThere) client.open.set(keyOf(state.txnId), state.txnId);
+      if (isThere) client.declared(state.txnId);
       else this.#rollBack(state.txnId);
     }
     if (ask.kind === 'discharge') client?.open.delete(keyOf(ask.txnId));
-    if (isThere && delivery !== undefined) client.link.settle(delivery, state);
+    if (isThere && delivery !== undefined) client.settle(delivery, state);
   }
 
   onDetach(link: Link, error: AmqpErrorFields | undefined): void {
@@ -295,6 +297,21 @@ class CoordinatorClient implements ReceiverHandler {
     this.link.addCredit(CREDIT);
   }
 
+  /** @internal one has its outcome: there may be another. */
+  settle(delivery: IncomingDelivery, outcome: DeliveryState): void {
+    this.link.settle(delivery, outcome);
+    this.link.addCredit(1);
+  }
+
+  /** @internal the service has declared one. */
+  declared(txnId: Uint8Array): void {
+    const { open } = this;
+    const [oldest] = open.keys();
+    // Never discharged: the service has rolled it back long since.
+    if (oldest !== undefined && open.size >= OPEN_MAX) open.delete(oldest);
+    open.set(keyOf(txnId), txnId);
+  }
+
   end(error: AmqpErrorFields): void {
     if (this.link.localAttached) this.link.detach(error);
     else this.link.refuse(error);
@@ -303,11 +320,13 @@ class CoordinatorClient implements ReceiverHandler {
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
     const bytes = this.#reader.read(delivery, frame);
     if (!delivery.complete) return;
-    link.addCredit(1);
     // What came settled asks for no outcome, and without one there is no transaction.
-    if (bytes === undefined || delivery.settled) return;
+    if (bytes === undefined || delivery.settled) {
+      link.addCredit(1);
+      return;
+    }
     const outcome = this.#relay.ask(this, delivery, bytes);
-    if (outcome !== undefined) link.settle(delivery, outcome);
+    if (outcome !== undefined) this.settle(delivery, outcome);
   }
 
   onDetach(link: Link): void {

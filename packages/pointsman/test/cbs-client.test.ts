@@ -62,6 +62,27 @@ describe('tokens of a connection', () => {
     assert.deepEqual(cloud.cbs.tokens, []);
   });
 
+  it('are renewed as before once a link stands on them again', async () => {
+    const cloud = new VirtualCloud(PATIENT);
+    const first = cloud.send('orders');
+    await cloud.advance(10 * MINUTE);
+    first.link!.detach();
+    first.release();
+    await cloud.advance(MINUTE);
+    const second = cloud.send('orders');
+    await cloud.advance(3 * HOUR);
+    assert.equal(second.state, 'attached');
+    assert.equal(cloud.story[1], 'renewed orders');
+    // The last link comes back when the time to renew it has passed.
+    second.link!.detach();
+    second.release();
+    const { expiresAtMs } = cloud.cbs.tokens[0]!;
+    await cloud.advance(expiresAtMs! - cloud.wallMs - 5 * MINUTE);
+    const third = cloud.send('orders');
+    await cloud.advance(HOUR);
+    assert.equal(third.state, 'attached');
+  });
+
   it('come back over a new pair of links where the idle ones were detached', async () => {
     const cloud = new VirtualCloud({ times: { linkIdleMs: 10 * MINUTE } });
     cloud.send('orders');

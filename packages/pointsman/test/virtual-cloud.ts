@@ -39,6 +39,11 @@ export class VirtualClock implements Clock {
     };
   }
 
+  /** Orders that wait for their time. */
+  get pending(): number {
+    return this.#orders.length;
+  }
+
   /** Time of the next order. */
   get next(): number {
     return Math.min(Infinity, ...this.#orders.map(({ at }) => at));

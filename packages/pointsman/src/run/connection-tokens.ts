@@ -2,9 +2,9 @@
 import { CbsClient } from '@pointsman/azure';
 import type { CbsEvent } from '@pointsman/azure';
 import type { Connection } from '@pointsman/engine';
-import { processClock } from '@pointsman/transport';
 import type { Logger } from '../log.js';
 import type { Destination } from './destination.js';
+import type { Surroundings } from './surroundings.js';
 
 export interface ConnectionTokensOptions {
   readonly connector: string;
@@ -14,6 +14,7 @@ export interface ConnectionTokensOptions {
   readonly routerId: string;
   readonly id: number;
   readonly log: Logger;
+  readonly surroundings: Surroundings;
 }
 
 /**
@@ -24,7 +25,7 @@ const KEEP_ALIVE = { firstMs: 5_000, everyMs: 240_000 };
 
 /** The tokens of one connection to Service Bus, or undefined where SASL has said who we are. Closed with its connection. */
 export function connectionTokens(options: ConnectionTokensOptions): CbsClient | undefined {
-  const { connector, to, connection, routerId, id, log } = options;
+  const { connector, to, connection, routerId, id, log, surroundings } = options;
   const { tokens } = to;
   if (tokens === undefined || connection.saslMechanism === 'PLAIN') return undefined;
   const root = `sb://${to.hostname}/${to.entityPath ?? ''}`;
@@ -32,9 +33,7 @@ export function connectionTokens(options: ConnectionTokensOptions): CbsClient | 
     connection,
     host: to.hostname,
     provider: tokens,
-    clock: processClock,
-    nowMs: Date.now,
-    random: Math.random,
+    ...surroundings,
     name: `${routerId}-cbs-${id}`,
     keepAlive: { path: to.entityPath ?? '', ...KEEP_ALIVE },
     onEvent: (event) => {

@@ -11,11 +11,12 @@ import type {
 import type { Connection } from '@pointsman/engine';
 import { routedLinkName } from '@pointsman/router';
 import type { ContainerDialect } from '@pointsman/router';
-import { processClock } from '@pointsman/transport';
 import type { Logger } from '../log.js';
 import { connectionTokens } from './connection-tokens.js';
 import type { Destination } from './destination.js';
 import { serviceBusDialect } from './service-bus-dialect.js';
+import { OF_PROCESS } from './surroundings.js';
+import type { Surroundings } from './surroundings.js';
 
 export interface ServiceBusConnectionOptions {
   readonly connector: string;
@@ -34,6 +35,8 @@ export interface ServiceBusConnectionOptions {
   readonly lateSettlements: LateSettlements;
   /** Of the process. */
   readonly positions: HubPositions;
+  /** Default: those of this process. */
+  readonly surroundings?: Surroundings;
 }
 
 /** What the router has on one connection to Azure Service Bus besides links of autolinks and link routes. */
@@ -45,8 +48,9 @@ export class ServiceBusConnection {
   readonly #entities: EntityManagement;
 
   constructor(options: ServiceBusConnectionOptions) {
-    const { connector, byConnectionString, to, host, port, connection, routerId, id, log, ...lasting } = options;
-    const tokens = connectionTokens({ connector, to, connection, routerId, id, log });
+    const { connector, byConnectionString, to, host, port, connection, routerId, id, log } = options;
+    const { entities, lateSettlements, positions, surroundings = OF_PROCESS } = options;
+    const tokens = connectionTokens({ connector, to, connection, routerId, id, log, surroundings });
     // What is for the whole namespace is for the one entity where we have a key for no more.
     const authorize: CbsClient['authorize'] | undefined =
       tokens === undefined
@@ -54,14 +58,14 @@ export class ServiceBusConnection {
         : (address, done) => tokens.authorize(address === '' ? (to.entityPath ?? '') : address, done);
     const sessions = new SessionHolders();
     this.#tokens = tokens;
-    this.#entities = lasting.entities;
+    this.#entities = entities;
     this.#management = new ManagementRelays({
       connection,
       name: `${routerId}-management-${id}`,
       authorize,
       linkNameOf: (client, name) => routedLinkName(name, client.remoteOpen?.containerId ?? ''),
       sessions,
-      clock: processClock,
+      clock: surroundings.clock,
     });
     this.#coordinator = new CoordinatorRelay({ connection, name: `${routerId}-coordinator-${id}`, authorize });
     this.dialect = serviceBusDialect({
@@ -71,14 +75,16 @@ export class ServiceBusConnection {
       policy: to.username,
       byConnectionString,
       secrets: to.secrets,
-      random: Math.random,
+      surroundings,
       tokens,
       tokenSource: tokens === undefined ? undefined : to.tokens?.name,
       management: this.#management,
       coordinator: this.#coordinator,
       sessions,
       log: (level, text) => log.log('ROUTER_CORE', level, text),
-      ...lasting,
+      entities,
+      lateSettlements,
+      positions,
     });
   }
 

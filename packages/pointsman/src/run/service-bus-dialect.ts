@@ -38,8 +38,8 @@ import type {
   RefusedLink,
   SettlementVerdict,
 } from '@pointsman/router';
-import { processClock } from '@pointsman/transport';
 import type { AmqpErrorFields, DeliveryState } from '@pointsman/wire';
+import type { Surroundings } from './surroundings.js';
 
 /** Where the dialect is spoken, for its messages. */
 export interface ServiceBusPlace {
@@ -49,7 +49,7 @@ export interface ServiceBusPlace {
   readonly policy: string | undefined;
   readonly byConnectionString: boolean;
   readonly secrets: readonly Secret[];
-  readonly random: () => number;
+  readonly surroundings: Surroundings;
   /** Tokens of the connection; undefined where SASL has said who we are. */
   readonly tokens: CbsClient | undefined;
   /** What serves the nodes for management of its entities. */
@@ -77,6 +77,7 @@ const RELEASE_MAX_MS = 30_000;
 /** Azure Service Bus, where it differs from a plain AMQP container. */
 export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
   const { tokens } = place;
+  const { random } = place.surroundings;
   return {
     ...(tokens === undefined ? {} : { authorize: (address, _direction, done) => tokens.authorize(address, done) }),
     takeLink: (link, attach, address) =>
@@ -117,23 +118,22 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     },
     locksEndWithLink: (settings) => isOfSessions(settings) || isOfHub(settings),
     isWait: (error, { nextSession }) => nextSession === true && error?.condition === 'com.microsoft:timeout',
-    releaseDelay: (n) =>
-      Math.min(RELEASE_MAX_MS, RELEASE_FIRST_MS * 2 ** Math.min(n - 1, 20)) * (1 + place.random() / 4),
+    releaseDelay: (n) => Math.min(RELEASE_MAX_MS, RELEASE_FIRST_MS * 2 ** Math.min(n - 1, 20)) * (1 + random() / 4),
     isNormalEnd: (error) => isNormalLife(classify(error?.condition, error?.description)),
     retryDelay(error, attempt, attachedMs, isRepeated, settings): number {
       const kind = classify(error?.condition, error?.description);
       if (isOfSessions(settings)) {
         if (settings.nextSession === true && error?.condition === 'com.microsoft:timeout')
-          return retryDelay('idle', 0, place.random);
+          return retryDelay('idle', 0, random);
         // Held by another, perhaps by a link of ours that the service has not missed yet.
         if (error?.condition === 'com.microsoft:session-cannot-be-locked')
-          return retryDelay('transient', attempt - 1, place.random);
+          return retryDelay('transient', attempt - 1, random);
       }
       // A token that ended just now: the next attempt has a new one. Refused again, it is a matter of rights.
       const isStale = kind === 'unauthorized' && tokens !== undefined && !isRepeated;
-      if (isStale && tokens.failureOf(error!) === undefined) return retryDelay('token', 0, place.random);
+      if (isStale && tokens.failureOf(error!) === undefined) return retryDelay('token', 0, random);
       // The first failure after a steady time is attempt 0.
-      return retryDelay(kind, attemptAfter(kind, attempt - 1, attachedMs), place.random);
+      return retryDelay(kind, attemptAfter(kind, attempt - 1, attachedMs), random);
     },
     explain: (error, link) => explainLink(place, error, link),
   };
@@ -174,13 +174,12 @@ function careOfMessages(
   session: ReturnType<typeof sessionOf>,
 ): InboxCare {
   const { settings } = inbox;
-  const common = { messages: inbox, management: place.entities, clock: processClock, nowMs: Date.now };
+  const { clock, nowMs } = place.surroundings;
+  const common = { messages: inbox, management: place.entities, clock, nowMs };
   if (isOfHub(settings)) {
     const reader = readerOf(place, settings);
     const follower = place.positions.follow(reader, inbox, {
-      clock: processClock,
-      nowMs: Date.now,
-      random: place.random,
+      ...place.surroundings,
       log: (level, text) => place.log(level, `${reader.node} for ${settings.address}: ${text}`),
     });
     const stop = (): void => follower.stop();
