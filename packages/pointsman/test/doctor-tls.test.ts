@@ -194,6 +194,11 @@ describe('doctor: ways in', () => {
       // The rest was tried over it.
       assert.equal(found.filter(({ check, verdict }) => check === 'link' && verdict === 'good').length, 2);
 
+      const silent = await one.openPort((socket) => socket.resume());
+      const hung = await findings(one, connectorTo(cloud, { proxy: `http://localhost:${silent}` }), '--timeout', '1');
+      assert.equal(hung.status, 11);
+      assert.match(checkOf(hung.found, 'port').text, /within 1000 ms: the proxy did not answer/);
+
       const taken = await findings(one, connectorTo(cloud, { ...through, transport: 'auto' }) + THROUGH_ORDERS);
       assert.equal(taken.status, 0, JSON.stringify(taken.found, undefined, 1));
     }),

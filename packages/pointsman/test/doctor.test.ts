@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { examineClock } from '../src/doctor/clock.js';
+import { CHECKS, STEPS } from '../src/doctor/finding.js';
 import { examineName } from '../src/doctor/network.js';
 import type { Patient } from '../src/doctor/patient.js';
 import type { Destination } from '../src/run/destination.js';
@@ -24,6 +25,7 @@ import {
   sslProfile,
 } from './five-steps-fixture.js';
 import type { Scene } from './five-steps-fixture.js';
+import { DOCTOR_SCHEMA, assertShape } from './json-shape.js';
 
 const trusted = (one: Scene): string => sslProfile({ caCertFile: one.caCertFile });
 
@@ -305,4 +307,28 @@ describe('a doctor who is kept waiting', () => {
       server.close();
     }
   });
+});
+
+describe('what the doctor says to programs', () => {
+  it('is what the schema has, with the same lists of steps and checks', async () => {
+    const { $defs } = DOCTOR_SCHEMA;
+    assert.deepEqual($defs?.['step']?.enum, STEPS);
+    assert.deepEqual(new Set($defs?.['check']?.enum), new Set(Object.values(CHECKS).flat()));
+    const bare = { version: 1, works: true, exitStatus: 0, problems: [], connectors: [] };
+    assertShape(bare);
+    assert.throws(() => assertShape({ ...bare, version: 2 }), /version/);
+    assert.throws(() => assertShape({ ...bare, connectors: [{}] }), /has no/);
+  });
+
+  it(
+    'says why nothing was examined, too',
+    scene(async (one) => {
+      const { status, out, error } = await doctor(['-c', one.file('bad.conf', 'router { id: }'), '-o', 'json']);
+      assert.equal(status, 1);
+      const { works, problems, connectors } = JSON.parse(out) as Told;
+      assert.equal(works, false);
+      assert.deepEqual(connectors, []);
+      assert.equal(problems.join('\n'), error.trimEnd());
+    }),
+  );
 });

@@ -34,6 +34,7 @@ export class ProblemList {
   readonly #problems: ConfigProblem[] = [];
   readonly #max: number;
   #left = 0;
+  #hasLeftErrors = false;
 
   /** @param max - how many are kept */
   constructor(file: string, max: number = PROBLEMS_MAX) {
@@ -55,7 +56,7 @@ export class ProblemList {
   }
 
   get hasErrors(): boolean {
-    return this.#left > 0 || this.#problems.some(({ severity }) => severity === 'error');
+    return this.#hasLeftErrors || this.#problems.some(({ severity }) => severity === 'error');
   }
 
   /** All of them in the order of their lines; those of the whole file come last. */
@@ -63,7 +64,8 @@ export class ProblemList {
     const problems = this.#problems.toSorted((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity) || 0);
     if (this.#left > 0) {
       const message = `${this.#left} further problems are not shown`;
-      problems.push({ severity: 'error', file: this.file, line: undefined, message });
+      const severity = this.#hasLeftErrors ? 'error' : 'warning';
+      problems.push({ severity, file: this.file, line: undefined, message });
     }
     return problems;
   }
@@ -81,7 +83,14 @@ export class ProblemList {
     }
     if (this.#problems.length >= this.#max) {
       this.#left += 1;
-      return;
+      if (problem.severity === 'warning') return;
+      // What keeps a router from starting is not hidden behind what does not.
+      const spare = this.#problems.findLastIndex(({ severity }) => severity === 'warning');
+      if (spare < 0) {
+        this.#hasLeftErrors = true;
+        return;
+      }
+      this.#problems.splice(spare, 1);
     }
     this.#problems.push(problem);
   }

@@ -16,6 +16,7 @@ import type { Descriptions } from './management.js';
 import type { Way } from './network.js';
 import type { EntityNeed, Patient } from './patient.js';
 import { peek } from './request-node.js';
+import type { PeekedMessage } from './request-node.js';
 import { durationInWords } from './words.js';
 
 /** What the steps before have brought. */
@@ -180,17 +181,21 @@ async function factsOf(
   const fromSession =
     session === undefined ? undefined : lockOf(session.lockedUntilMs! - (session.answeredAtMs - (skewMs ?? 0)));
   const receives = trials.some(({ isAttached, finding }) => isAttached && finding.details?.['direction'] === 'in');
-  const count = description?.counts?.deadLetter;
+  const counts = description?.counts;
+  const count = counts?.deadLetter;
+  const mayLook = patient.isServiceBus && isOwn && receives;
   let deadLetters: EntityFacts['deadLetters'] =
     count === undefined || count === 0 ? undefined : { count, reason: undefined };
-  if (patient.isServiceBus && isOwn && receives && count !== 0) {
+  let hasMessages = counts === undefined ? undefined : counts.active > 0;
+  if (mayLook && count !== 0) {
     onWait('entity', `looking at the dead letters of ${path}`);
-    try {
-      const first = await peek(client, `${path}/$DeadLetterQueue`, { timeoutMs });
-      if (first !== undefined) deadLetters = { count, reason: reasonOf(first) };
-    } catch (error) {
-      // It was an offer: a link that is lost shows at the next step.
-      if (!(error instanceof ClientError)) throw error;
+    const first = await lookAt(client, `${path}/$DeadLetterQueue`, timeoutMs);
+    if (first !== undefined && first !== 'nothing') deadLetters = { count, reason: reasonOf(first) };
+    // Where the first look came to nothing, so would another.
+    if (hasMessages === undefined && first !== undefined) {
+      onWait('entity', `looking whether ${path} has messages`);
+      const own = await lookAt(client, path, timeoutMs);
+      hasMessages = own === undefined ? undefined : own !== 'nothing';
     }
   }
   return {
@@ -200,8 +205,19 @@ async function factsOf(
     requiresSession: !isOwn
       ? false
       : (description?.requiresSession ?? trials.find((one) => one.requiresSession !== undefined)?.requiresSession),
+    hasMessages,
     deadLetters: isOwn ? deadLetters : undefined,
   };
+}
+
+/** @returns undefined where the service does not tell: it was an offer, and a link that is lost shows at the next step */
+async function lookAt(client: Client, path: string, timeoutMs: number): Promise<PeekedMessage | 'nothing' | undefined> {
+  try {
+    return (await peek(client, path, { timeoutMs })) ?? 'nothing';
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error;
+    return undefined;
+  }
 }
 
 /** What a lock can be; a clock that is off may make anything of it. */
@@ -221,7 +237,7 @@ function reasonOf(first: {
 /** What the entity is like, or why that is not known. */
 function settingsFinding(
   { patient, descriptions }: EntityExamination,
-  { path, description, lockMs, requiresSession }: EntityFacts,
+  { path, description, lockMs, requiresSession, hasMessages }: EntityFacts,
 ): Finding | undefined {
   const common = { step: 'entity', check: 'settings', subject: path } as const;
   if (description !== undefined) return { ...common, verdict: 'good', ...settingsOf(description) };
@@ -229,20 +245,19 @@ function settingsFinding(
   const details: Record<string, Detail> = { entity: path };
   if (lockMs !== undefined) details['lockMs'] = lockMs;
   if (requiresSession !== undefined) details['requiresSession'] = requiresSession;
+  if (hasMessages !== undefined) details['hasMessages'] = hasMessages;
   const sessions =
     requiresSession === undefined ? '' : ` It ${requiresSession ? 'requires' : 'does not require'} message sessions.`;
-  if (lockMs !== undefined)
-    return {
-      ...common,
-      verdict: 'good',
-      text: `${path}: a message session is locked for ${durationInWords(lockMs)}.`,
-      details,
-    };
+  const messages = hasMessages === undefined ? '' : ` There are ${hasMessages ? '' : 'no '}messages in it.`;
+  if (lockMs !== undefined) {
+    const text = `${path}: a message session is locked for ${durationInWords(lockMs)}.${messages}`;
+    return { ...common, verdict: 'good', text, details };
+  }
   const why = descriptions === undefined ? ': the management API tells, which was not asked' : ' (see Management API)';
   return {
     ...common,
     verdict: 'skipped',
-    text: `How long locks of ${path} last, and how often it delivers, is not known${why}.${sessions}`,
+    text: `How long locks of ${path} last, and how often it delivers, is not known${why}.${sessions}${messages}`,
     details,
   };
 }

@@ -12,6 +12,8 @@ export interface EntityFacts {
   /** How long a message, or a message session, is locked. */
   readonly lockMs: number | undefined;
   readonly requiresSession: boolean | undefined;
+  /** Something lies in it; undefined where that is not known. */
+  readonly hasMessages: boolean | undefined;
   /** Something lies in the dead-letter queue: as much as is known of it. */
   readonly deadLetters: { readonly count: number | undefined; readonly reason: string | undefined } | undefined;
 }
