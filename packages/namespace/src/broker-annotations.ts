@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { int, long, timestamp, type AmqpValue } from '@pointsman/wire';
+import { int, long, short, timestamp, type AmqpValue } from '@pointsman/wire';
 import type { NamespaceHost } from './host.js';
+import { partitionOfSequence } from './partitions.js';
 import type { Lock, StoredMessage } from './stored-message.js';
 
 /** Of `x-opt-message-state`, where 0 is active. */
@@ -43,6 +44,8 @@ export function brokerAnnotations(
   ]);
   if (message.deadLetterSource !== undefined) annotations.set('x-opt-deadletter-source', message.deadLetterSource);
   if (message.wasScheduled) annotations.set('x-opt-message-state', int(MESSAGE_SCHEDULED));
+  const partition = partitionOfSequence(message.sequence);
+  if (partition > 0) annotations.set('x-opt-partition-id', short(partition));
   if (lock !== undefined) annotations.set('x-opt-locked-until', timestamp(utc(lock.until, host)));
   return annotations;
 }

@@ -44,6 +44,8 @@ export interface EntityOptions {
   readonly policies?: readonly PolicyOptions[];
   /** 262 144 (Standard tier) unless given. */
   readonly maxMessageSizeBytes?: number;
+  /** 16 partitions, each with an order and numbers of its own. None unless given. */
+  readonly enablePartitioning?: boolean;
   /** Ms without use, at least 5 min in the cloud, after which the entity is taken away. Never unless given. */
   readonly autoDeleteOnIdleMs?: number;
 }

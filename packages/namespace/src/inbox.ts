@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpValue } from '@pointsman/wire';
 import { DuplicateHistory } from './duplicate-history.js';
+import { partitionKeyOf, partitionOfKey, PARTITIONS } from './partitions.js';
 import { REFUSALS, type Refusal } from './entity.js';
 import type { QueueJournal } from './journal.js';
 import { HEADER_MAX, keyTextOf, textOf, type MessageContent } from './message-content.js';
@@ -12,6 +13,8 @@ export interface InboxSettings {
   readonly requiresSession: boolean;
   /** Ms for which message ids are remembered at first; undefined where duplicates are as good as any. */
   readonly duplicateWindowMs: number | undefined;
+  /** Messages lie in partitions. */
+  readonly partitioned: boolean;
   /** Whether there is no room for that many bytes. */
   readonly isFull: (bytes: number) => boolean;
   /** Copies that a message makes at the most; 1 unless given. */
@@ -30,6 +33,8 @@ export class Inbox {
   readonly #settings: InboxSettings;
   readonly #host: MessageQueueHost;
   readonly #history: DuplicateHistory | undefined;
+  /** The partition that took what had no key last. */
+  #turn = 0;
   /** Ms of the clock at which something was last sent; -Infinity for never. */
   usedAt: number = -Infinity;
   /** Writes down what is remembered, where the namespace is to survive. */
@@ -70,6 +75,8 @@ export class Inbox {
       if (partitionKey !== undefined && content.groupId !== undefined && partitionKey !== content.groupId)
         return unlikeSession(partitionKey, content.groupId);
     }
+    const unlike = this.#settings.partitioned ? this.#unlikeKeys(contents) : undefined;
+    if (unlike !== undefined) return unlike;
     const bytes = contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     if (this.#settings.isFull(bytes)) return REFUSALS.full;
     const copies = this.#settings.copies?.() ?? 1;
@@ -85,13 +92,47 @@ export class Inbox {
 
   /** Takes messages that {@link check} had nothing against. */
   keep(contents: readonly MessageContent[], utcNow: number, arrival?: Arrival): void {
-    this.usedAt = this.#host.clock.now();
+    const now = (this.usedAt = this.#host.clock.now());
+    const { partitioned, scheduled, store } = this.#settings;
+    const partition = partitioned ? this.#partitionOf(contents) : undefined;
+    const placed = partitioned ? { ...arrival, partition } : arrival;
     for (const content of contents) {
       if (this.#isDuplicate(content)) continue;
       const delay = (content.scheduledAtUtc ?? 0) - utcNow;
-      if (delay > 0) this.#settings.scheduled.schedule(content, this.#host.clock.now() + delay);
-      else this.#settings.store(content, arrival);
+      if (delay > 0) scheduled.schedule(content, now + delay, scheduled.reserveSequence(partition));
+      else store(content, placed);
     }
+  }
+
+  /** What messages that are sent together have for a partition key; undefined where they have none. */
+  partitionKeyOf([first]: readonly MessageContent[]): string | undefined {
+    return first === undefined ? undefined : partitionKeyOf(first, this.#history !== undefined);
+  }
+
+  get isPartitioned(): boolean {
+    return this.#settings.partitioned;
+  }
+
+  /** One for all that is sent together: by its key, or the next in turn. */
+  #partitionOf(contents: readonly MessageContent[]): number {
+    const key = this.partitionKeyOf(contents);
+    if (key !== undefined) return partitionOfKey(key);
+    this.#turn = (this.#turn % PARTITIONS) + 1;
+    return this.#turn;
+  }
+
+  /** Why messages cannot be sent together: they would lie in more than one partition. */
+  #unlikeKeys(contents: readonly MessageContent[]): Refusal | undefined {
+    const detects = this.#history !== undefined;
+    const keys = new Set(contents.map((content) => partitionKeyOf(content, detects)));
+    if (keys.size <= 1) return undefined;
+    return {
+      condition: 'amqp:not-allowed',
+      description: detects
+        ? 'Batching brokered messages with distinct SessionId, PartitionKey, or MessageId  is not supported for an entity with ' +
+          'partitioning and duplicate detection enabled.'
+        : 'Batching brokered messages with distinct SessionId or PartitionKey is not supported for an entity with partitioning enabled.',
+    };
   }
 
   /**
@@ -101,11 +142,12 @@ export class Inbox {
    */
   numbersFor(contents: readonly MessageContent[]): number[] {
     const ids = new Set<string>();
+    const partition = this.#settings.partitioned ? this.#partitionOf(contents) : undefined;
     return contents.map((content) => {
       const id = this.#historyKeyOf(content);
       if (id !== undefined && (ids.has(id) || this.#history!.has(id, this.#host.clock.now()))) return 0;
       if (id !== undefined) ids.add(id);
-      return this.#settings.scheduled.reserveSequence();
+      return this.#settings.scheduled.reserveSequence(partition);
     });
   }
 
@@ -136,7 +178,10 @@ export class Inbox {
 
   /** What duplicates are known by, undefined where they are not looked for. */
   #historyKeyOf(content: MessageContent): string | undefined {
-    return this.#history === undefined ? undefined : keyTextOf(content.messageId);
+    const id = this.#history === undefined ? undefined : keyTextOf(content.messageId);
+    if (id === undefined || !this.#settings.partitioned) return id;
+    // Each partition knows what came to it, and no other.
+    return `${partitionKeyOf(content, false) ?? ''}\0${id}`;
   }
 
   /** Remembers a message. @returns whether it came before */

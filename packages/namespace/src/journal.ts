@@ -3,6 +3,7 @@ import { AmqpSymbol, Typed, type AmqpValue } from '@pointsman/wire';
 import type { Inbox } from './inbox.js';
 import { MessageContent } from './message-content.js';
 import type { MessageQueue } from './message-queue.js';
+import { SequenceCounter } from './partitions.js';
 import type { MessageSession } from './message-session.js';
 import { StoredMessage } from './stored-message.js';
 
@@ -84,8 +85,8 @@ export class QueueJournal {
 
   /** All that there is, as a journal of its own would have it. */
   *snapshot(queue: MessageQueue): Generator<JournalRecord> {
-    yield ['sequence', this.#name, queue.lastSequence];
-    for (const message of queue.peek(0, Infinity)) yield this.#recordOf(message);
+    for (const sequence of queue.sequences.all()) yield ['sequence', this.#name, sequence];
+    for (const message of queue.all()) yield this.#recordOf(message);
     for (const { id, state } of queue.sessions?.all ?? []) {
       if (state !== undefined) yield ['session', this.#name, id, state];
     }
@@ -126,7 +127,7 @@ export class QueueHistory {
   readonly #sessions = new Map<string, Uint8Array>();
   /** Message ids by when they came, ms since 1970. An id may come again, after it was forgotten. */
   #ids: (readonly [id: string, utc: number])[] = [];
-  #lastSequence = 0;
+  readonly #sequences = new SequenceCounter();
 
   /** Takes a record about this queue. What does not fit together is passed over: it cannot be made whole. */
   add([kind, , ...fields]: JournalRecord): void {
@@ -135,7 +136,7 @@ export class QueueHistory {
     switch (kind) {
       case 'message':
         this.#messages.set(sequence, fields);
-        this.#lastSequence = Math.max(this.#lastSequence, sequence);
+        this.#sequences.raise(sequence);
         break;
       case 'changed': {
         const message = this.#messages.get(sequence);
@@ -153,7 +154,7 @@ export class QueueHistory {
         else this.#sessions.delete(String(first));
         break;
       case 'sequence':
-        this.#lastSequence = Math.max(this.#lastSequence, sequence);
+        this.#sequences.raise(sequence);
         break;
       case 'id':
         if (typeof second === 'string') this.#ids.push([second, sequence]);
@@ -197,7 +198,7 @@ export class QueueHistory {
       message.state = state === 'scheduled' || state === 'deferred' ? state : 'available';
       queue.restore(message);
     }
-    queue.lastSequence = Math.max(queue.lastSequence, this.#lastSequence);
+    for (const sequence of this.#sequences.all()) queue.sequences.raise(sequence);
     return inOrder.length;
   }
 }

@@ -210,6 +210,7 @@ export class LinkDesk {
         entityPath: first.path.toLowerCase(),
         sizeBytes: contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
         messages: contents.length,
+        partitionKey: isDirect ? keyIn(destination, contents) : viaKeyIn(first, contents),
         check,
         apply,
       });
@@ -467,6 +468,16 @@ export class LinkDesk {
 function operationsOf(messages: number, entity: Queue | Topic | Subscription): number {
   if (entity.kind !== 'topic') return messages;
   return messages * entity.subscriptions.reduce((sum, { rules }) => sum + rules.length, 1);
+}
+
+/** The partition key that messages have for an entity; null for none, undefined where it has no partitions. */
+function keyIn({ inbox }: Queue | Topic, contents: readonly MessageContent[]): string | null | undefined {
+  return inbox.isPartitioned ? (inbox.partitionKeyOf(contents) ?? null) : undefined;
+}
+
+/** The same for an entity that they only go by way of. */
+function viaKeyIn({ inbox }: Queue | Topic, [content]: readonly MessageContent[]): string | null | undefined {
+  return inbox.isPartitioned ? (textOf(content?.annotations?.get('x-opt-via-partition-key')) ?? null) : undefined;
 }
 
 function isCoordinator({ target }: Attach): boolean {

@@ -5,8 +5,20 @@ import type { StoredMessage } from './stored-message.js';
 /** Messages that are gone may lie in the line until there are this many, and as many as the others. */
 const SLACK = 1024;
 
+/** Messages that wait to be handed out. */
+export interface Line {
+  /** Appends a message. */
+  push(message: StoredMessage): void;
+  /** Puts a message back to its place. */
+  giveBack(message: StoredMessage): void;
+  /** A message of the line is gone: expired, or taken by another way. */
+  onGone(message: StoredMessage): void;
+  /** Takes the next one. */
+  shift(): StoredMessage | undefined;
+}
+
 /** Messages that wait to be handed out, in the order of their sequence numbers. Those that are no longer available are skipped. */
-export class MessageLine {
+export class MessageLine implements Line {
   #fresh: StoredMessage[] = [];
   #freshHead = 0;
   readonly #returned = new MinHeap<StoredMessage>((message) => message.sequence);

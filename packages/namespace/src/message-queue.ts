@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AmqpValue } from '@pointsman/wire';
 import { Alarm } from './alarm.js';
+import { Expiry } from './expiry.js';
 import type { Consumer, ReceiveMode } from './consumer.js';
 import { ConsumerLine } from './consumer-line.js';
 import type { QueueJournal } from './journal.js';
-import { MinHeap } from './heap.js';
 import { LockTable } from './lock-table.js';
 import { HEADER_MAX, type MessageContent } from './message-content.js';
-import { MessageLine } from './message-line.js';
+import { MessageLine, type Line } from './message-line.js';
 import { MessageStore } from './message-store.js';
 import { MessageSessions, type MessageSession, type SessionWaiter } from './message-session.js';
+import { PartitionedLine } from './partitioned-line.js';
+import { partitionOfSequence, SequenceCounter } from './partitions.js';
 import type { MessageCounts, MessageQueueHost, MessageQueueSettings } from './queue-settings.js';
 import { Schedule } from './schedule.js';
 import { deadLetterProperties, HEADER_SIZE_EXCEEDED, type Settlement, type SettleResult } from './settlement.js';
@@ -20,11 +22,6 @@ export const CONSUMERS_MAX = 5000;
 
 /** Receivers that wait for a message session to become free, at one entity. */
 const SESSION_WAITERS_MAX = 1000;
-
-/** What is over may stay in a heap until there is this much of it, and as much again as what is not. */
-const HEAP_SLACK = 1024;
-
-const WAS_SCHEDULED: Arrival = Object.freeze({ wasScheduled: true });
 
 /**
  * The messages of a queue, a subscription or a dead-letter queue, and who waits for them.
@@ -44,16 +41,15 @@ export class MessageQueue {
   readonly #host: MessageQueueHost;
   readonly #messages = new MessageStore();
   /** @internal messages that belong to no session. */
-  readonly line: MessageLine = new MessageLine();
+  readonly line: Line;
   readonly sessions: MessageSessions | undefined;
   readonly #locks: LockTable;
-  readonly #expiring = new MinHeap<StoredMessage>((message) => message.expiresAt);
+  readonly #expiry: Expiry;
   readonly #schedule: Schedule;
-  readonly #expiryAlarm: Alarm;
   readonly #sessionAlarm: Alarm;
   readonly #consumers = new ConsumerLine();
-  /** Number of the latest message. */
-  lastSequence = 0;
+  /** @internal numbers of messages. */
+  readonly sequences: SequenceCounter = new SequenceCounter();
   /** Writes down what happens, where the namespace is to survive. */
   journal: QueueJournal | undefined;
   #sizeBytes = 0;
@@ -69,7 +65,8 @@ export class MessageQueue {
       onLockEnded: (message) => this.#giveBack(message, true),
       onLocksEnded: () => this.#pump(),
     });
-    this.#expiryAlarm = new Alarm(host.clock, () => this.#expire());
+    this.#expiry = new Expiry(host.clock, (message) => this.#expireOne(message));
+    this.line = settings.partitioned === true ? new PartitionedLine() : new MessageLine();
     this.#schedule = new Schedule(host.clock, () => this.#activate());
     this.#sessionAlarm = new Alarm(host.clock, () => this.#endSessions());
     this.sessions = settings.requiresSession === true ? new MessageSessions() : undefined;
@@ -129,6 +126,7 @@ export class MessageQueue {
 
   /** Appends a message. The caller has asked {@link isFull}. @returns its sequence number */
   enqueue(content: MessageContent, arrival?: Arrival): number {
+    const sequence = this.reserveSequence(arrival?.partition);
     const now = this.#host.clock.now();
     // A dead-letter queue ignores time to live.
     const ttl =
@@ -136,7 +134,7 @@ export class MessageQueue {
     return this.#append(
       new StoredMessage({
         ...arrival,
-        sequence: this.lastSequence + 1,
+        sequence,
         content,
         enqueuedAt: now,
         expiresAt: now + ttl,
@@ -147,7 +145,7 @@ export class MessageQueue {
 
   /** Appends a message to the dead-letter queue, because it could not become one of this queue. */
   enqueueDeadLetter(content: MessageContent, changes: ReadonlyMap<string, AmqpValue>, arrival?: Arrival): void {
-    const sequence = ++this.lastSequence;
+    const sequence = this.reserveSequence(arrival?.partition);
     const enqueuedAt = this.#host.clock.now();
     const all = new Map([...(arrival?.changes ?? []), ...changes]);
     this.deadLetters?.adopt(
@@ -155,9 +153,9 @@ export class MessageQueue {
     );
   }
 
-  /** A number for a message that comes later, or never. */
-  reserveSequence(): number {
-    return ++this.lastSequence;
+  /** A number for a message that comes later, or never. @param partition - where the queue has them; the first unless given */
+  reserveSequence(partition?: number): number {
+    return this.sequences.next(this.settings.partitioned === true ? partition || 1 : 0);
   }
 
   /** What becomes of scheduled messages whose time has come; left out, they are enqueued here. */
@@ -191,7 +189,7 @@ export class MessageQueue {
 
   /** Puts a message back as it was; before there are consumers, in the order of sequence numbers. */
   restore(message: StoredMessage): void {
-    this.lastSequence = Math.max(this.lastSequence, message.sequence);
+    this.sequences.raise(message.sequence);
     if (message.state === 'scheduled') {
       this.#keepUntilDue(message);
       return;
@@ -218,25 +216,19 @@ export class MessageQueue {
     const now = this.#host.clock.now();
     for (let message = this.#schedule.next(now); message !== undefined; message = this.#schedule.next(now)) {
       this.#remove(message);
-      if (this.#onDue === undefined) this.enqueue(message.content, WAS_SCHEDULED);
-      else this.#onDue(message.content, WAS_SCHEDULED);
+      const arrival: Arrival = { wasScheduled: true, partition: partitionOfSequence(message.sequence) };
+      if (this.#onDue === undefined) this.enqueue(message.content, arrival);
+      else this.#onDue(message.content, arrival);
     }
   }
 
   #append(message: StoredMessage): number {
     const { session } = message;
-    this.lastSequence = Math.max(this.lastSequence, message.sequence);
     this.journal?.stored(message);
     this.#messages.add(message);
     this.#sizeBytes += message.content.sizeBytes;
     (session ?? this).line.push(message);
-    if (message.expiresAt !== Infinity) {
-      if (this.#expiring.size > 2 * this.#messages.size + HEAP_SLACK) {
-        this.#expiring.retain((other) => other.state !== 'gone');
-      }
-      this.#expiring.push(message);
-      this.#expiryAlarm.atLatest(message.expiresAt);
-    }
+    this.#expiry.add(message, this.#messages.size);
     if (session !== undefined) {
       session.messages += 1;
       session.updatedAt = this.#host.clock.now();
@@ -446,11 +438,22 @@ export class MessageQueue {
     return lock.until;
   }
 
-  /** Messages from a sequence number on, in whatever state, without taking them; of one session where one is given. */
+  /** All messages in whatever state, in the order of their numbers. */
+  all(): Iterable<StoredMessage> {
+    return this.#messages.from(0);
+  }
+
+  /**
+   * Messages from a sequence number on, in whatever state, without taking them; of one session where one is given. They are all of
+   * one partition: the next peek goes on with the next.
+   */
   peek(fromSequence: number, count: number, sessionId?: string): StoredMessage[] {
     const found: StoredMessage[] = [];
+    let partition: number | undefined;
     for (const message of this.#messages.from(fromSequence)) {
       if (found.length >= count) break;
+      if (found.length > 0 && partitionOfSequence(message.sequence) !== partition) break;
+      partition = partitionOfSequence(message.sequence);
       if (sessionId === undefined || message.content.groupId === sessionId) found.push(message);
     }
     return found;
@@ -500,7 +503,7 @@ export class MessageQueue {
   /** Gives orders with the clock back. Nothing may be called afterwards. */
   close(): void {
     this.#locks.stop();
-    this.#expiryAlarm.stop();
+    this.#expiry.stop();
     this.#schedule.stop();
     this.#sessionAlarm.stop();
     this.sessions?.clear();
@@ -546,7 +549,7 @@ export class MessageQueue {
   }
 
   /** Takes the available message with the lowest sequence number; expired ones are put away on the way. */
-  #next(line: MessageLine): StoredMessage | undefined {
+  #next(line: Line): StoredMessage | undefined {
     const now = this.#host.clock.now();
     for (;;) {
       const message = line.shift();
@@ -618,7 +621,7 @@ export class MessageQueue {
   adopt(message: StoredMessage): void {
     this.#append(
       new StoredMessage({
-        sequence: this.lastSequence + 1,
+        sequence: this.reserveSequence(partitionOfSequence(message.sequence)),
         originalSequence: message.originalSequence ?? message.sequence,
         content: message.content,
         enqueuedAt: message.enqueuedAt,
@@ -641,27 +644,12 @@ export class MessageQueue {
     );
   }
 
-  #expire(): void {
-    const now = this.#host.clock.now();
-    for (
-      let message = this.#expiring.peek();
-      message !== undefined && message.expiresAt <= now;
-      message = this.#expiring.peek()
-    ) {
-      this.#expiring.pop();
-      // A locked one is looked at again when its lock ends; a deferred one stays until it is received.
-      if (message.state === 'available') this.#expireOne(message);
-    }
-    const next = this.#expiring.peek();
-    if (next !== undefined) this.#expiryAlarm.atLatest(next.expiresAt);
-  }
-
   #remove(message: StoredMessage): void {
     const { session, state } = message;
     if (state === 'deferred') this.#deferred -= 1;
     if (state === 'scheduled') this.#schedule.count -= 1;
     message.state = 'gone';
-    if (state === 'available') (session ?? this).line.onGone();
+    if (state === 'available') (session ?? this).line.onGone(message);
     this.#messages.delete(message);
     this.journal?.gone(message);
     this.#sizeBytes -= message.content.sizeBytes;

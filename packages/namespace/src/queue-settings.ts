@@ -10,6 +10,8 @@ export interface MessageQueueSettings {
   readonly deadLetterOnExpiration: boolean;
   /** Bytes of all messages together. */
   readonly maxSizeBytes: number;
+  /** Messages lie in partitions, each with an order of its own. */
+  readonly partitioned?: boolean;
   /** Messages are received session by session. */
   readonly requiresSession?: boolean;
 }

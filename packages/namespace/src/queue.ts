@@ -70,6 +70,8 @@ export class Queue implements Entity {
   /** Changed by the broker, which does it. */
   forwardTo: string | undefined;
   forwardDeadLetteredMessagesTo: string | undefined;
+  /** Messages lie in partitions. */
+  readonly isPartitioned: boolean;
   autoDeleteOnIdleMs: number;
   readonly createdAt: number;
   changedAt: number = -Infinity;
@@ -84,7 +86,8 @@ export class Queue implements Entity {
     this.maxMessageSizeBytes = options.maxMessageSizeBytes ?? MESSAGE_SIZE_MAX;
     this.requiresSession = options.requiresSession ?? false;
     this.policies = policiesByName(options.policies);
-    const settings = queueSettings(options);
+    const settings = { ...queueSettings(options), partitioned: options.enablePartitioning === true };
+    this.isPartitioned = settings.partitioned;
     this.messages = new MessageQueue(settings, host);
     this.transferDeadLetters = new MessageQueue({ ...settings, requiresSession: false }, host, true);
     this.forwardTo = options.forwardTo;
@@ -92,6 +95,7 @@ export class Queue implements Entity {
     this.inbox = new Inbox(
       {
         requiresSession: this.requiresSession,
+        partitioned: settings.partitioned,
         duplicateWindowMs: duplicateWindowOf(options),
         isFull: (bytes) => this.messages.isFull(bytes + this.transferDeadLetters.sizeBytes),
         store: (content, arrival) => this.messages.enqueue(content, arrival),

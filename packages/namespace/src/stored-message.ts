@@ -20,6 +20,8 @@ export interface Arrival {
   readonly deadLetterSource?: string | undefined;
   /** Was kept until its time. */
   readonly wasScheduled?: boolean | undefined;
+  /** Where it is to lie in an entity that has partitions; the first unless given. */
+  readonly partition?: number | undefined;
 }
 
 /** A message in one queue: its content, shared between the copies of a topic, and what the broker knows of it. */

@@ -59,7 +59,7 @@ export class Subscription implements Entity {
     this.name = options.name;
     this.path = `${topic.path}/Subscriptions/${options.name}`;
     this.requiresSession = options.requiresSession ?? false;
-    const settings = queueSettings(options);
+    const settings = { ...queueSettings(options), partitioned: topic.isPartitioned };
     this.messages = new MessageQueue(settings, host);
     this.#defaultTtlMs = settings.defaultTtlMs;
     this.capTtl();

@@ -45,6 +45,8 @@ export class Topic implements Entity {
   readonly createdAt: number;
   changedAt: number = -Infinity;
   usedAt: number = -Infinity;
+  /** Messages of its subscriptions lie in partitions. */
+  readonly isPartitioned: boolean;
   readonly forwardTo = undefined;
   readonly messages = undefined;
   readonly #host: MessageQueueHost;
@@ -52,6 +54,7 @@ export class Topic implements Entity {
   constructor(options: TopicOptions, host: MessageQueueHost) {
     this.autoDeleteOnIdleMs = idleMsOf(options);
     this.createdAt = host.clock.now();
+    this.isPartitioned = options.enablePartitioning === true;
     checkName(options.name, 'topic', 260);
     this.path = options.name;
     this.maxMessageSizeBytes = options.maxMessageSizeBytes ?? MESSAGE_SIZE_MAX;
@@ -60,7 +63,7 @@ export class Topic implements Entity {
     this.defaultTtlMs = options.defaultTtlMs ?? Infinity;
     this.#host = host;
     this.scheduled = new MessageQueue(
-      queueSettings({ maxSizeBytes: options.maxSizeBytes ?? ENTITY_SIZE_MAX }),
+      { ...queueSettings({ maxSizeBytes: options.maxSizeBytes ?? ENTITY_SIZE_MAX }), partitioned: this.isPartitioned },
       host,
       true,
     );
@@ -68,6 +71,7 @@ export class Topic implements Entity {
     this.inbox = new Inbox(
       {
         requiresSession: false,
+        partitioned: this.isPartitioned,
         duplicateWindowMs: duplicateWindowOf(options),
         isFull: (bytes) =>
           this.sizeBytes + bytes > this.scheduled.settings.maxSizeBytes ||

@@ -12,6 +12,8 @@ export interface TransactionWork {
   readonly sizeBytes: number;
   /** One unless given. */
   readonly messages?: number;
+  /** Of messages that go to an entity with partitions; null where they have none. A transaction is of one partition. */
+  readonly partitionKey?: string | null | undefined;
   /** Where it settles a message: the lock token. A message is settled once in a transaction. */
   readonly lockToken?: string;
   /** Why it cannot be done now. */
@@ -84,7 +86,17 @@ export class Transactions {
         condition: 'amqp:resource-limit-exceeded',
         description: `A transaction has at most ${MESSAGES_MAX} messages.`,
       };
-    const { lockToken } = work;
+    const { lockToken, partitionKey } = work;
+    if (
+      partitionKey === null ||
+      (partitionKey !== undefined && works.some((other) => isElsewhere(other, partitionKey)))
+    )
+      return {
+        condition: 'amqp:not-allowed',
+        description:
+          'Messages that a transaction sends to a partitioned entity must all have the same partition key (SessionId, ' +
+          'PartitionKey, or MessageId where duplicates are detected).',
+      };
     // Sends go by way of the entity that came first; what is settled must lie there.
     if (lockToken !== undefined && works.some((other) => other.entityPath !== work.entityPath && isFirst(works, other)))
       return {
@@ -167,4 +179,6 @@ export class Transactions {
 }
 
 const messagesOf = ({ messages = 1 }: TransactionWork): number => messages;
+const isElsewhere = (work: TransactionWork, partitionKey: string): boolean =>
+  work.partitionKey !== undefined && work.partitionKey !== partitionKey;
 const isFirst = (works: readonly TransactionWork[], work: TransactionWork): boolean => works[0] === work;

@@ -243,7 +243,7 @@ export class Client implements ConnectionHandler {
 
   /** A request and its answer on `$cbs` or a `$management` node. The links stay. */
   requester(node: string): (properties: Record<string, AmqpValue>, body: AmqpValue, messageId?: AmqpValue) => Message {
-    const answers = this.receiver(node, 10, { target: { type: 'target', address: 'replies' } });
+    const answers = this.receiver(node, 100, { target: { type: 'target', address: 'replies' } });
     const requests = this.sender(node);
     return (properties, body, messageId = 'id-1') => {
       requests.send({

@@ -364,6 +364,7 @@ export class Administration {
       name: path,
       policies: details.policies,
       ...receivingOptionsOf(description),
+      enablePartitioning: description.flag('EnablePartitioning') ?? false,
       autoDeleteOnIdleMs: autoDeleteOf(description),
       ...(status === undefined ? {} : { status }),
     };

@@ -29,7 +29,6 @@ export interface Details {
   /** Ms; shown where duplicates are not looked for. */
   duplicateWindowMs: number;
   enableBatchedOperations: boolean;
-  readonly enablePartitioning: boolean;
   readonly enableExpress: boolean;
   supportOrdering: boolean;
   /** With their keys, for those who may manage. */
@@ -44,7 +43,6 @@ export function detailsOf(description: Description | undefined, utcNow: number):
     userMetadata: description?.text('UserMetadata'),
     duplicateWindowMs: (description && duplicateWindowOf(description)) ?? 10 * MINUTE,
     enableBatchedOperations: description?.flag('EnableBatchedOperations') ?? true,
-    enablePartitioning: description?.flag('EnablePartitioning') ?? false,
     enableExpress: description?.flag('EnableExpress') ?? false,
     supportOrdering: description?.flag('SupportOrdering') ?? true,
     policies: description === undefined ? [] : policiesOf(description),
@@ -53,11 +51,9 @@ export function detailsOf(description: Description | undefined, utcNow: number):
 
 /** Changes what is shown as a later description has it. */
 export function updateDetails(details: Details, description: Description, utcNow: number): void {
-  const { enablePartitioning, enableExpress, createdAt } = details;
+  const { enableExpress, createdAt } = details;
   const next = detailsOf(description, utcNow);
-  const change = description.flag('EnablePartitioning');
-  if (change !== undefined && change !== enablePartitioning) throw fixed('EnablePartitioning');
-  Object.assign(details, { ...next, createdAt, enablePartitioning, enableExpress });
+  Object.assign(details, { ...next, createdAt, enableExpress });
 }
 
 /** Settings of a queue or a subscription as a description has them; what it leaves out is not there. */
@@ -127,6 +123,8 @@ export function checkFixed(description: Description, entity: Queue | Topic | Sub
   const session = description.flag('RequiresSession');
   if (session !== undefined && session !== entity.requiresSession) throw fixed('RequiresSession');
   if (entity.kind === 'subscription') return;
+  const partitioning = description.flag('EnablePartitioning');
+  if (partitioning !== undefined && partitioning !== entity.isPartitioned) throw fixed('EnablePartitioning');
   const duplicates = description.flag('RequiresDuplicateDetection');
   if (duplicates !== undefined && duplicates !== (entity.inbox.duplicateWindowMs !== undefined))
     throw fixed('RequiresDuplicateDetection');
@@ -208,7 +206,7 @@ export function queueXml(queue: Queue, details: Details, { hostname, accessedAt 
     countsXml(queue.messages, queue.transferDeadLetters),
     rows([
       ['AutoDeleteOnIdle', autoDelete(queue)],
-      ['EnablePartitioning', details.enablePartitioning],
+      ['EnablePartitioning', queue.isPartitioned],
       ['EntityAvailabilityStatus', 'Available'],
       ['ForwardDeadLetteredMessagesTo', uriOf(queue.forwardDeadLetteredMessagesTo, hostname)],
       ['EnableExpress', details.enableExpress],
@@ -241,7 +239,7 @@ export function topicXml(topic: Topic, details: Details, { accessedAt }: Shown):
     rows([
       ['SubscriptionCount', topic.subscriptions.length],
       ['AutoDeleteOnIdle', autoDelete(topic)],
-      ['EnablePartitioning', details.enablePartitioning],
+      ['EnablePartitioning', topic.isPartitioned],
       ['EntityAvailabilityStatus', 'Available'],
       ['EnableExpress', details.enableExpress],
       ['MaxMessageSizeInKilobytes', Math.floor(topic.maxMessageSizeBytes / 1_024)],

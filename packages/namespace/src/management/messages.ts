@@ -169,6 +169,7 @@ export function scheduleMessage({ node, body, host, hostname, enlist }: Manageme
       entityPath: entity.path.toLowerCase(),
       sizeBytes: contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       messages: contents.length,
+      partitionKey: inbox.isPartitioned ? (inbox.partitionKeyOf(contents) ?? null) : undefined,
       check: () => (canSend(entity.status) ? inbox.check(contents) : disabledRefusal(entity.path, hostname)),
       apply: keep,
     },

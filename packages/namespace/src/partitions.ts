@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { keyTextOf, textOf, type MessageContent } from './message-content.js';
+
+/** Of a partitioned entity, as the Standard tier has them. */
+export const PARTITIONS = 16;
+
+/** Sequence numbers of a partition; the number of the partition stands in the sixteen bits above. */
+const PARTITION_SIZE: number = 2 ** 48;
+
+/** The partition that a sequence number tells of, from 1 on; 0 where an entity has none. */
+export function partitionOfSequence(sequence: number): number {
+  return Math.floor(sequence / PARTITION_SIZE);
+}
+
+/** The partition of a key, 1 to {@link PARTITIONS}: the same one each time. Which one it is in the cloud nobody knows. */
+export function partitionOfKey(key: string): number {
+  // FNV-1a.
+  let hash = 0x811c_9dc5;
+  for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x0100_0193);
+  return 1 + ((hash ^ (hash >>> 15)) & (PARTITIONS - 1));
+}
+
+/**
+ * What decides about the partition of a message: its session, its partition key, or its id where duplicates are looked for.
+ * Undefined where nothing does.
+ */
+export function partitionKeyOf(content: MessageContent, detectsDuplicates: boolean): string | undefined {
+  const key = content.groupId ?? textOf(content.annotations?.get('x-opt-partition-key'));
+  return key ?? (detectsDuplicates ? keyTextOf(content.messageId) : undefined);
+}
+
+/** Gives sequence numbers out: from 1 on, and in each partition from 1 on. */
+export class SequenceCounter {
+  /** Number of the latest message by partition. */
+  readonly #last = new Map<number, number>();
+
+  next(partition: number): number {
+    const sequence = this.last(partition) + 1;
+    this.#last.set(partition, sequence);
+    return sequence;
+  }
+
+  last(partition: number): number {
+    return this.#last.get(partition) ?? partition * PARTITION_SIZE;
+  }
+
+  /** A number that was given out before. */
+  raise(sequence: number): void {
+    const partition = partitionOfSequence(sequence);
+    if (sequence > this.last(partition)) this.#last.set(partition, sequence);
+  }
+
+  /** The latest number of each partition that has one. */
+  all(): Iterable<number> {
+    return this.#last.values();
+  }
+}
