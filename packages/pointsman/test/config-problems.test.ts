@@ -193,3 +193,26 @@ describe('loadConfig', () => {
     }
   });
 });
+
+describe('more problems than are kept', () => {
+  const lost = Array.from({ length: 150 }, (_, i) => `autoLink { address: a${i} direction: in connection: c }\n`);
+  const text = `connector { name: c role: route-container port: 5671 }\n${lost.join('')}`;
+
+  it('are no mistake where each is a warning', () => {
+    const many = readConfig(text, { path: 'a.conf' });
+    assert.ok(many.ok);
+    assert.equal(many.warnings.length, 101);
+    assert.ok(many.warnings.every(({ severity }) => severity === 'warning'));
+    assert.match(many.warnings.at(-1)!.message, /^50 further problems/u);
+  });
+
+  it('hide no mistake', () => {
+    const result = readConfig(`${text}address { prefix: x waypoint: perhaps }\n`, { path: 'a.conf' });
+    assert.ok(!result.ok);
+    const mistakes = result.problems.filter(({ severity }) => severity === 'error');
+    assert.deepEqual(
+      mistakes.map(({ line }) => line),
+      [152],
+    );
+  });
+});

@@ -685,19 +685,4 @@ ${BROKER}autoLink {
     assert.equal(problems.length, 101);
     assert.match(problems.at(-1)!.message, /^150 further problems/u);
   });
-
-  it('are no mistakes because they are many, where each is a warning; and hide none', () => {
-    const lost = Array.from({ length: 150 }, (_, i) => `autoLink { address: a${i} direction: in connection: c }\n`);
-    const text = `connector { name: c role: route-container port: 5671 }\n${lost.join('')}`;
-    const many = read(text);
-    assert.ok(many.config);
-    assert.equal(many.problems.length, 101);
-    assert.ok(many.problems.every(({ severity }) => severity === 'warning'));
-    const { problems, config } = read(`${text}address { prefix: x waypoint: perhaps }\n`);
-    assert.equal(config, undefined);
-    assert.deepEqual(
-      problems.filter(({ severity }) => severity === 'error').map(({ line }) => line),
-      [152],
-    );
-  });
 });
