@@ -60,7 +60,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
       lastError fallback`),
     // Behind those that clients know: what only this router has.
     ...columns(`renewLocks receiveMode prefetch filter sessionId nextSession settledLater settledTooLate settledInDoubt
-      locksRenewed releaseLoops`),
+      locksRenewed releaseLoops lastOffset lastSequenceNumber lag replays missedEvents`),
   ],
   'router.config.exchange': columns(`name identity address phase alternateAddress alternatePhase matchMethod
     bindingCount receivedCount droppedCount forwardedCount divertedCount`),
@@ -107,6 +107,10 @@ const WIDTHS: Readonly<Record<string, { readonly rest: Width } & Readonly<Record
     settledInDoubt: ulong,
     locksRenewed: ulong,
     releaseLoops: ulong,
+    lastSequenceNumber: long,
+    lag: ulong,
+    replays: ulong,
+    missedEvents: ulong,
   },
   'router.config.exchange': { rest: ulong, phase: int, alternatePhase: int, bindingCount: uint },
   'router.config.binding': { rest: ulong, nextHopPhase: int },

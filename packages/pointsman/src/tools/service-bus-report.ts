@@ -80,6 +80,18 @@ const AUTO_LINK: readonly Column[] = [
   ['last error', at('lastError')],
 ];
 
+/** How far partitions of event hubs have been read. */
+const HUB_READER: readonly Column[] = [
+  ['autolink', at('name')],
+  ['partition', (row) => cell(row, 'externalAddress') || cell(row, 'address')],
+  ['status', at('operStatus')],
+  ['offset', at('lastOffset')],
+  ['number', at('lastSequenceNumber')],
+  ['lag', at('lag')],
+  ['replays', at('replays')],
+  ['missed', at('missedEvents')],
+];
+
 /**
  * What an operator wants to know of Azure Service Bus.
  *
@@ -89,6 +101,8 @@ export function serviceBusReport(connectors: readonly Row[], autoLinks: readonly
   const own = connectors.filter((row) => Array.isArray(row.get('azureNodes') ?? null));
   if (own.length === 0) return [{ lines: ['No connector leads to Azure Service Bus'] }];
   const names = new Set(own.map((row) => cell(row, 'name')));
+  const ownLinks = autoLinks.filter((row) => isAt(row, names));
+  const hubReaders = ownLinks.filter((row) => cell(row, 'replays') !== '');
   const sections: readonly (readonly [
     title: string,
     columns: readonly Column[],
@@ -98,7 +112,8 @@ export function serviceBusReport(connectors: readonly Row[], autoLinks: readonly
     ['Azure Service Bus', CONNECTOR, own, ''],
     ['Tokens', TOKEN, within(own, 'azureTokens'), 'No tokens: the key goes with the connection, or it is not open'],
     ['Shared Nodes', NODE, within(own, 'azureNodes'), 'No shared nodes are in use'],
-    ['Autolinks', AUTO_LINK, autoLinks.filter((row) => isAt(row, names)), 'No autolinks'],
+    ['Autolinks', AUTO_LINK, ownLinks, 'No autolinks'],
+    ...(hubReaders.length === 0 ? [] : [['Event Hubs', HUB_READER, hubReaders, ''] as const]),
   ];
   return sections.flatMap(([title, columns, rows, none], at): Block[] => [
     ...(at === 0 ? [] : [{ lines: [''] }]),
