@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import type { AddressInfo } from 'node:net';
 import type { NamespaceServer } from '../src/namespace-server/namespace-server.js';
 import { TestIo, until } from './client-fixture.js';
@@ -95,6 +98,46 @@ describe('a doctor at a peer that falls silent', () => {
       assert.match(out, /✔ .*Open[^]*Interrupted: what was not looked at is not known/);
       assert.equal(io.listenerCount('SIGINT'), 0);
       await until('no more live lines', () => io.out === out);
+    }),
+  );
+});
+
+describe('the doctor as a process', () => {
+  const main = fileURLToPath(new URL('../src/main.js', import.meta.url));
+
+  it(
+    'ends by Ctrl-C with what it has found, though a peer holds it up',
+    scene(async (one) => {
+      const port = await one.openPort((socket) => socket.resume());
+      const child = spawn(process.execPath, [main, 'doctor', '--connection-string', 'env:SB', '--timeout', '60'], {
+        env: { ...process.env, SB: `Endpoint=sb://localhost:${port}/;SharedAccessKeyName=a;SharedAccessKey=YQ==` },
+      });
+      one.whenOver(() => child.kill('SIGKILL'));
+      let out = '';
+      child.stdout.on('data', (part: Buffer) => {
+        out += part.toString();
+        if (out.includes(`Port ${port} can be reached`) && !child.killed) child.kill('SIGINT');
+      });
+      const [status] = (await once(child, 'exit')) as [number];
+      assert.equal(status, 130);
+      assert.match(out, /Interrupted: what was not looked at is not known/);
+    }),
+  );
+
+  it(
+    'ends in silence when its reader has seen enough',
+    scene(async (one) => {
+      const port = await one.openPort((socket) => socket.resume());
+      const child = spawn(process.execPath, [main, 'doctor', '--connection-string', 'env:SB', '--timeout', '1'], {
+        env: { ...process.env, SB: `Endpoint=sb://localhost:${port}/;SharedAccessKeyName=a;SharedAccessKey=YQ==` },
+      });
+      one.whenOver(() => child.kill('SIGKILL'));
+      let error = '';
+      child.stderr.on('data', (part: Buffer) => (error += part.toString()));
+      child.stdout.once('data', () => child.stdout.destroy());
+      const [status] = (await once(child, 'exit')) as [number];
+      assert.equal(error, '');
+      assert.equal(status, 0);
     }),
   );
 });

@@ -309,6 +309,54 @@ describe('a doctor who is kept waiting', () => {
   });
 });
 
+describe('doctor: a configuration', () => {
+  it(
+    'has its warnings told at the connector that they concern, and where a proxy comes from that it does not name',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const lost = section('autoLink', {
+        address: 'lost',
+        direction: 'in',
+        connection: 'azure',
+        externalAddress: 'orders',
+      });
+      const other = section('connector', {
+        name: 'other',
+        role: 'route-container',
+        host: CLOUD_HOST,
+        port: cloud.port,
+        sslProfile: 'cloud',
+      });
+      const text = trusted(one) + connector(cloud.port) + lost + other;
+      const { found } = await findings(one, text, '--connector', 'azure');
+      assert.equal(found[0]!.check, 'configuration');
+      assert.match(found[0]!.text, /router\.conf:\d+: autoLink brings messages in at phase 1 of 'lost'/);
+      const quiet = await findings(one, text, '--connector', 'other');
+      assert.ok(quiet.found.every(({ text }) => !text.includes('lost')));
+
+      const proxy = await ConnectProxy.open();
+      one.whenOver(() => proxy.close());
+      const file = one.file('router.conf', ROUTER + trusted(one) + connector(cloud.port) + THROUGH_ORDERS);
+      const { status, out } = await doctor(['-c', file], { https_proxy: `http://localhost:${proxy.port}` });
+      assert.equal(status, 0, out);
+      assert.match(out, /^Connector azure: .*, through the proxy localhost:\d+ of the environment\n/);
+      assert.match(out, /The proxy localhost \(of HTTPS_PROXY in the environment\) is/);
+    }),
+  );
+
+  it(
+    'says what is not looked at, where link routes lead to it',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const routes = ['in', 'out'].map((direction) =>
+        section('linkRoute', { prefix: 'sb', direction, connection: 'azure' }),
+      );
+      const { found } = await findings(one, trusted(one) + connector(cloud.port) + routes.join(''));
+      assert.match(found.at(-1)!.text, /what its link routes lead to \(sb\) nobody knows.*Name some with --entity/);
+    }),
+  );
+});
+
 describe('what the doctor says to programs', () => {
   it('is what the schema has, with the same lists of steps and checks', async () => {
     const { $defs } = DOCTOR_SCHEMA;

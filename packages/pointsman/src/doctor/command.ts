@@ -3,6 +3,7 @@ import type { DialOptions } from '@pointsman/transport';
 import type { CommandIo } from '../command.js';
 import type { ConnectorConfig, RouterConfig } from '../config/model.js';
 import { formatProblems } from '../config/problems.js';
+import type { ConfigProblem } from '../config/problems.js';
 import { loadConfig } from '../config/read-config.js';
 import { processSecretSources } from '../config/secret.js';
 import { wantsColor } from '../log/color.js';
@@ -94,7 +95,7 @@ export async function runDoctor(
     if (args.json) io.stdout.write(textOf({ version: 1, works: false, exitStatus: 1, problems, connectors: [] }));
     return 1;
   }
-  const { config, chosen } = connectors;
+  const { config, warnings, chosen } = connectors;
   const interruption = new Interruption(io);
   const report = args.json ? undefined : new Report(io.stdout, args.color, args.timeoutMs);
   const results: ConnectorReport[] = [];
@@ -104,7 +105,7 @@ export async function runDoctor(
       if (interruption.isOver) break;
       const findings: Finding[] = [];
       try {
-        const patient = patientOf(config, connector, args.entities, surroundings);
+        const patient = patientOf(config, connector, args.entities, surroundings, warnings);
         report?.begin(patient);
         const options = {
           timeoutMs: args.timeoutMs,
@@ -135,18 +136,24 @@ export async function runDoctor(
   return status;
 }
 
+interface ReadConfig {
+  readonly config: RouterConfig;
+  readonly warnings: readonly ConfigProblem[];
+}
+
 /** The connectors that are to be looked at; undefined where there are none, which has been said. */
 function connectorsOf(
   args: DoctorArguments,
   io: CommandIo,
   surroundings: DoctorSurroundings,
   fail: (text: string) => void,
-): { readonly config: RouterConfig; readonly chosen: readonly ConnectorConfig[] } | undefined {
-  const config = configOf(args, io, surroundings, fail);
-  if (config === undefined) return undefined;
+): (ReadConfig & { readonly chosen: readonly ConnectorConfig[] }) | undefined {
+  const read = configOf(args, io, surroundings, fail);
+  if (read === undefined) return undefined;
+  const { config } = read;
   const { connector: name } = args;
   const chosen = config.connectors.filter((one) => name === undefined || one.name === name);
-  if (chosen.length > 0) return { config, chosen };
+  if (chosen.length > 0) return { ...read, chosen };
   const known = config.connectors.map((one) => one.name).join(', ');
   const what = name === undefined ? 'there is no connector' : `there is no connector '${name}'`;
   fail(`${config.file}: ${what}${known === '' ? '' : `; there is ${known}`}\n`);
@@ -202,11 +209,11 @@ function configOf(
   io: CommandIo,
   { environment }: DoctorSurroundings,
   fail: (text: string) => void,
-): RouterConfig | undefined {
+): ReadConfig | undefined {
   const env = environment ?? processSecretSources.env;
   const secrets = { ...processSecretSources, env };
   const result = args.config === undefined ? configByString(args, env) : loadConfig(args.config, { secrets });
-  if (result.ok) return result.config;
+  if (result.ok) return { config: result.config, warnings: result.warnings };
   fail(formatProblems(result.problems, { color: !args.json && wantsColor(io.stderr, process.env) }));
   return undefined;
 }

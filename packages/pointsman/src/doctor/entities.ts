@@ -44,7 +44,12 @@ const LOCK_MAX_MS = 330_000;
 export async function* examineEntities(examination: EntityExamination): AsyncGenerator<Finding> {
   const { entities, connector } = examination.patient;
   if (entities.length === 0) {
-    const text = `No autolink names connector ${connector.name}, and no --entity was given: rights on entities were not looked at`;
+    const { linkRoutes } = examination.patient;
+    const routes =
+      linkRoutes.length === 0
+        ? ''
+        : `; what its link routes lead to (${[...new Set(linkRoutes)].join(', ')}) nobody knows before a client comes`;
+    const text = `No autolink names connector ${connector.name}, and no --entity was given: rights on entities were not looked at${routes}. Name some with --entity`;
     yield { step: 'entity', check: 'none', verdict: 'skipped', subject: '', text };
     return;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ByteStream } from '@pointsman/transport';
 import type { Client } from '../client/client.js';
+import type { ConfigProblem } from '../config/problems.js';
 import { within } from '../client/deferred.js';
 import { clockFinding, examineClock, notCompared } from './clock.js';
 import type { Skew } from './clock.js';
@@ -30,6 +31,7 @@ export interface ExaminationOptions {
 export async function* examine(patient: Patient, options: ExaminationOptions): AsyncGenerator<Finding> {
   const { onWait = (): void => undefined } = options;
   const { to, isServiceBus } = patient;
+  yield* patient.remarks.map(remarkFinding);
   onWait('name', `looking up ${to.proxy?.host ?? to.host}`);
   const name = await examineName(patient, options);
   yield name;
@@ -73,6 +75,19 @@ export async function* examine(patient: Patient, options: ExaminationOptions): A
   } finally {
     await leave(client);
   }
+}
+
+function remarkFinding({ file, line, message, hint }: ConfigProblem): Finding {
+  const subject = line === undefined ? file : `${file}:${line}`;
+  const cure = hint === undefined ? '' : `. Better: ${hint}`;
+  return {
+    step: 'configuration',
+    check: 'configuration',
+    verdict: 'warning',
+    subject,
+    text: `${subject}: ${message}${cure}`,
+    ...(line === undefined ? {} : { details: { line } }),
+  };
 }
 
 /** For the good manners of a close; a peer that is silent is not waited for. */

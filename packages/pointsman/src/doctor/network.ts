@@ -24,7 +24,8 @@ const PORT_HTTPS = 443;
 export async function examineName(patient: Patient, { timeoutMs }: { readonly timeoutMs: number }): Promise<Finding> {
   const { to, lookup } = patient;
   const subject = to.proxy?.host ?? to.host;
-  const whose = to.proxy === undefined ? subject : `The proxy ${subject}`;
+  const origin = patient.hasProxyOfEnvironment ? ' (of HTTPS_PROXY in the environment)' : '';
+  const whose = to.proxy === undefined ? subject : `The proxy ${subject}${origin}`;
   const common = { step: 'name', check: 'name', subject } as const;
   if (isIP(subject) !== 0) return { ...common, verdict: 'skipped', text: `${whose} is an address` };
   const started = performance.now();

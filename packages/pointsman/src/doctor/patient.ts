@@ -4,6 +4,7 @@ import type { Secret, TokenProvider } from '@pointsman/azure';
 import { TlsCredentialsError } from '@pointsman/transport';
 import type { DialOptions, TlsCredentials } from '@pointsman/transport';
 import type { AutoLinkConfig, ConnectorConfig, Direction, RouterConfig } from '../config/model.js';
+import type { ConfigProblem } from '../config/problems.js';
 import { ConnectorError, destinationOf } from '../run/destination.js';
 import type { Destination } from '../run/destination.js';
 import type { Environment } from '../run/environment-proxy.js';
@@ -32,6 +33,12 @@ export interface Patient {
   readonly lookup: DialOptions['lookup'];
   /** Who we are to a management API; undefined where there is nothing to prove it by. */
   readonly identity: TokenProvider | undefined;
+  /** The connector names no proxy itself: `HTTPS_PROXY` does. */
+  readonly hasProxyOfEnvironment: boolean;
+  /** Prefixes and patterns that clients attach to through this connector. */
+  readonly linkRoutes: readonly string[];
+  /** What `pointsman check` would say of the connector and its autolinks. */
+  readonly remarks: readonly ConfigProblem[];
 }
 
 /** What cannot be examined, and why. */
@@ -43,6 +50,7 @@ export function patientOf(
   connector: ConnectorConfig,
   more: readonly EntityNeed[],
   { environment, lookup }: { readonly environment?: Environment | undefined; readonly lookup?: DialOptions['lookup'] },
+  warnings: readonly ConfigProblem[] = [],
 ): Patient {
   try {
     const profile = config.sslProfiles.find(({ name }) => name === connector.sslProfile);
@@ -63,11 +71,42 @@ export function patientOf(
       entities: [...needsOf(config, connector), ...more],
       secrets: [...to.secrets, connector.connectionString, to.proxy?.password].filter((one) => one !== undefined),
       lookup,
+      hasProxyOfEnvironment: to.proxy !== undefined && connector.proxy === undefined,
+      linkRoutes: config.linkRoutes
+        .filter(({ connection }) => connection === connector.name)
+        .map(({ prefix, pattern }) => prefix ?? pattern ?? ''),
+      remarks: [
+        ...remarksOf(config, connector, warnings),
+        ...(credentials?.warnings ?? []).map((message): ConfigProblem => {
+          return { severity: 'warning', file: config.file, line: profile?.line, message };
+        }),
+      ],
     };
   } catch (error) {
     if (error instanceof ConnectorError || error instanceof TlsCredentialsError) throw new PatientError(error.message);
     throw error;
   }
+}
+
+/** Those on the lines of the connector and of its autolinks. */
+function remarksOf(
+  config: RouterConfig,
+  connector: ConnectorConfig,
+  warnings: readonly ConfigProblem[],
+): ConfigProblem[] {
+  const own = new Set([
+    connector.line,
+    ...config.autoLinks.filter(({ connection }) => connection === connector.name).map(({ line }) => line),
+  ]);
+  const { listeners, connectors, sslProfiles, addresses, linkRoutes, autoLinks, exchanges, bindings, logs } = config;
+  const begins = [listeners, connectors, sslProfiles, addresses, linkRoutes, autoLinks, exchanges, bindings, logs]
+    .flat()
+    .map(({ line }) => line)
+    .toSorted((a, b) => a - b);
+  return warnings.filter(({ line }) => {
+    const section = line === undefined ? undefined : begins.findLast((begin) => begin <= line);
+    return section !== undefined && own.has(section);
+  });
 }
 
 /** Tokens made of the key that SASL goes by. */

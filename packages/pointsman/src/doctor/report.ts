@@ -47,11 +47,14 @@ export class Report {
     this.#width = widthOf(out);
   }
 
-  begin({ connector, to }: Patient): void {
+  begin({ connector, to, hasProxyOfEnvironment }: Patient): void {
     const by = to.transport === 'tcp' ? 'TCP' : to.transport === 'auto' ? 'TCP, else a WebSocket' : 'a WebSocket';
     const at = placeText(to);
     const name = to.hostname === to.host ? at : `${to.hostname} at ${at}`;
-    const proxy = to.proxy === undefined ? '' : `, through the proxy ${shown(placeText(to.proxy))}`;
+    const proxy =
+      to.proxy === undefined
+        ? ''
+        : `, through the proxy ${shown(placeText(to.proxy))}${hasProxyOfEnvironment ? ' of the environment' : ''}`;
     this.#line(`${this.#styles.strong(`Connector ${shown(connector.name)}`)}: ${shown(name)}, by ${by}${proxy}`);
     this.#line('');
   }
