@@ -18,11 +18,13 @@ import { entityAddressOf } from './entity-address.js';
 import {
   propertiesOf,
   refusalOf,
+  hubWithToken,
   isByLockToken,
   sessionIdsOf,
   sessionLockLost,
   withLinkName,
   withProperties,
+  withSecurityToken,
 } from './management-request.js';
 import { AnswerLinks, acceptRequests } from './request-links.js';
 import { attachPair } from './request-pair.js';
@@ -48,6 +50,8 @@ export interface ManagementRelayOptions {
   readonly linkNameOf: (client: Connection, name: string) => string;
   /** Whose the message sessions are. */
   readonly sessions: SessionHolders;
+  /** A token for an event hub, in place of the one that a client gives with a request; undefined where there are none. */
+  readonly tokenFor?: ((hub: string) => Promise<string>) | undefined;
   readonly clock: Clock;
 }
 
@@ -321,8 +325,23 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
     client.pending.add(id);
     const ours = { ...properties, messageId: id, correlationId: undefined, replyTo: this.#options.name };
     const bytes = withLinkName(withProperties(request, ours), (name) => linkNameOf(connection, name));
-    this.#enqueue({ id, bytes, client });
+    const hub = hubWithToken(request);
+    if (hub === undefined) this.#enqueue({ id, bytes, client });
+    else this.#replaceToken({ id, bytes, client }, hub);
     return undefined;
+  }
+
+  /** The client's token is for the router: what goes on has one of the router's own, where there is a key to make one. */
+  #replaceToken(request: Waiting, hub: string): void {
+    const { tokenFor } = this.#options;
+    const send = (token: string | undefined): void => {
+      // The client, or the pair, may have gone meanwhile.
+      if (this.#isOver || !this.#pending.has(request.id)) return;
+      this.#enqueue({ ...request, bytes: withSecurityToken(request.bytes, token) });
+    };
+    if (tokenFor === undefined) send(undefined);
+    // Without a token the service says itself what is missing.
+    else tokenFor(hub).then(send, () => send(undefined));
   }
 
   #isTooMuch(client: RelayClient, bytes: number): AmqpErrorFields | undefined {

@@ -45,6 +45,31 @@ export function isByLockToken(message: Uint8Array): boolean {
   return plainOf(applicationProperties?.get('operation')) === 'com.microsoft:update-disposition';
 }
 
+/** Clients of event hubs give their token with each request: it is one that the router knows, not the service. */
+const SECURITY_TOKEN = 'security_token';
+
+/** Name of the event hub that a request with a token of its client asks about; undefined where it has no token. */
+export function hubWithToken(message: Uint8Array): string | undefined {
+  const { applicationProperties } = section(message, SECTION.applicationProperties) ?? {};
+  if (applicationProperties?.has(SECURITY_TOKEN) !== true) return undefined;
+  const name = plainOf(applicationProperties.get('name'));
+  return typeof name === 'string' ? name : '';
+}
+
+/** The request with another token, or without one. */
+export function withSecurityToken(message: Uint8Array, token: string | undefined): Uint8Array {
+  const span = spanOf(message, SECTION.applicationProperties);
+  if (span === undefined) return message;
+  const applicationProperties = new Map(decodeMessage(message, span.start, span.end).applicationProperties);
+  if (token === undefined) applicationProperties.delete(SECURITY_TOKEN);
+  else applicationProperties.set(SECURITY_TOKEN, token);
+  return joined([
+    message.subarray(0, span.start),
+    encodeMessage({ applicationProperties }),
+    message.subarray(span.end),
+  ]);
+}
+
 /** The request with the name that its link has at the service. @throws RemoteProtocolError where the message is malformed */
 export function withLinkName(message: Uint8Array, nameOf: (name: string) => string): Uint8Array {
   const span = spanOf(message, SECTION.applicationProperties);

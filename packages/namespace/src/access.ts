@@ -102,11 +102,23 @@ export class Access {
    * @param audience - URI of what is to be opened
    */
   putToken(type: string, audience: string, token: string): TokenAnswer {
+    const judged = this.#judge(type, audience, token);
+    return 'status' in judged ? judged : this.#grant(judged);
+  }
+
+  /** Looks at a token that came with a request, and is for that alone. @returns why it does not open `audience` */
+  refusalOf(audience: string, token: string): string | undefined {
+    const judged = this.#judge('jwt', audience, token);
+    const answer = 'status' in judged ? judged : this.#expired(judged);
+    return answer?.description;
+  }
+
+  #judge(type: string, audience: string, token: string): TokenAnswer | Grant {
     if (type !== 'servicebus.windows.net:sastoken' && type !== 'jwt')
       return { status: 400, description: `Token type '${type.slice(0, 60)}' is not supported.` };
     const claims = readSasToken(token);
     // The client for Python calls every token a jwt; the text tells what it is.
-    if (type === 'jwt' && claims === undefined) return this.#putEntraToken(audience, token);
+    if (type === 'jwt' && claims === undefined) return this.#judgeEntraToken(audience, token);
     if (claims === undefined) return { status: 401, description: 'MalformedToken: The token is malformed.' };
     const path = audiencePath(audience);
     if (!this.#isThere(path)) return notThere(audience);
@@ -120,10 +132,10 @@ export class Access {
       return { status: 401, description: 'InvalidAudience: The token does not cover the audience.' };
     }
     const { policy, scope } = signed;
-    return this.#grant({ grants: (right) => policy.grants(right), path, scope, expiresAt });
+    return { grants: (right) => policy.grants(right), path, scope, expiresAt };
   }
 
-  #putEntraToken(audience: string, token: string): TokenAnswer {
+  #judgeEntraToken(audience: string, token: string): TokenAnswer | Grant {
     const claims = this.#host.readEntraToken?.(token);
     if (claims === undefined)
       return { status: 401, description: 'Tokens of Microsoft Entra ID are not taken by this namespace.' };
@@ -132,7 +144,7 @@ export class Access {
     if (!this.#isThere(path)) return notThere(audience);
     const { rights, expiresAtMs } = claims;
     const grants = (right: Right): boolean => rights.includes(right) || rights.includes('Manage');
-    return this.#grant({ grants, path, scope: '', expiresAt: expiresAtMs - this.#host.timeOrigin });
+    return { grants, path, scope: '', expiresAt: expiresAtMs - this.#host.timeOrigin };
   }
 
   /** The namespace itself is, too. */
@@ -141,11 +153,9 @@ export class Access {
   }
 
   #grant(grant: Grant): TokenAnswer {
-    const { path, expiresAt } = grant;
-    if (expiresAt <= this.#host.clock.now()) {
-      const at = new Date(Math.min(expiresAt + this.#host.timeOrigin, 8.64e15)).toISOString();
-      return { status: 401, description: `ExpiredToken: The token is expired. Expiration time: '${at}'.` };
-    }
+    const { path } = grant;
+    const expired = this.#expired(grant);
+    if (expired !== undefined) return expired;
     if (!this.#grants.has(path) && this.#grants.size >= TOKENS_MAX) {
       return {
         status: 403,
@@ -154,6 +164,12 @@ export class Access {
     }
     this.#grants.set(path, grant);
     return { status: 202, description: 'Accepted' };
+  }
+
+  #expired({ expiresAt }: Grant): TokenAnswer | undefined {
+    if (expiresAt > this.#host.clock.now()) return undefined;
+    const at = new Date(Math.min(expiresAt + this.#host.timeOrigin, 8.64e15)).toISOString();
+    return { status: 401, description: `ExpiredToken: The token is expired. Expiration time: '${at}'.` };
   }
 
   /** Takes all tokens back, as if their policies had been removed. */

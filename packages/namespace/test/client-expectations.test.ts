@@ -4,18 +4,20 @@ import { describe, it } from 'node:test';
 import {
   AmqpArray,
   decodeMessage,
+  Described,
   encodeMessage,
   int,
   long,
   SECTION,
   sectionsOf,
+  symbol,
   timestamp,
   uuid,
   type AmqpValue,
   type Message,
 } from '@pointsman/wire';
 import { swapGuid } from '../src/guid.js';
-import { conditionOf, Harness, numberIn, TIME_ORIGIN, type Client } from './harness.js';
+import { conditionOf, Harness, numberIn, sasToken, TIME_ORIGIN, type Client } from './harness.js';
 
 const OPTIONS = { queues: [{ name: 'orders', lockDurationMs: 30_000 }] };
 
@@ -200,5 +202,61 @@ describe('what tests of the official client expect of the cloud', () => {
     harness.run();
     harness.namespace.broker.createSubscription('news', { name: 'all' });
     assert.deepEqual(names(asking(client, 'news/Subscriptions/all/$management')), ['$Default']);
+  });
+
+  it('looks at the token that a request about an event hub brings, whatever the connection may do', () => {
+    const harness = new Harness({ eventHubs: [{ name: 'telemetry' }, { name: 'other' }] });
+    const request = harness.connect({ user: 'root' }).requester('$management');
+    const status = (token?: string): number => {
+      const properties = { operation: 'READ', type: 'com.microsoft:eventhub', name: 'telemetry' };
+      const answer = request(token === undefined ? properties : { ...properties, security_token: token }, null);
+      return numberIn(answer.applicationProperties?.get('status-code'));
+    };
+    const hub = 'sb://example.servicebus.windows.net/telemetry';
+    const later = TIME_ORIGIN / 1000 + 60;
+    assert.equal(status(), 200);
+    assert.equal(status(sasToken(hub, 'listener', 'listener-key', later)), 200);
+    assert.equal(status(sasToken(hub, 'listener', 'wrong', later)), 401);
+    assert.equal(status(sasToken(hub, 'listener', 'listener-key', TIME_ORIGIN / 1000)), 401);
+    assert.equal(status(sasToken(hub.replace('telemetry', 'other'), 'listener', 'listener-key', later)), 401);
+    assert.equal(status('nonsense'), 401);
+  });
+
+  it('reads a partition from behind the time that it tells of its newest event, which is in whole milliseconds', () => {
+    const harness = new Harness({ eventHubs: [{ name: 'telemetry', partitions: 1 }] });
+    const client = harness.connect({ user: 'root' });
+    const request = client.requester('$management');
+    const send = client.sender('telemetry/Partitions/0');
+    for (const fraction of [0.2, 0.5, 0.9]) {
+      harness.clock.advance(10 + fraction);
+      send.text('a');
+      const told = request(
+        { operation: 'READ', type: 'com.microsoft:partition', name: 'telemetry', partition: '0' },
+        null,
+      );
+      assert.ok(told.body?.kind === 'value' && told.body.value instanceof Map);
+      const at = numberIn(told.body.value.get('last_enqueued_time_utc'));
+      const from = (operator: string): number => {
+        const reader = client.receiver('telemetry/ConsumerGroups/$Default/Partitions/0', 9, {
+          source: {
+            type: 'source',
+            address: 'telemetry/ConsumerGroups/$Default/Partitions/0',
+            filter: new Map([
+              [
+                symbol('apache.org:selector-filter:string'),
+                new Described(
+                  symbol('apache.org:selector-filter:string'),
+                  `amqp.annotation.x-opt-enqueued-time ${operator} '${at}'`,
+                ),
+              ],
+            ]),
+          },
+        });
+        reader.link.detach();
+        harness.run();
+        return reader.received.length;
+      };
+      assert.deepEqual([from('>'), from('>=')], [0, 1], String(fraction));
+    }
   });
 });

@@ -70,6 +70,7 @@ export class HubDesk {
       answer: (request) =>
         answerHubManagement(request, {
           host,
+          tokenRefusal: (hub, token) => this.#access.refusalOf(`sb://${this.#context.hostname}/${hub.name}`, token),
           hubOf: (name) => (this.#may(`${name.toLowerCase()}/$management`) ? broker.eventHubs.hub(name) : undefined),
         }),
     });
@@ -204,10 +205,12 @@ function startOf(expression: string, partition: EventPartition, timeOrigin: numb
   if (field === 'offset' && text === '@latest') return partition.nextSequence;
   if (field === undefined || !/^-?\d{1,19}$/u.test(text)) return undefined;
   const value = Number(text);
+  // Clients are told whole milliseconds.
+  const half = operator === '>=' ? -0.5 : 0.5;
   const position: EventPosition = {
     of: field === 'offset' ? 'offset' : field === 'sequence-number' ? 'sequence' : 'enqueued',
-    from: field === 'enqueued-time' ? value - timeOrigin : value,
-    isInclusive: operator === '>=',
+    from: field === 'enqueued-time' ? value + half - timeOrigin : value,
+    isInclusive: field === 'enqueued-time' || operator === '>=',
   };
   const { last } = partition;
   if (position.of === 'offset' && value > last.offset) return positionRefusal('offset', text, last.offset);

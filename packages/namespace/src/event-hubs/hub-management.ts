@@ -10,10 +10,12 @@ export interface HubManagementContext {
   readonly host: NamespaceHost;
   /** A hub that the connection may read, by its name. */
   readonly hubOf: (name: string) => EventHub | undefined;
+  /** Why a token of the request does not open a hub. */
+  readonly tokenRefusal: (hub: EventHub, token: string) => string | undefined;
 }
 
 /** Answers a request to `$management` of a namespace of event hubs: what is known of a hub or of a partition. */
-export function answerHubManagement(request: Message, { host, hubOf }: HubManagementContext): Message {
+export function answerHubManagement(request: Message, { host, hubOf, tokenRefusal }: HubManagementContext): Message {
   const text = (name: string): string => textOf(request.applicationProperties?.get(name)) ?? '';
   const type = text('type');
   if (text('operation') !== 'READ' || !(type === HUB_TYPE || type === PARTITION_TYPE)) {
@@ -23,6 +25,10 @@ export function answerHubManagement(request: Message, { host, hubOf }: HubManage
   const hub = hubOf(name);
   if (hub === undefined)
     return failed(404, 'amqp:not-found', `The messaging entity '${name.slice(0, 260)}' could not be found.`);
+  // Clients give their token once more with each request; what the connection may do is not all that counts.
+  const token = textOf(request.applicationProperties?.get('security_token'));
+  const refusal = token === undefined ? undefined : tokenRefusal(hub, token);
+  if (refusal !== undefined) return failed(401, 'amqp:unauthorized-access', refusal);
   if (type === HUB_TYPE) {
     return succeeded([
       ['name', hub.name],

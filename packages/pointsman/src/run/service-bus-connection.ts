@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { CoordinatorRelay, ManagementRelays, SessionHolders } from '@pointsman/azure';
+import { CoordinatorRelay, ManagementRelays, SessionHolders, sasKeyProvider } from '@pointsman/azure';
 import type {
   CbsClient,
   EntityManagement,
@@ -66,6 +66,7 @@ export class ServiceBusConnection {
       linkNameOf: (client, name) => routedLinkName(name, client.remoteOpen?.containerId ?? ''),
       sessions,
       clock: surroundings.clock,
+      tokenFor: hubTokens(to, surroundings.nowMs),
     });
     this.#coordinator = new CoordinatorRelay({ connection, name: `${routerId}-coordinator-${id}`, authorize });
     this.dialect = serviceBusDialect({
@@ -108,4 +109,18 @@ export class ServiceBusConnection {
     this.#entities.closed();
     this.#tokens?.close();
   }
+}
+
+/** Tokens for event hubs, in place of those that clients give with their requests; undefined where we can have none. */
+function hubTokens(
+  { tokens, username, password, hostname }: Destination,
+  nowMs: () => number,
+): ((hub: string) => Promise<string>) | undefined {
+  const hasKey = username !== undefined && password !== undefined;
+  const source = tokens ?? (hasKey ? sasKeyProvider(username, password, nowMs) : undefined);
+  if (source === undefined) return undefined;
+  return async (hub) => {
+    const token = await source.get({ audience: `sb://${hostname}/${hub}`, newerThanMs: nowMs() });
+    return token.text.reveal();
+  };
 }
