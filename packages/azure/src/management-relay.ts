@@ -221,6 +221,7 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
     const id = this.#nextId();
     const properties = { messageId: id, to: this.#address, replyTo: this.#options.name };
     this.#pending.set(id, { owner, done });
+    this.#tally.requests += 1;
     this.#enqueue({ id, bytes: withProperties(request, properties), client: undefined });
   }
 

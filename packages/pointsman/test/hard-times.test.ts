@@ -88,6 +88,77 @@ describe('an autolink that Service Bus does not want, over an hour', () => {
   });
 });
 
+/** Numbers from 0 to 1 that are the same each time. */
+function numbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+const SEEDS = process.env['HARD_TIMES_SEED'] === undefined ? [1, 2] : [Number(process.env['HARD_TIMES_SEED'])];
+
+describe('hours in which everything happens, by chance', () => {
+  for (const seed of SEEDS) {
+    it(`end with all links there, and with as many timers as before: HARD_TIMES_SEED=${seed}`, async () => {
+      const chance = numbers(seed);
+      const site = new VirtualSite({
+        namespace: { queues: [{ name: 'orders' }, { name: 'bills' }, { name: 'hall', requiresSession: true }] },
+        autoLinks: [
+          IN,
+          { address: 'out', externalAddress: 'orders', direction: 'out' },
+          { address: 'bills', direction: 'in' },
+          { address: 'hall', direction: 'in', sessionId: 'a' },
+          { address: 'ask', externalAddress: 'orders/$management', direction: 'out' },
+          { address: 'answers', externalAddress: 'orders/$management', direction: 'in' },
+        ],
+      });
+      const { namespace, router } = site;
+      const { faults } = namespace;
+      const nodes = ['orders', 'bills', 'hall', 'orders/$management', 'hall/$management', '$cbs'];
+      const happenings = [
+        (): unknown => faults.detachLinks(nodes[Math.floor(chance() * nodes.length)]!),
+        (): unknown => faults.closeConnections(),
+        (): unknown => faults.dropConnections(),
+        (): unknown => chance() < 0.2 && faults.freezeConnections(),
+        (): unknown => faults.revokeTokens(),
+        (): unknown => faults.refuseAttaches(1 + Math.floor(chance() * 5)),
+        (): unknown => faults.refuseRequests(1 + Math.floor(chance() * 5)),
+        (): unknown => namespace.setStatus('bills', 'Disabled'),
+        (): unknown => namespace.setStatus('bills', 'Active'),
+      ];
+      await site.advance(MINUTE);
+      const { pending } = site.clock;
+      for (let n = 0; n < 150; n++) {
+        happenings[Math.floor(chance() * happenings.length)]!();
+        const kind = chance();
+        // oxlint-disable-next-line no-await-in-loop
+        await site.advance(chance() * (kind < 0.5 ? 50 : kind < 0.8 ? 5_000 : 15 * MINUTE));
+      }
+      namespace.setStatus('bills', 'Active');
+      faults.refuseAttaches(0);
+      faults.refuseRequests(0);
+      await site.advance(HOUR / 2);
+      const isCalm = (): boolean => router.autoLinks.every(({ status }) => status === 'active');
+      // A link that was idle may have been detached in this very moment.
+      // oxlint-disable-next-line no-await-in-loop
+      for (let n = 0; n < 40 && !isCalm(); n++) await site.advance(500);
+      assert.deepEqual(
+        router.autoLinks.filter(({ status }) => status !== 'active').map(({ name, lastError }) => [name, lastError]),
+        [],
+      );
+      assert.equal(namespace.connections, 1);
+      assert.ok(
+        site.service!.tokens.every(({ state, links }) => state === 'valid' || links === 0),
+        JSON.stringify(site.service!.tokens),
+      );
+      // One more for a pair of links to the management of an entity that is not needed any more.
+      assert.ok(site.clock.pending <= pending + 4, `${site.clock.pending} timers, ${pending} before`);
+    });
+  }
+});
+
 describe('a connection to Service Bus', () => {
   it('leaves no timer behind, however often it is cut', async () => {
     const site = new VirtualSite({

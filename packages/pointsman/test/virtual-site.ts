@@ -31,7 +31,8 @@ export class VirtualSite {
   readonly #entities: EntityManagement;
   readonly #late: LateSettlements;
   #seed = 1;
-  #ends: readonly [ProtocolEndpoint, ProtocolEndpoint] | undefined;
+  /** The router's and the service's end of the connection, and those of connections that are about to end. */
+  readonly #pairs = new Set<readonly [ProtocolEndpoint, ProtocolEndpoint]>();
 
   constructor({ namespace = {}, autoLinks, router = {} }: SiteOptions) {
     const { clock } = this;
@@ -134,31 +135,35 @@ export class VirtualSite {
         containerId: 'R',
         now: clock.time,
         hostname: CLOUD,
+        idleTimeoutMs: 240_000,
         saslClient: { mechanisms: ['MSSBCBS'], hostname: CLOUD },
       },
       at,
     );
     Router.join(at, engine);
-    this.#ends = [engine, this.namespace.accept({ secure: true })];
+    this.#pairs.add([engine, this.namespace.accept({ secure: true })]);
     this.#carry();
   }
 
   #closed(end: ConnectionEnd): void {
     this.service?.closed();
-    this.#ends = undefined;
     this.log.push(`closed ${end.by}: ${end.error?.condition ?? ''}`);
     this.clock.after(10, () => this.connect());
+  }
+
+  get #ends(): ProtocolEndpoint[] {
+    return [...this.#pairs].flat();
   }
 
   async advance(ms: number): Promise<this> {
     const until = this.clock.time + ms;
     await this.settle();
     while (this.clock.time < until) {
-      const deadlines = this.#ends?.map((end) => end.deadline() ?? Infinity) ?? [];
+      const deadlines = this.#ends.map((end) => end.deadline() ?? Infinity);
       const next = Math.min(this.clock.next, ...deadlines, until);
       this.clock.time = Math.max(this.clock.time + (next > this.clock.time ? 0 : 1), next);
       this.clock.strike();
-      for (const end of this.#ends ?? []) if (!end.done) end.tick(this.clock.time);
+      for (const end of this.#ends) if (!end.done) end.tick(this.clock.time);
       // oxlint-disable-next-line no-await-in-loop
       await this.settle();
     }
@@ -179,17 +184,18 @@ export class VirtualSite {
     const { time } = this.clock;
     for (let moved = true; moved;) {
       moved = false;
-      const ends = this.#ends;
-      if (ends === undefined) return;
-      for (const [from, to] of [ends, [ends[1], ends[0]] as const]) {
-        const buffers = from.takeOutput(time);
-        if (buffers !== undefined) {
-          moved = true;
-          for (const buffer of buffers) if (!to.done) to.receive(Uint8Array.from(buffer), time);
-          from.releaseOutput(buffers, time);
+      for (const pair of this.#pairs) {
+        for (const [from, to] of [pair, [pair[1], pair[0]] as const]) {
+          const buffers = from.takeOutput(time);
+          if (buffers !== undefined) {
+            moved = true;
+            for (const buffer of buffers) if (!to.done) to.receive(Uint8Array.from(buffer), time);
+            from.releaseOutput(buffers, time);
+          }
+          // As a socket does: what one end has ended, the other hears.
+          if (from.done && !to.done) to.receiveEnd(time);
         }
-        // As a socket does: what one end has ended, the other hears.
-        if (from.done && !to.done) to.receiveEnd(time);
+        if (pair.every((end) => end.done)) this.#pairs.delete(pair);
       }
     }
   }
