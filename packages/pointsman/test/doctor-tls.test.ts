@@ -164,6 +164,9 @@ describe('doctor: tokens', () => {
       const token = checkOf(good.found, 'token');
       assert.match(token.text, /made out to application-9 of tenant tenant-7, for https:\/\/servicebus\.azure\.net$/);
       assert.equal(token.details?.['tenant'], 'tenant-7');
+      // The same token opens the management API.
+      assert.equal(checkOf(good.found, 'management').verdict, 'good');
+      assert.equal(checkOf(good.found, 'settings').details?.['lockMs'], 60_000);
 
       const wrong = await findings(one, by(printed('https://management.azure.com')));
       assert.equal(wrong.status, 13);

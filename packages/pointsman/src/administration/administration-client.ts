@@ -3,8 +3,8 @@ import { Agent, request } from 'node:http';
 import type { ClientRequestArgs, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { TokenError, withoutSecrets } from '@pointsman/azure';
-import type { Secret, TokenProvider } from '@pointsman/azure';
+import { Secret, TokenError, withoutSecrets } from '@pointsman/azure';
+import type { TokenProvider } from '@pointsman/azure';
 import { XmlError, childOf, readXml } from '@pointsman/namespace';
 import type { XmlElement } from '@pointsman/namespace';
 import { TransportError, dialSocket, placeText } from '@pointsman/transport';
@@ -124,20 +124,23 @@ export class AdministrationClient {
   async #get(path: string, query: string): Promise<{ readonly status: number; readonly root: XmlElement | undefined }> {
     const { identity, hostname, secrets, dial } = this.#options;
     const target = `/${path.split('/').map(encoded).join('/')}`;
-    let authorization: string;
+    let authorization: Secret;
     try {
-      const asked = identity.get({ audience: `https://${hostname}${target}`, newerThanMs: 0 });
+      const asked = identity.get({ audience: `https://${hostname}/${path}`, newerThanMs: 0 });
       const { kind, text } = await within(
         asked,
         dial.timeoutMs,
         () => new TokenError('passing', `There was no token within ${dial.timeoutMs} ms (${identity.name}).`),
       );
-      authorization = kind === 'jwt' ? `Bearer ${text.reveal()}` : text.reveal();
+      authorization = kind === 'jwt' ? new Secret(`Bearer ${text.reveal()}`) : text;
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
       throw new AdministrationError('unauthorized', error.message, undefined, error);
     }
-    const { status, body } = await this.#request(`${target}?api-version=${API_VERSION}${query}`, authorization);
+    const { status, body } = await this.#request(
+      `${target}?api-version=${API_VERSION}${query}`,
+      authorization.reveal(),
+    );
     if (status === 404) return { status, root: undefined };
     let root: XmlElement | undefined;
     try {
@@ -148,7 +151,10 @@ export class AdministrationClient {
     }
     if (status === 200) return { status, root };
     const detail = root === undefined ? '' : (childOf(root, 'Detail')?.text ?? '');
-    const said = withoutSecrets(detail.replaceAll(/\s+/gu, ' ').trim(), secrets).slice(0, SAID_MAX);
+    // Some show the request in their answer, whole or in parts.
+    const said = withoutSecrets(detail.replaceAll(/\s+/gu, ' ').trim(), [...secrets, authorization])
+      .replaceAll(/\bsig=[^&\s]+/giu, 'sig=[secret]')
+      .slice(0, SAID_MAX);
     throw new AdministrationError(
       status === 401 || status === 403 ? 'unauthorized' : root === undefined ? 'unreadable' : 'refused',
       `${this.place} answered with status ${status}${said === '' ? '' : `: ${said}`}`,
