@@ -70,6 +70,11 @@ export class Channels {
     this.#theirs[channel] = undefined;
   }
 
+  /** Whether there may have been a session of the peer on its `channel` that it has ended. */
+  hasEnded(channel: number): boolean {
+    return channel < this.#theirs.length && this.#theirs[channel] === undefined;
+  }
+
   /** Both have ended it: our channel is free again. */
   remove(session: Session): void {
     if (this.#ours[session.channel] === session) this.#ours[session.channel] = undefined;

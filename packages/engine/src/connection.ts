@@ -388,6 +388,9 @@ export class Connection implements ProtocolEndpoint, FrameTaker, HandshakeHost {
     }
     const session = this.#channels.ofPeer(channel);
     if (session === undefined) {
+      // rhea, and with it the official client of Service Bus for JavaScript, answers a detach of ours that its end has crossed. Nobody
+      // waits for that answer, and the connection has other sessions.
+      if (frame.type === 'detach' && this.#channels.hasEnded(channel)) return;
       throw new RemoteProtocolError(
         'amqp:not-allowed',
         `${frame.type} on channel ${channel}, where no session was begun`,

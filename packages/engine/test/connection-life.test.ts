@@ -526,6 +526,23 @@ describe('channels (2.5.1)', () => {
     }
   });
 
+  it('take the answer to a detach of ours that the end of the session has crossed, and nothing else behind an end', () => {
+    const detach = { type: 'detach', handle: 0, closed: true } as const;
+    const crossed = new RawPeer().begin().say({ type: 'end' }, detach, detach);
+    assert.equal(closeOf(crossed), undefined);
+    crossed.say(BEGIN);
+    assert.equal(crossed.connection.sessions.length, 1);
+    for (const frame of [transferOf(0), flowOf(), ATTACH, { type: 'end' } as const]) {
+      const p = new RawPeer().begin().say({ type: 'end' }, frame);
+      assert.equal(closeOf(p)?.error?.condition, 'amqp:not-allowed', frame.type);
+    }
+    for (const [channel, p] of [
+      [0, new RawPeer().open()],
+      [1, new RawPeer().begin().say({ type: 'end' })],
+    ] as const)
+      assert.equal(closeOf(p.say([detach, channel]))?.error?.condition, 'amqp:not-allowed', 'where none was');
+  });
+
   it('answer no begin that was not asked for, nor twice', () => {
     assert.equal(
       closeOf(new RawPeer().open().say({ ...BEGIN, remoteChannel: 0 }))?.error?.condition,
