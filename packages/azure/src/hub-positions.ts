@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { HubReader } from './hub-reader.js';
-import type { HubInbox, HubReaderHost } from './hub-reader.js';
+import type { HubInbox, HubReaderHost, SettledAhead } from './hub-reader.js';
 
 const PARTITION = /\/consumergroups\/[^/]+\/partitions\/[^/]+$/iu;
 /** A selector by position, which is all that Event Hubs knows. */
@@ -47,6 +47,8 @@ export function isHubPartition(address: string): boolean {
 export class HubPositions {
   readonly #positions = new Map<string, HubPosition>();
   readonly #observer: HubPositionsObserver;
+  /** Of readers that follow a link, or have followed one, and whose position is behind. */
+  readonly #ahead = new Map<string, SettledAhead>();
 
   constructor(observer: HubPositionsObserver = {}) {
     this.#observer = observer;
@@ -77,7 +79,10 @@ export class HubPositions {
   /** Follows a link that a reader has attached. */
   follow(reader: HubReaderId, inbox: HubInbox, host: HubReaderHost): HubReader {
     const key = keyOf(reader);
-    return new HubReader(inbox, host, this.#positions.get(key), (offset, sequence) => {
+    let ahead = this.#ahead.get(key);
+    if (ahead === undefined) this.#ahead.set(key, (ahead = new Map()));
+    if (this.#ahead.size > HUB_POSITIONS_MAX) forgetFirst(this.#ahead);
+    return new HubReader(inbox, host, this.#positions.get(key), ahead, (offset, sequence) => {
       const position = { reader, offset, sequence, at: host.nowMs() };
       this.#set(key, position);
       this.#observer.onMoved?.(position);
@@ -88,12 +93,12 @@ export class HubPositions {
     // Behind all others.
     this.#positions.delete(key);
     this.#positions.set(key, position);
-    if (this.#positions.size <= HUB_POSITIONS_MAX) return;
-    for (const oldest of this.#positions.keys()) {
-      this.#positions.delete(oldest);
-      return;
-    }
+    if (this.#positions.size > HUB_POSITIONS_MAX) forgetFirst(this.#positions);
   }
+}
+
+function forgetFirst(map: Map<string, unknown>): void {
+  for (const first of map.keys()) return void map.delete(first);
 }
 
 function keyOf({ namespace, node, address, filter }: HubReaderId): string {

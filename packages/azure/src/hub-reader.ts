@@ -8,13 +8,19 @@ const SEQUENCE = 'x-opt-sequence-number';
 /** Delivery annotation of a link with {@link RUNTIME_METRIC}: number of the newest event of the partition. */
 const END = 'last_enqueued_sequence_number';
 /** Capability of a link that is told with each event how far the partition goes. */
-export const RUNTIME_METRIC = 'com.microsoft:enable-receiver-runtime-metric';
+const RUNTIME_METRIC = 'com.microsoft:enable-receiver-runtime-metric';
+/** Capability of a link that takes offsets for texts, as those of a namespace are that is kept in several regions. */
+const ANY_OFFSET = 'com.microsoft:georeplication';
+/** What a link asks for that is followed here. */
+export const HUB_READER_CAPABILITIES: readonly string[] = [RUNTIME_METRIC, ANY_OFFSET];
 
 /** Wait before events are read again, where an event comes back again and again: the first, and the longest. Ms. */
 const REPLAY_FIRST_MS = 100;
 const REPLAY_MAX_MS = 30_000;
 /** So often in a row without progress, and it is worth a warning. */
 const REPLAYS_NOTED = 5;
+/** Events behind a position that are known to be settled. Those beyond come again. */
+const AHEAD_MAX = 1_000;
 
 /** How far a partition has been read. */
 export interface HubProgress {
@@ -47,6 +53,9 @@ export interface HubReaderHost {
   readonly log: (level: 'info' | 'warning', text: string) => void;
 }
 
+/** Offsets of events that are settled though one before them is not, by sequence number: outlasts the links of a reader. */
+export type SettledAhead = Map<number, string>;
+
 interface HubEvent {
   readonly offset: string | undefined;
   readonly sequence: number | undefined;
@@ -61,12 +70,13 @@ interface Noted {
 /**
  * Follows the events that come on one link from a partition. Its position is that of the last event which a receiver has
  * settled, as have all before it. An event that comes back cannot be given back to the hub: the link is left, and another
- * begins behind the position, so that all from there on come again.
+ * begins behind the position, so that all from there on come again. Those that were settled meanwhile go no further.
  */
 export class HubReader {
   readonly #inbox: HubInbox;
   readonly #host: HubReaderHost;
   readonly #onMoved: (offset: string, sequence: number | undefined) => void;
+  readonly #ahead: SettledAhead;
   /** In the order in which they came, from the first on that is not settled. */
   #events: HubEvent[] = [];
   #head = 0;
@@ -85,8 +95,11 @@ export class HubReader {
     inbox: HubInbox,
     host: HubReaderHost,
     known: { readonly offset: string; readonly sequence: number | undefined } | undefined,
+    ahead: SettledAhead,
     onMoved: (offset: string, sequence: number | undefined) => void,
   ) {
+    this.#ahead = ahead;
+    for (const sequence of ahead.keys()) if (sequence <= (known?.sequence ?? -1)) ahead.delete(sequence);
     this.#inbox = inbox;
     this.#host = host;
     this.#onMoved = onMoved;
@@ -109,20 +122,38 @@ export class HubReader {
     return false;
   }
 
-  /** An event comes. */
-  took(message: Noted, bytes: Uint8Array): void {
-    message.note = this.#read(bytes);
+  /** An event comes. @returns false where it is settled already */
+  took(message: Noted, bytes: Uint8Array): boolean {
+    const event = this.#read(bytes);
+    message.note = event;
     this.#tell();
+    return (
+      event.sequence === undefined || event.offset === undefined || this.#ahead.get(event.sequence) !== event.offset
+    );
   }
 
   /** What became of it. */
   over(message: Noted, outcome: DeliveryState | undefined): void {
-    if (this.#isOver) return;
+    if (this.#isOver) return void this.late(message, outcome);
     const event = message.note as HubEvent;
-    const type = outcome !== undefined && 'type' in outcome ? outcome.type : undefined;
-    if (type !== 'accepted' && type !== 'rejected') return this.#replay(event);
+    if (!isFinal(outcome)) return this.#replay(event);
     event.isSettled = true;
     this.#advance();
+    if (this.#events[this.#head] !== undefined) this.#keep(event);
+  }
+
+  /** The same, of an event whose link is not wanted any more, or has gone. @returns whether it need not come again */
+  late(message: Noted, outcome: DeliveryState | undefined): boolean {
+    return isFinal(outcome) && this.#keep(message.note as HubEvent);
+  }
+
+  /** It is settled, one before it is not. */
+  #keep({ sequence, offset }: HubEvent): boolean {
+    if (sequence === undefined || offset === undefined) return false;
+    if (sequence <= (this.#sequence ?? -1) || this.#ahead.has(sequence)) return true;
+    if (this.#ahead.size >= AHEAD_MAX) return false;
+    this.#ahead.set(sequence, offset);
+    return true;
   }
 
   stop(): void {
@@ -156,6 +187,7 @@ export class HubReader {
     const before = this.#head;
     while (this.#events[this.#head]?.isSettled === true) {
       const { offset, sequence } = this.#events[this.#head++]!;
+      if (sequence !== undefined) this.#ahead.delete(sequence);
       if (offset === undefined) continue;
       this.#offset = offset;
       this.#sequence = sequence;
@@ -190,13 +222,18 @@ export class HubReader {
     if (n === REPLAYS_NOTED)
       log(
         'warning',
-        `The event at offset ${offset ?? '?'} is given back again and again. Nothing behind it is done until a receiver accepts or rejects it`,
+        `The event at offset ${offset ?? '?'} is given back again and again. The position stays before it until a receiver accepts or rejects it`,
       );
     this.#tell();
     const wait = n === 1 ? 0 : Math.min(REPLAY_MAX_MS, REPLAY_FIRST_MS * 2 ** Math.min(n - 2, 20)) * (1 + random() / 4);
     // Not at once: whoever gave it back may be about to do so with others.
     this.#cancel = clock.after(0, () => this.#inbox.leave(wait));
   }
+}
+
+/** Nothing more is to be done with the event. */
+function isFinal(outcome: DeliveryState | undefined): boolean {
+  return outcome !== undefined && 'type' in outcome && (outcome.type === 'accepted' || outcome.type === 'rejected');
 }
 
 function max(a: number | undefined, b: number | undefined): number | undefined {

@@ -47,7 +47,7 @@ export { CoordinatorRelay, type CoordinatorRelayOptions } from './coordinator-re
 export { FrontDoor, type FrontDoorOptions } from './front-door.js';
 export { HUB_POSITIONS_MAX, HubPositions, isHubPartition } from './hub-positions.js';
 export type { HubPosition, HubPositionsObserver, HubReaderId } from './hub-positions.js';
-export { RUNTIME_METRIC } from './hub-reader.js';
+export { HUB_READER_CAPABILITIES } from './hub-reader.js';
 export type { HubInbox, HubProgress, HubReader, HubReaderHost } from './hub-reader.js';
 export { inboundAttach, sessionOf, type InboundWish } from './inbound-attach.js';
 export { isServiceBusHost } from './host.js';

@@ -127,6 +127,40 @@ describe('positions of event hubs', () => {
     assert.deepEqual([link.position?.sequence, link.position?.inVain], [4, 0]);
   });
 
+  it('leave out what was settled behind them when it comes again, on the link or after its end', () => {
+    const positions = new HubPositions();
+    const first = new Link(positions);
+    const messages = [0, 1, 2, 3].map(() => ({ note: undefined as unknown }));
+    for (const [i, message] of messages.entries()) assert.equal(first.reader.took(message, event(i)), true);
+    first.reader.over(messages[1]!, ACCEPTED);
+    first.reader.stop();
+    assert.equal(first.reader.late(messages[2]!, { type: 'rejected', error: undefined }), true);
+    assert.equal(first.reader.late(messages[3]!, { type: 'released' }), false);
+    const next = new Link(positions);
+    const again = [0, 1, 2, 3].map(() => ({ note: undefined as unknown }));
+    assert.deepEqual(
+      again.map((message, i) => next.reader.took(message, event(i))),
+      [true, false, false, true],
+    );
+    next.reader.over(again[1]!, ACCEPTED);
+    next.reader.over(again[2]!, ACCEPTED);
+    assert.equal(positions.of(READER), undefined);
+    next.reader.over(again[0]!, ACCEPTED);
+    assert.equal(positions.of(READER)?.sequence, 2);
+    // What is before the position is known without.
+    assert.equal(next.reader.late(again[1]!, ACCEPTED), true);
+    assert.equal(new Link(positions).reader.took({ note: undefined }, event(1)), true);
+  });
+
+  it('know of a thousand events behind them, and no more', () => {
+    const link = new Link(new HubPositions());
+    const messages = Array.from({ length: 1_003 }, () => ({ note: undefined as unknown }));
+    for (const [i, message] of messages.entries()) link.reader.took(message, event(i));
+    link.reader.stop();
+    const isKept = messages.slice(1).map((message) => link.reader.late(message, ACCEPTED));
+    assert.deepEqual([isKept.lastIndexOf(true), isKept.indexOf(false)], [999, 1_000]);
+  });
+
   it('of a link that has gone move no more', () => {
     const positions = new HubPositions();
     const link = new Link(positions);

@@ -144,13 +144,13 @@ export class Custody implements ContainerInbox {
     if (this.#look?.(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd)) === true) this.#look = undefined;
   }
 
-  /** A message begins. */
-  took(delivery: IncomingDelivery, frame: TransferFrame): void {
+  /** A message begins. @returns false where it is done with: it is settled as it is, and goes no further */
+  took(delivery: IncomingDelivery, frame: TransferFrame): boolean {
     const since = this.#options.clock.now();
     const entry: Entry = { tag: frame.tag(), since, note: undefined, isLate: false };
     this.#entries.set(delivery, entry);
     this.saw(frame);
-    this.#care?.took?.(entry, frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
+    return this.#care?.took?.(entry, frame.bytes.subarray(frame.payloadStart, frame.payloadEnd)) ?? true;
   }
 
   /** The container knows its outcome, or wants none. */
@@ -190,10 +190,12 @@ export class Custody implements ContainerInbox {
     const entry = this.#entries.get(delivery);
     if (entry === undefined || entry.isLate || state === undefined || dialect.settleLater === undefined) return false;
     if (this.#isLost) {
-      // The container has given it out again, or will.
-      tally.tooLate++;
+      const isOfUse = this.#care?.late?.(entry, state) === true;
+      // Else the container has given it out again, or will.
+      if (!isOfUse) tally.tooLate++;
       this.over(delivery);
-      return false;
+      if (isOfUse) done(true);
+      return isOfUse;
     }
     entry.isLate = true;
     const wasTold = delivery.localState !== undefined && this.#isEnded;

@@ -142,14 +142,14 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (delivery.bytes > this.#sizeMax && !delivery.aborted) return this.connection.refuseSize(this, link, delivery);
     if (this.#arriving === undefined && delivery.complete && this.#discarding === undefined) {
       if (delivery.aborted) return this.credit.replace();
-      this.#begin(delivery, frame);
-      this.#whole(delivery, frame.bytes, frame.payloadStart, frame.payloadEnd);
+      if (this.#begin(delivery, frame)) this.#whole(delivery, frame.bytes, frame.payloadStart, frame.payloadEnd);
       return;
     }
     this.#part(delivery, frame);
   }
 
-  #begin(delivery: IncomingDelivery, frame: TransferFrame): void {
+  /** @returns whether it goes on: what its container sends again may be done with already */
+  #begin(delivery: IncomingDelivery, frame: TransferFrame): boolean {
     this.deliveries++;
     const { messageLog } = this.connection;
     if (messageLog !== undefined)
@@ -157,9 +157,15 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     delivery.arrivedAt = this.connection.router.tick;
     const { custody } = this;
     if (delivery.settled) this.presettled++;
-    if (custody === undefined) return;
+    if (custody === undefined) return true;
     if (delivery.settled) custody.saw(frame);
-    else custody.took(delivery, frame);
+    else if (!custody.took(delivery, frame)) {
+      this.link.settle(delivery, ACCEPTED);
+      custody.over(delivery);
+      this.credit.replace();
+      return false;
+    }
+    return true;
   }
 
   #countIngress(address: Address): void {
@@ -200,7 +206,10 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     }
     let transit = this.#arriving;
     if (transit === undefined) {
-      this.#begin(delivery, frame);
+      if (!this.#begin(delivery, frame)) {
+        if (!delivery.complete) this.#discarding = delivery;
+        return;
+      }
       transit = this.#arriving = new Transit(delivery, this, delivery.arrivedAt);
     } else if (transit.isOver) {
       // Its receiver settled before it was whole: the rest is read and dropped.

@@ -267,10 +267,17 @@ export interface ReadPosition {
 export interface InboxCare {
   /** Shown the first bytes of messages, until it has seen enough: returns true. */
   look?(bytes: Uint8Array): boolean;
-  /** A message begins that is not settled. @param bytes - the first of it */
-  took?(message: HeldMessage, bytes: Uint8Array): void;
+  /**
+   * A message begins that is not settled.
+   *
+   * @param bytes - the first of it
+   * @returns false where it was settled when it came before: it counts as accepted, and goes no further
+   */
+  took?(message: HeldMessage, bytes: Uint8Array): boolean;
   /** What became of it, while its link was there; undefined where it was withdrawn. */
   over?(message: HeldMessage, outcome: DeliveryState | undefined): void;
+  /** What became of it when its link had gone, where that ends what it has of its messages. @returns whether it is of use */
+  late?(message: HeldMessage, outcome: DeliveryState): boolean;
   stop(): void;
 }
 

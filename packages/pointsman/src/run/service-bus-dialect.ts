@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
+  HUB_READER_CAPABILITIES,
   LockKeeper,
   OF_AUTOLINKS,
-  RUNTIME_METRIC,
   SessionKeeper,
   attemptAfter,
   classify,
@@ -105,7 +105,7 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
       if (isOfHub(settings))
         return {
           ...inboundAttach({ filter: place.positions.filterOf(readerOf(place, settings)) }),
-          desiredCapabilities: [RUNTIME_METRIC],
+          desiredCapabilities: HUB_READER_CAPABILITIES,
           keepsMessages: settings.receiveMode !== 'receiveAndDelete',
         };
       return {
@@ -188,6 +188,7 @@ function careOfMessages(
       : {
           took: (message, bytes) => follower.took(message, bytes),
           over: (message, outcome) => follower.over(message, outcome),
+          late: (message, outcome) => follower.late(message, outcome),
           stop,
         };
   }
