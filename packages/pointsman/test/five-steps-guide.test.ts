@@ -24,6 +24,7 @@ const SOURCES = [
   'packages/pointsman/src/tokens/identity-library.ts',
   'packages/pointsman/src/run/connector.ts',
   'packages/pointsman/src/run/hub-position-file.ts',
+  'packages/pointsman/src/run/transport-cure.ts',
   'packages/pointsman/src/file-lock.ts',
   'packages/pointsman/src/run/destination.ts',
   'packages/transport/src/dial.ts',
