@@ -406,6 +406,8 @@ export class Field {
   /** Everybody goes on until all that can be delivered is; then all leave, and nothing may be left of it. */
   finish(): void {
     for (const client of this.clients.values()) client.refuses = false;
+    // A step of its own: what goes out in it crosses what happens in it.
+    this.step++;
     this.#do({ op: 'wait', ms: RETRIES_MS });
     for (let round = 0; round < 40; round++) {
       this.step++;
