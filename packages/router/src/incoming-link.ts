@@ -18,7 +18,7 @@ import { ParkedMessages } from './parked-messages.js';
 import type { RouterConnection } from './router-connection.js';
 import { propertiesAt } from './properties-at.js';
 import { takesModified } from './takes-modified.js';
-import { Copy, STREAM_FROM, Transit } from './transit.js';
+import { Copy, GIVE_BACK_ALL_AT, STREAM_FROM, Transit } from './transit.js';
 import { wayOf } from './way.js';
 import type { Way } from './way.js';
 
@@ -233,6 +233,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     if (delivery.complete) this.#arriving = undefined;
     if (transit.copies.length > 0) {
       for (const copy of transit.copies) if (!copy.done) copy.link.pump();
+      transit.bound();
       this.#settleEarly(transit);
     } else if (transit.collects) {
       this.#collected(transit);
@@ -257,6 +258,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
 
   /** Decides where a message goes, and sends or queues it. */
   #route(transit: Transit): void {
+    if (this.connection.heldBytes >= GIVE_BACK_ALL_AT) return this.#giveBack(transit);
     const delivery = transit.incoming!;
     let head: MessageHead | undefined;
     let address = this.address;
@@ -330,6 +332,7 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
       transit.abort();
       this.finish(delivery, ACCEPTED);
     } else {
+      transit.bound();
       this.#settleEarly(transit);
     }
     if (transit.credited) this.credit.replace();
@@ -383,6 +386,20 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
     }
     if (this.hasPaths) this.credit.replace();
     else this.credit.withhold();
+  }
+
+  /** So much of the connection waits here that there is no room for more: the sender gets the message back. */
+  #giveBack(transit: Transit): void {
+    const delivery = transit.incoming!;
+    this.#discardRest(transit);
+    if (delivery.settled) {
+      this.presettledDropped++;
+    } else {
+      this.#tell(delivery, this.#toSender(RELEASED));
+      this.released++;
+    }
+    if (this.credit.throttle !== undefined) this.credit.throttle.released();
+    this.credit.replace();
   }
 
   #refuse(transit: Transit, error: AmqpErrorFields): void {

@@ -116,15 +116,28 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
     this.pump();
   }
 
-  /** Before `copy` stands one that is not whole and comes over the session. */
-  waitsFor(session: Session, copy: Copy): boolean {
+  /** Sessions over which the rest of messages is to come that stand before `copy`. */
+  sessionsAwaitedBy(copy: Copy): Set<Session> {
+    const sessions = new Set<Session>();
     for (let i = this.#head; i < this.#queue.length; i++) {
       const other = this.#queue[i]!;
-      if (other === copy) return false;
+      if (other === copy) break;
       const { incoming, complete } = other.transit;
-      if (!other.done && !complete && incoming?.link.session === session) return true;
+      if (!other.done && !complete && incoming !== undefined) sessions.add(incoming.link.session);
     }
-    return false;
+    return sessions;
+  }
+
+  /** A message that was not begun here is not for this receiver any more: there is no room for it to wait. */
+  giveBack(copy: Copy): void {
+    const at = this.#queue.indexOf(copy, this.#head);
+    if (at >= 0) this.#queue.splice(at, 1);
+    copy.done = true;
+    if (copy.transit.settled) {
+      this.presettledDropped++;
+      this.presettled++;
+    }
+    copy.transit.outcome(copy, RELEASED);
   }
 
   /** A receiver that does not keep up gets no more than its capacity of messages that nobody waits for. */

@@ -90,6 +90,8 @@ export class RouterConnection implements ConnectionHandler {
   /** Monotonic ms of the open. */
   openedAt = 0;
   isOpen = false;
+  /** Bytes of messages that came over it and wait in the router. */
+  heldBytes = 0;
   isClosing = false;
   readonly links: Set<LinkRecord> = new Set();
   /** Frames are to be logged. {@link tracing} hears of a change. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ACCEPTED, MODIFIED_FAILED, RELEASED, keep, letGo } from '@pointsman/engine';
-import type { IncomingDelivery, OutgoingDelivery, Session } from '@pointsman/engine';
+import type { IncomingDelivery, OutgoingDelivery } from '@pointsman/engine';
 import type { DeliveryState } from '@pointsman/wire';
+import { closesCircle, hold, isHeld, release } from './held-sessions.js';
 import type { IncomingLink } from './incoming-link.js';
 import type { OutgoingLink } from './outgoing-link.js';
 
@@ -11,10 +12,21 @@ export const STREAM_FROM: number = 1 << 17;
 const HOLD_AT = 1 << 18;
 const RELEASE_AT = 1 << 17;
 
-/** Bytes of a message that waits behind another one of its session: to hold that would hold the rest of what it waits for. */
-const HOLD_BEHIND_AT = 1 << 24;
+/**
+ * Bytes of a message that waits behind another one whose rest can only come while its own session is not held back: beyond them
+ * it is given back.
+ */
+const GIVE_BACK_AT = 1 << 24;
 /** How often such a message is looked at again, in bytes. */
 const LOOK_EACH = 1 << 16;
+
+/**
+ * Bytes of messages of one connection that may wait here, however small each is, before whoever sends more is held back: what a
+ * link with the usual credit has in hand where each of its messages is just too small to hold it back.
+ */
+const HOLD_ALL_AT = 1 << 26;
+/** Bytes beyond which further messages of the connection are given back: its sessions have a window each before they are held. */
+export const GIVE_BACK_ALL_AT: number = 1 << 28;
 
 /** Parts that are shorter are put together: what comes in very small frames must not cost more than its bytes. */
 const JOIN_BELOW = 4_096;
@@ -50,6 +62,8 @@ export class Transit {
   /** Its sender has its credit back already: nobody waits for an outcome, so forwarded is done. */
   credited = false;
   #holds = false;
+  /** How much of it there was when it was last looked at whether its sender can be held back. */
+  #lookedAt = 0;
   #outcome: DeliveryState | undefined;
   #pending = 0;
   /** A node within the router has it: that counts among the outcomes. */
@@ -96,19 +110,36 @@ export class Transit {
 
   append(bytes: Uint8Array): void {
     if (bytes.length >= JOIN_BELOW || !this.#joins(bytes)) this.#parts.push(keep(bytes));
-    const { held } = this;
-    this.held += bytes.length;
+    this.#account(bytes.length);
     this.size += bytes.length;
-    if (this.held < HOLD_AT || this.#holds || this.collects || this.incoming === undefined) return;
-    if (held >= HOLD_AT && Math.floor(held / LOOK_EACH) === Math.floor(this.held / LOOK_EACH)) return;
-    if (this.held < HOLD_BEHIND_AT && this.#isBehindItsOwn(this.incoming.link.session)) return;
-    this.#holds = true;
-    this.incoming.link.session.holdWindow();
   }
 
-  /** It waits behind a message whose rest is to come over the same session. */
-  #isBehindItsOwn(session: Session): boolean {
-    return this.copies.some((copy) => !copy.done && copy.link.waitsFor(session, copy));
+  /** So many more bytes are held, or fewer. */
+  #account(bytes: number): void {
+    this.held += bytes;
+    if (this.from !== undefined) this.from.connection.heldBytes += bytes;
+  }
+
+  /** Sees to it that what waits here is bounded: more of the message has come, and has been sent on as far as that goes. */
+  bound(): void {
+    const { held, incoming, from } = this;
+    if (incoming === undefined || from === undefined || this.#holds || this.collects) return;
+    const isOver = from.connection.heldBytes >= HOLD_ALL_AT;
+    if (held < HOLD_AT && !isOver) return;
+    const { session } = incoming.link;
+    if (held < HOLD_AT) {
+      if (held === 0 || isHeld(session)) return;
+    } else if (!isOver) {
+      const look = Math.floor(held / LOOK_EACH);
+      if (look === this.#lookedAt) return;
+      this.#lookedAt = look;
+    }
+    if (!closesCircle(session, this)) {
+      this.#holds = true;
+      hold(session, this);
+    } else if (isOver || held >= GIVE_BACK_AT) {
+      for (const copy of this.copies) if (!copy.done && copy.outgoing === undefined) copy.link.giveBack(copy);
+    }
   }
 
   /** Adds a small part to the one before it. @returns false where it has to be one of its own */
@@ -163,7 +194,7 @@ export class Transit {
     const limit = Math.min(least, this.end);
     while (this.#dropped < limit) {
       const part = this.#parts.shift()!;
-      this.held -= part.length;
+      this.#account(-part.length);
       letGo(part);
       this.#dropped++;
     }
@@ -179,12 +210,13 @@ export class Transit {
   #dropParts(): void {
     for (const part of this.#parts) letGo(part);
     this.#parts = [];
+    this.#account(-this.held);
   }
 
   #release(): void {
     if (!this.#holds) return;
     this.#holds = false;
-    this.incoming?.link.session.releaseWindow();
+    if (this.incoming !== undefined) release(this.incoming.link.session, this);
   }
 
   /** The sender withdrew the message, or went away in mid-message: no outcome is produced. */
@@ -194,7 +226,6 @@ export class Transit {
     this.incoming = undefined;
     for (const copy of this.copies) if (!copy.done) copy.link.abortCopy(copy);
     this.#dropParts();
-    this.held = 0;
   }
 
   /** The inbound link is gone: what is still to be said about the delivery is for nobody. */

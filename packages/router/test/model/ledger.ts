@@ -427,6 +427,8 @@ export class Ledger {
     assert.equal(router.deliveriesInFlight, 0, 'no delivery is left');
     assert.equal(clock.pending, 0, 'no timer is left');
     assert.equal(held.size, 0, 'no bytes of messages are held');
+    for (const { id, at } of this.#field.clients.values())
+      assert.equal(at.heldBytes, 0, `bytes that are held of client ${id}`);
   }
 }
 
