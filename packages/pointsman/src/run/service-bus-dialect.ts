@@ -152,28 +152,11 @@ function readerOf({ host }: ServiceBusPlace, { address, externalAddress, filter 
   return { namespace: host, node: externalAddress ?? address, address, filter };
 }
 
-/** Looks after messages; a message session is of the autolinks meanwhile. */
+/** Looks after messages: by their own locks, by that of their session, or by how far they have been read. */
 function careOf(place: ServiceBusPlace, inbox: ContainerInbox): InboxCare {
-  const session = sessionOf(inbox.attach);
-  const care = careOfMessages(place, inbox, session);
-  if (session === undefined) return care;
-  const release = place.sessions.hold(inbox.address, session.id, OF_AUTOLINKS);
-  return {
-    ...(care.look === undefined ? {} : { look: (bytes) => care.look!(bytes) }),
-    stop: () => {
-      release();
-      care.stop();
-    },
-  };
-}
-
-/** By their own locks, or by that of their session. */
-function careOfMessages(
-  place: ServiceBusPlace,
-  inbox: ContainerInbox,
-  session: ReturnType<typeof sessionOf>,
-): InboxCare {
   const { settings } = inbox;
+  // Answers come settled.
+  if (entityAddressOf(inbox.address).kind === 'management') return { stop: () => undefined };
   const { clock, nowMs } = place.surroundings;
   const common = { messages: inbox, management: place.entities, clock, nowMs };
   if (isOfHub(settings)) {
@@ -192,15 +175,26 @@ function careOfMessages(
           stop,
         };
   }
-  if (settings.receiveMode === 'receiveAndDelete') return { stop: () => undefined };
-  if (!isOfSessions(settings)) return new LockKeeper(common);
-  return new SessionKeeper({
-    ...common,
-    sessionId: session?.id ?? settings.sessionId ?? '',
-    lockedUntilMs: session?.lockedUntilMs,
-    renews: inbox.renewsLocks,
-    goesOn: settings.nextSession === true,
-  });
+  const takesLocks = settings.receiveMode !== 'receiveAndDelete';
+  if (!isOfSessions(settings)) return takesLocks ? new LockKeeper(common) : { stop: () => undefined };
+  const session = sessionOf(inbox.attach);
+  const id = session?.id ?? settings.sessionId ?? '';
+  const release = place.sessions.hold(inbox.address, id, OF_AUTOLINKS);
+  const keeper = takesLocks
+    ? new SessionKeeper({
+        ...common,
+        sessionId: id,
+        lockedUntilMs: session?.lockedUntilMs,
+        renews: inbox.renewsLocks,
+        goesOn: settings.nextSession === true,
+      })
+    : undefined;
+  return {
+    stop: () => {
+      release();
+      keeper?.stop();
+    },
+  };
 }
 
 function explainLink(place: ServiceBusPlace, error: AmqpErrorFields | undefined, link: RefusedLink): string {
