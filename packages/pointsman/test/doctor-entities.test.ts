@@ -278,6 +278,20 @@ describe('doctor: what fits between an entity and its autolinks', () => {
       const next = await findings(one, connectorTo(cloud), '--entity', 'steps');
       assert.equal(next.status, 0);
       assert.match(textsOf(next.found, 'link')[1]!, /A message session is free now: 'free'/);
+      // Several that want the next one are tried once.
+      const many = ['a', 'b', 'c'].map((address) =>
+        section('autoLink', {
+          address,
+          direction: 'in',
+          connection: 'azure',
+          externalAddress: 'steps',
+          nextSession: 'yes',
+        }),
+      );
+      const alike = await findings(one, connectorTo(cloud) + many.join(''));
+      assert.deepEqual(textsOf(alike.found, 'link'), [
+        "May receive from steps. A message session is free now: 'free' (3 autolinks)",
+      ]);
       // It was let go of again.
       const again = await findings(one, connectorTo(cloud), '--entity', 'receive:steps');
       assert.match(textsOf(again.found, 'link')[0]!, /'free'/);

@@ -88,6 +88,8 @@ export async function* examineEntities(examination: EntityExamination): AsyncGen
 interface Trial extends LinkTrial {
   readonly need: EntityNeed;
   readonly direction: Direction;
+  /** Autolinks that are to have such a link. */
+  readonly alike: number;
 }
 
 function isUnanswered({ condition }: LinkTrial): boolean {
@@ -104,16 +106,29 @@ async function tryLinks(
 ): Promise<readonly Trial[]> {
   const trials: Trial[] = [];
   const description = descriptionOf(descriptions, needs[0]!.path);
+  const tried = new Set<string>();
   for (const need of needs) {
     for (const direction of directionsOf(need, description)) {
+      // Autolinks that are alike fare alike; each for the next session may take its time.
+      const kind = kindOf(need, direction);
+      if (tried.has(kind)) continue;
+      tried.add(kind);
       // oxlint-disable-next-line no-await-in-loop
       const trial = await tryLink(patient, client, way, need, direction, description);
-      trials.push({ ...trial, need, direction });
+      const alike = needs.filter((other) => other.direction === direction && kindOf(other, direction) === kind).length;
+      trials.push({ ...trial, need, direction, alike });
       // Others would not be answered either.
       if (isUnanswered(trial) || !client.isOpen) return trials;
     }
   }
   return trials;
+}
+
+/** What tells links to an entity apart. */
+function kindOf({ path, address, link }: EntityNeed, direction: Direction): string {
+  const isManagement = entityAddressOf(path).kind === 'management';
+  const { sessionId, nextSession, receiveMode, filter } = link ?? {};
+  return JSON.stringify([direction, isManagement ? address : '', sessionId, nextSession, receiveMode, filter]);
 }
 
 /** Where nobody says which way, all that an entity of its kind takes. */
@@ -164,14 +179,19 @@ async function findingsOn(
 /** What came of the attaches. Where nobody said which way, one that is taken will do. */
 function linksOf(patient: Patient, trials: readonly Trial[], key: KeyVerdict | undefined): Finding[] {
   return trials.map((trial) => {
-    const { finding, need, direction } = trial;
+    const { finding, need, direction, alike } = trial;
     const text =
       key !== undefined && isUnauthorized(trial) ? rightText(patient, need, direction, key.isRight) : finding.text;
     const isSpare =
       finding.verdict === 'bad' &&
       need.direction === undefined &&
       trials.some((other) => other.need === need && other.isAttached);
-    return { ...finding, text, ...(isSpare ? { verdict: 'warning' } : {}) };
+    return {
+      ...finding,
+      text: alike > 1 ? `${text} (${alike} autolinks)` : text,
+      ...(isSpare ? { verdict: 'warning' } : {}),
+      ...(alike > 1 ? { details: { ...finding.details, autoLinks: alike } } : {}),
+    };
   });
 }
 

@@ -3,7 +3,7 @@ import type { EntityDescription } from '../administration/entity-description.js'
 import type { AutoLinkConfig } from '../config/model.js';
 import type { CheckName, Detail, Finding } from './finding.js';
 import type { EntityNeed } from './patient.js';
-import { countInWords, durationInWords } from './words.js';
+import { capitalized, countInWords, durationInWords } from './words.js';
 
 /** What is known of an entity, from wherever. */
 export interface EntityFacts {
@@ -194,8 +194,4 @@ function remark(check: CheckName, subject: string, text: string, details: Readon
 
 function without(known: Readonly<Record<string, Detail | undefined>>): Readonly<Record<string, Detail>> {
   return Object.fromEntries(Object.entries(known).filter((entry): entry is [string, Detail] => entry[1] !== undefined));
-}
-
-function capitalized(text: string): string {
-  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 }

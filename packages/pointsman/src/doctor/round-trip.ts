@@ -53,7 +53,16 @@ export async function examineRoundTrip(
   try {
     const sender = await client.sender(queue);
     const sentAtMs = Date.now();
-    const outcome = await within(sender.send(messageOf(id)), timeoutMs, late('no outcome came'));
+    const outcome = await within(sender.send(messageOf(id)), timeoutMs, late(`there was no outcome`)).catch(
+      (error: unknown) => {
+        if (sender.credit > 0 || sender.unsettled > 0 || !(error instanceof ClientError)) throw error;
+        throw new ClientError(
+          'message',
+          error.condition,
+          `${error.description}: the peer gave no credit; nobody takes messages there, or it has no room`,
+        );
+      },
+    );
     const acceptedAtMs = Date.now();
     await sender.close();
     if (outcome.type === 'rejected') {

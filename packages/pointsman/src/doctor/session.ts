@@ -9,6 +9,7 @@ import type { EndPlace } from '../run/connection-end.js';
 import type { Finding } from './finding.js';
 import type { Way } from './network.js';
 import type { Patient } from './patient.js';
+import { capitalized } from './words.js';
 
 export interface SessionExamination {
   readonly findings: readonly Finding[];
@@ -82,7 +83,7 @@ export async function openConnection(
       check,
       verdict: 'bad',
       subject: hostname,
-      text: `${isEmulator ? text.replace(/ Check the port.*$/u, '') : text}${cure}${emulatorCure}`,
+      text: `${capitalized(isEmulator ? text.replace(/ Check the port.*$/u, '') : text)}${cure}${emulatorCure}`,
       ms: performance.now() - started,
     };
     return { findings: [...findings, bad], client: undefined, isServiceBus };

@@ -96,14 +96,17 @@ function failure({ connector, to, isServiceBus }: Patient, error: TransportError
   return said;
 }
 
-function described({ to, connector }: Patient, info: StreamInfo): Pick<Finding, 'verdict' | 'text' | 'details'> {
+function described(
+  { to, connector, isServiceBus }: Patient,
+  info: StreamInfo,
+): Pick<Finding, 'verdict' | 'text' | 'details'> {
   const carried = info.websocket ? `, AMQP in a WebSocket (${info.websocketProtocol ?? ''})` : '';
   if (!info.encrypted) {
     // A connection string has said so itself.
     const isEmulator = connector.connectionString !== undefined && to.tls === 'none';
     return {
       verdict: isEmulator ? 'good' : 'warning',
-      text: `No TLS: everything goes in clear${carried}. ${isEmulator ? 'That is as it is at a development emulator' : 'Good for a development emulator, and nothing else'}`,
+      text: `No TLS: everything goes in clear${carried}. ${isEmulator ? 'That is as it is at a development emulator' : isServiceBus ? 'Good for a development emulator, and nothing else' : 'Give the connector an sslProfile where others may listen in'}`,
       details: { encrypted: false },
     };
   }
