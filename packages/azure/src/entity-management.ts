@@ -86,9 +86,17 @@ export class EntityManagement {
    * @param entity - its address, without `$management`
    * @param operation - without `com.microsoft:`
    * @param done - called once, and not at once
+   * @param patienceMs - time for an answer, where there is less than otherwise
    */
-  ask(entity: string, operation: string, body: Map<AmqpValue, AmqpValue>, done: (result: ServiceResult) => void): void {
-    const { clock, timeoutMs = TIMEOUT_MS } = this.#options;
+  ask(
+    entity: string,
+    operation: string,
+    body: Map<AmqpValue, AmqpValue>,
+    done: (result: ServiceResult) => void,
+    patienceMs: number = Infinity,
+  ): void {
+    const { clock } = this.#options;
+    const timeoutMs = Math.min(patienceMs, this.#options.timeoutMs ?? TIMEOUT_MS);
     const node = this.#nodeOf(entity);
     if ('error' in node) {
       clock.after(0, () => done(node));

@@ -53,9 +53,10 @@ export { inboundAttach, sessionOf, type InboundWish } from './inbound-attach.js'
 export { isServiceBusHost } from './host.js';
 export { ManagementRelays } from './management-relays.js';
 export type { Authorize, ManagementRelayOptions, OwnRequests } from './management-relay.js';
-export { LateSettlements, type LateResult, type LateSettlementsOptions } from './late-settlements.js';
+export { LateSettlements, type LateMessage, type LateResult, type LateSettlementsOptions } from './late-settlements.js';
 export { LockKeeper, type LockedMessage, type LockedMessages, type LockKeeperOptions } from './lock-keeper.js';
 export { lockTokenOf } from './lock-token.js';
+export { sequenceNumberOf } from './message-annotation.js';
 export { OF_AUTOLINKS, SessionHolders, type Holder } from './session-holders.js';
 export { type SharedNode } from './shared-node.js';
 export {

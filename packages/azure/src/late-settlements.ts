@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@pointsman/engine';
-import { entryOf, plainOf } from '@pointsman/wire';
+import { entryOf, int, long, plainOf } from '@pointsman/wire';
 import type { AmqpValue, DeliveryState } from '@pointsman/wire';
 import { classify } from './conditions.js';
 import type { ConditionClass } from './conditions.js';
 import type { EntityManagement } from './entity-management.js';
 import { lockTokenOf, lockTokens } from './lock-token.js';
-import type { ServiceResult } from './entity-management.js';
+import { messageAnnotation, sequenceNumberOf } from './message-annotation.js';
+import type { ServiceAnswer, ServiceResult } from './entity-management.js';
 import { retryDelay } from './retry.js';
 
 export interface LateSettlementsOptions {
@@ -16,17 +17,34 @@ export interface LateSettlementsOptions {
   readonly random: () => number;
 }
 
-/** `gone`: the lock had ended, the message comes again. `unknown`: asked, and nobody can say whether it was done. */
+/** `gone`: the lock had ended, the message comes again. `unknown`: told, and nobody can say whether it was done. */
 export type LateResult = 'taken' | 'gone' | 'unknown';
+
+/** A message whose outcome is told here. */
+export interface LateMessage {
+  /** Of its delivery. */
+  readonly tag: Uint8Array;
+  /** Its sequence number, where it has one. */
+  readonly identity: string | number | bigint | undefined;
+  /** Its outcome was told on the link, which ended before there was an answer: it may have been heard. */
+  readonly wasTold: boolean;
+  /** Ms of the clock until which its lock holds for certain. */
+  readonly heldUntil: number;
+}
 
 interface Settlement {
   readonly entity: string;
+  readonly message: LateMessage;
   readonly body: Map<AmqpValue, AmqpValue>;
   readonly until: number;
   readonly done: (result: LateResult) => void;
   attempt: number;
-  /** It was sent and no answer came: that may have done it. */
+  /** It was told and no answer came: that may have done it. */
   isUnanswered: boolean;
+  /** Its token counts no more: what the queue still has is to tell why. */
+  isLooking: boolean;
+  /** The lock lasted when its token did not count, if nothing else had ended it. */
+  wasHeld: boolean;
   cancel: (() => void) | undefined;
 }
 
@@ -38,6 +56,9 @@ const WAITING_MAX = 10_000;
 const DELAY_MAX_MS = 5_000;
 /** Reasons and texts of a dead letter are cut at this length by the service. */
 const REASON_MAX = 4096;
+
+/** Of `x-opt-message-state`. */
+const DEFERRED = 1;
 
 /** Classes of error that an outcome may get past while its lock lasts. */
 const PASSING: ReadonlySet<ConditionClass> = new Set([
@@ -79,26 +100,26 @@ export class LateSettlements {
     for (const settlement of this.#waiting) this.#finish(settlement, 'gone');
   }
 
-  /**
-   * @param tag - delivery-tag of the message
-   * @param done - called once, and not at once
-   */
-  settle(entity: string, tag: Uint8Array, state: DeliveryState, done: (result: LateResult) => void): void {
+  /** @param done - called once, and not at once */
+  settle(entity: string, message: LateMessage, state: DeliveryState, done: (result: LateResult) => void): void {
     const { clock } = this.#options;
     const body = dispositionOf(state);
-    const token = lockTokenOf(tag);
+    const token = lockTokenOf(message.tag);
     if (token === undefined || body === undefined || this.#isClosed || this.#waiting.size >= WAITING_MAX) {
-      clock.after(0, () => done('gone'));
+      clock.after(0, () => done(message.wasTold ? 'unknown' : 'gone'));
       return;
     }
     body.set('lock-tokens', lockTokens(token));
     const settlement: Settlement = {
       entity,
+      message,
       body,
       until: clock.now() + LOCK_MAX_MS,
       done,
       attempt: 0,
-      isUnanswered: false,
+      isUnanswered: message.wasTold,
+      isLooking: false,
+      wasHeld: false,
       cancel: undefined,
     };
     this.#waiting.add(settlement);
@@ -114,23 +135,69 @@ export class LateSettlements {
       settlement.cancel = clock.after(settlement.until - clock.now(), () => this.#finish(settlement, 'gone'));
       return;
     }
+    if (settlement.isLooking) return this.#look(settlement);
+    const isHeld = clock.now() < settlement.message.heldUntil;
     management.ask(settlement.entity, 'update-disposition', settlement.body, (result) =>
-      this.#answered(settlement, result),
+      this.#answered(settlement, result, isHeld),
     );
   }
 
-  #answered(settlement: Settlement, result: ServiceResult): void {
+  /** @param isHeld - the lock lasted when that was asked, if nothing else had ended it */
+  #answered(settlement: Settlement, result: ServiceResult, isHeld: boolean): void {
     if (!this.#waiting.has(settlement)) return;
-    if (!('error' in result) && result.status >= 200 && result.status < 300) return this.#finish(settlement, 'taken');
-    const { clock, random, management } = this.#options;
-    const condition = 'error' in result ? result.error.condition : result.condition;
-    const kind = classify(condition, 'error' in result ? result.error.description : result.description);
-    if (!('error' in result) && (kind === 'lock-lost' || kind === 'missing')) return this.#finish(settlement, 'gone');
-    if (!PASSING.has(kind)) return this.#finish(settlement, 'gone');
+    if (!('error' in result) && isYes(result)) return this.#finish(settlement, 'taken');
+    const kind = kindOf(result);
+    const isFinal = !('error' in result) && (kind === 'lock-lost' || kind === 'missing');
+    if (isFinal || !PASSING.has(kind)) return this.#lost(settlement, isHeld);
     if ('error' in result) settlement.isUnanswered = true;
+    this.#tryLater(settlement, kind);
+  }
+
+  #tryLater(settlement: Settlement, kind: ConditionClass): void {
+    const { clock, random, management } = this.#options;
     if (!management.isOpen) return this.#tryNow(settlement);
     const delay = Math.min(DELAY_MAX_MS, retryDelay(kind, settlement.attempt++, random));
     settlement.cancel = clock.after(delay, () => this.#tryNow(settlement));
+  }
+
+  /** The token counts no more: it has ended, or what was told before was heard. */
+  #lost(settlement: Settlement, isHeld: boolean): void {
+    const { isUnanswered, body, message } = settlement;
+    if (!isUnanswered) return this.#finish(settlement, 'gone');
+    // With or without our word the message is given out again, and one attempt more is counted.
+    if (body.get('disposition-status') === 'abandoned') return this.#finish(settlement, 'taken');
+    if (typeof message.identity !== 'bigint') return this.#finish(settlement, 'gone');
+    settlement.isLooking = true;
+    settlement.wasHeld = isHeld;
+    settlement.attempt = 0;
+    this.#look(settlement);
+  }
+
+  /** Looks whether the message is there still. */
+  #look(settlement: Settlement): void {
+    const { entity, message } = settlement;
+    const number = message.identity as bigint;
+    const body = new Map<AmqpValue, AmqpValue>([
+      ['from-sequence-number', long(number)],
+      ['message-count', int(1)],
+      ['omit-message-body', true],
+    ]);
+    this.#options.management.ask(entity, 'peek-message', body, (result) => {
+      if (!this.#waiting.has(settlement)) return;
+      const kind = kindOf(result);
+      if ('error' in result ? PASSING.has(kind) : !isYes(result) && result.status !== 404 && PASSING.has(kind))
+        return this.#tryLater(settlement, kind);
+      const found = 'error' in result ? undefined : stateOf(result, number);
+      if (found === undefined) return this.#finish(settlement, 'gone');
+      const isDeferral = settlement.body.get('disposition-status') === 'defered';
+      const isDone = isDeferral ? found === 'deferred' : found === 'none';
+      // Once the lock has ended, somebody else may have had the message since, and be done with it.
+      if (isDone) this.#finish(settlement, settlement.wasHeld ? 'taken' : 'gone');
+      else {
+        settlement.isUnanswered = false;
+        this.#finish(settlement, 'gone');
+      }
+    });
   }
 
   #finish(settlement: Settlement, result: LateResult): void {
@@ -138,6 +205,26 @@ export class LateSettlements {
     settlement.cancel?.();
     settlement.done(result === 'gone' && settlement.isUnanswered ? 'unknown' : result);
   }
+}
+
+function isYes({ status }: ServiceAnswer): boolean {
+  return status >= 200 && status < 300;
+}
+
+function kindOf(result: ServiceResult): ConditionClass {
+  const { condition, description } = 'error' in result ? result.error : result;
+  return classify(condition, description);
+}
+
+/** What a queue has of the message of that number; undefined where the answer does not tell. */
+function stateOf({ status, body }: ServiceAnswer, number: bigint): 'none' | 'deferred' | 'other' | undefined {
+  if (status === 204 || status === 404) return 'none';
+  const messages = status === 200 && body instanceof Map ? body.get('messages') : undefined;
+  const first: AmqpValue | undefined = Array.isArray(messages) ? messages[0] : undefined;
+  const bytes = first instanceof Map ? first.get('message') : undefined;
+  if (!(bytes instanceof Uint8Array)) return undefined;
+  if (sequenceNumberOf(bytes) !== number) return 'none';
+  return Number(messageAnnotation(bytes, 'x-opt-message-state') ?? 0) === DEFERRED ? 'deferred' : 'other';
 }
 
 /** Arguments of update-disposition. An outcome that it does not know frees the message, as near as that goes. */

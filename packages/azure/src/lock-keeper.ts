@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@pointsman/engine';
-import { AmqpArray, ProtocolError, Reader, SECTION, readAnnotations, sectionAt, plainOf } from '@pointsman/wire';
+import { AmqpArray, plainOf } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
-import type { EntityManagement } from './entity-management.js';
+import { classify } from './conditions.js';
+import type { EntityManagement, ServiceResult } from './entity-management.js';
 import { lockTokenOf, lockTokens } from './lock-token.js';
+import { messageAnnotation } from './message-annotation.js';
+import { retryDelay } from './retry.js';
 
 /** A message in hand. */
 export interface LockedMessage {
@@ -35,9 +38,15 @@ export interface LockKeeperOptions {
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly nowMs: () => number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
 }
 
+/** Between two looks, on the average: what happens in step with them would meet each of them. */
 const LOOK_MS = 1_000;
+/** A renewal that failed is tried again when half of what is left of its lock has gone, at the latest; but not sooner. */
+const RETRY_MIN_MS = 250;
+const PATIENCE_MIN_MS = 500;
 /** Lock durations that an entity can have. */
 const LOCK_MIN_MS = 5_000;
 const LOCK_MAX_MS = 300_000;
@@ -50,9 +59,13 @@ const HANDLING_SHARE = 1 / 2;
 /** Messages that are looked at for the end of their lock, of which the shortest counts: clocks may differ. */
 const SAMPLES = 3;
 
-/** When the lock is to be renewed; undefined where it is lost, or its token was none. */
 interface Note {
+  /** When the lock is to be renewed; undefined where it is lost, or its token was none. */
   due: number | undefined;
+  /** When it ends. */
+  until: number;
+  /** Renewals that failed, in a row. */
+  failures: number;
 }
 
 /**
@@ -64,6 +77,7 @@ export class LockKeeper {
   #lockMs: number | undefined;
   #samples = 0;
   #cancel: (() => void) | undefined;
+  #nextLook = Infinity;
   /** Of the messages, at the last change of the limit. */
   #settled = 0;
   #handlingMs = 0;
@@ -71,7 +85,7 @@ export class LockKeeper {
 
   constructor(options: LockKeeperOptions) {
     this.#options = options;
-    this.#lookLater();
+    this.#lookWithin(LOOK_MS);
   }
 
   /** As far as it is known. Ms. */
@@ -86,8 +100,9 @@ export class LockKeeper {
 
   /** The first bytes of a message. @returns whether enough has been seen */
   look(bytes: Uint8Array): boolean {
-    const until = lockedUntil(bytes);
-    if (until !== undefined) this.#learn(until - this.#options.nowMs());
+    // Ms since 1970.
+    const until = messageAnnotation(bytes, 'x-opt-locked-until');
+    if (typeof until === 'number' || typeof until === 'bigint') this.#learn(Number(until) - this.#options.nowMs());
     return ++this.#samples >= SAMPLES;
   }
 
@@ -96,9 +111,16 @@ export class LockKeeper {
     this.#lockMs = Math.min(this.#lockMs ?? Infinity, within);
   }
 
-  #lookLater(): void {
-    this.#cancel = this.#options.clock.after(LOOK_MS, () => {
-      this.#lookLater();
+  /** @param ms - at the latest */
+  #lookWithin(ms: number): void {
+    const { clock } = this.#options;
+    const at = clock.now() + ms;
+    if (at >= this.#nextLook) return;
+    this.#cancel?.();
+    this.#nextLook = at;
+    this.#cancel = clock.after(ms, () => {
+      this.#nextLook = Infinity;
+      this.#lookWithin(LOOK_MS * (3 / 4 + this.#options.random() / 2));
       const { messages } = this.#options;
       if (messages.renewsLocks && messages.heldCount > 0) this.#renewDue();
       this.#bound();
@@ -109,15 +131,19 @@ export class LockKeeper {
 
   #renewDue(): void {
     const { messages, clock, management } = this.#options;
-    if (!management.isOpen) return;
     const now = clock.now();
     for (const message of messages.held) {
-      const note = (message.note ??= { due: message.since + this.lockMs * RENEW_SHARE }) as Note;
+      const note = (message.note ??= this.#noteOf(message)) as Note;
       if (note.due === undefined || note.due > now) continue;
+      if (!management.isOpen) return this.#lookWithin(RETRY_MIN_MS);
       // Not again before the answer.
       note.due = Infinity;
       this.#renew(message, note);
     }
+  }
+
+  #noteOf({ since }: LockedMessage): Note {
+    return { due: since + this.lockMs * RENEW_SHARE, until: since + this.lockMs, failures: 0 };
   }
 
   #renew(message: LockedMessage, note: Note): void {
@@ -127,19 +153,37 @@ export class LockKeeper {
       note.due = undefined;
       return;
     }
-    management.ask(messages.address, 'renew-lock', new Map([['lock-tokens', lockTokens(token)]]), (result) => {
+    // An answer that is lost must leave time to ask again.
+    const patienceMs = Math.max(PATIENCE_MIN_MS, (note.until - clock.now()) / 3);
+    const body = new Map([['lock-tokens', lockTokens(token)]]);
+    const answered = (result: ServiceResult): void => {
       if (!('error' in result) && result.status === 200) {
         messages.renewed();
         const until = firstExpiration(result.body);
         const lockMs =
           until === undefined ? this.lockMs : Math.min(LOCK_MAX_MS, Math.max(LOCK_MIN_MS, until - nowMs()));
+        note.failures = 0;
+        note.until = clock.now() + lockMs;
         note.due = clock.now() + lockMs * RENEW_SHARE;
       } else if (!('error' in result) && (result.status === 410 || result.status === 404)) {
         note.due = undefined;
       } else {
-        note.due = clock.now() + LOOK_MS;
+        this.#failed(note, 'error' in result ? result.error : result);
       }
-    });
+    };
+    management.ask(messages.address, 'renew-lock', body, answered, patienceMs);
+  }
+
+  #failed(
+    note: Note,
+    error: { readonly condition: string | undefined; readonly description?: string | undefined },
+  ): void {
+    const { clock, random } = this.#options;
+    const left = note.until - clock.now();
+    const wanted = retryDelay(classify(error.condition, error.description), note.failures++, random);
+    const delay = Math.min(wanted, Math.max(RETRY_MIN_MS, left / 2));
+    note.due = clock.now() + delay;
+    if (this.#cancel !== undefined) this.#lookWithin(delay);
   }
 
   // ---- credit ----
@@ -177,25 +221,6 @@ export class LockKeeper {
 function oldestOf(held: Iterable<LockedMessage>): number {
   for (const { since } of held) return since;
   return -Infinity;
-}
-
-/** `x-opt-locked-until` of a message, ms since 1970. */
-function lockedUntil(bytes: Uint8Array): number | undefined {
-  try {
-    let at = 0;
-    while (at < bytes.length) {
-      const { code, valueStart, end } = sectionAt(bytes, at, bytes.length);
-      if (code === SECTION.messageAnnotations) {
-        const annotations = readAnnotations(new Reader(bytes, valueStart, end));
-        return timeOf(annotations?.get('x-opt-locked-until'));
-      }
-      if (code !== SECTION.header && code !== SECTION.deliveryAnnotations) return undefined;
-      at = end;
-    }
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-  }
-  return undefined;
 }
 
 function firstExpiration(body: AmqpValue | undefined): number | undefined {

@@ -6,6 +6,7 @@ import { EventHubs } from './event-hubs/event-hubs.js';
 import type { HubHistory } from './event-hubs/hub-journal.js';
 import { Forwarder, type Destination } from './forwarder.js';
 import { QueueJournal, type Journal, type JournalRecord, type QueueHistory } from './journal.js';
+import type { LockWatcher } from './lock-watcher.js';
 import type { MessageQueue } from './message-queue.js';
 import type { MessageCounts, MessageQueueHost } from './queue-settings.js';
 import type { Policy, PolicyOptions } from './policy.js';
@@ -259,10 +260,19 @@ export class Broker {
 
   /** @throws TypeError where there is no such queue, subscription or dead-letter queue */
   counts(address: string): MessageCounts {
+    return this.#messagesOf(address).counts();
+  }
+
+  /** @throws TypeError where there is no such queue, subscription or dead-letter queue */
+  watchLocks(address: string, watcher: LockWatcher | undefined): void {
+    this.#messagesOf(address).watcher = watcher;
+  }
+
+  #messagesOf(address: string): MessageQueue {
     const messages = this.resolve(address)?.messages;
     if (messages === undefined)
       throw new TypeError(`There is no queue, subscription or dead-letter queue '${address}'.`);
-    return messages.counts();
+    return messages;
   }
 
   close(): void {

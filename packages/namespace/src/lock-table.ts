@@ -2,7 +2,9 @@
 import { Alarm } from './alarm.js';
 import { hexOf, randomGuid, swapGuid } from './guid.js';
 import { MinHeap } from './heap.js';
+import type { LockWatcher } from './lock-watcher.js';
 import type { MessageQueueHost } from './queue-settings.js';
+import type { Settlement } from './settlement.js';
 import type { Lock, StoredMessage } from './stored-message.js';
 
 /** What is over may stay in the heap until there is this much of it, and as much again as what is not. */
@@ -25,6 +27,7 @@ export interface LockTableHandler {
  * this table's affair.
  */
 export class LockTable {
+  watcher: LockWatcher | undefined;
   readonly #host: MessageQueueHost;
   readonly #handler: LockTableHandler;
   readonly #locks = new Map<string, Lock>();
@@ -47,6 +50,7 @@ export class LockTable {
     const tag = swapGuid(randomGuid(this.#host.random));
     const lock: Lock = { tag, token: hexOf(tag), message, until };
     this.#locks.set(lock.token, lock);
+    this.watcher?.onLocked?.(message);
     if (message.session !== undefined) return lock;
     if (this.#ends.size > 2 * this.#locks.size + SLACK)
       this.#ends.retain((end) => this.#locks.get(end.lock.token) === end.lock);
@@ -61,8 +65,11 @@ export class LockTable {
     return lock !== undefined && lock.until > this.#host.clock.now() ? lock : undefined;
   }
 
-  delete({ token }: Lock): void {
+  /** @param how - its message was settled; undefined where it was not */
+  end({ token, message }: Lock, how: Settlement['kind'] | undefined): void {
     this.#locks.delete(token);
+    if (how === undefined) this.watcher?.onExpired?.(message);
+    else this.watcher?.onSettled?.(message, how);
   }
 
   stop(): void {
@@ -79,7 +86,7 @@ export class LockTable {
         this.#ends.push({ lock, at: lock.until });
         continue;
       }
-      this.#locks.delete(lock.token);
+      this.end(lock, undefined);
       this.#handler.onLockEnded(lock.message);
     }
     const next = this.#ends.peek();

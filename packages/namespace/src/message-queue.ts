@@ -5,6 +5,7 @@ import { Expiry } from './expiry.js';
 import type { Consumer, ReceiveMode } from './consumer.js';
 import { ConsumerLine } from './consumer-line.js';
 import type { QueueJournal } from './journal.js';
+import type { LockWatcher } from './lock-watcher.js';
 import { LockTable } from './lock-table.js';
 import { HEADER_MAX, type MessageContent } from './message-content.js';
 import { MessageLine, type Line } from './message-line.js';
@@ -96,6 +97,11 @@ export class MessageQueue {
 
   get consumers(): number {
     return this.#consumers.size;
+  }
+
+  /** Told of its locks from now on. */
+  set watcher(watcher: LockWatcher | undefined) {
+    this.#locks.watcher = watcher;
   }
 
   counts(): MessageCounts {
@@ -351,7 +357,7 @@ export class MessageQueue {
     sessions.release(session);
     this.#consumers.delete(holder);
     for (const lock of session.locks) {
-      this.#locks.delete(lock);
+      this.#locks.end(lock, undefined);
       this.#giveBack(lock.message, counted);
     }
     session.locks.clear();
@@ -402,7 +408,7 @@ export class MessageQueue {
     const lock = this.#locks.find(token);
     if (lock === undefined || result !== 'done') return result;
     const { message } = lock;
-    this.#locks.delete(lock);
+    this.#locks.end(lock, settlement.kind);
     const { session } = message;
     session?.locks.delete(lock);
     switch (settlement.kind) {

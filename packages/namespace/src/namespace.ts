@@ -7,6 +7,7 @@ import { canReceive, canSend, disabledRefusal, type Entity, type EntityStatus, t
 import { FaultPlan, SERVER_BUSY } from './fault-plan.js';
 import type { NamespaceHost } from './host.js';
 import { IdleWatch } from './idle-watch.js';
+import type { LockWatcher } from './lock-watcher.js';
 import type { MessageCounts } from './queue-settings.js';
 import type { NamespaceLink } from './namespace-link.js';
 import type { PolicyOptions } from './policy.js';
@@ -138,6 +139,15 @@ export class Namespace {
   /** Messages of a queue, subscription or dead-letter queue. @throws TypeError where there is none */
   counts(address: string): MessageCounts {
     return this.broker.counts(address);
+  }
+
+  /**
+   * Follows the locks of a queue, subscription or dead-letter queue. One at a time: another takes its place, undefined ends it.
+   *
+   * @throws TypeError where there is none
+   */
+  watchLocks(address: string, watcher: LockWatcher | undefined): void {
+    this.broker.watchLocks(address, watcher);
   }
 
   /** Enables or disables an entity; links that are not allowed any more are detached. @throws TypeError where there is none */

@@ -171,6 +171,8 @@ export class ServiceConnection implements ProtocolEndpoint, ConnectionHandler, L
   /** Ends without a word, as when a gateway is recycled. */
   drop(): void {
     this.#engine.abort();
+    // The engine of a frozen one has asked for its output to be taken before, and does not ask twice.
+    this.#engine.wake?.();
   }
 
   /** Neither reads nor writes any more, and keeps the socket: a peer that hangs. */

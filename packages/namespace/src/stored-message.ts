@@ -75,6 +75,10 @@ export class StoredMessage {
     this.changes = fields.changes;
   }
 
+  get messageId(): AmqpValue {
+    return this.content.messageId;
+  }
+
   /** Whether the message can have these properties, too: whoever receives it again and again could add more each time. */
   canChange(properties: ReadonlyMap<string, AmqpValue> | undefined): boolean {
     if (properties === undefined || properties.size === 0) return true;

@@ -9,10 +9,11 @@ import {
   SessionHolders,
   SessionKeeper,
 } from '@pointsman/azure';
-import type { LateResult, LockedMessage, LockedMessages } from '@pointsman/azure';
-import { ACCEPTED, SenderLink } from '@pointsman/engine';
+import type { LateMessage, LateResult, LockedMessage, LockedMessages } from '@pointsman/azure';
+import { ACCEPTED, MODIFIED_FAILED, SenderLink } from '@pointsman/engine';
 import type { IncomingDelivery, Link, ReceiverHandler, ReceiverLink, TransferFrame } from '@pointsman/engine';
 import { encodeMessage, timestamp } from '@pointsman/wire';
+import type { DeliveryState } from '@pointsman/wire';
 import { VirtualClock, VirtualCloud } from './virtual-cloud.js';
 
 /** Messages in hand, as an autolink has them. */
@@ -96,7 +97,7 @@ async function open(lockDurationMs: number, renewsLocks = true): Promise<Scene> 
   );
   const hand = new Hand(renewsLocks);
   hand.now = () => clock.now();
-  hand.keeper = new LockKeeper({ messages: hand, management, clock, nowMs: () => cloud.wallMs });
+  hand.keeper = new LockKeeper({ messages: hand, management, clock, nowMs: () => cloud.wallMs, random: () => 0.5 });
   const sender = cloud.send('orders');
   await cloud.settle();
   const bytes = encodeMessage({ body: { kind: 'value', value: 'm' } });
@@ -132,6 +133,18 @@ describe('locks of messages in hand', () => {
     });
   }
 
+  it('are renewed before they end though the service is busy, or ends the link that asks', async () => {
+    const { cloud, hand, locked } = await open(5_000);
+    const { faults } = cloud.namespace;
+    for (let round = 0; round < 20; round++) {
+      faults.refuseRequests(2, 'orders');
+      await cloud.advance(5_000);
+      faults.detachLinks('orders/$management');
+      assert.equal(locked(), 1, `round ${round}`);
+    }
+    assert.ok(hand.renewals >= 20, `${hand.renewals}`);
+  });
+
   it('are left alone where that is switched off', async () => {
     const { cloud, hand, locked } = await open(30_000, false);
     await cloud.advance(31_000);
@@ -150,7 +163,7 @@ describe('messages that are taken ahead', () => {
   /** One consumer that takes so long for each message, of a lock of 5 s; the hand is as full as it may be. */
   function run(handlingMs: number, minutes: number, hand = new Hand(false), clock = new VirtualClock()): Hand {
     const management = new EntityManagement({ clock });
-    const keeper = new LockKeeper({ messages: hand, management, clock, nowMs: () => clock.now() });
+    const keeper = new LockKeeper({ messages: hand, management, clock, nowMs: () => clock.now(), random: () => 0.5 });
     // A lock that has ended, by this machine's clock: the shortest that there can be is taken.
     keeper.look(encodeMessage({ messageAnnotations: new Map([['x-opt-locked-until', timestamp(0)]]) }));
     assert.equal(keeper.lockMs, 5_000);
@@ -183,20 +196,24 @@ describe('messages that are taken ahead', () => {
   });
 });
 
+function messageOf(tag: Uint8Array, told: Partial<LateMessage> = {}): LateMessage {
+  return { tag, identity: undefined, wasTold: false, heldUntil: 0, ...told };
+}
+
 describe('outcomes by lock token', () => {
   it('wait for a connection as long as a lock can last, and no longer', async () => {
     const clock = new VirtualClock();
     const management = new EntityManagement({ clock });
     const late = new LateSettlements({ management, clock, random: () => 0.5 });
     const results: LateResult[] = [];
-    late.settle('orders', new Uint8Array(16), ACCEPTED, (result) => results.push(result));
+    late.settle('orders', messageOf(new Uint8Array(16)), ACCEPTED, (result) => results.push(result));
     clock.time = 299_999;
     clock.strike();
     assert.equal(late.count, 1);
     clock.time = 300_000;
     clock.strike();
     assert.equal(late.count, 0);
-    late.settle('orders', new Uint8Array(8), ACCEPTED, (result) => results.push(result));
+    late.settle('orders', messageOf(new Uint8Array(8)), ACCEPTED, (result) => results.push(result));
     clock.strike();
     assert.deepEqual(results, ['gone', 'gone'], 'a tag that is no lock token is none');
   });
@@ -205,7 +222,8 @@ describe('outcomes by lock token', () => {
     const clock = new VirtualClock();
     const late = new LateSettlements({ management: new EntityManagement({ clock }), clock, random: () => 0.5 });
     const results: LateResult[] = [];
-    const settle = (): void => late.settle('orders', new Uint8Array(16), ACCEPTED, (result) => results.push(result));
+    const settle = (): void =>
+      late.settle('orders', messageOf(new Uint8Array(16)), ACCEPTED, (result) => results.push(result));
     settle();
     settle();
     late.close();
@@ -221,12 +239,12 @@ describe('outcomes by lock token', () => {
     const late = new LateSettlements({ management, clock: cloud.clock, random: () => 0.5 });
     const results: LateResult[] = [];
     cloud.namespace.faults.refuseRequests(3, 'orders');
-    late.settle('orders', hand.list[0]!.tag, ACCEPTED, (result) => results.push(result));
+    late.settle('orders', messageOf(hand.list[0]!.tag), ACCEPTED, (result) => results.push(result));
     await cloud.advance(4_000);
     assert.equal(late.count, 1);
     await cloud.advance(12_000);
     assert.deepEqual(results, ['taken']);
-    late.settle('orders', hand.list[0]!.tag, ACCEPTED, (result) => results.push(result));
+    late.settle('orders', messageOf(hand.list[0]!.tag), ACCEPTED, (result) => results.push(result));
     await cloud.advance(100);
     assert.deepEqual(results, ['taken', 'gone'], 'a token counts once');
     assert.equal(late.count, 0);
@@ -235,6 +253,72 @@ describe('outcomes by lock token', () => {
     assert.ok(links <= 4, `the pair to $management is given back: ${links} links`);
   });
 });
+
+describe('outcomes in doubt, told on a link that ended before the answer', () => {
+  const LOCK_MS = 60_000;
+
+  /** Settles twice over: what was told first is what had been heard, or had not. */
+  async function inDoubt(
+    first: DeliveryState | 'not heard',
+    state: DeliveryState,
+    told: Partial<LateMessage> = {},
+  ): Promise<LateResult> {
+    const { cloud, management, hand } = await open(LOCK_MS, false);
+    hand.keeper!.stop();
+    const { tag } = hand.list[0]!;
+    const late = new LateSettlements({ management, clock: cloud.clock, random: () => 0.5 });
+    if (first !== 'not heard') {
+      late.settle('orders', messageOf(tag), first, (result) => assert.equal(result, 'taken'));
+      await cloud.advance(100);
+    } else {
+      await cloud.advance(LOCK_MS + 1_000);
+    }
+    let last: LateResult | undefined;
+    const heldUntil = first === 'not heard' ? 0 : LOCK_MS;
+    late.settle('orders', messageOf(tag, { identity: 1n, wasTold: true, heldUntil, ...told }), state, (result) => {
+      last = result;
+    });
+    await cloud.advance(100);
+    assert.ok(last !== undefined, 'an answer');
+    return last;
+  }
+
+  it('are taken where the queue has the message no more, and its lock cannot have ended', async () => {
+    assert.equal(await inDoubt(ACCEPTED, ACCEPTED), 'taken');
+    assert.equal(await inDoubt({ type: 'rejected' }, { type: 'rejected' }), 'taken');
+    assert.equal(await inDoubt(DEFERRED, DEFERRED), 'taken');
+  });
+
+  it('came too late where the queue has the message still', async () => {
+    assert.equal(await inDoubt('not heard', ACCEPTED), 'gone');
+    assert.equal(await inDoubt('not heard', DEFERRED), 'gone');
+  });
+
+  it('do not matter where the message was to come again anyhow', async () => {
+    assert.equal(await inDoubt('not heard', MODIFIED_FAILED), 'taken');
+  });
+
+  it('stay in doubt where the lock may have ended, and somebody else may have had the message', async () => {
+    assert.equal(await inDoubt(ACCEPTED, ACCEPTED, { heldUntil: 0 }), 'unknown');
+    assert.equal(await inDoubt(ACCEPTED, ACCEPTED, { identity: undefined }), 'unknown', 'or its number is not known');
+  });
+
+  it('are looked up again while the service is busy', async () => {
+    const { cloud, management, hand } = await open(LOCK_MS, false);
+    hand.keeper!.stop();
+    const late = new LateSettlements({ management, clock: cloud.clock, random: () => 0.5 });
+    await cloud.advance(LOCK_MS + 1_000);
+    const results: LateResult[] = [];
+    const message = messageOf(hand.list[0]!.tag, { identity: 1n, wasTold: true });
+    cloud.namespace.faults.refuseRequests(2, 'orders');
+    late.settle('orders', message, ACCEPTED, (result) => results.push(result));
+    await cloud.advance(30_000);
+    assert.deepEqual(results, ['gone']);
+    assert.equal(late.count, 0);
+  });
+});
+
+const DEFERRED: DeliveryState = { type: 'modified', undeliverableHere: true };
 
 describe('the lock of a message session', () => {
   it('is kept while the link is there, and the session is left when it has had nothing for five seconds', () => {

@@ -201,7 +201,7 @@ export class AutoLinkAttachment implements LinkOwner {
 
   #lookAfter(link: IncomingLink, dialect: ContainerDialect, capacity: number): void {
     const { clock } = this.connection.router;
-    const { externalAddress, tally } = this.#autoLink;
+    const { externalAddress, tally, inHand } = this.#autoLink;
     this.#throttle ??= new CreditThrottle({
       capacity,
       clock,
@@ -222,6 +222,7 @@ export class AutoLinkAttachment implements LinkOwner {
       address: externalAddress,
       clock,
       tally,
+      inHand,
       throttle: this.#throttle,
       settings: this.#autoLink.settings,
       onLeave: (afterMs) => {

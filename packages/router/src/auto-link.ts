@@ -4,7 +4,7 @@ import type { Address } from './address.js';
 import { FALLBACK_PHASE } from './address-text.js';
 import { AutoLinkAttachment } from './auto-link-attachment.js';
 import { emptyTally } from './custody.js';
-import type { CustodyTally } from './custody.js';
+import type { CustodyTally, HeldMessages } from './custody.js';
 import type { IncomingLink } from './incoming-link.js';
 import type { OutgoingLink } from './outgoing-link.js';
 import type { Router } from './router.js';
@@ -46,6 +46,8 @@ export class AutoLink {
   hasCustody = false;
   /** What became of messages apart from the ordinary course. */
   readonly tally: CustodyTally = emptyTally();
+  /** @internal what its links have taken from the container, and have not settled. */
+  readonly inHand: HeldMessages = new Map();
   /** Told of every change of {@link status}. */
   onChange: ((autoLink: AutoLink) => void) | undefined = undefined;
   readonly #attachments = new Map<RouterConnection, AutoLinkAttachment>();

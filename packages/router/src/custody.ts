@@ -8,6 +8,7 @@ import type {
   ContainerInbox,
   HeldMessage,
   InboxCare,
+  MessageIdentity,
   ReadPosition,
 } from './settings.js';
 
@@ -43,9 +44,15 @@ export const emptyTally = (): CustodyTally => ({
 });
 
 interface Entry extends HeldMessage {
+  readonly identity: MessageIdentity | undefined;
   /** Its outcome is on the other way. */
   isLate: boolean;
+  /** The container has given it out once more: what was said of it before came too late. */
+  isAgain: boolean;
 }
+
+/** Messages in hand of all links of an autolink, the latest of each. */
+export type HeldMessages = Map<MessageIdentity, HeldMessage>;
 
 export interface CustodyOptions {
   readonly dialect: ContainerDialect;
@@ -53,6 +60,7 @@ export interface CustodyOptions {
   readonly address: string;
   readonly clock: Clock;
   readonly tally: CustodyTally;
+  readonly inHand: HeldMessages;
   readonly throttle: CreditThrottle;
   readonly settings: AutoLinkSettings;
   /** Detaches the link, and attaches another, after so many ms. */
@@ -86,9 +94,8 @@ export class Custody implements ContainerInbox {
     const { dialect } = this.#options;
     this.attach = attach;
     const care = dialect.tend?.(this);
-    if (care === undefined) return;
-    this.#look = care.look === undefined ? undefined : (bytes): boolean => care.look!(bytes);
     this.#care = care;
+    this.#look = care?.look === undefined ? undefined : (bytes): boolean => care.look!(bytes);
   }
 
   // ---- ContainerInbox ----
@@ -146,9 +153,15 @@ export class Custody implements ContainerInbox {
 
   /** A message begins. @returns false where it is done with: it is settled as it is, and goes no further */
   took(delivery: IncomingDelivery, frame: TransferFrame): boolean {
-    const since = this.#options.clock.now();
-    const entry: Entry = { tag: frame.tag(), since, note: undefined, isLate: false };
+    const { clock, dialect, inHand } = this.#options;
+    const identity = dialect.identityOf?.(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
+    const entry = { tag: frame.tag(), since: clock.now(), note: undefined, identity, isLate: false, isAgain: false };
     this.#entries.set(delivery, entry);
+    if (identity !== undefined) {
+      const former = inHand.get(identity) as Entry | undefined;
+      if (former !== undefined) former.isAgain = true;
+      inHand.set(identity, entry);
+    }
     this.saw(frame);
     return this.#care?.took?.(entry, frame.bytes.subarray(frame.payloadStart, frame.payloadEnd)) ?? true;
   }
@@ -159,9 +172,15 @@ export class Custody implements ContainerInbox {
     if (entry === undefined) return;
     this.settled++;
     this.handlingMs += this.#options.clock.now() - entry.since;
-    this.#entries.delete(delivery);
+    this.#forget(delivery, entry);
     if (!this.#isEnded) this.#care?.over?.(entry, delivery.localState);
     this.#rest();
+  }
+
+  #forget(delivery: IncomingDelivery, entry: Entry): void {
+    const { inHand } = this.#options;
+    this.#entries.delete(delivery);
+    if (entry.identity !== undefined && inHand.get(entry.identity) === entry) inHand.delete(entry.identity);
   }
 
   /**
@@ -189,8 +208,9 @@ export class Custody implements ContainerInbox {
     const { dialect, tally, address } = this.#options;
     const entry = this.#entries.get(delivery);
     if (entry === undefined || entry.isLate || state === undefined || dialect.settleLater === undefined) return false;
-    if (this.#isLost) {
-      const isOfUse = this.#care?.late?.(entry, state) === true;
+    const wasTold = delivery.localState !== undefined && this.#isEnded;
+    const isOfUse = this.#isLost && this.#care?.late?.(entry, state) === true;
+    if (this.#isLost && (isOfUse || !wasTold)) {
       // Else the container has given it out again, or will.
       if (!isOfUse) tally.tooLate++;
       this.over(delivery);
@@ -198,13 +218,16 @@ export class Custody implements ContainerInbox {
       return isOfUse;
     }
     entry.isLate = true;
-    const wasTold = delivery.localState !== undefined && this.#isEnded;
-    dialect.settleLater(address, entry.tag, state, (result) => {
-      if (result === 'taken') tally.settledLater++;
-      else if (result === 'unknown' || wasTold) tally.inDoubt++;
+    const { tag, identity, since } = entry;
+    const heldUntil = since + (this.#care?.lockMs ?? 0);
+    dialect.settleLater(address, { tag, identity, wasTold, heldUntil }, state, (result) => {
+      const isAgain = entry.isAgain && !comesAgain(state);
+      const isTaken = result === 'taken' && !isAgain;
+      if (isTaken) tally.settledLater++;
+      else if (result === 'unknown' && !isAgain) tally.inDoubt++;
       else tally.tooLate++;
       this.over(delivery);
-      done(result === 'taken');
+      done(isTaken);
     });
     return true;
   }
@@ -222,18 +245,12 @@ export class Custody implements ContainerInbox {
   ended(confirm: (delivery: IncomingDelivery, taken: boolean) => void): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    const { dialect, settings, tally } = this.#options;
+    const { dialect, settings } = this.#options;
     this.#isLost = dialect.locksEndWithLink?.(settings) === true;
-    for (const delivery of this.#entries.keys()) {
-      if (!delivery.complete) {
-        this.#entries.delete(delivery);
-      } else if (delivery.localState !== undefined && this.#isLost) {
-        tally.inDoubt++;
-        this.#entries.delete(delivery);
-        confirm(delivery, false);
-      } else if (delivery.localState !== undefined) {
+    for (const [delivery, entry] of this.#entries) {
+      if (!delivery.complete) this.#forget(delivery, entry);
+      else if (delivery.localState !== undefined)
         this.late(delivery, delivery.localState, (taken) => confirm(delivery, taken));
-      }
     }
     this.#rest();
   }
@@ -243,4 +260,10 @@ export class Custody implements ContainerInbox {
     this.#care?.stop();
     this.#care = undefined;
   }
+}
+
+/** That a message of this outcome is given out again is what was asked for. */
+function comesAgain(state: DeliveryState): boolean {
+  if (!('type' in state)) return false;
+  return state.type === 'released' || (state.type === 'modified' && state.undeliverableHere !== true);
 }

@@ -188,11 +188,17 @@ export interface ContainerDialect {
    * Tells the container of an outcome that its link could not carry, or carried in vain.
    *
    * @param address - node that the message came from
-   * @param tag - of its delivery
    * @param state - as of {@link outcomeToContainer}
    * @param done - called once
    */
-  settleLater?(address: string, tag: Uint8Array, state: DeliveryState, done: (result: LateSettlement) => void): void;
+  settleLater?(
+    address: string,
+    message: LateMessage,
+    state: DeliveryState,
+    done: (result: LateSettlement) => void,
+  ): void;
+  /** What the container knows a message by, whoever it gives it to, and however often. @param bytes - its first ones */
+  identityOf?(bytes: Uint8Array): MessageIdentity | undefined;
   /** What came on a link of these settings is no longer ours when the link has ended. Default: it still is. */
   locksEndWithLink?(settings: AutoLinkSettings): boolean;
   /** Looks after the messages that are in hand of an inbound autolink, until {@link InboxCare.stop} is called. */
@@ -212,6 +218,19 @@ export type SettlementVerdict = 'done' | 'gone' | 'again';
 
 /** `taken`: the container has the outcome. `gone`: it gives the message out again. `unknown`: one of the two. */
 export type LateSettlement = 'taken' | 'gone' | 'unknown';
+
+export type MessageIdentity = string | number | bigint;
+
+/** A message whose outcome is told beyond its link. */
+export interface LateMessage {
+  /** Of its delivery. */
+  readonly tag: Uint8Array;
+  readonly identity: MessageIdentity | undefined;
+  /** Its outcome was told on the link, which ended before there was an answer: it may have been heard. */
+  readonly wasTold: boolean;
+  /** Ms of the clock until which it was ours for certain. */
+  readonly heldUntil: number;
+}
 
 /** A message that came from a container, and whose outcome the container does not know yet. */
 export interface HeldMessage {
@@ -278,6 +297,8 @@ export interface InboxCare {
   over?(message: HeldMessage, outcome: DeliveryState | undefined): void;
   /** What became of it when its link had gone, where that ends what it has of its messages. @returns whether it is of use */
   late?(message: HeldMessage, outcome: DeliveryState): boolean;
+  /** Ms that a message is ours for certain, from when it came on. Default: 0. */
+  readonly lockMs?: number;
   stop(): void;
 }
 

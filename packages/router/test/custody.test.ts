@@ -5,14 +5,14 @@ import { ACCEPTED, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
 import type { OutgoingDelivery } from '@pointsman/engine';
 import { encodeMessage } from '@pointsman/wire';
 import type { DeliveryState } from '@pointsman/wire';
-import type { ContainerDialect, ContainerInbox, LateSettlement } from '../src/index.js';
+import type { ContainerDialect, ContainerInbox, LateMessage, LateSettlement } from '../src/index.js';
 import { World } from './world.js';
 import type { Outlet, Peer } from './world.js';
 
 const broker = { role: 'route-container', direction: 'out', name: 'broker' } as const;
 const CREDIT = 20;
 
-interface Told {
+interface Told extends Omit<LateMessage, 'tag'> {
   readonly tag: string;
   readonly state: DeliveryState;
   readonly done: (result: LateSettlement) => void;
@@ -34,8 +34,8 @@ class Cloud {
         settleSecond: true,
         isNormalEnd: () => true,
         retryDelay: () => 0,
-        settleLater: (_address, tag, state, done) =>
-          this.told.push({ tag: Buffer.from(tag).toString('latin1'), state, done }),
+        settleLater: (_address, message, state, done) =>
+          this.told.push({ ...message, tag: Buffer.from(message.tag).toString('latin1'), state, done }),
         tend: (inbox) => {
           this.inbox = inbox;
           return { stop: () => this.stops++ };
@@ -90,7 +90,12 @@ describe('outcomes of messages whose link to the container has gone', () => {
       );
       assert.equal(inbox!.heldCount, 3, 'they are looked after until the container has them');
       const stops = cloud.stops;
-      cloud.told[0]!.done('gone');
+      assert.deepEqual(
+        cloud.told.map(({ wasTold }) => wasTold),
+        [true, false, false],
+        'what was told on the link may have been heard',
+      );
+      cloud.told[0]!.done('unknown');
       cloud.told[1]!.done('taken');
       cloud.told[2]!.done('gone');
       assert.equal(cloud.stops, stops + 1);
@@ -183,6 +188,47 @@ describe('outcomes of messages whose link to the container has gone', () => {
     assert.equal(cloud.inbox!.heldCount, 0);
     cloud.container.cut();
     assert.equal(cloud.told.length, 0);
+  });
+
+  it('came too late where the container has given the message out again meanwhile, whatever it says of the first time', () => {
+    const cloud = new Cloud({ identityOf: (bytes) => bytes.length });
+    const inlet = cloud.world.peer().receive('q');
+    cloud.send('same');
+    inlet.settle(0, ACCEPTED);
+    cloud.detach();
+    cloud.send('same');
+    inlet.settle(1, ACCEPTED);
+    cloud.detach();
+    assert.deepEqual(
+      cloud.told.map(({ identity }) => identity === cloud.told[0]!.identity),
+      [true, true],
+    );
+    for (const { done } of cloud.told) done('taken');
+    const { tally, inHand } = cloud.autoLink;
+    assert.deepEqual([tally.settledLater, tally.tooLate, tally.inDoubt, inHand.size], [1, 1, 0, 0]);
+  });
+
+  it('are no later for that where the message was to come again', () => {
+    const cloud = new Cloud({ identityOf: (bytes) => bytes.length });
+    const inlet = cloud.world.peer().receive('q');
+    cloud.send('same');
+    cloud.detach();
+    inlet.settle(0, MODIFIED_FAILED);
+    cloud.send('same');
+    cloud.told[0]!.done('taken');
+    const { tally } = cloud.autoLink;
+    assert.deepEqual([tally.settledLater, tally.tooLate], [1, 0]);
+  });
+
+  it('say until when the message was the routers for certain', () => {
+    const cloud = new Cloud({ tend: () => ({ lockMs: 30_000, stop: () => undefined }) });
+    const inlet = cloud.world.peer().receive('q');
+    const began = cloud.world.clock.time;
+    cloud.send('a');
+    cloud.world.advance(10_000);
+    cloud.detach();
+    inlet.settle(0, ACCEPTED);
+    assert.equal(cloud.told[0]!.heldUntil, began + 30_000);
   });
 
   it('are told again where the container could not take them, and counted where it was too late', () => {

@@ -14,6 +14,7 @@ import {
   outcomeToProducer,
   outcomeToServiceBus,
   retryDelay,
+  sequenceNumberOf,
   sessionOf,
   settlementAnswer,
 } from '@pointsman/azure';
@@ -97,7 +98,8 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     outcomeToContainer: (state) => toServiceBus(state),
     outcomeFromContainer: (state) => fromServiceBus(state),
     verdictOf: (said, answer) => verdictOf(said, answer),
-    settleLater: (address, tag, state, done) => place.lateSettlements.settle(address, tag, state, done),
+    settleLater: (address, message, state, done) => place.lateSettlements.settle(address, message, state, done),
+    identityOf: sequenceNumberOf,
     tend: (inbox) => careOf(place, inbox),
     inboundAttach(settings) {
       const isSession = isOfSessions(settings);
@@ -176,7 +178,8 @@ function careOf(place: ServiceBusPlace, inbox: ContainerInbox): InboxCare {
         };
   }
   const takesLocks = settings.receiveMode !== 'receiveAndDelete';
-  if (!isOfSessions(settings)) return takesLocks ? new LockKeeper(common) : { stop: () => undefined };
+  if (!isOfSessions(settings))
+    return takesLocks ? new LockKeeper({ ...common, random: place.surroundings.random }) : { stop: () => undefined };
   const session = sessionOf(inbox.attach);
   const id = session?.id ?? settings.sessionId ?? '';
   const release = place.sessions.hold(inbox.address, id, OF_AUTOLINKS);

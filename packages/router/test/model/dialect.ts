@@ -9,7 +9,7 @@ export function dialectOf(ledger: Ledger): ContainerDialect {
     settleSecond: true,
     outcomeToContainer: (state) => plain(state) ?? { type: 'accepted' },
     outcomeFromContainer: (state) => plain(state)!,
-    settleLater: (_address, tag, state, done) => {
+    settleLater: (_address, { tag }, state, done) => {
       ledger.settledLater(Buffer.from(tag).toString('latin1'), state);
       done('taken');
     },
