@@ -22,10 +22,15 @@ export interface HubReaderId {
   readonly filter: string | undefined;
 }
 
-/** How far a reader has come: the last event that is settled, and all before it. */
+/**
+ * How far a reader has come: the last event that is settled, as are all before it. Or the first event that it got, where that
+ * is not settled yet: the newest event, where a filter begins, is another one by then.
+ */
 export interface HubPosition {
   readonly reader: HubReaderId;
   readonly offset: string;
+  /** The event itself is still to be read. */
+  readonly isFirst: boolean;
   /** Undefined where the events say none. */
   readonly sequence: number | undefined;
   /** Ms since 1970. */
@@ -73,7 +78,8 @@ export class HubPositions {
     const { filter } = reader;
     const position = this.of(reader);
     if (position === undefined || (filter !== undefined && !BY_POSITION.test(filter))) return filter ?? FROM_BEGINNING;
-    return `amqp.annotation.x-opt-offset > '${position.offset.replaceAll("'", "''")}'`;
+    const operator = position.isFirst ? '>=' : '>';
+    return `amqp.annotation.x-opt-offset ${operator} '${position.offset.replaceAll("'", "''")}'`;
   }
 
   /** Follows a link that a reader has attached. */
@@ -82,8 +88,8 @@ export class HubPositions {
     let ahead = this.#ahead.get(key);
     if (ahead === undefined) this.#ahead.set(key, (ahead = new Map()));
     if (this.#ahead.size > HUB_POSITIONS_MAX) forgetFirst(this.#ahead);
-    return new HubReader(inbox, host, this.#positions.get(key), ahead, (offset, sequence) => {
-      const position = { reader, offset, sequence, at: host.nowMs() };
+    return new HubReader(inbox, host, this.#positions.get(key), ahead, (offset, sequence, isFirst) => {
+      const position = { reader, offset, sequence, isFirst, at: host.nowMs() };
       this.#set(key, position);
       this.#observer.onMoved?.(position);
     });

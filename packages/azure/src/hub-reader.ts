@@ -56,6 +56,15 @@ export interface HubReaderHost {
 /** Offsets of events that are settled though one before them is not, by sequence number: outlasts the links of a reader. */
 export type SettledAhead = Map<number, string>;
 
+/** Where a reader goes on: behind that event, or with it where it is the first. */
+interface Place {
+  readonly offset: string;
+  readonly sequence: number | undefined;
+  readonly isFirst: boolean;
+}
+
+type OnMoved = (offset: string, sequence: number | undefined, isFirst: boolean) => void;
+
 interface HubEvent {
   readonly offset: string | undefined;
   readonly sequence: number | undefined;
@@ -75,7 +84,9 @@ interface Noted {
 export class HubReader {
   readonly #inbox: HubInbox;
   readonly #host: HubReaderHost;
-  readonly #onMoved: (offset: string, sequence: number | undefined) => void;
+  readonly #onMoved: OnMoved;
+  /** There is a position, or it is known where the first event is. */
+  #isPlaced: boolean;
   readonly #ahead: SettledAhead;
   /** In the order in which they came, from the first on that is not settled. */
   #events: HubEvent[] = [];
@@ -91,21 +102,17 @@ export class HubReader {
   #isOver = false;
   #cancel: (() => void) | undefined;
 
-  constructor(
-    inbox: HubInbox,
-    host: HubReaderHost,
-    known: { readonly offset: string; readonly sequence: number | undefined } | undefined,
-    ahead: SettledAhead,
-    onMoved: (offset: string, sequence: number | undefined) => void,
-  ) {
+  constructor(inbox: HubInbox, host: HubReaderHost, known: Place | undefined, ahead: SettledAhead, onMoved: OnMoved) {
     this.#ahead = ahead;
-    for (const sequence of ahead.keys()) if (sequence <= (known?.sequence ?? -1)) ahead.delete(sequence);
+    this.#isPlaced = known !== undefined;
+    const before = known?.isFirst === false ? known : undefined;
+    for (const sequence of ahead.keys()) if (sequence <= (before?.sequence ?? -1)) ahead.delete(sequence);
     this.#inbox = inbox;
     this.#host = host;
     this.#onMoved = onMoved;
-    this.#offset = known?.offset;
-    this.#sequence = known?.sequence;
-    this.#next = known?.sequence === undefined ? undefined : known.sequence + 1;
+    this.#offset = before?.offset;
+    this.#sequence = before?.sequence;
+    this.#next = before?.sequence === undefined ? known?.sequence : before.sequence + 1;
     const { end, replays = 0, inVain = 0, missed = 0 } = inbox.position ?? {};
     this.#end = end;
     this.#replays = replays;
@@ -171,6 +178,10 @@ export class HubReader {
     this.#end = max(this.#end, max(end, sequence));
     const event = { offset, sequence, isSettled: false };
     this.#events.push(event);
+    if (!this.#isPlaced && offset !== undefined) {
+      this.#isPlaced = true;
+      this.#onMoved(offset, sequence, true);
+    }
     return event;
   }
 
@@ -199,7 +210,7 @@ export class HubReader {
     }
     if (this.#offset === undefined) return;
     this.#inVain = 0;
-    this.#onMoved(this.#offset, this.#sequence);
+    this.#onMoved(this.#offset, this.#sequence, false);
     this.#tell();
   }
 

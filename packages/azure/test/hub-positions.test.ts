@@ -93,7 +93,8 @@ describe('positions of event hubs', () => {
             let last = -1;
             while (settled.has(last + 1)) last++;
             assert.equal(link.position?.sequence ?? -1, last);
-            assert.equal(positions.of(READER)?.offset, last < 0 ? undefined : String(last * 100));
+            const { offset, isFirst } = positions.of(READER)!;
+            assert.deepEqual([offset, isFirst], last < 0 ? ['0', true] : [String(last * 100), false]);
           }
           assert.equal(link.position?.end, count - 1);
         },
@@ -119,7 +120,7 @@ describe('positions of event hubs', () => {
     }
     assert.deepEqual(waits.slice(0, 5), [0, 100, 200, 400, 800]);
     assert.equal(waits.at(-1), 30_000);
-    assert.equal(positions.of(READER), undefined);
+    assert.deepEqual(positions.of(READER), { reader: READER, offset: '400', sequence: 4, isFirst: true, at: 1_000 });
     assert.deepEqual([link.position?.replays, link.position?.inVain], [12, 12]);
     const message = { note: undefined };
     link.reader.took(message, event(4));
@@ -144,7 +145,7 @@ describe('positions of event hubs', () => {
     );
     next.reader.over(again[1]!, ACCEPTED);
     next.reader.over(again[2]!, ACCEPTED);
-    assert.equal(positions.of(READER), undefined);
+    assert.equal(positions.of(READER)?.isFirst, true);
     next.reader.over(again[0]!, ACCEPTED);
     assert.equal(positions.of(READER)?.sequence, 2);
     // What is before the position is known without.
@@ -168,7 +169,7 @@ describe('positions of event hubs', () => {
     link.reader.took(message, event(0));
     link.reader.stop();
     link.reader.over(message, ACCEPTED);
-    assert.equal(positions.of(READER), undefined);
+    assert.equal(positions.of(READER)?.isFirst, true);
     const next = new Link(positions);
     const again = { note: undefined };
     next.reader.took(again, event(0));
@@ -187,7 +188,7 @@ describe('positions of event hubs', () => {
 
   it('tell of events that had gone, and go on behind events that say nothing', () => {
     const positions = new HubPositions();
-    positions.restore([{ reader: READER, offset: '100', sequence: 1, at: 0 }]);
+    positions.restore([{ reader: READER, offset: '100', sequence: 1, isFirst: false, at: 0 }]);
     const link = new Link(positions);
     link.reader.passed(event(5));
     assert.match(link.warnings.join(), /^3 events had gone before they were read \(2 to 4\)/);
@@ -215,7 +216,7 @@ describe('positions of event hubs', () => {
     const latest = { ...READER, filter: "amqp.annotation.x-opt-offset > '@latest'" };
     const other = { ...READER, filter: "color = 'red'" };
     assert.equal(positions.filterOf(latest), latest.filter);
-    const at = (reader: HubReaderId): HubPosition => ({ reader, offset: "3:it's", sequence: 1, at: 0 });
+    const at = (reader: HubReaderId): HubPosition => ({ reader, offset: "3:it's", sequence: 1, isFirst: false, at: 0 });
     positions.restore([at(READER), at(latest), at(other)]);
     const behind = "amqp.annotation.x-opt-offset > '3:it''s'";
     assert.equal(positions.filterOf(READER), behind);
@@ -226,16 +227,40 @@ describe('positions of event hubs', () => {
     assert.equal(positions.filterOf({ ...READER, address: 'others' }), FROM_BEGINNING);
   });
 
+  it('begin with the first event that came, though it is not settled: what was the newest is not any more', () => {
+    const positions = new HubPositions();
+    const latest = { ...READER, filter: "amqp.annotation.x-opt-offset > '@latest'" };
+    const first = new Link(positions, undefined, latest);
+    assert.equal(positions.filterOf(latest), latest.filter);
+    first.reader.took({ note: undefined }, event(7));
+    first.reader.took({ note: undefined }, event(8));
+    first.reader.stop();
+    assert.equal(positions.filterOf(latest), "amqp.annotation.x-opt-offset >= '700'");
+    const next = new Link(positions, undefined, latest);
+    assert.deepEqual([next.position?.offset, next.position?.sequence], [undefined, undefined]);
+    const again = { note: undefined };
+    next.reader.took(again, event(7));
+    assert.equal(next.position?.missed, 0);
+    next.reader.over(again, ACCEPTED);
+    assert.equal(positions.filterOf(latest), "amqp.annotation.x-opt-offset > '700'");
+  });
+
   it('are kept of so many readers, and forgotten first of who has not moved for longest', () => {
     const moved: string[] = [];
     const positions = new HubPositions({ onMoved: ({ reader }) => void moved.push(reader.address) });
     const of = (i: number): HubReaderId => ({ ...READER, address: `a${i}` });
     positions.restore(
-      Array.from({ length: HUB_POSITIONS_MAX }, (_, i) => ({ reader: of(i), offset: '1', sequence: 1, at: 0 })),
+      Array.from({ length: HUB_POSITIONS_MAX }, (_, i) => ({
+        reader: of(i),
+        offset: '1',
+        sequence: 1,
+        isFirst: false,
+        at: 0,
+      })),
     );
     new Link(positions, undefined, of(0)).reader.passed(event(2));
     new Link(positions, undefined, of(-1)).reader.passed(event(2));
-    assert.deepEqual(moved, ['a0', 'a-1']);
+    assert.deepEqual(moved, ['a0', 'a-1', 'a-1'], 'a new one by its first event, too');
     assert.equal([...positions.all].length, HUB_POSITIONS_MAX);
     assert.equal(positions.of(of(0))?.offset, '200');
     assert.equal(positions.of(of(1)), undefined);

@@ -145,6 +145,30 @@ describe('the position of an autolink in a partition of an event hub', () => {
   );
 
   it(
+    'is that of the first event, where an autolink began with the newest: it is not skipped when it was not settled',
+    scene(async (one) => {
+      const cloud = await one.openNamespace({ eventHubs: [HUB] });
+      const stateDir = stateOf(one);
+      const links = reader({ filter: `"amqp.annotation.x-opt-offset > '@latest'"` });
+      const first = await start(one, cloud, { stateDir, links });
+      const held = await taking(first);
+      await send(first, 0, 2);
+      await first.router.until('both', () => held.length === 2);
+      await first.router.until('a note of it', () => savedIn(stateDir) === 0);
+      held.length = 0;
+      await again(first, () => cloud.namespace.faults.detachLinks(READER));
+      await first.router.until('both again', () => held.length === 2);
+      await first.router.process.stop(0);
+      const second = await start(one, cloud, { stateDir, links });
+      const got = await taking(second);
+      await second.router.until('both once more', () => got.length === 2);
+      assert.deepEqual(got.map(numberOf), [0, 1]);
+      await got[0]!.accept();
+      await second.router.until('the position', () => position(second)[0] === 0);
+    }),
+  );
+
+  it(
     'stays before what a receiver gives back: that comes again, with all behind it, ever later',
     scene(async (one) => {
       const cloud = await one.openNamespace({ eventHubs: [HUB] });
@@ -346,6 +370,7 @@ describe('the file of positions', () => {
         [`{"version":1,"positions":[${entry.replace('"1"', '1')}]}`, /position 1 has no offset/],
         [`{"version":1,"positions":[${entry.replace('2026', 'x')}]}`, /position 1 has no time/],
         [`{"version":1,"positions":[${entry.replace('}', ',"sequence":"1"}')}]}`, /the sequence of position 1/],
+        [`{"version":1,"positions":[${entry.replace('}', ',"isFirst":1}')}]}`, /isFirst of position 1/],
       ] as const) {
         writeFileSync(path, text);
         assert.match(await failing(one, folder), why);

@@ -134,10 +134,11 @@ export class HubPositionFile {
   }
 
   #text(): string {
-    const positions = [...this.#options.positions()].map(({ reader, offset, sequence, at }) => ({
+    const positions = [...this.#options.positions()].map(({ reader, offset, sequence, isFirst, at }) => ({
       ...reader,
       offset,
       sequence,
+      ...(isFirst ? { isFirst } : {}),
       at: new Date(at).toISOString(),
     }));
     // One a line, for people.
@@ -164,9 +165,10 @@ function positionOf(entry: unknown, index: number): HubPosition {
     if (typeof value !== 'string' || value.length > TEXT_MAX) throw new Error(`position ${index + 1} has no ${name}`);
     return value;
   };
-  const { sequence, filter } = fields;
+  const { sequence, filter, isFirst = false } = fields;
   if (sequence !== undefined && !Number.isSafeInteger(sequence))
     throw new Error(`the sequence of position ${index + 1} is no number`);
+  if (typeof isFirst !== 'boolean') throw new Error(`isFirst of position ${index + 1} is neither true nor false`);
   const at = Date.parse(text('at'));
   if (Number.isNaN(at)) throw new Error(`position ${index + 1} has no time`);
   return {
@@ -178,6 +180,7 @@ function positionOf(entry: unknown, index: number): HubPosition {
     },
     offset: text('offset'),
     sequence: sequence as number | undefined,
+    isFirst,
     at,
   };
 }
