@@ -145,6 +145,27 @@ export class VirtualSite {
     this.#carry();
   }
 
+  /** A client of the router, which has nothing to say to what the router begins. */
+  client(containerId: string): Connection {
+    const now = this.clock.time;
+    const at = this.router.connection({ role: 'normal', direction: 'in', peer: containerId });
+    const inside = new Connection({ role: 'server', containerId: 'R', now }, at);
+    Router.join(at, inside);
+    const outside = new Connection(
+      { role: 'client', containerId, now },
+      {
+        onOpen: (connection) => connection.open(),
+        onBegin: (session) => session.begin(),
+        onEnd: () => undefined,
+        onAttach: () => undefined,
+        onClosed: () => undefined,
+      },
+    );
+    this.#pairs.add([outside, inside]);
+    this.#carry();
+    return outside;
+  }
+
   #closed(end: ConnectionEnd): void {
     this.service?.closed();
     this.log.push(`closed ${end.by}: ${end.error?.condition ?? ''}`);
