@@ -237,7 +237,7 @@ describe('azure config, where the namespace can be asked', () => {
         ],
       );
       for (const [entity, words] of [
-        ['steps-', /there is no entity 'steps-'/],
+        ['steps-', /there is no entity 'steps-' in the namespace; did you mean 'steps'\?/],
         ['off', /'off' cannot be used so: it is Disabled/],
         ['receive:events', /it is a topic, which is only sent to/],
       ] as const) {

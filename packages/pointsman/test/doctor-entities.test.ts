@@ -340,6 +340,64 @@ describe('doctor: what fits between an entity and its autolinks', () => {
   );
 
   it(
+    'is looked at for link routes, too: what their prefixes name, and nothing more',
+    scene(async (one) => {
+      const cloud = await openCloud(one, {
+        queues: ['orders', { name: 'steps', requiresSession: true }],
+        topics: [{ name: 'events', subscriptions: [{ name: 'billing' }] }],
+      });
+      const both = (prefix: string): string =>
+        ['in', 'out'].map((direction) => section('linkRoute', { prefix, direction, connection: 'azure' })).join('');
+      const text =
+        connectorTo(cloud) + both('orders') + both('steps') + both('events') + both('sb') + both('$coordinator');
+      const { status, found } = await findings(one, text);
+      assert.equal(status, 0, JSON.stringify(found, undefined, 1));
+      assert.deepEqual(
+        found
+          .filter(({ check }) => check === 'link')
+          .map(({ verdict, text: said }) => `${verdict}: ${said.split(/[,.:]/u)[0]}`),
+        [
+          'good: May send to orders',
+          'good: May receive from orders',
+          'good: May send to steps',
+          'good: May receive from steps',
+          'good: May send to events',
+          'skipped: events is sent to alone',
+          'skipped: sb',
+        ],
+      );
+      const patterns = section('linkRoute', { pattern: 'sb/#', direction: 'in', connection: 'azure' });
+      const none = await findings(one, connectorTo(cloud) + patterns);
+      assert.match(
+        checkOf(none.found, 'none').text,
+        /what its link routes lead to \(sb\/#\) nobody knows.*Name some with --entity/,
+      );
+    }),
+  );
+
+  it(
+    'names what was most likely meant by a name that is not there',
+    scene(async (one) => {
+      const cloud = await openCloud(one, {
+        queues: ['orders', 'invoices'],
+        topics: [{ name: 'events', subscriptions: [{ name: 'billing' }, { name: 'all' }] }],
+      });
+      for (const [entity, meant] of [
+        ['receive:ordres', 'orders'],
+        ['send:event', 'events'],
+        ['events/Subscriptions/biling', 'events/Subscriptions/billing'],
+        ['evnts/Subscriptions/all', 'events/Subscriptions/all'],
+      ] as const) {
+        const { status, found } = await findings(one, connectorTo(cloud), '--entity', entity);
+        assert.equal(status, 15);
+        assert.match(checkOf(found, 'link').text, new RegExp(`does not exist.*Did you mean ${meant}\\?$`, 'u'));
+      }
+      const far = await findings(one, connectorTo(cloud), '--entity', 'send:zzz');
+      assert.doesNotMatch(checkOf(far.found, 'link').text, /Did you mean/);
+    }),
+  );
+
+  it(
     'tells a wrong key from a right that is missing, over AMQP alone',
     scene(async (one) => {
       const cloud = await openCloud(one, { queues: ['orders'], policies: [LOOKS], ports: { wss: false } });

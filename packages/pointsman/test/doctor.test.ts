@@ -343,18 +343,6 @@ describe('doctor: a configuration', () => {
       assert.match(out, /The proxy localhost \(of HTTPS_PROXY in the environment\) is/);
     }),
   );
-
-  it(
-    'says what is not looked at, where link routes lead to it',
-    scene(async (one) => {
-      const cloud = await one.openNamespace();
-      const routes = ['in', 'out'].map((direction) =>
-        section('linkRoute', { prefix: 'sb', direction, connection: 'azure' }),
-      );
-      const { found } = await findings(one, trusted(one) + connector(cloud.port) + routes.join(''));
-      assert.match(found.at(-1)!.text, /what its link routes lead to \(sb\) nobody knows.*Name some with --entity/);
-    }),
-  );
 });
 
 describe('what the doctor says to programs', () => {

@@ -2,6 +2,7 @@
 import { entityAddressOf } from '@pointsman/azure';
 import type { AdministrationClient } from '../administration/administration-client.js';
 import type { EntityDescription } from '../administration/entity-description.js';
+import { nearestEntity } from '../administration/nearest-entity.js';
 import { ownerOf } from '../doctor/management.js';
 import { WishError, linkOf } from './configuration-text.js';
 import type { EntityLink } from './configuration-text.js';
@@ -92,7 +93,12 @@ export async function lookUp(client: AdministrationClient, links: readonly Entit
     // oxlint-disable-next-line no-await-in-loop
     if (!known.has(key)) known.set(key, await client.entity(owner));
     const description = known.get(key);
-    if (description === undefined) throw new WishError(`there is no entity '${owner}' in the namespace`);
+    if (description === undefined) {
+      // oxlint-disable-next-line no-await-in-loop
+      const nearest = await nearestEntity(client, owner);
+      const hint = nearest === undefined ? '' : `; did you mean '${nearest}'?`;
+      throw new WishError(`there is no entity '${owner}' in the namespace${hint}`);
+    }
     found.push(entityAddressOf(link.path).path === owner ? asWished(link, description) : link);
   }
   return found;

@@ -26,6 +26,8 @@ export interface EntityExamination {
   readonly way: Way;
   /** Undefined where the management API was not asked. */
   readonly descriptions: Descriptions | undefined;
+  /** What was most likely meant by names that no entity has; by name in lower case. */
+  readonly suggestions: ReadonlyMap<string, string>;
   /** By how much our clock is ahead of the service's; undefined where that is not known. */
   readonly skewMs: number | undefined;
   readonly timeoutMs: number;
@@ -125,10 +127,10 @@ async function tryLinks(
 }
 
 /** What tells links to an entity apart. */
-function kindOf({ path, address, link }: EntityNeed, direction: Direction): string {
+function kindOf({ path, address, link, isRoute }: EntityNeed, direction: Direction): string {
   const isManagement = entityAddressOf(path).kind === 'management';
   const { sessionId, nextSession, receiveMode, filter } = link ?? {};
-  return JSON.stringify([direction, isManagement ? address : '', sessionId, nextSession, receiveMode, filter]);
+  return JSON.stringify([direction, isRoute, isManagement ? address : '', sessionId, nextSession, receiveMode, filter]);
 }
 
 /** Where nobody says which way, all that an entity of its kind takes. */
@@ -155,12 +157,12 @@ async function findingsOn(
   trials: readonly Trial[],
   key: KeyVerdict | undefined,
 ): Promise<readonly Finding[]> {
-  const { patient, descriptions, onLock } = examination;
+  const { descriptions, onLock } = examination;
   const { path } = needs[0]!;
   const owner = ownerOf(path);
   const description = descriptionOf(descriptions, path);
   const isMissing = trials.every(({ condition }) => condition === 'amqp:not-found');
-  const links = linksOf(patient, isMissing ? trials.slice(0, 1) : trials, key);
+  const links = linksOf(examination, isMissing ? trials.slice(0, 1) : trials, key);
   const isOwn =
     owner !== undefined && entityAddressOf(path).kind !== 'management' && owner === entityAddressOf(path).path;
   const isDeadLetterQueue = entityAddressOf(path).kind === 'dead-letter-queue';
@@ -177,22 +179,46 @@ async function findingsOn(
 }
 
 /** What came of the attaches. Where nobody said which way, one that is taken will do. */
-function linksOf(patient: Patient, trials: readonly Trial[], key: KeyVerdict | undefined): Finding[] {
+function linksOf(
+  { patient, suggestions }: EntityExamination,
+  trials: readonly Trial[],
+  key: KeyVerdict | undefined,
+): Finding[] {
   return trials.map((trial) => {
     const { finding, need, direction, alike } = trial;
-    const text =
-      key !== undefined && isUnauthorized(trial) ? rightText(patient, need, direction, key.isRight) : finding.text;
-    const isSpare =
-      finding.verdict === 'bad' &&
-      need.direction === undefined &&
-      trials.some((other) => other.need === need && other.isAttached);
+    const meant = suggestions.get((ownerOf(need.path) ?? need.path).toLowerCase());
+    const isMissing = trial.condition === 'amqp:not-found';
+    const said =
+      key !== undefined && isUnauthorized(trial)
+        ? rightText(patient, need, direction, key.isRight)
+        : isMissing && need.isRoute === true
+          ? routeText(need, trials)
+          : finding.text;
+    const text = isMissing && need.isRoute !== true && meant !== undefined ? `${said} Did you mean ${meant}?` : said;
+    const several = alike > 1 ? ` (${alike} ${need.isRoute === true ? 'link routes' : 'autolinks'})` : '';
     return {
       ...finding,
-      text: alike > 1 ? `${text} (${alike} autolinks)` : text,
-      ...(isSpare ? { verdict: 'warning' } : {}),
+      text: `${text}${several}`,
+      verdict: verdictOf(trial, trials),
       ...(alike > 1 ? { details: { ...finding.details, autoLinks: alike } } : {}),
     };
   });
+}
+
+/** A link route to what is not there, or not that way. */
+function routeText({ path }: EntityNeed, trials: readonly Trial[]): string {
+  return trials.some(({ isAttached }) => isAttached)
+    ? `${path} is sent to alone, as a topic is: clients of the link route receive from what is below it`
+    : `${path}, the prefix of a link route, is no entity itself: what clients attach to below it shows when they come`;
+}
+
+function verdictOf({ finding, need, condition }: Trial, trials: readonly Trial[]): Finding['verdict'] {
+  if (finding.verdict !== 'bad') return finding.verdict;
+  // Clients bring what a link route leads to, and find out for themselves what it takes.
+  if (need.isRoute === true)
+    return condition === 'amqp:not-found' ? 'skipped' : condition === 'amqp:unauthorized-access' ? 'bad' : 'warning';
+  const isOtherAttached = trials.some((other) => other.need === need && other.isAttached);
+  return need.direction === undefined && isOtherAttached ? 'warning' : 'bad';
 }
 
 async function factsOf(

@@ -9,7 +9,7 @@ import { examineEntities } from './entities.js';
 import type { Finding, StepName } from './finding.js';
 import { lockRemarks } from './judgement.js';
 import { examineManagement } from './management.js';
-import type { Descriptions } from './management.js';
+import type { ManagementExamination } from './management.js';
 import { examineName, examineNetwork } from './network.js';
 import type { Way } from './network.js';
 import type { Patient } from './patient.js';
@@ -71,7 +71,7 @@ export async function* examine(patient: Patient, options: ExaminationOptions): A
     const management =
       known.isServiceBus && reachesHttp !== false ? await examineManagement(known, options, onWait) : undefined;
     if (management !== undefined) yield management.finding;
-    yield* examineBeyond(known, client, taken, management?.descriptions, withoutToken, skew, options, onWait);
+    yield* examineBeyond(known, client, taken, management, withoutToken, skew, options, onWait);
   } finally {
     await leave(client);
   }
@@ -132,18 +132,20 @@ async function* examineBeyond(
   patient: Patient,
   client: Client,
   way: Way,
-  descriptions: Descriptions | undefined,
+  management: ManagementExamination | undefined,
   withoutToken: ReadonlySet<string>,
   skew: Skew | undefined,
   { timeoutMs, roundTrip: queue }: ExaminationOptions,
   onWait: (step: StepName, what: string) => void,
 ): AsyncGenerator<Finding> {
+  const descriptions = management?.descriptions;
   const knownLocks = new Set<string>();
   yield* examineEntities({
     patient,
     client,
     way,
     descriptions,
+    suggestions: management?.suggestions ?? new Map(),
     skewMs: skew?.ms,
     withoutToken,
     timeoutMs,

@@ -2,6 +2,7 @@
 import { entityAddressOf } from '@pointsman/azure';
 import { AdministrationClient, AdministrationError } from '../administration/administration-client.js';
 import type { EntityDescription } from '../administration/entity-description.js';
+import { nearestEntity } from '../administration/nearest-entity.js';
 import type { Finding, StepName } from './finding.js';
 import { proxyOf } from './network.js';
 import type { Patient } from './patient.js';
@@ -9,10 +10,19 @@ import type { Patient } from './patient.js';
 /** What the management API says of entities, by path in lower case; `missing`: there is none of that name. */
 export type Descriptions = ReadonlyMap<string, EntityDescription | 'missing'>;
 
+export interface ManagementExamination {
+  readonly finding: Finding;
+  readonly descriptions: Descriptions;
+  /** What was most likely meant by names that no entity has; by name in lower case. */
+  readonly suggestions: ReadonlyMap<string, string>;
+}
+
 /** Where the development emulator has its management API. */
 const EMULATOR_PORT = 5300;
 /** Requests that are under way at a time. */
 const AT_A_TIME = 4;
+/** Each takes lists of all. */
+const SUGGESTIONS_MAX = 5;
 
 /** The port of HTTP: of the management API, and of WebSockets. */
 export function httpPortOf({ to, connector }: Patient): number {
@@ -53,7 +63,7 @@ export async function examineManagement(
   patient: Patient,
   { timeoutMs, roundTrip }: { readonly timeoutMs: number; readonly roundTrip?: string | undefined },
   onWait: (step: StepName, what: string) => void,
-): Promise<{ readonly finding: Finding; readonly descriptions: Descriptions } | undefined> {
+): Promise<ManagementExamination | undefined> {
   const owners = new Map<string, string>();
   for (const path of [...patient.entities.map((need) => need.path), roundTrip ?? '']) {
     const owner = ownerOf(path);
@@ -64,6 +74,7 @@ export async function examineManagement(
   if (client === undefined) return undefined;
   const started = performance.now();
   const descriptions = new Map<string, EntityDescription | 'missing'>();
+  const suggestions = new Map<string, string>();
   const failures: AdministrationError[] = [];
   try {
     const waiting = [...owners];
@@ -83,10 +94,27 @@ export async function examineManagement(
       }
     };
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
+    const missing = [...owners].filter(([key]) => descriptions.get(key) === 'missing').slice(0, SUGGESTIONS_MAX);
+    if (missing.length > 0) onWait('management', `looking for names like ${missing[0]![1]}`);
+    for (const [key, path] of missing) {
+      // oxlint-disable-next-line no-await-in-loop
+      const nearest = await suggestionFor(client, path);
+      if (nearest !== undefined) suggestions.set(key, nearest);
+    }
   } finally {
     client.close();
   }
-  return { finding: findingOf(patient, client.place, descriptions, failures[0], started), descriptions };
+  return { finding: findingOf(patient, client.place, descriptions, failures[0], started), descriptions, suggestions };
+}
+
+/** A policy of one entity may not list the others: then nobody knows. */
+async function suggestionFor(client: AdministrationClient, path: string): Promise<string | undefined> {
+  try {
+    return await nearestEntity(client, path);
+  } catch (error) {
+    if (error instanceof AdministrationError) return undefined;
+    throw error;
+  }
 }
 
 function findingOf(

@@ -19,6 +19,8 @@ export interface EntityNeed {
   readonly address: string;
   /** The autolink that it comes from; undefined where an argument or a connection string names the entity. */
   readonly link?: AutoLinkConfig | undefined;
+  /** It is the prefix of a link route: entities may lie below it, and it need be none itself. */
+  readonly isRoute?: boolean;
 }
 
 /** A connector that is looked at. */
@@ -114,7 +116,7 @@ export function keyOf({ username, password }: Destination): TokenProvider | unde
   return username === undefined || password === undefined ? undefined : sasKeyProvider(username, password, Date.now);
 }
 
-/** The entities of the connector's autolinks, and the one that a connection string is limited to. */
+/** The entities of the connector's autolinks and link routes, and the one that a connection string is limited to. */
 function needsOf(config: RouterConfig, { name, connectionString }: ConnectorConfig): EntityNeed[] {
   const needs: EntityNeed[] = config.autoLinks
     .filter(({ connection }) => connection === name)
@@ -122,5 +124,13 @@ function needsOf(config: RouterConfig, { name, connectionString }: ConnectorConf
   const path = connectionString === undefined ? undefined : parseConnectionString(connectionString.reveal()).entityPath;
   if (path !== undefined && !needs.some((need) => need.path === path))
     needs.push({ direction: undefined, path, address: path });
+  for (const route of config.linkRoutes) {
+    const { prefix, direction, addExternalPrefix, delExternalPrefix } = route;
+    // What is changed on the way, or matches by a pattern, names no entity.
+    if (route.connection !== name || prefix === undefined || prefix.startsWith('$')) continue;
+    if (addExternalPrefix !== undefined || delExternalPrefix !== undefined) continue;
+    // What comes in from clients goes out to the entity.
+    needs.push({ direction: direction === 'in' ? 'out' : 'in', path: prefix, address: prefix, isRoute: true });
+  }
   return needs;
 }
