@@ -209,6 +209,23 @@ export const CONSUMER_CALLS: readonly HubRow[] = [
   {
     of: CONSUMER,
     call: 'subscribe',
+    what: 'while the service moves the partition: PartitionNotOwnedError, and on when it has',
+    async run(scene) {
+      const hub = scene.hub();
+      await scene.producer(hub).sendBatch([{ body: 1 }], { partitionId: '0' });
+      const node = `${hub}/ConsumerGroups/$Default/Partitions/0`;
+      const refusal = { condition: 'com.microsoft:partition-not-owned', description: 'The partition is moving.' };
+      scene.namespace.faults.refuseAttaches(1, node, refusal);
+      const met = reading(scene.consumer(hub), '0');
+      await until('the error', () => met.errors.length > 0);
+      await until('the event', () => met.events.length === 1);
+      await met.subscription.close();
+      assert.deepEqual(met.errors, ['PartitionNotOwnedError']);
+    },
+  },
+  {
+    of: CONSUMER,
+    call: 'subscribe',
     what: 'goes on after the link or the connection was lost, behind the last event',
     async run(scene) {
       const hub = scene.hub();

@@ -244,6 +244,40 @@ describe('Config.json of the emulator', () => {
     );
   });
 
+  it('gives event hubs with their partitions and consumer groups, beside what else there is', () => {
+    const hubs = {
+      Type: 'EventHub',
+      Name: 'emulatorNs1',
+      Entities: [
+        { Name: 'eh1', PartitionCount: '2', ConsumerGroups: [{ Name: 'cg1' }, { Name: '$Default' }] },
+        { Name: 'eh2', PartitionCount: 7 },
+      ],
+    };
+    const userConfig = { NamespaceConfig: [hubs], LoggingConfig: { Type: 'File' } };
+    const { queues, eventHubs } = readEmulatorConfig(JSON.stringify({ UserConfig: userConfig }));
+    assert.deepEqual(queues, []);
+    assert.deepEqual(eventHubs, [
+      { name: 'eh1', partitions: 2, consumerGroups: ['cg1'] },
+      { name: 'eh2', partitions: 7, consumerGroups: [] },
+    ]);
+    const both = { ...userConfig, Namespaces: [{ Queues: [{ Name: 'q' }] }] };
+    assert.equal(readEmulatorConfig(JSON.stringify({ UserConfig: both })).queues.length, 1);
+    for (const [entity, words] of [
+      [
+        { Name: 'a', PartitionCount: '33' },
+        /Entities\[0\]\.PartitionCount: expected a number from 1 to 32, found "33"/u,
+      ],
+      [{ Name: 'a', PartitionCount: 'two' }, /found "two"/u],
+      [{ PartitionCount: 1 }, /Entities\[0\]\.Name: expected a name/u],
+    ] as const)
+      assert.throws(
+        () => readEmulatorConfig(JSON.stringify({ UserConfig: { NamespaceConfig: [{ Entities: [entity] }] } })),
+        words,
+      );
+    const other = { UserConfig: { NamespaceConfig: [{ Type: 'Kafka' }] } };
+    assert.throws(() => readEmulatorConfig(JSON.stringify(other)), /Type: expected EventHub, found "Kafka"/u);
+  });
+
   it('says where a mistake is, what was found and what was expected', () => {
     for (const [text, words] of [
       ['{', /no JSON/u],

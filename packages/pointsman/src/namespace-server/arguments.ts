@@ -32,7 +32,7 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
   const entities = values.config === undefined ? undefined : emulatorConfigOf(values.config);
   const queues = [...(entities?.queues ?? []), ...new Set(values.queue ?? [])];
   const topics = [...(entities?.topics ?? []), ...topicsOf(values.topic ?? [])];
-  const eventHubs = (values['event-hub'] ?? []).map(eventHubOf);
+  const eventHubs = [...(entities?.eventHubs ?? []), ...(values['event-hub'] ?? []).map(eventHubOf)];
   const isEmpty = entities === undefined && queues.length === 0 && topics.length === 0 && eventHubs.length === 0;
   if (emulator && values['in-band-port'] !== undefined)
     throw new UsageError('--in-band-port is about TLS, which the emulator has none of: use --port');

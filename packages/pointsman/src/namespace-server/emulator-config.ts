@@ -2,6 +2,7 @@
 import { msOfDuration } from '@pointsman/namespace';
 import type {
   CorrelationFilter,
+  EventHubOptions,
   HoldingOptions,
   QueueOptions,
   ReceivingOptions,
@@ -15,6 +16,7 @@ import type {
 export interface EmulatorEntities {
   readonly queues: readonly QueueOptions[];
   readonly topics: readonly TopicOptions[];
+  readonly eventHubs: readonly EventHubOptions[];
 }
 
 /** A mistake in the file: where, what was found and what was expected. */
@@ -26,10 +28,12 @@ const ENTITIES_MAX = 10_000;
 const MAX_DELIVERY_COUNT = 3;
 const TTL_MS = 3_600_000;
 const DUPLICATE_WINDOW_MS = 20_000;
+const PARTITIONS_MAX = 32;
 
 /**
- * Reads the Config.json of the official emulator: `UserConfig.Namespaces[]` with `Queues`, `Topics`, their `Subscriptions` and
- * `Rules`. Limits are those of this namespace, which are wider than the emulator's.
+ * Reads the Config.json of an official emulator. That of Service Bus has `UserConfig.Namespaces[]` with `Queues`, `Topics`, their
+ * `Subscriptions` and `Rules`, that of Event Hubs `UserConfig.NamespaceConfig[]` with `Entities` and their `ConsumerGroups`; a file
+ * may have both. Limits are those of this namespace, which are wider than the emulator's.
  *
  * @throws EmulatorConfigError
  */
@@ -41,13 +45,37 @@ export function readEmulatorConfig(text: string): EmulatorEntities {
   } catch (error) {
     throw new EmulatorConfigError(`it is no JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const namespaces = new Node(json, '').object('UserConfig').list('Namespaces');
-  if (namespaces.length === 0)
+  const config = new Node(json, '').object('UserConfig');
+  const namespace = onlyOf(config, 'Namespaces');
+  const hubs = onlyOf(config, 'NamespaceConfig');
+  if (namespace === undefined && hubs === undefined)
     throw new EmulatorConfigError('UserConfig.Namespaces: expected one namespace, found none');
+  const type = hubs?.name('Type') ?? 'EventHub';
+  if (type.toLowerCase() !== 'eventhub') throw hubs!.wrong('Type', 'EventHub');
+  return {
+    queues: namespace?.list('Queues').map(queueOf) ?? [],
+    topics: namespace?.list('Topics').map(topicOf) ?? [],
+    eventHubs: hubs?.list('Entities').map(eventHubOf) ?? [],
+  };
+}
+
+function onlyOf(config: Node, name: string): Node | undefined {
+  const namespaces = config.list(name);
   if (namespaces.length > 1)
-    throw new EmulatorConfigError('UserConfig.Namespaces: expected one namespace, as the emulator has, found more');
-  const [namespace] = namespaces as [Node];
-  return { queues: namespace.list('Queues').map(queueOf), topics: namespace.list('Topics').map(topicOf) };
+    throw new EmulatorConfigError(`UserConfig.${name}: expected one namespace, as the emulator has, found more`);
+  return namespaces[0];
+}
+
+function eventHubOf(entity: Node): EventHubOptions {
+  const partitions = entity.number('PartitionCount', 1, PARTITIONS_MAX);
+  return {
+    name: entity.text('Name'),
+    ...(partitions === undefined ? {} : { partitions }),
+    consumerGroups: entity
+      .list('ConsumerGroups')
+      .map((group) => group.text('Name'))
+      .filter((name) => name.toLowerCase() !== '$default'),
+  };
 }
 
 function queueOf(queue: Node): QueueOptions {
@@ -176,8 +204,10 @@ class Node {
   }
 
   number(name: string, min: number, max: number): number | undefined {
-    const value = this.#get(name);
-    if (value === undefined) return undefined;
+    const given = this.#get(name);
+    if (given === undefined) return undefined;
+    // The emulator of Event Hubs takes a text for it.
+    const value = name === 'PartitionCount' && typeof given === 'string' ? Number(given) : given;
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
     throw this.wrong(name, `a number from ${min} to ${max}`);
   }
