@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ReceiverLink } from '@pointsman/engine';
-import type { Clock, Link, SenderLink } from '@pointsman/engine';
+import type { Clock, Connection, Link, SenderLink } from '@pointsman/engine';
 import type { AmqpErrorFields, Attach } from '@pointsman/wire';
 import { CbsNode } from './cbs-node.js';
 import type { CbsAnswer } from './cbs-links.js';
@@ -46,6 +46,14 @@ const TEXTS = {
   expired: 'ExpiredToken: The token is expired.',
   'other-resource': 'InvalidAudience: The token does not cover the audience.',
 } as const;
+
+/** Those that connections came through whose requests bring tokens of their own. */
+const DOORS = new WeakMap<Connection, FrontDoor>();
+
+/** The front door that a connection came through to what is asked about event hubs. */
+export function doorOf(connection: Connection): FrontDoor | undefined {
+  return DOORS.get(connection);
+}
 
 /**
  * What a client of Service Bus finds at one connection to us: the node `$cbs`, and links that are let through as far as its tokens
@@ -97,6 +105,7 @@ export class FrontDoor {
     const isEntity = path !== '' && !/^[$_]|^amqp:/iu.test(path);
     if ((isEntity || (path === HUBS && this.#options.routesManagement?.() === true)) && this.#mayAttach(path)) {
       this.#remember(link, path);
+      if (path === HUBS) DOORS.set(link.session.connection, this);
       return false;
     }
     link.refuse({
@@ -115,9 +124,50 @@ export class FrontDoor {
     this.#grants.clear();
   }
 
+  /**
+   * Why nothing is told of an event hub; undefined where it is.
+   *
+   * @param token - that comes with the request, for the hub under whatever host; without one, those that were put at `$cbs` count
+   */
+  refusalOf(hub: string, token: Secret | undefined): string | undefined {
+    const { keysOf } = this.#options;
+    if (keysOf === undefined) return undefined;
+    if (token === undefined)
+      return this.#mayAttach(`${hub}/${HUBS}`)
+        ? undefined
+        : `Unauthorized access. No token for '${shown(hub)}' was put to $cbs of this connection.`;
+    const [host = ''] = /^(?:[a-z]+:\/\/)?[^/]*/iu.exec(parseSasToken(token)?.resource ?? '') ?? [];
+    const verdict = this.#verdict(keysOf, 'jwt', `${host}/${hub}`, token);
+    return 'status' in verdict ? verdict.description : undefined;
+  }
+
   #judge(type: string, audience: string, token: Secret): CbsAnswer {
-    const { keysOf, nowMs } = this.#options;
+    const { keysOf } = this.#options;
     if (keysOf === undefined) return { status: 202, description: 'Accepted' };
+    const verdict = this.#verdict(keysOf, type, audience, token);
+    if ('status' in verdict) return verdict;
+    const resource = pathOf(audience);
+    if (!this.#grants.has(resource) && this.#grants.size >= TOKENS_MAX) {
+      this.#forgetExpired();
+      if (this.#grants.size >= TOKENS_MAX)
+        return {
+          status: 403,
+          description: `The maximum number of '${TOKENS_MAX}' tokens per connection has been reached.`,
+        };
+    }
+    this.#grants.set(resource, verdict.expiresAtSeconds * 1000);
+    this.#watch();
+    return { status: 202, description: 'Accepted' };
+  }
+
+  /** @returns until when it is good, or why it is not */
+  #verdict(
+    keysOf: (policy: string) => readonly Secret[],
+    type: string,
+    audience: string,
+    token: Secret,
+  ): CbsAnswer | { readonly expiresAtSeconds: number } {
+    const { nowMs } = this.#options;
     const claims = parseSasToken(token);
     // The client for Python calls every token a jwt; the text tells what it is.
     if (type !== 'servicebus.windows.net:sastoken' && !(type === 'jwt' && claims !== undefined)) {
@@ -134,19 +184,7 @@ export class FrontDoor {
       verdicts.find((one) => !one.ok && one.reason !== 'bad-signature') ??
       verdicts[0] ??
       verifySasToken(token, audience, () => undefined, nowMs());
-    if (!verdict.ok) return { status: 401, description: TEXTS[verdict.reason] };
-    const resource = pathOf(audience);
-    if (!this.#grants.has(resource) && this.#grants.size >= TOKENS_MAX) {
-      this.#forgetExpired();
-      if (this.#grants.size >= TOKENS_MAX)
-        return {
-          status: 403,
-          description: `The maximum number of '${TOKENS_MAX}' tokens per connection has been reached.`,
-        };
-    }
-    this.#grants.set(resource, verdict.expiresAtSeconds * 1000);
-    this.#watch();
-    return { status: 202, description: 'Accepted' };
+    return verdict.ok ? verdict : { status: 401, description: TEXTS[verdict.reason] };
   }
 
   get #hasToken(): boolean {

@@ -15,10 +15,11 @@ import type {
 import { LocalProtocolError, plainOf } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Attach, DeliveryState, Properties } from '@pointsman/wire';
 import { entityAddressOf } from './entity-address.js';
+import { doorOf } from './front-door.js';
 import {
   propertiesOf,
   refusalOf,
-  hubWithToken,
+  hubQuestion,
   isByLockToken,
   sessionIdsOf,
   sessionLockLost,
@@ -29,6 +30,7 @@ import {
 import { AnswerLinks, acceptRequests } from './request-links.js';
 import { attachPair } from './request-pair.js';
 import type { RequestPair } from './request-pair.js';
+import { Secret } from './secret.js';
 import type { Holder, SessionHolders } from './session-holders.js';
 import type { NodeTally, SharedNode } from './shared-node.js';
 import { MessageReader, MessageWriter } from './whole-messages.js';
@@ -320,15 +322,23 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
       answers.send(refusalOf(sessionLockLost(missing), { correlationId, to: replyTo }));
       return undefined;
     }
+    const asked = hubQuestion(request);
+    const token = asked?.token === undefined ? undefined : new Secret(asked.token);
+    const refusal = asked && doorOf(connection)?.refusalOf(asked.hub, token);
+    if (refusal !== undefined) {
+      this.#tally.refused += 1;
+      const error = { condition: 'amqp:unauthorized-access', description: refusal };
+      answers.send(refusalOf(error, { correlationId, to: replyTo }));
+      return undefined;
+    }
     const id = this.#nextId();
     if (this.#pending.size >= PENDING_MAX) this.#dropOldest();
     this.#pending.set(id, { client, replyTo, correlationId });
     client.pending.add(id);
     const ours = { ...properties, messageId: id, correlationId: undefined, replyTo: this.#options.name };
     const bytes = withLinkName(withProperties(request, ours), (name) => linkNameOf(connection, name));
-    const hub = hubWithToken(request);
-    if (hub === undefined) this.#enqueue({ id, bytes, client });
-    else this.#replaceToken({ id, bytes, client }, hub);
+    if (asked?.token === undefined) this.#enqueue({ id, bytes, client });
+    else this.#replaceToken({ id, bytes, client }, asked.hub);
     return undefined;
   }
 

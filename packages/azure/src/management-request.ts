@@ -47,13 +47,20 @@ export function isByLockToken(message: Uint8Array): boolean {
 
 /** Clients of event hubs give their token with each request: it is one that the router knows, not the service. */
 const SECURITY_TOKEN = 'security_token';
+const HUB_TYPE = /^com\.microsoft:(?:eventhub|partition)$/iu;
 
-/** Name of the event hub that a request with a token of its client asks about; undefined where it has no token. */
-export function hubWithToken(message: Uint8Array): string | undefined {
+/** What a client asks of the event hubs of a namespace; undefined where it is something else. */
+export function hubQuestion(
+  message: Uint8Array,
+): { readonly hub: string; readonly token: string | undefined } | undefined {
   const { applicationProperties } = section(message, SECTION.applicationProperties) ?? {};
-  if (applicationProperties?.has(SECURITY_TOKEN) !== true) return undefined;
-  const name = plainOf(applicationProperties.get('name'));
-  return typeof name === 'string' ? name : '';
+  const text = (name: string): string | undefined => {
+    const value = plainOf(applicationProperties?.get(name));
+    return typeof value === 'string' ? value : undefined;
+  };
+  const hasToken = applicationProperties?.has(SECURITY_TOKEN) === true;
+  if (!hasToken && !HUB_TYPE.test(text('type') ?? '')) return undefined;
+  return { hub: text('name') ?? '', token: hasToken ? (text(SECURITY_TOKEN) ?? '') : undefined };
 }
 
 /** The request with another token, or without one. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeMessage, encodeMessage } from '@pointsman/wire';
-import { hubWithToken, withSecurityToken } from '../src/management-request.js';
+import { hubQuestion, withSecurityToken } from '../src/management-request.js';
 
 describe('a request about an event hub', () => {
   const properties = { messageId: 'a', replyTo: 'b' };
@@ -13,7 +13,7 @@ describe('a request about an event hub', () => {
 
   it('gets another token in place of that of its client, or none, and is otherwise as it was', () => {
     const given = message({ security_token: 'of the client' });
-    assert.equal(hubWithToken(given), 'telemetry');
+    assert.deepEqual(hubQuestion(given), { hub: 'telemetry', token: 'of the client' });
     assert.deepEqual(
       decodeMessage(withSecurityToken(given, 'ours')),
       decodeMessage(message({ security_token: 'ours' })),
@@ -21,8 +21,9 @@ describe('a request about an event hub', () => {
     assert.deepEqual(decodeMessage(withSecurityToken(given, undefined)), decodeMessage(message({})));
   });
 
-  it('without a token is left alone', () => {
-    assert.equal(hubWithToken(message({})), undefined);
-    assert.equal(hubWithToken(encodeMessage({ properties, body })), undefined);
+  it('is known by its token or its type, and all else is left alone', () => {
+    assert.equal(hubQuestion(message({})), undefined);
+    assert.deepEqual(hubQuestion(message({ type: 'com.microsoft:partition' })), { hub: 'telemetry', token: undefined });
+    assert.equal(hubQuestion(encodeMessage({ properties, body })), undefined);
   });
 });
