@@ -236,7 +236,6 @@ export class MessageQueue {
     (session ?? this).line.push(message);
     this.#expiry.add(message, this.#messages.size);
     if (session !== undefined) {
-      session.messages += 1;
       session.updatedAt = this.#host.clock.now();
     }
     this.#pump(session);
@@ -347,8 +346,16 @@ export class MessageQueue {
   }
 
   /** Ids of sessions that have messages or a state and changed after `since` (ms of the clock), in order of their making. */
-  sessionIds(since: number): string[] {
-    return [...(this.sessions?.all ?? [])].filter(({ updatedAt }) => updatedAt > since).map(({ id }) => id);
+  sessionIds(since: number, skip: number, count: number): string[] {
+    const ids: string[] = [];
+    let skipped = 0;
+    for (const { updatedAt, id } of this.sessions?.all ?? []) {
+      if (ids.length >= count) break;
+      if (updatedAt <= since) continue;
+      if (skipped < skip) skipped += 1;
+      else ids.push(id);
+    }
+    return ids;
   }
 
   #releaseSession(session: MessageSession, counted: boolean): void {
@@ -456,7 +463,8 @@ export class MessageQueue {
   peek(fromSequence: number, count: number, sessionId?: string): StoredMessage[] {
     const found: StoredMessage[] = [];
     let partition: number | undefined;
-    for (const message of this.#messages.from(fromSequence)) {
+    const session = sessionId === undefined ? undefined : this.sessions?.get(sessionId);
+    for (const message of (session?.messages ?? this.#messages).from(fromSequence)) {
       if (found.length >= count) break;
       if (found.length > 0 && partitionOfSequence(message.sequence) !== partition) break;
       partition = partitionOfSequence(message.sequence);
@@ -659,8 +667,6 @@ export class MessageQueue {
     this.#messages.delete(message);
     this.journal?.gone(message);
     this.#sizeBytes -= message.content.sizeBytes;
-    if (session === undefined) return;
-    session.messages -= 1;
-    this.sessions!.review(session);
+    if (session !== undefined) this.sessions!.review(session);
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Consumer } from './consumer.js';
 import { MessageLine } from './message-line.js';
+import { OrderedMessages } from './ordered-messages.js';
 import type { Lock } from './stored-message.js';
 
 /** A consumer that holds a message session. */
@@ -33,18 +34,29 @@ export class MessageSession {
   /** Ms of the clock at which a message came or the state was set. */
   updatedAt = 0;
   /** Messages that are not gone, whatever their state. */
-  messages = 0;
+  readonly messages: OrderedMessages = new OrderedMessages();
+  /** Where it stands among those that are ready. */
+  ready: ReadySession | undefined;
 
   constructor(id: string) {
     this.id = id;
   }
 }
 
+/** A place among the sessions that are ready; void once the session has another, or none. */
+interface ReadySession {
+  readonly session: MessageSession;
+}
+
+/** Places that are void may stay until there are this many, and as many as the others. */
+const SLACK = 1024;
+
 /** The message sessions of one queue: which there are, and who waits for the next free one. */
 export class MessageSessions {
   readonly #all = new Map<string, MessageSession>();
-  /** Free ones with something to be received, the longest ready first. */
-  readonly #ready = new Set<MessageSession>();
+  /** Free ones with something to be received, the longest ready first. A set would have to look past all that were in it. */
+  #ready: ReadySession[] = [];
+  #head = 0;
   readonly #waiters = new Set<SessionWaiter>();
   readonly #held = new Set<MessageSession>();
 
@@ -73,7 +85,7 @@ export class MessageSessions {
     session.holder = holder;
     session.lockedUntil = until;
     this.#held.add(session);
-    this.#ready.delete(session);
+    session.ready = undefined;
   }
 
   release(session: MessageSession): void {
@@ -102,24 +114,32 @@ export class MessageSessions {
 
   /** A free session may have become ready, or have ceased to be. */
   review(session: MessageSession): void {
-    if (session.holder === undefined && session.line.peek() !== undefined) this.#ready.add(session);
-    else this.#ready.delete(session);
-    if (session.holder === undefined && session.messages === 0 && session.state === undefined)
+    if (session.holder === undefined && session.line.peek() !== undefined) {
+      if (session.ready === undefined) this.#ready.push((session.ready = { session }));
+    } else session.ready = undefined;
+    if (session.holder === undefined && session.messages.isEmpty && session.state === undefined)
       this.#all.delete(session.id);
   }
 
   /** The session that has been ready longest. */
   next(): MessageSession | undefined {
-    for (const session of this.#ready) {
-      if (session.line.peek() !== undefined) return session;
-      this.#ready.delete(session);
+    for (; this.#head < this.#ready.length; this.#head += 1) {
+      const place = this.#ready[this.#head]!;
+      const { session } = place;
+      if (session.ready !== place) continue;
+      if (session.line.peek() !== undefined) break;
+      session.ready = undefined;
     }
-    return undefined;
+    if (this.#head > SLACK && this.#head * 2 > this.#ready.length) {
+      this.#ready = this.#ready.slice(this.#head);
+      this.#head = 0;
+    }
+    return this.#ready[this.#head]?.session;
   }
 
   clear(): void {
     this.#waiters.clear();
-    this.#ready.clear();
+    this.#ready = [];
     this.#held.clear();
   }
 }

@@ -61,7 +61,7 @@ export function getMessageSessions({ node, body, host }: ManagementRequest): Ans
     return invalid("'last-updated-time' is a timestamp, 'skip' an int from 0 on, 'top' an int above 0.");
   // The latest time that .NET knows stands for all sessions.
   const from = since >= 253_402_300_799_000 ? -Infinity : since - host.timeOrigin;
-  const ids = node.messages!.sessionIds(from).slice(skip, skip + Math.min(top, SESSIONS_MAX));
+  const ids = node.messages!.sessionIds(from, skip, Math.min(top, SESSIONS_MAX));
   if (ids.length === 0) return NOTHING;
   return {
     status: 200,
