@@ -74,7 +74,8 @@ export type RefusalName =
   | 'forwardDisabled'
   | 'propertyTooLarge'
   | 'headerTooLarge'
-  | 'noRoom';
+  | 'noRoom'
+  | 'gone';
 
 export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
   ttlZero: {
@@ -106,6 +107,7 @@ export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
       'A serialization error occurred while processing the message header stream. The serialization process return the ' +
       'following message: The size quota for this stream (65536) has been exceeded.',
   },
+  gone: { condition: 'amqp:not-found', description: 'The messaging entity is not there any more.' },
   noRoom: {
     condition: 'com.microsoft:server-busy',
     description: 'The server is busy: it cannot store anything at the moment. Please wait 4 seconds and try again.',

@@ -33,6 +33,7 @@ export class Inbox {
   readonly #settings: InboxSettings;
   readonly #host: MessageQueueHost;
   readonly #history: DuplicateHistory | undefined;
+  #isClosed = false;
   /** The partition that took what had no key last. */
   #turn = 0;
   /** Ms of the clock at which something was last sent; -Infinity for never. */
@@ -57,8 +58,15 @@ export class Inbox {
     if (this.#history !== undefined) this.#history.windowMs = windowMs;
   }
 
+  /** The entity is taken away: what belongs to a transaction still is not taken any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.journal = undefined;
+  }
+
   /** Why none of the messages can be taken. */
   check(contents: readonly MessageContent[]): Refusal | undefined {
+    if (this.#isClosed) return REFUSALS.gone;
     for (const content of contents) {
       if (content.ttlMs === 0) return REFUSALS.ttlZero;
       if (content.headerBytes > HEADER_MAX) return REFUSALS.headerTooLarge;

@@ -72,8 +72,10 @@ export class LockTable {
     else this.watcher?.onSettled?.(message, how);
   }
 
+  /** No lock holds any more. */
   stop(): void {
     this.#alarm.stop();
+    this.#locks.clear();
   }
 
   #endDue(): void {

@@ -141,7 +141,8 @@ export class MessageContent {
 
   /** When the sender wants it to appear, in ms since 1970. */
   get scheduledAtUtc(): number | undefined {
-    return numberOf(this.annotations?.get('x-opt-scheduled-enqueue-time'));
+    const at = numberOf(this.annotations?.get('x-opt-scheduled-enqueue-time'));
+    return at === undefined || Math.abs(at) === Infinity ? undefined : at;
   }
 
   /** The properties section, decoded anew. */
@@ -310,11 +311,11 @@ function isLarge(value: AmqpValue): boolean {
   return value instanceof Uint8Array && value.length > PROPERTY_MAX;
 }
 
-/** A number in whatever AMQP type it came, or undefined. */
+/** A number in whatever AMQP type it came, or undefined: for what is none, too, though its type would be a number's. */
 export function numberOf(value: AmqpValue | undefined): number | undefined {
   const plain = value instanceof Typed && !(value.value instanceof Uint8Array) ? value.value : value;
   if (typeof plain === 'bigint') return Number(plain);
-  return typeof plain === 'number' ? plain : undefined;
+  return typeof plain === 'number' && !Number.isNaN(plain) ? plain : undefined;
 }
 
 /** The text of a string or symbol, or undefined. */

@@ -514,8 +514,9 @@ export class MessageQueue {
     return chosen.length;
   }
 
-  /** Gives orders with the clock back. Nothing may be called afterwards. */
+  /** Gives orders with the clock back, and lets go of all locks. What happens afterwards is nowhere written down. */
   close(): void {
+    this.journal = undefined;
     this.#locks.stop();
     this.#expiry.stop();
     this.#schedule.stop();

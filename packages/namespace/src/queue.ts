@@ -126,6 +126,7 @@ export class Queue implements Entity {
   }
 
   close(): void {
+    this.inbox.close();
     this.messages.close();
     this.transferDeadLetters.close();
   }

@@ -28,8 +28,9 @@ export interface RequestNodeSettings {
 /** Bytes of a request; tokens and lists of lock tokens are far smaller. */
 const REQUEST_SIZE_MAX = 1_048_576;
 
-/** Answers that wait for a client that gives no credit. More are dropped, oldest first. */
+/** Answers that wait for a client that gives no credit, and their bytes. More are dropped, oldest first. */
 const ANSWERS_MAX = 1000;
+const ANSWERS_BYTES_MAX = 16_777_216;
 
 /**
  * A node that answers requests, as one connection sees it: at most one link for requests and one for answers.
@@ -191,6 +192,7 @@ export class AnswerLink implements NamespaceLink, SenderHandler {
   readonly #owner: LinkOwner;
   readonly #onGone: () => void;
   #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
   /** An answer of which only a part is written yet. */
   #rest: { readonly bytes: Uint8Array; position: number } | undefined;
 
@@ -212,9 +214,18 @@ export class AnswerLink implements NamespaceLink, SenderHandler {
   }
 
   send(answer: Message): void {
-    if (this.#waiting.length >= ANSWERS_MAX) this.#waiting.shift();
-    this.#waiting.push(encodeMessage(answer));
+    const bytes = encodeMessage(answer);
+    while (this.#waiting.length >= ANSWERS_MAX || this.#waitingBytes + bytes.length > ANSWERS_BYTES_MAX)
+      if (this.#takeWaiting() === undefined) break;
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
     this.onSendable(this.link);
+  }
+
+  #takeWaiting(): Uint8Array | undefined {
+    const bytes = this.#waiting.shift();
+    this.#waitingBytes -= bytes?.length ?? 0;
+    return bytes;
   }
 
   onSendable(link: SenderLink): void {
@@ -225,7 +236,7 @@ export class AnswerLink implements NamespaceLink, SenderHandler {
       this.#rest = undefined;
     }
     while (link.sendable) {
-      const bytes = this.#waiting.shift();
+      const bytes = this.#takeWaiting();
       if (bytes === undefined) return;
       link.send(undefined, 0, true, undefined, bytes, 0, bytes.length, true);
       this.#owner.onActivity(this);
@@ -250,6 +261,7 @@ export class AnswerLink implements NamespaceLink, SenderHandler {
 
   onGone(): void {
     this.#waiting = [];
+    this.#waitingBytes = 0;
     this.#rest = undefined;
     this.#onGone();
   }

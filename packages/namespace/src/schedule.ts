@@ -9,7 +9,10 @@ const SLACK = 1024;
 
 /** Messages that wait for their time, in the order of their times. */
 export class Schedule {
-  readonly #due = new MinHeap<StoredMessage>((message) => message.dueAt);
+  readonly #due = new MinHeap<StoredMessage>(
+    (message) => message.dueAt,
+    (message) => message.sequence,
+  );
   readonly #alarm: Alarm;
   /** Those that wait still. */
   count = 0;

@@ -140,6 +140,7 @@ export class Topic implements Entity {
   }
 
   close(): void {
+    this.inbox.close();
     this.scheduled.close();
     for (const subscription of this.#subscriptions.values()) subscription.close();
   }

@@ -10,6 +10,7 @@ import { deadLetterProperties, settleRefusal, type Settlement } from '../settlem
 import type { Topic } from '../topic.js';
 import {
   invalid,
+  NAMED_MAX,
   NOTHING,
   refused,
   refusedWith,
@@ -227,6 +228,7 @@ function settlementOf(body: Arguments): Settlement | undefined {
 /** Lock tokens as the queue knows them. On this node they are uuids in network order. */
 function tokensOf(body: Arguments): string[] | undefined {
   const values = valuesOf(body.get('lock-tokens'));
+  if (values !== undefined && values.length > NAMED_MAX) return undefined;
   const bytes = values?.map((value) => {
     if (value instanceof Typed && value.value instanceof Uint8Array) return value.value;
     return value instanceof Uint8Array && value.length === 16 ? value : undefined;

@@ -6,6 +6,9 @@ import type { NamespaceHost } from '../host.js';
 import { numberOf, textOf } from '../message-content.js';
 import type { TransactionWork } from '../transactions.js';
 
+/** Messages that one request names at most. */
+export const NAMED_MAX = 10_000;
+
 export type Arguments = ReadonlyMap<AmqpValue, AmqpValue>;
 
 /** A request to `<entity>/$management`, its operation found and allowed. */
@@ -72,8 +75,10 @@ export function valuesOf(value: AmqpValue | undefined): readonly AmqpValue[] | u
 
 /** Sequence numbers of a request, at least one. */
 export function sequencesOf(body: Arguments): readonly number[] | undefined {
-  const sequences = valuesOf(body.get('sequence-numbers'))?.map(numberOf);
-  if (sequences === undefined || sequences.length === 0 || sequences.includes(undefined)) return undefined;
+  const values = valuesOf(body.get('sequence-numbers'));
+  if (values === undefined || values.length === 0 || values.length > NAMED_MAX) return undefined;
+  const sequences = values.map(numberOf);
+  if (sequences.includes(undefined)) return undefined;
   return sequences as number[];
 }
 
