@@ -79,11 +79,7 @@ export class FrontDoor {
     });
   }
 
-  /**
-   * Takes or refuses a link that the peer attaches.
-   *
-   * @returns false where it is let through: to an entity by its path alone, whatever namespace the peer says that it is of
-   */
+  /** Takes or refuses a link that the peer attaches. @returns false where it is let through */
   take(link: SenderLink | ReceiverLink, attach: Attach): boolean {
     const terminus = link instanceof ReceiverLink ? attach.target : attach.source;
     const isNode = terminus !== undefined && 'address' in terminus && terminus.dynamic !== true;
@@ -93,8 +89,6 @@ export class FrontDoor {
       this.#node.take(link, attach);
       return true;
     }
-    // Clients for Python and C write the host that they were configured with, which need not be that of the namespace.
-    if (isNode && entity !== undefined) terminus.address = entity.path;
     if (this.#options.keysOf === undefined) return false;
     // Work in a transaction is judged link by link.
     const isCoordinator = terminus !== undefined && 'type' in terminus && terminus.type === 'coordinator';

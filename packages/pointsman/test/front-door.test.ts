@@ -75,8 +75,6 @@ class Scene implements ConnectionHandler {
   #names = 0;
   /** Links behind the door whose handlers heard of an end. */
   readonly ended: string[] = [];
-  /** Of the links that were let through. */
-  readonly addresses: (string | undefined)[] = [];
 
   constructor(options: Partial<FrontDoorOptions> = {}) {
     this.#door = new FrontDoor({
@@ -187,8 +185,6 @@ class Scene implements ConnectionHandler {
   }
   onAttach(link: SenderLink | ReceiverLink, attach: Attach): void {
     if (this.#door.take(link, attach)) return;
-    const terminus = attach.role ? attach.source : attach.target;
-    if (terminus !== undefined && 'address' in terminus) this.addresses.push(terminus.address);
     const handler = new Ours();
     handler.onDetach = (_link, error) => this.ended.push(`${link.name} ${error?.condition}`);
     if (link.isReceiver) (link as ReceiverLink).accept(handler);
@@ -210,16 +206,6 @@ describe('the front door for clients of Service Bus', () => {
         /'Send' claim.*No token for it was put to \$cbs/,
         address,
       );
-  });
-
-  it('leads to entities by their paths: the namespace that a client names need not be ours', () => {
-    for (const keysOf of [undefined, (): Secret[] => [KEY]]) {
-      const scene = new Scene({ keysOf });
-      assert.equal(scene.put(scene.token('sb://ns/orders')), '202 Accepted');
-      assert.equal(scene.send('amqps://ns/orders').error, undefined);
-      assert.equal(scene.receive('sb://ns:5671/orders/$DeadLetterQueue').error, undefined);
-      assert.deepEqual(scene.addresses, ['orders', 'orders/$DeadLetterQueue']);
-    }
   });
 
   it('opens no node of the router itself, whatever the token says', () => {

@@ -137,7 +137,9 @@ export class RouterConnection implements ConnectionHandler {
 
   /** The full address of what the peer calls `text`. */
   fullAddress(text: string): string {
-    return this.tenant === undefined ? text : this.tenant.toFull(text);
+    const { readAddress } = this.settings;
+    const read = readAddress === undefined ? text : readAddress(text);
+    return this.tenant === undefined ? read : this.tenant.toFull(read);
   }
 
   /** Whether an autolink or link route of these settings belongs here: by the connection's name or the peer's container. */

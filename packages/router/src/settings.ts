@@ -350,6 +350,8 @@ export interface RouterConnectionSettings {
   /** Policy vhost of the listener, in place of the host name of the peer's open; of a connector, the one that counts. */
   readonly policyVhost?: string | undefined;
   readonly hooks?: ConnectionHooks | undefined;
+  /** Reads what the peer calls an address: its name for the node is told back to it, not this. Left out: it is taken as it is. */
+  readonly readAddress?: ((text: string) => string) | undefined;
   /**
    * Hears of every attach of the peer first. True where it has taken or refused the link: it is then no affair of the
    * router's.

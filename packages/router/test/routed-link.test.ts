@@ -190,6 +190,17 @@ describe('the choice of a container', () => {
 });
 
 describe('termini of routed links', () => {
+  it('have at the container the name that the settings read, at the client the one that it wrote', () => {
+    const world = new World({ linkRoutes: both });
+    const container = world.peer(broker);
+    const client = world.peer({ readAddress: (text) => text.replace('amqps://example/', '') });
+    const outlet = client.send('amqps://example/org.q');
+    assert.equal(addressOf(container.attached[0]!.link.remoteAttach!.target), 'org.q');
+    assert.equal(addressOf(outlet.link.remoteAttach!.target), 'amqps://example/org.q');
+    const inlet = client.receive('amqps://example/org.q', 0);
+    assert.equal(addressOf(inlet.link.remoteAttach!.source), 'amqps://example/org.q');
+  });
+
   it('are made by the container that x-opt-qd.address names, where they are dynamic', () => {
     const world = new World({ linkRoutes: both });
     const container = world.peer(broker);

@@ -92,6 +92,10 @@ export class AcceptedConnection implements RouterConnectionSettings, ConnectionH
     return this;
   }
 
+  get readAddress(): RouterConnectionSettings['readAddress'] {
+    return this.#door.readAddress;
+  }
+
   security(): ConnectionSecurity | undefined {
     return securityOf(this.#info);
   }

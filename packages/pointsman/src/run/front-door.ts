@@ -10,6 +10,7 @@ import type { Logger } from '../log.js';
 
 export interface ListenerDoor {
   readonly takeLink: NonNullable<RouterConnectionSettings['takeLink']>;
+  readonly readAddress?: RouterConnectionSettings['readAddress'];
   /** The connection is gone. */
   close(): void;
 }
@@ -34,7 +35,12 @@ export function listenerDoor(config: ListenerConfig, router: Router, log: Logger
       );
     },
   });
-  return { takeLink: (link, attach) => door.take(link, attach), close: () => door.close() };
+  return {
+    takeLink: (link, attach) => door.take(link, attach),
+    // Clients for Python and C write the host that they were configured with, which need not be that of the namespace.
+    readAddress: (address) => entityAddressOf(address).path,
+    close: () => door.close(),
+  };
 }
 
 /** Tokens must not become messages of an address that anybody may receive from. */
