@@ -235,9 +235,6 @@ export class MessageQueue {
     this.#sizeBytes += message.content.sizeBytes;
     (session ?? this).line.push(message);
     this.#expiry.add(message, this.#messages.size);
-    if (session !== undefined) {
-      session.updatedAt = this.#host.clock.now();
-    }
     this.#pump(session);
     return message.sequence;
   }
@@ -341,17 +338,21 @@ export class MessageQueue {
     this.#sizeBytes += growth;
     session.state = state;
     this.journal?.session(session);
-    session.updatedAt = this.#host.clock.now();
+    session.stateUpdatedAt = this.#host.clock.now();
     return true;
   }
 
-  /** Ids of sessions that have messages or a state and changed after `since` (ms of the clock), in order of their making. */
-  sessionIds(since: number, skip: number, count: number): string[] {
+  /**
+   * Ids of sessions that have messages or a state, in order of their making.
+   *
+   * @param stateSince - ms of the clock: those alone whose state was set after it
+   */
+  sessionIds(stateSince: number | undefined, skip: number, count: number): string[] {
     const ids: string[] = [];
     let skipped = 0;
-    for (const { updatedAt, id } of this.sessions?.all ?? []) {
+    for (const { stateUpdatedAt, id } of this.sessions?.all ?? []) {
       if (ids.length >= count) break;
-      if (updatedAt <= since) continue;
+      if (stateSince !== undefined && stateUpdatedAt <= stateSince) continue;
       if (skipped < skip) skipped += 1;
       else ids.push(id);
     }

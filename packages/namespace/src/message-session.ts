@@ -31,8 +31,8 @@ export class MessageSession {
   /** Ms of the clock; of use only while there is a holder. */
   lockedUntil = 0;
   state: Uint8Array | undefined;
-  /** Ms of the clock at which a message came or the state was set. */
-  updatedAt = 0;
+  /** Ms of the clock at which the state was set; -Infinity for never. */
+  stateUpdatedAt: number = -Infinity;
   /** Messages that are not gone, whatever their state. */
   readonly messages: OrderedMessages = new OrderedMessages();
   /** Where it stands among those that are ready. */

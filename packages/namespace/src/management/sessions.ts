@@ -59,9 +59,9 @@ export function getMessageSessions({ node, body, host }: ManagementRequest): Ans
   const top = numberOf(body.get('top'));
   if (since === undefined || skip === undefined || top === undefined || skip < 0 || top < 1)
     return invalid("'last-updated-time' is a timestamp, 'skip' an int from 0 on, 'top' an int above 0.");
-  // The latest time that .NET knows stands for all sessions.
-  const from = since >= 253_402_300_799_000 ? -Infinity : since - host.timeOrigin;
-  const ids = node.messages!.sessionIds(from, skip, Math.min(top, SESSIONS_MAX));
+  // The latest time that .NET knows stands for all sessions; any other is one of states, not of messages.
+  const stateSince = since >= 253_402_300_799_000 ? undefined : since - host.timeOrigin;
+  const ids = node.messages!.sessionIds(stateSince, skip, Math.min(top, SESSIONS_MAX));
   if (ids.length === 0) return NOTHING;
   return {
     status: 200,
