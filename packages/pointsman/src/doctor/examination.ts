@@ -42,39 +42,55 @@ export async function* examine(patient: Patient, options: ExaminationOptions): A
   yield* findings;
   if (way === undefined) return;
 
-  const { findings: ofTls, stream, way: taken } = await findStream(patient, way, options, onWait);
-  yield* ofTls;
-  let skew: Skew | undefined;
-  if (isServiceBus && to.tls !== 'none') {
-    onWait('clock', 'comparing clocks');
-    const clock =
-      reachesHttp === false ? { finding: notCompared(patient), skew } : await examineClock(patient, options);
-    skew = clock.skew;
-    // What there is to know may come with a message, later.
-    if (skew !== undefined || options.roundTrip === undefined) yield clock.finding;
-  }
-  if (stream === undefined) return;
-
-  onWait('authentication', 'SASL and open');
-  const opened = await openConnection(patient, stream, taken, options);
-  yield* opened.findings;
-  const { client } = opened;
-  if (client === undefined) return;
-  const known = { ...patient, isServiceBus: opened.isServiceBus };
+  const { findings: ofTls, more, stream, way: taken } = await findStream(patient, way, options, onWait);
+  // At once: peers give up on who connects and says nothing.
+  const opening = stream === undefined ? undefined : openConnection(patient, stream, taken, options);
   try {
-    const withoutToken = new Set<string>();
-    for await (const finding of examineTokens(known, client, taken, options, onWait)) {
-      if (finding.verdict === 'bad') withoutToken.add(finding.subject);
-      yield finding;
+    yield* ofTls;
+    onWait('tls', `versions and certificate of ${to.hostname}`);
+    yield* await more;
+    let skew: Skew | undefined;
+    if (isServiceBus && to.tls !== 'none') {
+      onWait('clock', 'comparing clocks');
+      const clock =
+        reachesHttp === false ? { finding: notCompared(patient), skew } : await examineClock(patient, options);
+      skew = clock.skew;
+      // What there is to know may come with a message, later.
+      if (skew !== undefined || options.roundTrip === undefined) yield clock.finding;
     }
-    onWait('management', 'the management API');
-    const management =
-      known.isServiceBus && reachesHttp !== false ? await examineManagement(known, options, onWait) : undefined;
-    if (management !== undefined) yield management.finding;
-    yield* examineBeyond(known, client, taken, management, withoutToken, skew, options, onWait);
+    if (opening === undefined) return;
+
+    onWait('authentication', 'SASL and open');
+    const opened = await opening;
+    yield* opened.findings;
+    if (opened.client === undefined) return;
+    const known = { ...patient, isServiceBus: opened.isServiceBus };
+    yield* examineService(known, opened.client, taken, skew, reachesHttp !== false, options, onWait);
   } finally {
-    await leave(client);
+    if (opening !== undefined) await leave((await opening).client);
   }
+}
+
+/** Tokens, the management API, and what the connector is to use. */
+async function* examineService(
+  patient: Patient,
+  client: Client,
+  way: Way,
+  skew: Skew | undefined,
+  mayReachHttp: boolean,
+  options: ExaminationOptions,
+  onWait: (step: StepName, what: string) => void,
+): AsyncGenerator<Finding> {
+  const withoutToken = new Set<string>();
+  for await (const finding of examineTokens(patient, client, way, options, onWait)) {
+    if (finding.verdict === 'bad') withoutToken.add(finding.subject);
+    yield finding;
+  }
+  onWait('management', 'the management API');
+  const management =
+    patient.isServiceBus && mayReachHttp ? await examineManagement(patient, options, onWait) : undefined;
+  if (management !== undefined) yield management.finding;
+  yield* examineBeyond(patient, client, way, management, withoutToken, skew, options, onWait);
 }
 
 function remarkFinding({ file, line, message, hint }: ConfigProblem): Finding {
@@ -93,9 +109,17 @@ function remarkFinding({ file, line, message, hint }: ConfigProblem): Finding {
 /** For the good manners of a close; a peer that is silent is not waited for. */
 const LEAVE_MS = 1_000;
 
-async function leave(client: Client): Promise<void> {
+async function leave(client: Client | undefined): Promise<void> {
+  if (client === undefined) return;
   const late = (): Error => new Error('late');
   await within(client.close(), LEAVE_MS, late).catch(() => client.driven.destroy());
+}
+
+interface FoundStream {
+  readonly findings: readonly Finding[];
+  readonly more: Promise<readonly Finding[]>;
+  readonly stream: ByteStream | undefined;
+  readonly way: Way;
 }
 
 /** Tries the ways that a router would, one after the other: what fails before one that does is a remark. */
@@ -104,25 +128,26 @@ async function findStream(
   first: Way,
   options: ExaminationOptions,
   onWait: (step: StepName, what: string) => void,
-): Promise<{ readonly findings: readonly Finding[]; readonly stream: ByteStream | undefined; readonly way: Way }> {
+): Promise<FoundStream> {
   const before: Finding[] = [];
   const tried = new Set<string>();
   for (let way = first; ;) {
     tried.add(way.mode);
     onWait('tls', `TLS with ${patient.to.hostname}`);
     // oxlint-disable-next-line no-await-in-loop
-    const { findings, stream, next } = await examineTls(patient, way, options);
+    const { findings, more, stream, next } = await examineTls(patient, way, options);
     if (stream !== undefined)
       return {
         findings: [
           ...before.map((one): Finding => (one.verdict === 'bad' ? { ...one, verdict: 'warning' } : one)),
           ...findings,
         ],
+        more,
         stream,
         way,
       };
     before.push(...findings);
-    if (next === undefined || tried.has(next.mode)) return { findings: before, stream, way };
+    if (next === undefined || tried.has(next.mode)) return { findings: before, more, stream, way };
     way = next;
   }
 }

@@ -4,6 +4,7 @@ import type { ByteStream, StreamInfo } from '@pointsman/transport';
 import { cureOf } from '../run/transport-cure.js';
 import { WayFinder } from '../run/way-finder.js';
 import { certificateFinding, versionsFinding, visit } from './certificates.js';
+import type { TlsVisit } from './certificates.js';
 import type { Finding } from './finding.js';
 import { proxyOf } from './network.js';
 import type { Way } from './network.js';
@@ -11,10 +12,15 @@ import type { Patient } from './patient.js';
 
 export interface TlsExamination {
   readonly findings: readonly Finding[];
+  /** What is looked at meanwhile, on connections of their own: who has the stream need not wait for it. Never rejected. */
+  readonly more: Promise<readonly Finding[]>;
   readonly stream: ByteStream | undefined;
   /** Where there is no stream: the way that a router would try next, if there is one. */
   readonly next: Way | undefined;
 }
+
+/** Nothing depends on it. */
+const VISIT_MS = 5_000;
 
 /** Goes all the way to a stream that AMQP can be spoken on: TLS, and the WebSocket where that is the way. */
 export async function examineTls(
@@ -25,7 +31,7 @@ export async function examineTls(
   const { to, credentials, lookup } = patient;
   const hasTls = way.mode !== 'tcp' && way.mode !== 'websocket';
   // Others look at the certificate, and at versions that were not agreed on, meanwhile.
-  const visiting = hasTls ? visit(patient, way, timeoutMs) : undefined;
+  const visiting = hasTls ? visit(patient, way, Math.min(timeoutMs, VISIT_MS)) : undefined;
   const started = performance.now();
   const common = { step: 'tls', check: 'handshake', subject: to.hostname } as const;
   try {
@@ -41,12 +47,9 @@ export async function examineTls(
       timeoutMs,
     });
     const ms = performance.now() - started;
-    const seen = await visiting;
     return {
-      findings: [
-        { ...common, ...described(patient, stream.info), ms },
-        ...(seen === undefined ? [] : [versionsFinding(patient, seen), certificateFinding(patient, seen)]),
-      ].filter((finding) => finding !== undefined),
+      findings: [{ ...common, ...described(patient, stream.info), ms }],
+      more: shownBy(patient, visiting),
       stream,
       next: undefined,
     };
@@ -70,8 +73,13 @@ export async function examineTls(
     ].filter((finding) => finding !== undefined);
     // What is wrong was said; this is what the peer showed.
     const findings = [bad, ...more.map((one): Finding => ({ ...one, verdict: 'skipped' }))];
-    return { findings, stream: undefined, next: nextWay(patient, way, error) };
+    return { findings, more: Promise.resolve([]), stream: undefined, next: nextWay(patient, way, error) };
   }
+}
+
+async function shownBy(patient: Patient, visiting: Promise<TlsVisit> | undefined): Promise<readonly Finding[]> {
+  const seen = await visiting;
+  return [versionsFinding(patient, seen), certificateFinding(patient, seen)].filter((finding) => finding !== undefined);
 }
 
 /** As a router's connector goes on. */
