@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { parseArgs } from 'node:util';
-import { UsageError } from '../namespace-server/arguments.js';
+import { UsageError, millisecondsOf, optionsOf } from '../command-options.js';
+import type { OptionSpecs, OptionValues } from '../command-options.js';
 import { WishError, linkOf } from './configuration-text.js';
 import type { EntityLink } from './configuration-text.js';
 
@@ -21,42 +21,38 @@ export interface AzureConfigArguments {
   readonly file: string | undefined;
 }
 
-const TIMEOUT_SECONDS = 10;
-const TIMEOUT_SECONDS_MAX = 300;
+const TIMEOUT_SECONDS = { otherwise: 10, max: 300 };
+
+const OPTIONS = {
+  'connection-string': { type: 'string' },
+  entity: { type: 'string', multiple: true },
+  'link-route': { type: 'string', multiple: true },
+  all: { type: 'boolean' },
+  offline: { type: 'boolean' },
+  name: { type: 'string' },
+  transport: { type: 'string' },
+  proxy: { type: 'string' },
+  'ca-file': { type: 'string' },
+  hostname: { type: 'string' },
+  'http-port': { type: 'string' },
+  timeout: { type: 'string' },
+  file: { type: 'string', short: 'f' },
+  help: { type: 'boolean', short: 'h' },
+} as const satisfies OptionSpecs;
 
 /** @returns what to write, or 'help'. @throws UsageError */
 export function parseAzureConfigArguments(argv: readonly string[]): AzureConfigArguments | 'help' {
+  const values = optionsOf(argv, OPTIONS);
+  if (values.help === true) return 'help';
   try {
-    const { values } = parse(argv);
-    return values.help === true ? 'help' : argumentsOf(values);
+    return argumentsOf(values);
   } catch (error) {
-    if (error instanceof WishError || (error instanceof Error && 'code' in error)) throw new UsageError(error.message);
+    if (error instanceof WishError) throw new UsageError(error.message);
     throw error;
   }
 }
 
-const parse = (argv: readonly string[]) =>
-  parseArgs({
-    args: [...argv],
-    options: {
-      'connection-string': { type: 'string' },
-      entity: { type: 'string', multiple: true },
-      'link-route': { type: 'string', multiple: true },
-      all: { type: 'boolean' },
-      offline: { type: 'boolean' },
-      name: { type: 'string' },
-      transport: { type: 'string' },
-      proxy: { type: 'string' },
-      'ca-file': { type: 'string' },
-      hostname: { type: 'string' },
-      'http-port': { type: 'string' },
-      timeout: { type: 'string' },
-      file: { type: 'string', short: 'f' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-
-function argumentsOf(values: ReturnType<typeof parse>['values']): AzureConfigArguments {
+function argumentsOf(values: OptionValues<typeof OPTIONS>): AzureConfigArguments {
   const { entity = [], 'link-route': linkRoutes = [], all = false, offline = false, name = 'azure' } = values;
   const secret = values['connection-string'] ?? '';
   // The text itself would stand in the file, and in the history of the shell.
@@ -78,7 +74,7 @@ function argumentsOf(values: ReturnType<typeof parse>['values']): AzureConfigArg
     caFile: values['ca-file'],
     hostname: values.hostname,
     httpPort: values['http-port'],
-    timeoutMs: timeoutOf(values.timeout),
+    timeoutMs: millisecondsOf('--timeout', values.timeout, TIMEOUT_SECONDS),
     file: values.file,
   };
 }
@@ -91,12 +87,4 @@ function linkFrom(text: string): EntityLink {
   const only = how === 'send' || how === 'receive' ? how : undefined;
   const link = linkOf(path, at < 0 ? undefined : rest.slice(at + 1), only);
   return how === 'sessions' ? { ...link, nextSession: true } : link;
-}
-
-function timeoutOf(text: string | undefined): number {
-  if (text === undefined) return TIMEOUT_SECONDS * 1_000;
-  const seconds = /^\d{1,3}(?:\.\d{1,3})?$/u.test(text) ? Number(text) : 0;
-  if (seconds <= 0 || seconds > TIMEOUT_SECONDS_MAX)
-    throw new UsageError(`--timeout '${text}' is no number of seconds up to ${TIMEOUT_SECONDS_MAX}`);
-  return seconds * 1_000;
 }

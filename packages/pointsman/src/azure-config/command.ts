@@ -11,7 +11,7 @@ import { administrationOf } from '../doctor/management.js';
 import { configByString } from '../doctor/named-by-string.js';
 import { PatientError, patientOf } from '../doctor/patient.js';
 import { countInWords, listed } from '../doctor/words.js';
-import { UsageError } from '../namespace-server/arguments.js';
+import { UsageError } from '../command-options.js';
 import { parseAzureConfigArguments } from './arguments.js';
 import type { AzureConfigArguments } from './arguments.js';
 import { WishError, configurationText, linkOf } from './configuration-text.js';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { parseArgs } from 'node:util';
 import { Secret } from '@pointsman/azure';
-import { UsageError } from '../namespace-server/arguments.js';
+import { UsageError, optionsOf } from '../command-options.js';
+import type { OptionSpecs } from '../command-options.js';
 
 export interface DemoArguments {
   /** Orders after which it ends; undefined: at Ctrl-C. */
@@ -22,12 +22,22 @@ const REAL_RATE = 100;
 const MESSAGES_MAX = 1_000_000_000;
 const RATE_MAX = 1_000_000;
 
+const OPTIONS = {
+  messages: { type: 'string', short: 'n' },
+  'connection-string': { type: 'string' },
+  queue: { type: 'string' },
+  config: { type: 'string', short: 'c' },
+  rate: { type: 'string' },
+  'no-color': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const satisfies OptionSpecs;
+
 /** @returns what to do, or 'help'. @throws UsageError */
 export function parseDemoArguments(
   argv: readonly string[],
   env: (name: string) => string | undefined,
 ): DemoArguments | 'help' {
-  const values = valuesOf(argv);
+  const values = optionsOf(argv, OPTIONS);
   if (values.help === true) return 'help';
   const given = values['connection-string'];
   if (given !== undefined && values.config !== undefined) {
@@ -47,28 +57,6 @@ export function parseDemoArguments(
     color: values['no-color'] !== true,
   };
 }
-
-function valuesOf(argv: readonly string[]): ReturnType<typeof parse>['values'] {
-  try {
-    return parse(argv).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-const parse = (argv: readonly string[]) =>
-  parseArgs({
-    args: [...argv],
-    options: {
-      messages: { type: 'string', short: 'n' },
-      'connection-string': { type: 'string' },
-      queue: { type: 'string' },
-      config: { type: 'string', short: 'c' },
-      rate: { type: 'string' },
-      'no-color': { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
 
 function wholeNumber(option: string, text: string | undefined, max: number): number | undefined {
   if (text === undefined) return undefined;

@@ -13,7 +13,7 @@ import { loadConfig } from '../config/read-config.js';
 import type { RouterConfig } from '../config/model.js';
 import { silentLogger } from '../log.js';
 import { wantsColor } from '../log/color.js';
-import { UsageError } from '../namespace-server/arguments.js';
+import { UsageError } from '../command-options.js';
 import { startNamespaceServer } from '../namespace-server/namespace-server.js';
 import type { NamespaceServer } from '../namespace-server/namespace-server.js';
 import { onStopSignal, shown } from '../namespace-server/terminal.js';

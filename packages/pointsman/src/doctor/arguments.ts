@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { parseArgs } from 'node:util';
-import { UsageError } from '../namespace-server/arguments.js';
+import { UsageError, millisecondsOf, optionsOf } from '../command-options.js';
+import type { OptionSpecs } from '../command-options.js';
 import type { EntityNeed } from './patient.js';
 
 export interface DoctorArguments {
@@ -22,12 +22,28 @@ export interface DoctorArguments {
   readonly color: boolean;
 }
 
-const TIMEOUT_SECONDS = 15;
-const TIMEOUT_SECONDS_MAX = 300;
+const TIMEOUT_SECONDS = { otherwise: 15, max: 300 };
+
+const OPTIONS = {
+  config: { type: 'string', short: 'c' },
+  connector: { type: 'string' },
+  'connection-string': { type: 'string' },
+  transport: { type: 'string' },
+  proxy: { type: 'string' },
+  'ca-file': { type: 'string' },
+  hostname: { type: 'string' },
+  'http-port': { type: 'string' },
+  entity: { type: 'string', multiple: true },
+  'round-trip': { type: 'string' },
+  timeout: { type: 'string' },
+  output: { type: 'string', short: 'o' },
+  'no-color': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const satisfies OptionSpecs;
 
 /** @returns what to do, or 'help'. @throws UsageError */
 export function parseDoctorArguments(argv: readonly string[]): DoctorArguments | 'help' {
-  const values = valuesOf(argv);
+  const values = optionsOf(argv, OPTIONS);
   if (values.help === true) return 'help';
   const { config, connector, transport, proxy, hostname } = values;
   const connectionString = values['connection-string'];
@@ -61,40 +77,11 @@ export function parseDoctorArguments(argv: readonly string[]): DoctorArguments |
     httpPort,
     entities: (values.entity ?? []).map(entityOf),
     roundTrip: values['round-trip'],
-    timeoutMs: timeoutOf(values.timeout),
+    timeoutMs: millisecondsOf('--timeout', values.timeout, TIMEOUT_SECONDS),
     json: output === 'json',
     color: values['no-color'] !== true,
   };
 }
-
-function valuesOf(argv: readonly string[]): ReturnType<typeof parse>['values'] {
-  try {
-    return parse(argv).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-const parse = (argv: readonly string[]) =>
-  parseArgs({
-    args: [...argv],
-    options: {
-      config: { type: 'string', short: 'c' },
-      connector: { type: 'string' },
-      'connection-string': { type: 'string' },
-      transport: { type: 'string' },
-      proxy: { type: 'string' },
-      'ca-file': { type: 'string' },
-      hostname: { type: 'string' },
-      'http-port': { type: 'string' },
-      entity: { type: 'string', multiple: true },
-      'round-trip': { type: 'string' },
-      timeout: { type: 'string' },
-      output: { type: 'string', short: 'o' },
-      'no-color': { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
 
 /** `send:PATH`, `receive:PATH`, or a path alone, for both. */
 function entityOf(text: string): EntityNeed {
@@ -102,12 +89,4 @@ function entityOf(text: string): EntityNeed {
   if (path.trim() === '') throw new UsageError('--entity names no entity');
   const direction = way === undefined ? undefined : way === 'send' ? 'out' : 'in';
   return { direction, path, address: path };
-}
-
-function timeoutOf(text: string | undefined): number {
-  if (text === undefined) return TIMEOUT_SECONDS * 1_000;
-  const seconds = /^\d{1,3}(?:\.\d{1,3})?$/u.test(text) ? Number(text) : 0;
-  if (seconds <= 0 || seconds > TIMEOUT_SECONDS_MAX)
-    throw new UsageError(`--timeout '${text}' is no number of seconds up to ${TIMEOUT_SECONDS_MAX}`);
-  return seconds * 1_000;
 }

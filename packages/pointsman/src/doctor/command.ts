@@ -7,7 +7,7 @@ import type { ConfigProblem } from '../config/problems.js';
 import { loadConfig } from '../config/read-config.js';
 import { processSecretSources } from '../config/secret.js';
 import { wantsColor } from '../log/color.js';
-import { UsageError } from '../namespace-server/arguments.js';
+import { UsageError } from '../command-options.js';
 import { onStopSignal } from '../namespace-server/terminal.js';
 import type { Environment } from '../run/environment-proxy.js';
 import { parseDoctorArguments } from './arguments.js';

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
-import { parseArgs } from 'node:util';
 import { DEVELOPMENT_POLICY } from '@pointsman/namespace';
 import type { EventHubOptions, PolicyOptions, Right, TopicOptions } from '@pointsman/namespace';
 import { readSmallFile } from '@pointsman/transport';
+import { UsageError, optionsOf } from '../command-options.js';
+import type { OptionSpecs } from '../command-options.js';
 import { EmulatorConfigError, readEmulatorConfig } from './emulator-config.js';
 import type { EmulatorEntities } from './emulator-config.js';
 import type { NamespaceServerOptions, PortName } from './namespace-server.js';
@@ -16,16 +17,35 @@ export interface NamespaceArguments {
   readonly verbose: boolean;
 }
 
-/** Wrong arguments; the message says which and how to write them. */
-export class UsageError extends Error {}
-
 /** Of a Config.json. */
 const CONFIG_BYTES_MAX = 4_194_304;
 const RIGHTS: readonly Right[] = ['Send', 'Listen', 'Manage'];
 
+const OPTIONS = {
+  queue: { type: 'string', multiple: true },
+  topic: { type: 'string', multiple: true },
+  'event-hub': { type: 'string', multiple: true },
+  policy: { type: 'string', multiple: true },
+  port: { type: 'string' },
+  'in-band-port': { type: 'string' },
+  'websocket-port': { type: 'string' },
+  'http-port': { type: 'string' },
+  config: { type: 'string', short: 'c' },
+  file: { type: 'string', short: 'f' },
+  sync: { type: 'boolean' },
+  'operations-per-second': { type: 'string' },
+  'accept-entra-tokens': { type: 'boolean' },
+  host: { type: 'string' },
+  hostname: { type: 'string' },
+  certificates: { type: 'string' },
+  emulator: { type: 'boolean' },
+  verbose: { type: 'boolean', short: 'v' },
+  help: { type: 'boolean', short: 'h' },
+} as const satisfies OptionSpecs;
+
 /** @returns what to do, or 'help'. @throws UsageError */
 export function parseNamespaceArguments(argv: readonly string[]): NamespaceArguments | 'help' {
-  const values = valuesOf(argv);
+  const values = optionsOf(argv, OPTIONS);
   if (values.help === true) return 'help';
   const emulator = values.emulator === true;
   if (values.sync === true && values.file === undefined) throw new UsageError('--sync goes with --file');
@@ -62,41 +82,6 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
     },
   };
 }
-
-function valuesOf(argv: readonly string[]): ReturnType<typeof parse>['values'] {
-  try {
-    return parse(argv).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-// eslint-disable-next-line @typescript-eslint/explicit-function-return-type
-const parse = (argv: readonly string[]) =>
-  parseArgs({
-    args: [...argv],
-    options: {
-      queue: { type: 'string', multiple: true },
-      topic: { type: 'string', multiple: true },
-      'event-hub': { type: 'string', multiple: true },
-      policy: { type: 'string', multiple: true },
-      port: { type: 'string' },
-      'in-band-port': { type: 'string' },
-      'websocket-port': { type: 'string' },
-      'http-port': { type: 'string' },
-      config: { type: 'string', short: 'c' },
-      file: { type: 'string', short: 'f' },
-      sync: { type: 'boolean' },
-      'operations-per-second': { type: 'string' },
-      'accept-entra-tokens': { type: 'boolean' },
-      host: { type: 'string' },
-      hostname: { type: 'string' },
-      certificates: { type: 'string' },
-      emulator: { type: 'boolean' },
-      verbose: { type: 'boolean', short: 'v' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
 
 function emulatorConfigOf(path: string): EmulatorEntities {
   try {

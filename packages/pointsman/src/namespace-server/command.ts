@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { relative } from 'node:path';
 import type { CommandIo } from '../command.js';
-import { CERTIFICATE_FOLDER, UsageError, parseNamespaceArguments } from './arguments.js';
+import { UsageError } from '../command-options.js';
+import { CERTIFICATE_FOLDER, parseNamespaceArguments } from './arguments.js';
 import type { NamespaceArguments } from './arguments.js';
 import { startNamespaceServer } from './namespace-server.js';
 import type { NamespaceServer, NamespaceServerOptions } from './namespace-server.js';
