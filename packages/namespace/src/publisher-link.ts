@@ -22,6 +22,8 @@ export interface PublisherSettings {
   readonly nodePath: string;
   /** Largest message in bytes. */
   readonly maxMessageSize: number;
+  /** Bytes of a message that end the link; 1 MiB, and not less than what is taken, unless given. */
+  readonly linkSizeMax?: number;
   /** Link credit that is held open. */
   readonly credit: number;
   readonly now: () => number;
@@ -63,10 +65,10 @@ export class PublisherLink implements NamespaceLink, ReceiverHandler {
   }
 
   onTransfer(link: ReceiverLink, delivery: IncomingDelivery, frame: TransferFrame): void {
-    const { maxMessageSize } = this.#settings;
+    const { maxMessageSize, linkSizeMax = Math.max(maxMessageSize, LINK_SIZE_MAX) } = this.#settings;
     this.#size += frame.payloadEnd - frame.payloadStart;
     const isTooLarge = this.#size > maxMessageSize && !delivery.aborted;
-    if (isTooLarge && this.#size > Math.max(maxMessageSize, LINK_SIZE_MAX)) {
+    if (isTooLarge && this.#size > linkSizeMax) {
       // The service proper never sees so much: its AMQP layer ends the link.
       this.#owner.detach(this, this.#tooLarge(delivery));
       return;

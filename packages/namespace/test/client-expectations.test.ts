@@ -222,6 +222,15 @@ describe('what tests of the official client expect of the cloud', () => {
     assert.equal(status('nonsense'), 401);
   });
 
+  it('rejects an event that is too large, and goes on with the link', () => {
+    const client = new Harness({ eventHubs: [{ name: 'telemetry' }] }).connect({ user: 'root' });
+    const sender = client.sender('telemetry/Partitions/0');
+    const outcome = sender.send({ body: { kind: 'data', sections: [new Uint8Array(1_300_000)] } });
+    assert.equal(conditionOf(outcome), 'rejected amqp:link:message-size-exceeded');
+    assert.equal(conditionOf(sender.text('small')), 'accepted');
+    assert.equal(sender.detached, undefined);
+  });
+
   it('reads a partition from behind the time that it tells of its newest event, which is in whole milliseconds', () => {
     const harness = new Harness({ eventHubs: [{ name: 'telemetry', partitions: 1 }] });
     const client = harness.connect({ user: 'root' });

@@ -18,6 +18,8 @@ import { ReaderLink } from './reader-link.js';
 
 /** Largest event or batch, bytes. */
 const EVENT_SIZE_MAX = 1_048_576;
+/** Up to this size a larger one is rejected, and the link goes on. */
+const LINK_SIZE_MAX = 1 << 26;
 const CREDIT_MANAGEMENT = 1000;
 /** Readers without an epoch, of one consumer group and partition. */
 const READERS_MAX = 5;
@@ -97,6 +99,7 @@ export class HubDesk {
       entityPath,
       nodePath: path,
       maxMessageSize: EVENT_SIZE_MAX,
+      linkSizeMax: LINK_SIZE_MAX,
       credit: publisherCredit,
       now: () => host.clock.now(),
       tracked: (text) => tracked(text, host),
