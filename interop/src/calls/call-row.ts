@@ -90,6 +90,10 @@ export class CallScene {
 
 export const bodies = (messages: readonly { readonly body: unknown }[]): unknown[] => messages.map(({ body }) => body);
 
+/** The partition that a sequence number tells of. */
+export const partitionOf = ({ sequenceNumber }: ServiceBusReceivedMessage): number =>
+  sequenceNumber!.shiftRightUnsigned(48).toNumber();
+
 /** Receives exactly that many, in as many calls as it takes. */
 export async function take(receiver: ServiceBusReceiver, count: number): Promise<ServiceBusReceivedMessage[]> {
   const all: ServiceBusReceivedMessage[] = [];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
-import { bodies, eventually, rejectsWith, rowsOf, take, takeOne, type CallRow } from './call-row.js';
+import { bodies, eventually, partitionOf, rejectsWith, rowsOf, take, takeOne, type CallRow } from './call-row.js';
 
 /** The client renews locks by itself otherwise. */
 const NO_RENEWAL = { maxAutoLockRenewalDurationInMs: 0 };
@@ -253,6 +253,20 @@ export const RECEIVER_CALLS: readonly CallRow[] = rowsOf('ServiceBusReceiver', [
       assert.deepEqual(await browser.peekMessages(2), []);
       const { sequenceNumber } = seen[1]!;
       assert.deepEqual(bodies(await browser.peekMessages(5, { fromSequenceNumber: sequenceNumber! })), ['b', 'c']);
+    },
+  ],
+  [
+    'peekMessages',
+    'of a partitioned entity: of one partition at a time, until all have been seen',
+    async (scene) => {
+      const { queue } = await scene.filled([1, 2, 3, 4, 5, 6], { enablePartitioning: true });
+      const browser = scene.receiver(queue);
+      const seen: unknown[] = [];
+      for (let some = await browser.peekMessages(10); some.length > 0; some = await browser.peekMessages(10)) {
+        assert.equal(new Set(some.map(partitionOf)).size, 1);
+        seen.push(...bodies(some));
+      }
+      assert.deepEqual(new Set(seen), new Set([1, 2, 3, 4, 5, 6]));
     },
   ],
   [

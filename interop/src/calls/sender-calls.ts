@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { ServiceBusMessage } from '@azure/service-bus';
-import { bodies, rejectsWith, rowsOf, take, takeOne, type CallRow } from './call-row.js';
+import { bodies, partitionOf, rejectsWith, rowsOf, take, takeOne, type CallRow } from './call-row.js';
 
 const inAMinute = (): Date => new Date(Date.now() + 60_000);
 
@@ -109,6 +109,38 @@ export const SENDER_CALLS: readonly CallRow[] = [
           sender.sendMessages([0, 1, 2, 3].map(() => ({ body: 'x'.repeat(5_000) }))),
         );
         await sender.sendMessages({ body: 'fits' });
+      },
+    ],
+    [
+      'sendMessages',
+      'with more than 64 KiB of properties: MessageSizeExceeded',
+      async (scene) => {
+        const queue = scene.queue();
+        const sender = scene.sender(queue);
+        const text = 'x'.repeat(30_000);
+        const [one, two, three] = [{ a: text }, { a: text, b: text }, { a: text, b: text, c: text }];
+        await rejectsWith('MessageSizeExceeded', sender.sendMessages({ body: 1, applicationProperties: three }));
+        for (const applicationProperties of [one, two]) await sender.sendMessages({ body: 1, applicationProperties });
+        assert.equal(scene.namespace.counts(queue).active, 2);
+      },
+    ],
+    [
+      'sendMessages',
+      'to a partitioned entity: by session id or partition key; several keys in one batch are refused',
+      async (scene) => {
+        const queue = scene.queue({ enablePartitioning: true });
+        const sender = scene.sender(queue);
+        await sender.sendMessages([1, 2, 3].map((body) => ({ body, partitionKey: 'a' })));
+        await rejectsWith(
+          'GeneralError',
+          sender.sendMessages(['a', 'b'].map((partitionKey) => ({ body: 4, partitionKey }))),
+        );
+        for (let body = 5; body < 10; body += 1) await sender.sendMessages({ body });
+        const messages = await take(scene.receiver(queue), 8);
+        const keyed = messages.filter(({ partitionKey }) => partitionKey === 'a');
+        assert.deepEqual(bodies(keyed), [1, 2, 3]);
+        assert.equal(new Set(keyed.map(partitionOf)).size, 1);
+        assert.equal(new Set(messages.filter((one) => !keyed.includes(one)).map(partitionOf)).size, 5);
       },
     ],
     [

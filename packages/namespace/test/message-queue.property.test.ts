@@ -53,7 +53,7 @@ class Twin {
       const [next] = this.messages.map((message) => this.#nextOf(message)).toSorted((a, b) => a - b);
       if (next === undefined || next > end) break;
       this.now = Math.max(this.now, next);
-      for (const message of [...this.messages]) {
+      for (const message of this.messages) {
         if (message.state === 'locked' && message.lockedUntil <= this.now) this.giveBack(message, true);
         else if (message.state === 'available' && message.expiresAt <= this.now) this.#die(message);
         else if (message.state === 'scheduled' && message.dueAt <= this.now) {

@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { plainOf } from '@pointsman/wire';
 import { connect } from '../src/client/client.js';
 import type { Client } from '../src/client/client.js';
 import { startNamespace } from '../src/index.js';
@@ -110,6 +111,38 @@ describe('a namespace in a file', () => {
         Number(six!.message.messageAnnotations?.get('x-opt-sequence-number')) >
           Number(four!.message.messageAnnotations?.get('x-opt-sequence-number')) + 1,
       );
+      await client.close();
+    }),
+  );
+
+  it(
+    'has messages of a partitioned entity in their partitions again, and counts on in each',
+    withFile(async (path) => {
+      const options: NamespaceServerOptions = { queues: [{ name: 'wide', enablePartitioning: true }], file: path };
+      const send = async (ns: RunningNamespace): Promise<void> => {
+        const client = await clientOf(ns);
+        const sender = await client.sender('wide');
+        for (const key of ['a', 'a', 'b'])
+          await sender.send({ messageAnnotations: new Map([['x-opt-partition-key', key]]), body: text(key) });
+        await client.close();
+      };
+      {
+        await using ns = await startNamespace(options);
+        await send(ns);
+      }
+      await using ns = await startNamespace(options);
+      await send(ns);
+      const client = await clientOf(ns);
+      const receiver = await client.receiver('wide', { mode: 'settled' });
+      const found = new Map<unknown, bigint[]>();
+      for (let i = 0; i < 6; i++) {
+        const { messageAnnotations } = (await receiver.next())!.message;
+        const key = messageAnnotations?.get('x-opt-partition-key');
+        const sequence = plainOf(messageAnnotations?.get('x-opt-sequence-number') ?? null);
+        found.set(key, [...(found.get(key) ?? []), BigInt(sequence as bigint) & 0xffff_ffff_ffffn]);
+      }
+      assert.deepEqual(found.get('a'), [1n, 2n, 3n, 4n]);
+      assert.deepEqual(found.get('b'), [1n, 2n]);
       await client.close();
     }),
   );
