@@ -82,8 +82,13 @@ export class AutoLinkAttachment implements LinkOwner {
     this.#log('info', 'Auto Link Deactivated');
   }
 
+  /** Failures in a row, up to now: a link that holds has none. */
+  get currentFailures(): number {
+    return this.status === 'active' && this.#attachedMs() >= STEADY_MS ? 0 : this.failures;
+  }
+
   #rest(): void {
-    if (this.status === 'active' && this.#attachedMs() >= STEADY_MS) this.failures = 0;
+    this.failures = this.currentFailures;
     this.status = 'inactive';
   }
 

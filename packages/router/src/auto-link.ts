@@ -106,10 +106,10 @@ export class AutoLink {
     return [...this.#attachments.values()].flatMap(({ link }) => link ?? []);
   }
 
-  /** Refusals and detaches in a row, none of them after the link had been up for some seconds. */
+  /** Refusals and detaches in a row, none of them after the link had been up for some seconds, as it may be now. */
   get failures(): number {
     let most = this.#attachments.size === 0 ? this.#formerFailures : 0;
-    for (const { failures } of this.#attachments.values()) most = Math.max(most, failures);
+    for (const { currentFailures } of this.#attachments.values()) most = Math.max(most, currentFailures);
     return most;
   }
 

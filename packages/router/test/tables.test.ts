@@ -334,6 +334,26 @@ describe('configuration at run time', () => {
     assert.deepEqual(entities(world, 'router.address'), []);
   });
 
+  it('tells how often an autolink was attached, how often that failed in a row, and when it is tried again', () => {
+    const world = new World();
+    const broker = world.peer({ role: 'route-container', containerId: 'broker' });
+    const made = create(world, 'router.config.autoLink', { address: 'q', direction: 'in', containerId: 'broker' });
+    const told = (): unknown[] => values(made, 'operStatus', 'activations', 'failures', 'retrySeconds');
+    world.run();
+    assert.deepEqual(told(), ['active', 1, 0, null]);
+    for (let failures = 1; failures <= 2; failures++) {
+      broker.outlets.at(-1)!.link.detach({ condition: 'amqp:resource-deleted', description: 'deleted' });
+      world.run();
+      assert.deepEqual(told(), ['failed', failures, failures, failures === 1 ? 2 : 5]);
+      world.advance(1_500);
+      assert.equal(made.attribute('retrySeconds'), failures === 1 ? 1 : 4);
+      world.advance(3_500);
+    }
+    assert.deepEqual(told(), ['active', 3, 2, null], 'it has yet to hold');
+    world.advance(10_000);
+    assert.deepEqual(told(), ['active', 3, 0, null]);
+  });
+
   it('routes links by a new link route, and no more by one that is deleted', () => {
     const world = new World();
     const broker = world.peer({ role: 'route-container', containerId: 'broker' });

@@ -60,7 +60,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
       lastError fallback`),
     // Behind those that clients know: what only this router has.
     ...columns(`renewLocks receiveMode prefetch filter sessionId nextSession settledLater settledTooLate settledInDoubt
-      locksRenewed releaseLoops lastOffset lastSequenceNumber lag replays missedEvents`),
+      locksRenewed releaseLoops lastOffset lastSequenceNumber lag replays missedEvents activations failures retrySeconds`),
   ],
   'router.config.exchange': columns(`name identity address phase alternateAddress alternatePhase matchMethod
     bindingCount receivedCount droppedCount forwardedCount divertedCount`),
@@ -102,6 +102,9 @@ const WIDTHS: Readonly<Record<string, { readonly rest: Width } & Readonly<Record
   connection: { rest: uint, sslSsf: long },
   'router.config.autoLink': {
     rest: int,
+    activations: ulong,
+    failures: ulong,
+    retrySeconds: ulong,
     settledLater: ulong,
     settledTooLate: ulong,
     settledInDoubt: ulong,

@@ -132,6 +132,8 @@ const AUTO_LINK: Attributes<AutoLink> = {
   lag: ({ tally }) => lagOf(tally.position) ?? null,
   replays: ({ tally }) => tally.position?.replays ?? null,
   missedEvents: ({ tally }) => tally.position?.missed ?? null,
+  activations: ({ activations }) => activations,
+  failures: ({ failures }) => failures,
 };
 
 /** The name at the container, where it is another one than here. */
@@ -140,8 +142,13 @@ function otherName({ address, externalAddress }: AutoLinkSettings): string | nul
 }
 
 export function autoLinkTable(router: Router): EntityTable {
+  const attributes: Attributes<AutoLink> = {
+    ...AUTO_LINK,
+    retrySeconds: ({ nextAttempt }) =>
+      nextAttempt === undefined ? null : Math.max(0, Math.ceil((nextAttempt - router.clock.now()) / 1000)),
+  };
   const view = (autoLink: AutoLink): View<AutoLink> =>
-    new View(autoLink.id, autoLink.isNamed ? autoLink.name : null, autoLink, AUTO_LINK);
+    new View(autoLink.id, autoLink.isNamed ? autoLink.name : null, autoLink, attributes);
   return {
     type: typeNamed('router.config.autoLink'),
     entities: () => router.autoLinks.map(view),
