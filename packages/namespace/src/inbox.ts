@@ -87,8 +87,9 @@ export class Inbox {
     if (unlike !== undefined) return unlike;
     const bytes = contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     if (this.#settings.isFull(bytes)) return REFUSALS.full;
+    if (this.journal === undefined) return undefined;
     const copies = this.#settings.copies?.() ?? 1;
-    return this.journal?.hasRoomFor(contents.length * copies, bytes * copies) === false ? REFUSALS.noRoom : undefined;
+    return this.journal.hasRoomFor(contents.length * copies, bytes * copies) ? undefined : REFUSALS.noRoom;
   }
 
   /** Takes all of the messages or none. @returns why none was taken */

@@ -165,7 +165,7 @@ export class LinkDesk {
       tracked: (text) => tracked(text, host),
       newMessageId: () => hexOf(randomGuid(host.random)),
       send: (contents, txnId) =>
-        throttle.take(operationsOf(contents.length, destination.entity)) ??
+        throttle.take(() => operationsOf(contents.length, destination.entity)) ??
         sendFaults.take(path) ??
         this.#send(contents, txnId, entity, destination.entity as Queue | Topic),
     });
@@ -402,7 +402,7 @@ export class LinkDesk {
             may: (right) => this.#access.may(right, nodePath),
             unauthorized: (needed) => this.#unauthorized(needed, address),
             fault: (operations) =>
-              this.#context.throttle.take(operationsOf(operations, node.entity)) ??
+              this.#context.throttle.take(() => operationsOf(operations, node.entity)) ??
               this.#context.requestFaults.take(node.entity.path.toLowerCase()),
             tracked: (text) => tracked(text, host),
           }),

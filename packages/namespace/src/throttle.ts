@@ -28,14 +28,14 @@ export class Throttle {
     this.#perSecond = perSecond ?? Infinity;
   }
 
-  /** Whether anything is counted at all. */
-  get isOn(): boolean {
-    return this.#perSecond !== Infinity;
-  }
-
-  /** Counts what is asked for, or says why it is not done. What is more than a whole second gets one of its own. */
-  take(operations: number): Refusal | undefined {
-    if (!this.isOn) return undefined;
+  /**
+   * Counts what is asked for, or says why it is not done. What is more than a whole second gets one of its own.
+   *
+   * @param count - how many operations that is; not asked where nothing is counted
+   */
+  take(count: number | (() => number)): Refusal | undefined {
+    if (this.#perSecond === Infinity) return undefined;
+    const operations = typeof count === 'number' ? count : count();
     this.#turn();
     if (this.#used > 0 && this.#used + operations > this.#perSecond) return SERVER_BUSY;
     this.#used += operations;
@@ -44,7 +44,7 @@ export class Throttle {
 
   /** Counts what nobody asked for, and is done in any case. */
   count(operations: number): void {
-    if (!this.isOn) return;
+    if (this.#perSecond === Infinity) return;
     this.#turn();
     this.#used += operations;
   }
