@@ -19,7 +19,10 @@ const REPLAY_FIRST_MS = 100;
 const REPLAY_MAX_MS = 30_000;
 /** So often in a row without progress, and it is worth a warning. */
 const REPLAYS_NOTED = 5;
-/** Events behind a position that are known to be settled. Those beyond come again. */
+/**
+ * Events behind a position that are known to be settled, and that a link may have: while a receiver keeps one for long, no more
+ * than so many pass it.
+ */
 const AHEAD_MAX = 1_000;
 
 /** How far a partition has been read. */
@@ -41,6 +44,9 @@ export interface HubInbox {
   /** Ends the link, and attaches another. */
   leave(afterMs?: number): void;
   reached(progress: HubProgress): void;
+  /** Events that may be in hand at most, and sets how many at the moment. */
+  readonly capacity: number;
+  limitCredit(count: number): void;
   /** What was told last, on this link or on one before it. */
   readonly position: HubProgress | undefined;
 }
@@ -100,6 +106,8 @@ export class HubReader {
   /** Number that the next event has, where none is missing. */
   #next: number | undefined;
   #isOver = false;
+  /** Nothing more is asked for until the first of them is settled. */
+  #isFull = false;
   #cancel: (() => void) | undefined;
 
   constructor(inbox: HubInbox, host: HubReaderHost, known: Place | undefined, ahead: SettledAhead, onMoved: OnMoved) {
@@ -118,6 +126,8 @@ export class HubReader {
     this.#replays = replays;
     this.#inVain = inVain;
     this.#missed = missed;
+    // The link before may have been full.
+    inbox.limitCredit(inbox.capacity);
     this.#tell();
   }
 
@@ -178,6 +188,7 @@ export class HubReader {
     this.#end = max(this.#end, max(end, sequence));
     const event = { offset, sequence, isSettled: false };
     this.#events.push(event);
+    if (!this.#isFull && this.#count >= AHEAD_MAX) this.#setFull(true);
     if (!this.#isPlaced && offset !== undefined) {
       this.#isPlaced = true;
       this.#onMoved(offset, sequence, true);
@@ -208,10 +219,21 @@ export class HubReader {
       this.#events = this.#events.slice(this.#head);
       this.#head = 0;
     }
+    if (this.#isFull && this.#count < AHEAD_MAX / 2) this.#setFull(false);
     if (this.#offset === undefined) return;
     this.#inVain = 0;
     this.#onMoved(this.#offset, this.#sequence, false);
     this.#tell();
+  }
+
+  /** From the first on that is not settled. */
+  get #count(): number {
+    return this.#events.length - this.#head;
+  }
+
+  #setFull(isFull: boolean): void {
+    this.#isFull = isFull;
+    this.#inbox.limitCredit(isFull ? 1 : this.#inbox.capacity);
   }
 
   #tell(): void {

@@ -33,6 +33,8 @@ function event(sequence: number, end?: number): Uint8Array {
 class Link implements HubInbox {
   position: HubProgress | undefined;
   readonly leaves: number[] = [];
+  readonly capacity = 50;
+  limit = 0;
   readonly warnings: string[] = [];
   readonly reader: HubReader;
   readonly #orders: (() => void)[] = [];
@@ -56,6 +58,10 @@ class Link implements HubInbox {
 
   leave(afterMs: number = 0): void {
     this.leaves.push(afterMs);
+  }
+
+  limitCredit(count: number): void {
+    this.limit = count;
   }
 
   reached(progress: HubProgress): void {
@@ -160,6 +166,26 @@ describe('positions of event hubs', () => {
     link.reader.stop();
     const isKept = messages.slice(1).map((message) => link.reader.late(message, ACCEPTED));
     assert.deepEqual([isKept.lastIndexOf(true), isKept.indexOf(false)], [999, 1_000]);
+  });
+
+  it('let no more than a thousand events pass one that is kept', () => {
+    const positions = new HubPositions();
+    const link = new Link(positions);
+    const first = { note: undefined };
+    link.reader.took(first, event(0));
+    let sequence = 1;
+    while (link.limit > 1) {
+      const message = { note: undefined };
+      link.reader.took(message, event(sequence++));
+      link.reader.over(message, ACCEPTED);
+    }
+    assert.equal(sequence, 1_000);
+    link.reader.over(first, ACCEPTED);
+    assert.equal(link.limit, 50);
+    assert.equal(positions.of(READER)?.sequence, 999);
+    // A link that was lost while it was full leaves nothing of that to the next.
+    link.limit = 1;
+    assert.equal(new Link(positions).limit, 50);
   });
 
   it('of a link that has gone move no more', () => {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { IncomingLink } from '@pointsman/router';
 import type { Message } from '@pointsman/wire';
 import { connect } from '../src/client/client.js';
 import type { Client } from '../src/client/client.js';
@@ -276,6 +277,35 @@ describe('the position of an autolink in a partition of an event hub', () => {
       for (const delivery of got) await delivery.accept();
       await stage.router.until('the end', () => position(stage)[0] === 4);
       assert.equal(stage.router.autoLink('in', READER).tally.tooLate, 0);
+    }),
+  );
+
+  it(
+    'lets a thousand events pass one that a receiver keeps, and waits for that one then',
+    scene(async (one) => {
+      const cloud = await one.openNamespace({ eventHubs: [HUB] });
+      const stage = await start(one, cloud);
+      let count = 0;
+      let letGo = (): void => undefined;
+      const kept = new Promise<void>((resolve) => (letGo = resolve));
+      await stage.client.receiver('events', { credit: 1 }, async (delivery) => {
+        await kept;
+        count++;
+        await delivery.accept();
+      });
+      const quick = await connect({ host: '127.0.0.1', port: stage.router.port });
+      one.whenOver(() => quick.close());
+      await quick.receiver('events', { credit: 20 }, async (delivery) => {
+        count++;
+        await delivery.accept();
+      });
+      await send(stage, 0, 1_500);
+      const link = (): number => (stage.router.autoLink('in', READER).link as IncomingLink).link.credit;
+      await stage.router.until('nothing more to be asked for', () => count > 900 && link() === 0);
+      assert.ok(count < 1_100, `${count} passed it`);
+      letGo();
+      await stage.router.until('the end', () => position(stage)[0] === 1_499);
+      assert.equal(count, 1_500, 'none twice');
     }),
   );
 
