@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { examineClock } from '../src/doctor/clock.js';
+import { lockOf } from '../src/doctor/entities.js';
 import { CHECKS, STEPS } from '../src/doctor/finding.js';
 import { examineName } from '../src/doctor/network.js';
 import type { Patient } from '../src/doctor/patient.js';
@@ -343,6 +344,23 @@ describe('doctor: a configuration', () => {
       assert.match(out, /The proxy localhost \(of HTTPS_PROXY in the environment\) is/);
     }),
   );
+});
+
+describe('doctor: how long a lock is that was seen', () => {
+  it('is what people set, where a little is missing to it; nothing that no lock can be', () => {
+    for (const [seenMs, lockMs] of [
+      [29_990, 30_000],
+      [28_100, 30_000],
+      [30_400, 30_000],
+      [27_400, 27_000],
+      [4_200, 5_000],
+      [299_000, 300_000],
+      [-5_000, undefined],
+      [0, undefined],
+      [400_000, undefined],
+    ] as const)
+      assert.equal(lockOf(seenMs), lockMs, String(seenMs));
+  });
 });
 
 describe('what the doctor says to programs', () => {

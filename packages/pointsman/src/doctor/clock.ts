@@ -12,6 +12,9 @@ import { durationInWords } from './words.js';
 const SKEW_WARNING_MS = 60_000;
 const SKEW_BAD_MS = 15 * 60_000;
 const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
+/** From here on nobody counts seconds. */
+const FAR_MS = 10 * MINUTE_MS;
 
 /** By how much our clock is ahead of the peer's. */
 export interface Skew {
@@ -55,7 +58,8 @@ export function clockFinding({ ms }: Skew, place: string): Finding {
   } as const;
   if (off < SKEW_WARNING_MS)
     return { ...common, verdict: 'good', text: 'The clock of this machine agrees with that of the namespace' };
-  const by = durationInWords(Math.round(off / SECOND_MS) * SECOND_MS);
+  const unit = off < FAR_MS ? SECOND_MS : MINUTE_MS;
+  const by = durationInWords(Math.round(off / unit) * unit);
   return {
     ...common,
     verdict: off >= SKEW_BAD_MS ? 'bad' : 'warning',

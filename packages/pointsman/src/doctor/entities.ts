@@ -38,9 +38,12 @@ export interface EntityExamination {
   readonly onLock: (path: string) => void;
 }
 
-/** Locks that an entity can have, with what clocks and networks add. */
-const LOCK_MIN_MS = 3_000;
-const LOCK_MAX_MS = 330_000;
+/** Locks that an entity can have. */
+const LOCK_MIN_MS = 5_000;
+const LOCK_MAX_MS = 300_000;
+const LOCK_STEP_MS = 5_000;
+const LOCK_LATE_MS = 2_000;
+const LOCK_ERROR_MS = 1_000;
 
 /** Looks at each entity, and attaches each link that the connector is to have. Nothing is sent and nothing taken. */
 export async function* examineEntities(examination: EntityExamination): AsyncGenerator<Finding> {
@@ -230,7 +233,9 @@ async function factsOf(
 ): Promise<EntityFacts> {
   const session = trials.find(({ lockedUntilMs }) => lockedUntilMs !== undefined);
   const fromSession =
-    session === undefined ? undefined : lockOf(session.lockedUntilMs! - (session.answeredAtMs - (skewMs ?? 0)));
+    session === undefined || skewMs === undefined
+      ? undefined
+      : lockOf(session.lockedUntilMs! - (session.answeredAtMs - skewMs));
   const receives = trials.some(({ isAttached, finding }) => isAttached && finding.details?.['direction'] === 'in');
   const counts = description?.counts;
   const count = counts?.deadLetter;
@@ -271,10 +276,16 @@ async function lookAt(client: Client, path: string, timeoutMs: number): Promise<
   }
 }
 
-/** What a lock can be; a clock that is off may make anything of it. */
-export function lockOf(ms: number): number | undefined {
-  const seconds = Math.round(ms / 1_000) * 1_000;
-  return seconds >= LOCK_MIN_MS && seconds <= LOCK_MAX_MS ? seconds : undefined;
+/**
+ * How long a lock is that was seen to last so long. What is seen is a little less, by the time on the way, and clocks may differ a little:
+ * just below a multiple of five seconds, as people set it, it is that.
+ *
+ * @returns undefined for what no lock can be: a clock that is off may make anything of it
+ */
+export function lockOf(seenMs: number): number | undefined {
+  const next = Math.ceil((seenMs - LOCK_ERROR_MS) / LOCK_STEP_MS) * LOCK_STEP_MS;
+  const lockMs = next - seenMs <= LOCK_LATE_MS ? next : Math.round(seenMs / 1_000) * 1_000;
+  return lockMs >= LOCK_MIN_MS && lockMs <= LOCK_MAX_MS ? lockMs : undefined;
 }
 
 function reasonOf(first: {
@@ -301,7 +312,7 @@ function settingsFinding(
     requiresSession === undefined ? '' : ` It ${requiresSession ? 'requires' : 'does not require'} message sessions.`;
   const messages = hasMessages === undefined ? '' : ` There are ${hasMessages ? '' : 'no '}messages in it.`;
   if (lockMs !== undefined) {
-    const text = `${path}: a message session is locked for ${durationInWords(lockMs)}.${messages}`;
+    const text = `${path}: a message session is locked for about ${durationInWords(lockMs)}.${messages}`;
     return { ...common, verdict: 'good', text, details };
   }
   const why = descriptions === undefined ? ': the management API tells, which was not asked' : ' (see Management API)';

@@ -91,7 +91,7 @@ export async function examineRoundTrip(
     const lock =
       lockMs === undefined
         ? ''
-        : `. Its ${session === undefined ? '' : "session's "}lock lasted ${durationInWords(lockMs)}`;
+        : `. Its ${session === undefined ? '' : "session's "}lock lasted about ${durationInWords(lockMs)}`;
     return {
       finding: {
         ...common,
