@@ -107,6 +107,28 @@ describe('azure config', () => {
     );
   });
 
+  it('takes partitions of event hubs, which are only received from', async () => {
+    const partitions = [0, 1].flatMap((one) => ['--entity', `tele/ConsumerGroups/$Default/Partitions/${one}=events`]);
+    const { out, status, error } = await azure(...FROM, '--offline', ...partitions, '--entity', 'send:tele');
+    assert.equal(status, 0, error);
+    assert.match(out, /# tele\/ConsumerGroups.*: a stateDir of the router/);
+    const result = read(out, SECRETS);
+    assert.ok(result.ok);
+    assert.deepEqual(result.warnings, []);
+    assert.deepEqual(
+      result.config.autoLinks.map(({ address, direction, phase }) => [address, direction, phase]),
+      [
+        ['events', 'in', 0],
+        ['events', 'in', 0],
+        ['tele', 'out', 0],
+      ],
+    );
+    assert.deepEqual(
+      result.config.addresses.map(({ pattern }) => pattern),
+      ['tele'],
+    );
+  });
+
   it('refuses what would not work, and secrets in a command line', async () => {
     const refused: readonly [argv: readonly string[], words: RegExp][] = [
       [['config'], /env:NAME or file:PATH/],

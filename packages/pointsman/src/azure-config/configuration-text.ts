@@ -10,7 +10,7 @@ export interface EntityLink {
   readonly receive: boolean;
   /** One message session after the other. */
   readonly nextSession: boolean;
-  /** Of an event hub: nothing is settled there. */
+  /** Of an event hub. */
   readonly isPartition: boolean;
   /** To stand above it in the file. */
   readonly note?: string;
@@ -58,6 +58,7 @@ export function linkOf(path: string, address: string | undefined, only: 'send' |
     receive: only !== 'send',
     nextSession: false,
     isPartition,
+    ...(isPartition ? { note: 'a stateDir of the router keeps how far events have come' } : {}),
   };
 }
 
@@ -87,7 +88,10 @@ export function configurationText(wishes: Wishes): string {
     }),
     ...addresses.flatMap((address) => [
       ...links.filter((link) => link.address === address).flatMap(noteOn),
-      section('address', { pattern: address, waypoint: 'yes' }),
+      // Events go one way: receivers attach where senders would.
+      ...(links.every((link) => link.address !== address || link.isPartition)
+        ? []
+        : [section('address', { pattern: address, waypoint: 'yes' })]),
       ...links
         .filter((link) => link.address === address)
         .flatMap((link) => [
@@ -121,7 +125,7 @@ function autoLink(
     connection,
     externalAddress,
     nextSession: receives && nextSession ? 'yes' : undefined,
-    receiveMode: receives && isPartition ? 'receiveAndDelete' : undefined,
+    phase: isPartition ? '0' : undefined,
   });
 }
 
