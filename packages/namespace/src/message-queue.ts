@@ -333,7 +333,10 @@ export class MessageQueue {
 
   /** @returns whether there was room */
   setSessionState(session: MessageSession, state: Uint8Array | undefined): boolean {
-    const growth = (state?.length ?? 0) - (session.state?.length ?? 0);
+    // One of no bytes takes room, too: as many sessions could have one as there are names.
+    const bytesOf = (kept: Uint8Array | undefined): number =>
+      kept === undefined ? 0 : kept.length + session.id.length;
+    const growth = bytesOf(state) - bytesOf(session.state);
     if (growth > 0 && this.isFull(growth)) return false;
     this.#sizeBytes += growth;
     session.state = state;

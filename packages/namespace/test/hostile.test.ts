@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { ACCEPTED } from '@pointsman/engine';
+import { ACCEPTED, type IncomingDelivery, type TransferFrame } from '@pointsman/engine';
 import {
   AmqpArray,
   Described,
@@ -15,6 +15,7 @@ import {
   type DeliveryState,
 } from '@pointsman/wire';
 import { escapeXml } from '../src/admin/xml.js';
+import { IncomingPayload } from '../src/incoming-payload.js';
 import { MessageQueue } from '../src/message-queue.js';
 import type { JournalRecord } from '../src/index.js';
 import { contentOf } from './broker-scenarios.js';
@@ -85,6 +86,37 @@ describe('requests that mean no good', () => {
   });
 });
 
+describe('a message in pieces', () => {
+  it('is put together however it is cut, in frames without a byte, too', () => {
+    const sizes = fc.array(fc.constantFrom(0, 0, 1, 2, 100, 4_095, 4_096, 5_000, 16_384, 20_000), { maxLength: 20 });
+    fc.assert(
+      fc.property(fc.array(sizes, { minLength: 1, maxLength: 4 }), (deliveries) => {
+        const payload = new IncomingPayload();
+        for (const frames of deliveries) {
+          const whole = Uint8Array.from(
+            { length: frames.reduce<number>((sum, size) => sum + size, 0) },
+            (_, at) => at % 251,
+          );
+          let at = 0;
+          const cut = [...frames, 0];
+          for (const [index, size] of cut.entries()) {
+            const complete = index === cut.length - 1;
+            // Behind and before it lies what belongs to others.
+            const bytes = Uint8Array.from([9, ...whole.subarray(at, at + size), 9]);
+            const frame = { bytes, payloadStart: 1, payloadEnd: 1 + size } as TransferFrame;
+            const got = payload.add({ complete, aborted: false } as IncomingDelivery, frame);
+            bytes.fill(0);
+            at += size;
+            if (complete) assert.deepEqual(got, whole);
+            else assert.equal(payload.size, at);
+          }
+          assert.equal(payload.size, 0);
+        }
+      }),
+    );
+  });
+});
+
 describe('an entity that is taken away', () => {
   it('takes part in no commit any more, and the next of its name knows nothing of it', () => {
     const records: JournalRecord[] = [];
@@ -117,6 +149,22 @@ describe('an entity that is taken away', () => {
       'the new one has a message of the same number, which is not gone',
     );
     assert.equal(harness.namespace.counts('orders').active, 1);
+  });
+});
+
+describe('states of sessions', () => {
+  it('take room by their names, where they are of no bytes', () => {
+    const settings = { lockDurationMs: 1, maxDeliveryCount: 1, defaultTtlMs: Infinity, maxSizeBytes: 100 };
+    const queue = new MessageQueue(
+      { ...settings, deadLetterOnExpiration: false, requiresSession: true },
+      { clock: new VirtualClock(), random: seededRandom(1) },
+    );
+    const [first, second] = ['a', 'b'].map((letter) => queue.sessions!.of(letter.repeat(60)));
+    assert.equal(queue.setSessionState(first!, new Uint8Array(0)), true);
+    assert.equal(queue.setSessionState(second!, new Uint8Array(0)), false);
+    assert.equal(queue.setSessionState(first!, undefined), true);
+    assert.equal(queue.sizeBytes, 0);
+    assert.equal(queue.setSessionState(second!, new Uint8Array(40)), true);
   });
 });
 
