@@ -5,12 +5,13 @@ import type { AddressInfo, Server } from 'node:net';
 import { describe, it } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import type { TlsOptions } from 'node:tls';
+import { Secret, makeSasToken } from '@pointsman/azure';
 import { issueCertificate } from '@pointsman/transport';
 import type { CertificateIssuer } from '@pointsman/transport';
 import { ConnectProxy } from './connect-proxy.js';
 import { checkOf, connectorTo, doctor, findings, openCloud } from './doctor-fixture.js';
 import type { Told } from './doctor-fixture.js';
-import { CLOUD_HOST, THROUGH_ORDERS, connector, days, scene, sslProfile } from './five-steps-fixture.js';
+import { CLOUD_HOST, KEY, POLICY, THROUGH_ORDERS, connector, days, scene, sslProfile } from './five-steps-fixture.js';
 import type { Scene } from './five-steps-fixture.js';
 
 const MINUTE_MS = 60_000;
@@ -174,6 +175,41 @@ describe('doctor: tokens', () => {
         checkOf(wrong.found, 'token').text,
         /for https:\/\/management\.azure\.com\. Service Bus takes tokens for https:\/\/servicebus\.azure\.net alone/,
       );
+    }),
+  );
+});
+
+describe('doctor: tokens that are ready-made', () => {
+  it(
+    'say themselves why they are refused: over, for something else, of another key',
+    scene(async (one) => {
+      const cloud = await openCloud(one, { queues: ['orders', 'steps'] });
+      const made = (resource: string, seconds: number, key = KEY): string =>
+        makeSasToken({
+          resource: `sb://${CLOUD_HOST}/${resource}`,
+          keyName: POLICY,
+          key: new Secret(key),
+          expiresAtSeconds: Math.floor(Date.now() / 1_000) + seconds,
+        }).reveal();
+      const common = ['--ca-file', cloud.caCertFile!, '--http-port', String(cloud.ports.wss), '-o', 'json'];
+      const rows: readonly [token: string, status: number, words: RegExp][] = [
+        [made('', 600), 0, /was accepted/],
+        [made('', -60), 13, /for orders: it expired at \d{4}-.*Make a new one/],
+        [
+          made('steps', 600),
+          13,
+          /it is for sb:\/\/unit\.servicebus\.windows\.net\/steps, and sb:.*orders is not below that/,
+        ],
+        [made('', 600, 'other'), 13, /its signature is not of the key that policy RootManage\w+ has now/],
+      ];
+      for (const [token, status, words] of rows) {
+        const env = { SB: `Endpoint=sb://${CLOUD_HOST}:${cloud.ports.amqps}/;SharedAccessSignature=${token}` };
+        const told = await doctor(['--connection-string', 'env:SB', '--entity', 'orders', ...common], env);
+        assert.equal(told.status, status, told.out);
+        assert.ok(!told.out.includes(token.split('sig=')[1]!.split('&')[0]!), 'the signature is shown');
+        const [report] = (JSON.parse(told.out) as Told).connectors;
+        assert.match(checkOf(report!.findings, 'token').text, words);
+      }
     }),
   );
 });

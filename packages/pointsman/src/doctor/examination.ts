@@ -83,7 +83,7 @@ async function* examineService(
 ): AsyncGenerator<Finding> {
   const withoutToken = new Set<string>();
   for await (const finding of examineTokens(patient, client, way, options, onWait)) {
-    if (finding.verdict === 'bad') withoutToken.add(finding.subject);
+    if (finding.verdict !== 'good') withoutToken.add(finding.subject);
     yield finding;
   }
   onWait('management', 'the management API');

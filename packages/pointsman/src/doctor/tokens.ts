@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { CbsClient, TokenError, explain } from '@pointsman/azure';
+import { CbsClient, TokenError, covers, explain, parseSasToken } from '@pointsman/azure';
 import type { TokenFailure, TokenProvider } from '@pointsman/azure';
 import type { AmqpErrorFields } from '@pointsman/wire';
 import { processClock } from '@pointsman/transport';
@@ -54,7 +54,10 @@ export async function* examineTokens(
         yield { ...accepted(cbs, path, tokens, claims), ms };
         continue;
       }
-      yield { ...refused(patient, way, path, tokens, error, failure, claims), ms };
+      const finding = refused(patient, way, path, tokens, error, failure, claims);
+      const isJudged = failure?.status === undefined || failure.status === 401;
+      const ready = isJudged ? await judgeReadyMade(patient, path, tokens, timeoutMs) : undefined;
+      yield { ...finding, ...(ready === undefined ? {} : { text: ready }), ms };
       // Where nobody answers, or there is no token at all, it is the same for all.
       isUnanswered = failure?.status === undefined;
     }
@@ -62,6 +65,29 @@ export async function* examineTokens(
     // Where it took too long, a command may be at work still.
     tokens.close?.();
   }
+}
+
+/** What is wrong with a token that somebody made elsewhere, as far as it says itself; undefined for others. */
+async function judgeReadyMade(
+  { to, connector }: Patient,
+  path: string,
+  tokens: TokenProvider,
+  timeoutMs: number,
+): Promise<string | undefined> {
+  if (!tokens.isFixed) return undefined;
+  const audience = `sb://${to.hostname}/${path}`;
+  const asked = tokens.get({ audience, newerThanMs: 0 });
+  const { text } = await within(asked, timeoutMs, () => new TokenError('passing', 'late'));
+  const parsed = parseSasToken(text);
+  if (parsed === undefined) return undefined;
+  const { resource, keyName, expiresAtSeconds } = parsed;
+  const whose = `The SharedAccessSignature of connector ${connector.name} does not do for ${path === '' ? to.hostname : path}`;
+  const ends = new Date(expiresAtSeconds * 1_000);
+  if (expiresAtSeconds * 1_000 <= Date.now())
+    return `${whose}: it expired at ${ends.toISOString()}. Make a new one; if that is not past, set the clock of this machine.`;
+  if (!covers(resource, audience))
+    return `${whose}: it is for ${resource.slice(0, RESOURCE_MAX)}, and ${audience} is not below that. Make one for the namespace, or give each entity a connector with its own.`;
+  return `${whose}: it lasts until ${ends.toISOString()} and is for the right resource, so its signature is not of the key that policy ${keyName} has now. The key may have been regenerated: make a new one.`;
 }
 
 /** One more, after there was no answer. */
@@ -79,6 +105,7 @@ interface Claims {
 }
 
 const CLAIM_MAX = 120;
+const RESOURCE_MAX = 300;
 const SERVICE_BUS = 'https://servicebus.azure.net';
 /** As tokens for Service Bus and Event Hubs have it; the last is the name of the application behind the first. */
 const AUDIENCES: readonly string[] = [
