@@ -239,8 +239,8 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       }
       incoming.context = this;
       this.waiting++;
-    } else if (incoming.complete && incoming.bytes === 0 && incoming.context === this) {
-      return this.#dropEmpty(incoming);
+    } else if (incoming.complete && incoming.context === this && (incoming.bytes === 0 || incoming.aborted)) {
+      return this.#dropUnbegun(incoming);
     }
     const bytes = keep(frame.bytes.subarray(frame.payloadStart, frame.payloadEnd));
     this.#queue.push({
@@ -273,13 +273,16 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
     this.#receiver.setCredit(this.#receiver.credit + 1, this.#receiver.draining);
   }
 
-  /** Of a message that waited for its first byte none has come. */
-  #dropEmpty(incoming: IncomingDelivery): void {
+  /** Of a message that waited for its first byte none has come, or its sender takes it back before any of it went on. */
+  #dropUnbegun(incoming: IncomingDelivery): void {
     this.waiting--;
-    const mine = this.#queue.filter((item) => item.incoming === incoming);
-    this.#queue = this.#queue.filter((item) => item.incoming !== incoming);
-    this.#queued -= mine.length * ITEM_BYTES;
-    for (const { bytes } of mine) letGo(bytes);
+    this.#queue = this.#queue.filter((item) => {
+      if (item.incoming !== incoming) return true;
+      this.#queued -= item.bytes.length + ITEM_BYTES;
+      letGo(item.bytes);
+      return false;
+    });
+    if (this.#queued < HOLD_AT / 2) this.#letGoOn();
     this.#dropped(incoming, EMPTY, true);
   }
 
