@@ -8,6 +8,8 @@ import { NO_SLOTS, withSlot } from './slots.js';
 export class Channels {
   #ours: (Session | undefined)[] = NO_SLOTS;
   #theirs: (Session | undefined)[] = NO_SLOTS;
+  /** No channel of ours below is free. */
+  #lowestFree = 0;
 
   /** All that have begun, at either side. */
   get sessions(): Session[] {
@@ -20,7 +22,10 @@ export class Channels {
 
   /** @throws LocalProtocolError where all up to `max` are in use */
   free(max: number): number {
-    for (let i = 0; i <= max; i++) if (this.#ours[i] === undefined) return i;
+    let channel = this.#lowestFree;
+    while (this.#ours[channel] !== undefined) channel++;
+    this.#lowestFree = channel;
+    if (channel <= max) return channel;
     throw new LocalProtocolError('amqp:resource-limit-exceeded', `all ${max + 1} channels are in use`, {
       scope: 'connection',
       section: '2.7.1',
@@ -77,10 +82,13 @@ export class Channels {
 
   /** Both have ended it: our channel is free again. */
   remove(session: Session): void {
-    if (this.#ours[session.channel] === session) this.#ours[session.channel] = undefined;
+    if (this.#ours[session.channel] !== session) return;
+    this.#ours[session.channel] = undefined;
+    this.#lowestFree = Math.min(this.#lowestFree, session.channel);
   }
 
   clear(): void {
     this.#ours = this.#theirs = NO_SLOTS;
+    this.#lowestFree = 0;
   }
 }

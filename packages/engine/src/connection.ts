@@ -409,7 +409,7 @@ export class Connection implements ProtocolEndpoint, FrameTaker, HandshakeHost {
     if (session.state === 'ending' || session.state === 'ended') return;
     switch (frame.type) {
       case 'attach':
-        return session.takeAttach(frame);
+        return session.takeAttach(frame, end - body);
       case 'detach':
         return session.takeDetach(frame.handle, frame.closed === true, frame.error);
       // Written in a form that the fast path leaves alone, such as with a symbolic descriptor.

@@ -62,6 +62,7 @@ export class LinkTable {
     if (this.#byHandle[link.handle] !== link) return;
     this.#byHandle[link.handle] = undefined;
     this.#budget.count--;
+    this.#budget.bytes -= link.attachBytes;
     this.#lowestFree = Math.min(this.#lowestFree, link.handle);
     const key = keyOf(link.name, link.isReceiver);
     let at = this.#byName.get(key);
@@ -76,7 +77,10 @@ export class LinkTable {
   }
 
   clear(): void {
-    this.#budget.count -= this.all.length;
+    for (const link of this.all) {
+      this.#budget.count--;
+      this.#budget.bytes -= link.attachBytes;
+    }
     this.#byHandle = this.#byRemoteHandle = NO_SLOTS;
     this.#byName.clear();
     this.#lowestFree = 0;

@@ -89,6 +89,8 @@ export abstract class Link {
   remoteHandle = -1;
   /** What the peer said in its attach. */
   remoteAttach: Attach | undefined = undefined;
+  /** @internal size of that on the wire. */
+  attachBytes = 0;
   localAttached = false;
   /** Negotiated: what each side said last counts. */
   sndSettleMode = 2;

@@ -78,8 +78,8 @@ export class SessionLinks extends LinkTable {
     if (link instanceof ReceiverLink && link.credit > 0) this.#session.oweFlow(link);
   }
 
-  /** An attach of the peer: the answer to one of ours, or a link of its own. */
-  take(attach: Attach): void {
+  /** An attach of the peer: the answer to one of ours, or a link of its own. @param bytes - its size on the wire */
+  take(attach: Attach, bytes: number): void {
     const session = this.#session;
     if (attach.handle > session.handleMax) {
       return session.fail(
@@ -96,7 +96,7 @@ export class SessionLinks extends LinkTable {
     let known = first;
     while (known !== undefined && !(known.remoteHandle < 0 && known.localAttached)) known = known.namesake;
     if (known !== undefined) {
-      this.#bind(known, attach);
+      this.#bind(known, attach, bytes);
       if (!known.localDetached) {
         known.state = 'attached';
         known.commonHandler.onAttached?.(known, attach);
@@ -115,7 +115,7 @@ export class SessionLinks extends LinkTable {
       ? new SenderLink(session, attach.name, handle)
       : new ReceiverLink(session, attach.name, handle);
     this.add(link, first === undefined);
-    this.#bind(link, attach);
+    this.#bind(link, attach, bytes);
     if (linkBudget.isSpent)
       return link.refuse({ condition: 'amqp:resource-limit-exceeded', description: linkBudget.words });
     // A name that is taken on this very session: the newer link is the one that is refused, the older stays.
@@ -129,8 +129,10 @@ export class SessionLinks extends LinkTable {
     session.connection.handler.onAttach(link, attach);
   }
 
-  #bind(link: Link, attach: Attach): void {
+  #bind(link: Link, attach: Attach, bytes: number): void {
     link.remoteAttach = attach;
+    link.attachBytes = bytes;
+    this.#session.connection.linkBudget.bytes += bytes;
     link.remoteHandle = attach.handle;
     this.setRemote(attach.handle, link);
     // Each mode is for the end to decide that acts by it; what the other end said of it before was a wish. 2.6.9

@@ -190,8 +190,8 @@ export class Session {
   }
 
   /** @internal */
-  takeAttach(attach: Attach): void {
-    this.#links.take(attach);
+  takeAttach(attach: Attach, bytes: number): void {
+    this.#links.take(attach, bytes);
   }
 
   /** @internal */

@@ -624,6 +624,27 @@ describe('what a peer may not ask of links', () => {
     assert.equal(p.recorder.end, undefined, 'the connection lives');
   });
 
+  it('is to say more of links than there is room for: they are refused, and then the session ends', () => {
+    const p = new RawPeer().begin({ handleMax: 10_000 });
+    const wordy = (handle: number): ReturnType<typeof attachOf> & { properties: Map<string, string> } => ({
+      ...attachOf(handle),
+      properties: new Map([['x', 'x'.repeat(60_000)]]),
+    });
+    const errors: string[] = [];
+    let handle = 0;
+    while (p.connection.linkBudget.count > 0 || handle === 0) {
+      p.say(wordy(handle++));
+      for (const { frame } of p.hear())
+        if (frame.type === 'detach' || frame.type === 'end') errors.push(`${frame.type} ${frame.error?.description}`);
+    }
+    assert.equal(handle, Math.ceil((2 << 24) / 60_100) + 1);
+    assert.equal(errors.length, Math.ceil((1 << 24) / 60_100) + 1);
+    assert.match(errors[0]!, /^detach the attaches of the connection's links take the 16777216 bytes/);
+    assert.match(errors.at(-1)!, /^end the attaches/);
+    assert.equal(p.connection.linkBudget.bytes, 0);
+    assert.equal(p.recorder.end, undefined, 'the connection lives');
+  });
+
   it('is to resume deliveries: the link is told so and detached', () => {
     const p = new RawPeer()
       .begin()

@@ -25,6 +25,9 @@ const LOOK_EACH = 1 << 16;
  * link with the usual credit has in hand where each of its messages is just too small to hold it back.
  */
 const HOLD_ALL_AT = 1 << 26;
+/** What a message costs besides its bytes while it waits here, and each of its receivers. */
+const MESSAGE_BYTES = 512;
+const COPY_BYTES = 128;
 /** Bytes beyond which further messages of the connection are given back: its sessions have a window each before they are held. */
 export const GIVE_BACK_ALL_AT: number = 1 << 28;
 
@@ -64,6 +67,8 @@ export class Transit {
   #holds = false;
   /** How much of it there was when it was last looked at whether its sender can be held back. */
   #lookedAt = 0;
+  /** What it costs besides its bytes. */
+  #charged = 0;
   #outcome: DeliveryState | undefined;
   #pending = 0;
   /** A node within the router has it: that counts among the outcomes. */
@@ -75,6 +80,7 @@ export class Transit {
     this.messageFormat = incoming?.messageFormat ?? 0;
     this.settled = incoming?.settled ?? true;
     this.arrivedAt = arrivedAt;
+    this.#charge(MESSAGE_BYTES);
   }
 
   /** Number of the part behind the last. */
@@ -118,6 +124,13 @@ export class Transit {
   #account(bytes: number): void {
     this.held += bytes;
     if (this.from !== undefined) this.from.connection.heldBytes += bytes;
+  }
+
+  /** It costs so much more besides its bytes, until nobody waits for any of it. */
+  #charge(bytes: number): void {
+    if (this.from === undefined) return;
+    this.#charged += bytes;
+    this.from.connection.heldBytes += bytes;
   }
 
   /** Sees to it that what waits here is bounded: more of the message has come, and has been sent on as far as that goes. */
@@ -183,6 +196,7 @@ export class Transit {
   addCopy(link: OutgoingLink, first: Uint8Array | undefined): Copy {
     const copy = new Copy(this, link, first);
     this.copies.push(copy);
+    this.#charge(COPY_BYTES);
     this.#pending++;
     return copy;
   }
@@ -191,6 +205,7 @@ export class Transit {
   consumed(): void {
     let least = Infinity;
     for (const copy of this.copies) if (!copy.done && copy.index < least) least = copy.index;
+    if (least === Infinity && this.#charged > 0) this.#charge(-this.#charged);
     const limit = Math.min(least, this.end);
     while (this.#dropped < limit) {
       const part = this.#parts.shift()!;
@@ -222,6 +237,7 @@ export class Transit {
   /** The sender withdrew the message, or went away in mid-message: no outcome is produced. */
   abort(): void {
     this.aborted = this.complete = true;
+    this.#charge(-this.#charged);
     this.#release();
     this.incoming = undefined;
     for (const copy of this.copies) if (!copy.done) copy.link.abortCopy(copy);

@@ -269,6 +269,18 @@ describe('messages of a connection that wait here', () => {
     assert.equal(sender.at.heldBytes, 0);
   });
 
+  it('cost what holding them does, at each of their receivers', () => {
+    const world = new World({ defaultDistribution: 'multicast' });
+    const receivers = Array.from({ length: 10 }, () => takes(world.peer(), 'q', 0));
+    const sender = world.peer();
+    const outlet = sender.send('q');
+    for (let i = 0; i < 5; i++) outlet.text(`${i}`);
+    const { heldBytes } = sender.at;
+    assert.ok(heldBytes > 5 * 10 * 100 && heldBytes < 5 * 10 * 400, `${heldBytes} bytes are held`);
+    for (const { inlet } of receivers) inlet.credit(10);
+    assert.equal(sender.at.heldBytes, 0);
+  });
+
   it('are no more than a multiple of that, however many sessions bring them: the rest is given back', () => {
     for (const settled of [false, true]) {
       const world = new World();
