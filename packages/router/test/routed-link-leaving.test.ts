@@ -46,3 +46,25 @@ describe('a routed link whose sender has left and whose messages wait', () => {
     assert.deepEqual([client.at.links.size, container.at.links.size], [0, 0]);
   });
 });
+
+describe('a routed link whose sender takes a message back of which nothing has gone on', () => {
+  it('takes nothing of it on', () => {
+    const world = new World({ linkRoutes });
+    const container = world.peer(broker);
+    const outlet = world.peer().send('org.q');
+    const far = container.attached[0]!.credit(3_000);
+    const { session } = far.link;
+    session.holdWindow();
+    for (let i = 0; i < 1_200; i++) outlet.text(String(i));
+    assert.ok(far.deliveries.length < 1_200, 'the container has no room');
+    outlet.raw(new Uint8Array(100_000), false, 'half', false);
+    outlet.link.abort();
+    world.run();
+    outlet.text('next');
+    session.releaseWindow();
+    world.run();
+    assert.deepEqual([far.deliveries.length, far.texts.at(-1)], [1_201, 'next']);
+    assert.equal(outlet.link.credit, far.link.credit);
+    assert.equal(world.router.deliveriesInFlight, 1_201);
+  });
+});

@@ -503,23 +503,6 @@ describe('what passes over a routed link', () => {
     assert.equal(outlet.link.credit, far.link.credit);
   });
 
-  it('is a message that its sender takes back before any of it went on, and of which nothing does then', () => {
-    const { world, outlet, far } = sending(3_000);
-    const { session } = far.link;
-    session.holdWindow();
-    for (let i = 0; i < 1_200; i++) outlet.text(String(i));
-    assert.ok(far.deliveries.length < 1_200, 'the container has no room');
-    outlet.raw(new Uint8Array(100_000), false, 'half', false);
-    outlet.link.abort();
-    world.run();
-    outlet.text('next');
-    session.releaseWindow();
-    world.run();
-    assert.deepEqual([far.deliveries.length, far.texts.at(-1)], [1_201, 'next']);
-    assert.equal(outlet.link.credit, far.link.credit);
-    assert.equal(world.router.deliveriesInFlight, 1_201);
-  });
-
   it('is no message without a byte: that is rejected, in one frame or in several', () => {
     const { world, outlet, far } = sending(2);
     const nothing = new Uint8Array(0);
