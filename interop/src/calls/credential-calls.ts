@@ -9,12 +9,16 @@ const POLICY = { name: 'RootManageSharedAccessKey', key: 'SAS_KEY_VALUE' };
 
 /** `ServiceBusClient` with credentials in place of a connection string: over TLS alone, so at a namespace of their own. */
 export const CREDENTIAL_CALLS: readonly CallRow[] = [
-  row('with a host and a NamedKeyCredential', () => POLICY),
-  row('with a host and a SASCredential', (host) => ({ signature: signatureFor(host) })),
-  row('with a host and a TokenCredential', () => ({ token: entraToken() })),
+  row('with a host and a NamedKeyCredential', (host) => ({ host, credential: POLICY })),
+  row('with a host and a SASCredential', (host) => ({ host, credential: { signature: signatureFor(host) } })),
+  row('with a host and a TokenCredential', (host) => ({ host, credential: { token: entraToken() } })),
+  // That of the client goes on without SASL.
+  row('with a connection string that has a SharedAccessSignature', (host) => ({
+    connectionString: `Endpoint=sb://${host}/;SharedAccessSignature=${signatureFor(host)}`,
+  })),
 ];
 
-function row(what: string, credentialFor: (host: string) => Required<ConnectOptions>['credential']): CallRow {
+function row(what: string, optionsFor: (host: string) => ConnectOptions): CallRow {
   return {
     of: 'ServiceBusClient',
     call: 'constructor',
@@ -23,7 +27,7 @@ function row(what: string, credentialFor: (host: string) => Required<ConnectOpti
       const endings: (() => void | Promise<void>)[] = [];
       const owner: Owner = { after: (action) => void endings.push(action) };
       try {
-        await roundTrip(owner, credentialFor);
+        await roundTrip(owner, optionsFor);
       } finally {
         for (const end of endings.reverse()) await end();
       }
@@ -32,14 +36,10 @@ function row(what: string, credentialFor: (host: string) => Required<ConnectOpti
   };
 }
 
-async function roundTrip(
-  owner: Owner,
-  credentialFor: (host: string) => Required<ConnectOptions>['credential'],
-): Promise<void> {
+async function roundTrip(owner: Owner, optionsFor: (host: string) => ConnectOptions): Promise<void> {
   const cloud = await openNamespace(owner, { queues: ['orders'], acceptEntraTokens: true });
   const azure = new AzureClient(owner, cloud.caCertFile);
-  const host = `localhost:${cloud.ports.amqps}`;
-  const client = await azure.connect({ host, credential: credentialFor(host) });
+  const client = await azure.connect(optionsFor(`localhost:${cloud.ports.amqps}`));
   await (await client.sender('orders')).send({ body: 'a' });
   const receiver = await client.receiver('orders');
   await receiver.complete(await receiver.next());
