@@ -2,7 +2,7 @@
 import type { Clock } from '@pointsman/engine';
 import { RemoteProtocolError, decodeMessage, encodeMessage, plainOf } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Message } from '@pointsman/wire';
-import type { OwnRequests } from './management-relay.js';
+import type { NoAnswer, OwnRequests } from './management-relay.js';
 import type { ManagementRelays } from './management-relays.js';
 
 /** What a node of the service answered. */
@@ -17,7 +17,7 @@ export interface ServiceAnswer {
 }
 
 /** What became of a request: an answer, or why there is none. */
-export type ServiceResult = ServiceAnswer | { readonly error: AmqpErrorFields };
+export type ServiceResult = ServiceAnswer | NoAnswer;
 
 export interface EntityManagementOptions {
   readonly clock: Clock;
@@ -99,7 +99,7 @@ export class EntityManagement {
     const timeoutMs = Math.min(patienceMs, this.#options.timeoutMs ?? TIMEOUT_MS);
     const node = this.#nodeOf(entity);
     if ('error' in node) {
-      clock.after(0, () => done(node));
+      clock.after(0, () => done({ error: node.error, isUntaken: true }));
       return;
     }
     node.cancelRest?.();
@@ -119,13 +119,14 @@ export class EntityManagement {
           condition: 'com.microsoft:timeout',
           description: `${entity}/$management did not answer within ${timeoutMs} ms`,
         },
+        isUntaken: false,
       }),
     );
     const request = encodeMessage({
       applicationProperties: new Map([['operation', `com.microsoft:${operation}`]]),
       body: { kind: 'value', value: body },
     });
-    node.requests.ask(request, (answer) => finish(answer instanceof Uint8Array ? resultOf(answer) : { error: answer }));
+    node.requests.ask(request, (answer) => finish(answer instanceof Uint8Array ? resultOf(answer) : answer));
   }
 
   #nodeOf(entity: string): Node | { readonly error: AmqpErrorFields } {
@@ -161,7 +162,7 @@ function resultOf(bytes: Uint8Array): ServiceResult {
     message = decodeMessage(bytes);
   } catch (error) {
     if (!(error instanceof RemoteProtocolError)) throw error;
-    return { error: { condition: error.condition, description: error.message } };
+    return { error: { condition: error.condition, description: error.message }, isUntaken: false };
   }
   const { applicationProperties, body } = message;
   const property = (...names: string[]): unknown =>
@@ -170,7 +171,10 @@ function resultOf(bytes: Uint8Array): ServiceResult {
   const description = property('statusDescription', 'status-description');
   const condition = property('errorCondition', 'error-condition');
   if (!Number.isInteger(status) || status < 100 || status > 999)
-    return { error: { condition: 'amqp:decode-error', description: 'the answer to a request has no status' } };
+    return {
+      error: { condition: 'amqp:decode-error', description: 'the answer to a request has no status' },
+      isUntaken: false,
+    };
   return {
     status,
     description: typeof description === 'string' ? description.slice(0, DESCRIPTION_MAX) : '',

@@ -52,7 +52,7 @@ export type { HubInbox, HubProgress, HubReader, HubReaderHost } from './hub-read
 export { inboundAttach, sessionOf, type InboundWish } from './inbound-attach.js';
 export { isServiceBusHost } from './host.js';
 export { ManagementRelays } from './management-relays.js';
-export type { Authorize, ManagementRelayOptions, OwnRequests } from './management-relay.js';
+export type { Authorize, ManagementRelayOptions, NoAnswer, OwnRequests } from './management-relay.js';
 export { LateSettlements, type LateMessage, type LateResult, type LateSettlementsOptions } from './late-settlements.js';
 export { LockKeeper, type LockedMessage, type LockedMessages, type LockKeeperOptions } from './lock-keeper.js';
 export { lockTokenOf } from './lock-token.js';

@@ -149,7 +149,7 @@ export class LateSettlements {
     const kind = kindOf(result);
     const isFinal = !('error' in result) && (kind === 'lock-lost' || kind === 'missing');
     if (isFinal || !PASSING.has(kind)) return this.#lost(settlement, isHeld);
-    if ('error' in result) settlement.isUnanswered = true;
+    if ('error' in result && !result.isUntaken) settlement.isUnanswered = true;
     this.#tryLater(settlement, kind);
   }
 

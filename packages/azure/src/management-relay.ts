@@ -78,6 +78,13 @@ const LOST: AmqpErrorFields = {
   description: 'The link to the namespace was lost.',
 };
 
+/** Why a request has no answer. */
+export interface NoAnswer {
+  readonly error: AmqpErrorFields;
+  /** The service has not taken it: nothing was done. Otherwise nobody knows. */
+  readonly isUntaken: boolean;
+}
+
 /** The router as one of the clients of a node. */
 export interface OwnRequests {
   /** The pair of links has gone: nothing can be asked any more. */
@@ -86,7 +93,7 @@ export interface OwnRequests {
    * @param request - a message without properties
    * @param done - called once, and not at once, with the answer, or why there is none; not after {@link leave}
    */
-  ask(request: Uint8Array, done: (answer: Uint8Array | AmqpErrorFields) => void): void;
+  ask(request: Uint8Array, done: (answer: Uint8Array | NoAnswer) => void): void;
   leave(): void;
 }
 
@@ -118,7 +125,7 @@ interface Pending {
 /** A request of our own. */
 interface OwnPending {
   readonly owner: OwnRequests;
-  readonly done: (answer: Uint8Array | AmqpErrorFields) => void;
+  readonly done: (answer: Uint8Array | NoAnswer) => void;
 }
 
 /** A request that waits for room. */
@@ -450,7 +457,7 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
     const pending = this.#takePending(String(delivery.context));
     if (pending === undefined) return;
     if ('done' in pending) {
-      pending.done(error);
+      pending.done({ error, isUntaken: true });
       return;
     }
     const { client, replyTo, correlationId } = pending;
@@ -517,8 +524,10 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
     this.#links.clear();
     this.#clients.clear();
     this.#owners.clear();
-    const pending = [...this.#pending.values()];
+    const untaken = new Set(this.#waiting.map(({ id }) => id));
+    const pending = [...this.#pending];
     this.#pending.clear();
-    for (const request of pending) if ('done' in request) request.done(told);
+    for (const [id, request] of pending)
+      if ('done' in request) request.done({ error: told, isUntaken: untaken.has(id) });
   }
 }

@@ -303,6 +303,18 @@ describe('outcomes in doubt, told on a link that ended before the answer', () =>
     assert.equal(await inDoubt(ACCEPTED, ACCEPTED, { identity: undefined }), 'unknown', 'or its number is not known');
   });
 
+  it('are only those that the service may have taken: a request that never left leaves no doubt', async () => {
+    const { cloud, management, hand } = await open(5_000, false);
+    hand.keeper!.stop();
+    const late = new LateSettlements({ management, clock: cloud.clock, random: () => 0.5 });
+    const results: LateResult[] = [];
+    // The node refuses our links until the lock has ended.
+    cloud.namespace.faults.refuseAttaches(6, 'orders');
+    late.settle('orders', messageOf(hand.list[0]!.tag), ACCEPTED, (result) => results.push(result));
+    await cloud.advance(20_000);
+    assert.deepEqual(results, ['gone']);
+  });
+
   it('are looked up again while the service is busy', async () => {
     const { cloud, management, hand } = await open(LOCK_MS, false);
     hand.keeper!.stop();
