@@ -183,7 +183,8 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
       state: this.#isOpen ? 'attached' : 'attaching',
       clients: this.#clients.size + (this.#owners.size > 0 ? 1 : 0),
       waiting: this.#waiting.length,
-      underWay: this.#pending.size - this.#waiting.length,
+      // What waits for clients that have gone is sent all the same, and nobody is to be answered.
+      underWay: Math.max(0, this.#pending.size - this.#waiting.length),
       ...this.#tally.counts,
     };
   }
