@@ -493,8 +493,9 @@ export class IncomingLink extends LinkRecord implements ReceiverHandler {
   #tellDecided(delivery: IncomingDelivery): void {
     const decided = this.#decided;
     this.#decided = undefined;
-    if (decided?.delivery === delivery && !delivery.aborted) this.#tell(delivery, decided.said);
-    else this.custody?.over(delivery);
+    if (decided?.delivery === delivery && !delivery.aborted) return this.#tell(delivery, decided.said);
+    // What was told while it was coming is for the container to confirm, or to be told again.
+    if (delivery.aborted || delivery.settled || delivery.localState === undefined) this.custody?.over(delivery);
   }
 
   /** The receiver told an outcome and waits for the sender to confirm it. */

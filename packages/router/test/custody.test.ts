@@ -176,6 +176,28 @@ describe('outcomes of messages whose link to the container has gone', () => {
     assert.equal(delivery.settled, false);
   });
 
+  it('are told again where the receiver told them, and left, before it had the whole message', () => {
+    const cloud = new Cloud();
+    const inlet = cloud.world.peer().receive('q', 10, { rcvSettleMode: 1 });
+    const first = new Uint8Array(200_000);
+    first.set([0x00, 0x53, 0x75, 0xb0, 0, 0x04, 0x93, 0xe0]);
+    const rest = new Uint8Array(300_008 - first.length);
+    cloud.outlet.raw(first, false, 'a', false, Buffer.from('a'));
+    inlet.link.update(inlet.deliveries[0]!, ACCEPTED);
+    cloud.world.run();
+    assert.deepEqual(cloud.outlet.told, { a: 'accepted' });
+    inlet.link.detach();
+    cloud.world.run();
+    cloud.outlet.link.resume(rest, 0, rest.length, true);
+    cloud.world.run();
+    assert.equal(cloud.inbox!.heldCount, 1, 'the container has not confirmed it');
+    cloud.container.cut();
+    assert.deepEqual(
+      cloud.told.map(({ tag, state }) => `${tag} ${'type' in state ? state.type : ''}`),
+      ['a accepted'],
+    );
+  });
+
   it('are not told again where the container has confirmed to a receiver that had left', () => {
     const cloud = new Cloud();
     const inlet = cloud.world.peer().receive('q');
