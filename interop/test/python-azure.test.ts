@@ -11,6 +11,8 @@ const HOST = 'example.servicebus.windows.net';
 const ROUTES = ['in', 'out']
   .map((way) => `linkRoute { pattern: "#"  direction: ${way}  connection: service-bus }`)
   .join('\n');
+const MANAGEMENT = ROUTES.replaceAll('pattern: "#"', 'prefix: $management');
+const HUBS = Array.from({ length: 10 }, (_, at) => ({ name: `hub-${at}`, partitions: 2, consumerGroups: ['others'] }));
 const skip = skipWithout('azure-servicebus (Python)');
 
 /** What a client is given, and the namespace that it comes to. */
@@ -29,7 +31,7 @@ const secure = (server: NamespaceServer, host: string, port: number, webSocket: 
 });
 
 async function plain(owner: Owner): Promise<Way> {
-  const server = await openNamespace(owner, { mode: 'emulator' });
+  const server = await openNamespace(owner, { mode: 'emulator', eventHubs: HUBS });
   return { server, given: { connectionString: server.connectionString(), options: {} } };
 }
 
@@ -40,7 +42,7 @@ async function cloud(owner: Owner, port: 'amqps' | 'wss'): Promise<Way> {
 
 /** A client that names a namespace that is not there at all: the router leads it to its own. */
 async function routed(owner: Owner, webSocket: boolean): Promise<Way> {
-  const server = await openNamespace(owner);
+  const server = await openNamespace(owner, { eventHubs: HUBS });
   process.env['PYTHON_AZURE_CLOUD'] = server.connectionString();
   process.env['PYTHON_AZURE_KEY'] = KEY;
   const router = await startRouter(
@@ -69,6 +71,7 @@ connector {
     azureAuthentication: sas
 }
 ${ROUTES}
+${MANAGEMENT}
 `,
   );
   await until('the connector to be open', () => router.process.connectors[0]!.step === 'open');
@@ -88,6 +91,15 @@ describe('azure-servicebus for Python', { skip }, () => {
     it(what, async (t) => {
       const { server, given } = await make(t);
       await runRows(t, server.namespace, 'servicebus_calls.py', given);
+    });
+  }
+});
+
+describe('azure-eventhub for Python', { skip }, () => {
+  for (const [what, make] of WAYS.filter(([way]) => !way.startsWith('directly, by'))) {
+    it(what, async (t) => {
+      const { server, given } = await make(t);
+      await runRows(t, server.namespace, 'eventhub_calls.py', given);
     });
   }
 });

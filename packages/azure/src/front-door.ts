@@ -197,8 +197,8 @@ export class FrontDoor {
     for (let end = whole.length; end > 0; end = whole.lastIndexOf('/', end - 1))
       if (isGranted(whole.slice(0, end))) return true;
     if (path !== HUBS) return false;
-    // Of one hub of them: requests say which, and the router's own identity answers for it.
-    for (const resource of this.#grants.keys()) if (resource.endsWith(`/${HUBS}`) && isGranted(resource)) return true;
+    // Of one hub of them: requests say which, and are judged. Clients for Python come with a token for the hub alone.
+    for (const resource of this.#grants.keys()) if (isGranted(resource)) return true;
     return false;
   }
 

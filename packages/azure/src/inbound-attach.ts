@@ -39,7 +39,9 @@ export function sessionOf(
   attach: Attach | undefined,
 ): { readonly id: string; readonly lockedUntilMs: number | undefined } | undefined {
   const source = attach?.source;
-  const id = source !== undefined && 'type' in source ? plainOf(entryOf(source.filter, SESSION_FILTER)) : undefined;
+  const told = source !== undefined && 'type' in source ? entryOf(source.filter, SESSION_FILTER) : undefined;
+  // Described, where the client asked for it so.
+  const id = plainOf(told instanceof Described ? told.value : told);
   if (typeof id !== 'string') return undefined;
   const ticks = plainOf(attach?.properties?.get('com.microsoft:locked-until-utc'));
   return { id, lockedUntilMs: typeof ticks === 'bigint' || typeof ticks === 'number' ? msOfTicks(ticks) : undefined };

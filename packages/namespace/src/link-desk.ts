@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AttachParameters, ReceiverLink, SenderLink } from '@pointsman/engine';
 import {
+  Described,
   entryOf,
   long,
   symbol,
@@ -305,11 +306,10 @@ export class LinkDesk {
   #attachSession(link: SenderLink, attach: Attach, settings: ConsumerSettings, answer: AttachParameters): void {
     const source = attach.source as Source;
     const { messages, host } = settings;
-    const wanted = entryOf(source.filter, SESSION_FILTER);
     const given = numberOf(attach.properties?.get('com.microsoft:timeout'));
     const pending = new SessionAttach(link, {
       messages,
-      sessionId: textOf(wanted),
+      sessionId: sessionIn(source.filter),
       timeoutMs: Math.min(SESSION_WAIT_MAX_MS, Math.max(1, given ?? SESSION_WAIT_MS)),
       clock: host.clock,
       // The token may have run out meanwhile.
@@ -354,7 +354,7 @@ export class LinkDesk {
           'is set to true when creating a Queue or Subscription to enable sessionful behavior.',
       };
     }
-    if ((textOf(entryOf(filter, SESSION_FILTER)) ?? '').length > 128)
+    if ((sessionIn(filter) ?? '').length > 128)
       return { condition: 'com.microsoft:argument-error', description: 'A session id has at most 128 characters.' };
     if (!wantsSession && hasSessions) {
       return {
@@ -418,7 +418,18 @@ export class LinkDesk {
     maxMessageSize: bigint,
     name: string,
   ): NamespaceLink | Refusal {
-    if (link.isReceiver ? node.hasRequestLink : node.hasAnswerLink) {
+    const target =
+      attach.target !== undefined && 'type' in attach.target && attach.target.type === 'target'
+        ? attach.target.address
+        : undefined;
+    // Clients for Go and .NET have a pair for each of their senders and receivers.
+    const isTaken =
+      name === '$cbs'
+        ? link.isReceiver
+          ? node.hasRequestLink
+          : node.hasAnswerLink
+        : !link.isReceiver && node.answersTo(target);
+    if (isTaken) {
       return {
         condition: 'amqp:not-allowed',
         description: `A link to connection '${this.#connection.containerId}' ${name} node has already been opened.`,
@@ -431,10 +442,6 @@ export class LinkDesk {
       requests.start();
       return requests;
     }
-    const target =
-      attach.target !== undefined && 'type' in attach.target && attach.target.type === 'target'
-        ? attach.target.address
-        : undefined;
     const answers = node.takeAnswers(link, target);
     link.accept(answers, accepted(attach, maxMessageSize));
     return answers;
@@ -490,12 +497,20 @@ function forwards({ entity, isDeadLetterQueue, address }: BrokerNode): boolean {
   return (isDeadLetterQueue ? entity.forwardDeadLetteredMessagesTo : entity.forwardTo) !== undefined;
 }
 
-/** The filter under the key that the client has for it: a text or a symbol. */
-function sessionFilter(source: Source, session: MessageSession): [AmqpValue, AmqpValue][] {
-  const isText = source.filter?.has(SESSION_FILTER) === true;
-  for (const key of source.filter?.keys() ?? [])
-    if (!isText && typeof key === 'object' && textOf(key) === SESSION_FILTER) return [[key, session.id]];
-  return [[isText ? SESSION_FILTER : symbol(SESSION_FILTER), session.id]];
+/** The session that a filter names: a bare value, or a described one, as the client for Go has it. Undefined for any. */
+function sessionIn(filter: Source['filter']): string | undefined {
+  const value = entryOf(filter, SESSION_FILTER);
+  return textOf(value instanceof Described ? value.value : value);
+}
+
+/** The filter as the client has it: under a text or a symbol, bare or described. */
+function sessionFilter({ filter }: Source, { id }: MessageSession): [AmqpValue, AmqpValue][] {
+  const asked = entryOf(filter, SESSION_FILTER);
+  const value = asked instanceof Described ? new Described(asked.descriptor, id) : id;
+  const isText = filter?.has(SESSION_FILTER) === true;
+  for (const key of filter?.keys() ?? [])
+    if (!isText && typeof key === 'object' && textOf(key) === SESSION_FILTER) return [[key, value]];
+  return [[isText ? SESSION_FILTER : symbol(SESSION_FILTER), value]];
 }
 
 function addressOfTarget({ target }: Attach): Named {

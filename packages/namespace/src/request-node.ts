@@ -40,8 +40,8 @@ const ANSWERS_BYTES_MAX = 16_777_216;
 export class RequestNode {
   readonly #settings: RequestNodeSettings;
   readonly #owner: LinkOwner;
-  #requests: RequestLink | undefined;
-  #answers: AnswerLink | undefined;
+  readonly #requests = new Set<RequestLink>();
+  readonly #answers = new Set<AnswerLink>();
 
   constructor(owner: LinkOwner, settings: RequestNodeSettings) {
     this.#owner = owner;
@@ -49,42 +49,49 @@ export class RequestNode {
   }
 
   get hasRequestLink(): boolean {
-    return this.#requests !== undefined;
+    return this.#requests.size > 0;
   }
 
   get hasAnswerLink(): boolean {
-    return this.#answers !== undefined;
+    return this.#answers.size > 0;
+  }
+
+  /** Answers to that address have a link. */
+  answersTo(address: string | undefined): boolean {
+    return [...this.#answers].some((link) => link.address === address);
   }
 
   takeRequests(link: ReceiverLink): RequestLink {
     const { credit } = this.#settings;
-    const requests = new RequestLink(
+    const requests: RequestLink = new RequestLink(
       link,
       this.#owner,
       this.#settings,
       credit,
       (request, txnId) => this.#answer(request, txnId),
-      () => {
-        this.#requests = undefined;
-      },
+      () => this.#requests.delete(requests),
     );
-    this.#requests = requests;
+    this.#requests.add(requests);
     return requests;
   }
 
   takeAnswers(link: SenderLink, address: string | undefined): AnswerLink {
-    const answers = new AnswerLink(link, this.#owner, this.#settings, address, () => {
-      this.#answers = undefined;
-    });
-    this.#answers = answers;
+    const answers: AnswerLink = new AnswerLink(link, this.#owner, this.#settings, address, () =>
+      this.#answers.delete(answers),
+    );
+    this.#answers.add(answers);
     return answers;
   }
 
   #answer(request: Message, txnId: Uint8Array | undefined): void {
-    const link = this.#answers;
     const replyTo = request.properties?.replyTo;
+    const links = [...this.#answers];
+    const link =
+      replyTo === undefined
+        ? links[0]
+        : (links.find(({ address }) => address === replyTo) ?? links.find(({ address }) => address === undefined));
     // Nobody would ever see the answer; the request is not carried out either.
-    if (link === undefined || (replyTo !== undefined && link.address !== undefined && replyTo !== link.address)) return;
+    if (link === undefined) return;
     const answer = this.#settings.answer(request, txnId);
     link.send({
       ...answer,

@@ -133,6 +133,10 @@ describe('an event hub', () => {
     assert.equal(hubs.knows('hub/$management'), true);
     assert.equal(hubs.knows('hub/Partitions/2'), true);
     assert.equal(hubs.knows('hub/what'), false);
+    // The client for Python asks for a token for that.
+    assert.equal(hubs.knows('hub/ConsumerGroups/$Default'), true);
+    assert.equal(hubs.knows('hub/ConsumerGroups/nobody'), false);
+    assert.equal(hubs.knows('other/ConsumerGroups/$Default'), false);
   });
 });
 

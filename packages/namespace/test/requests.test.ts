@@ -15,7 +15,7 @@ import {
   type Message,
 } from '@pointsman/wire';
 import { swapGuid } from '../src/guid.js';
-import { conditionOf, Harness, numberIn, sasToken, TIME_ORIGIN } from './harness.js';
+import { conditionOf, Harness, numberIn, sasToken, TIME_ORIGIN, type Client } from './harness.js';
 
 const HOST = 'sb://example.servicebus.windows.net';
 const EXPIRY = TIME_ORIGIN / 1000 + 3600;
@@ -133,6 +133,37 @@ describe('claims-based security', () => {
     sender.link.detach();
     receiver.link.detach();
     client.requester('$cbs');
+  });
+
+  it('allows a pair of links to $management for each address that answers go to', () => {
+    const client = new Harness(OPTIONS).connect({ user: 'root' });
+    const node = 'orders/$management';
+    const answersTo = (address: string): ReturnType<Client['receiver']> =>
+      client.receiver(node, 5, { target: { type: 'target', address } });
+    const [one, two] = [answersTo('one'), answersTo('two')];
+    assert.equal(answersTo('two').detached?.condition, 'amqp:not-allowed');
+    const [first, second] = [client.sender(node), client.sender(node)];
+    assert.equal(one.detached ?? two.detached ?? first.detached ?? second.detached, undefined);
+    const ask = (sender: typeof first, replyTo: string): unknown =>
+      sender.send({
+        properties: { messageId: replyTo, replyTo },
+        applicationProperties: new Map([['operation', 'com.microsoft:peek-message']]),
+        body: {
+          kind: 'value',
+          value: new Map<AmqpValue, AmqpValue>([
+            ['from-sequence-number', long(1)],
+            ['message-count', int(1)],
+          ]),
+        },
+      });
+    ask(first, 'two');
+    ask(second, 'one');
+    ask(second, 'nobody');
+    const correlations = (receiver: typeof one): unknown[] =>
+      receiver.messages.map(({ properties }) => properties?.correlationId);
+    assert.deepEqual([correlations(one), correlations(two)], [['one'], ['two']]);
+    two.link.detach();
+    assert.equal(answersTo('two').detached, undefined);
   });
 
   it('drops a connection that has put no token after 20 s, and not one with PLAIN', () => {

@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ACCEPTED, MODIFIED_FAILED } from '@pointsman/engine';
-import { AmqpArray, entryOf, int, long, symbol, timestamp, uint, type AmqpValue } from '@pointsman/wire';
+import {
+  AmqpArray,
+  Described,
+  entryOf,
+  int,
+  long,
+  symbol,
+  timestamp,
+  uint,
+  ulong,
+  type AmqpValue,
+} from '@pointsman/wire';
 import { conditionOf, Harness, numberIn, sasToken, TIME_ORIGIN, type Client, type TestReceiver } from './harness.js';
 
 const OPTIONS = { queues: [{ name: 's', requiresSession: true, lockDurationMs: 30_000 }, { name: 'plain' }] };
@@ -46,6 +57,20 @@ function ask(client: Client, operation: string, body: Record<string, AmqpValue>,
 const requesters = new Map<Client, ReturnType<Client['requester']>>();
 
 describe('message sessions', () => {
+  it('are asked for and told by a described filter, too, as the client for Go has it', () => {
+    const { client } = prepared(['a', 'one'], ['b', 'two']);
+    const described = (id: string | null): AmqpValue => new Described(ulong(0x137000000cn), id);
+    for (const [asked, told] of [
+      ['two', 'two'],
+      [null, 'one'],
+    ] as const) {
+      const filter = new Map<AmqpValue, AmqpValue>([[symbol(FILTER), described(asked)]]);
+      const receiver = client.receiver('s', 1, { source: { type: 'source', address: 's', filter } });
+      assert.deepEqual(sessionOf(receiver), described(told));
+      assert.deepEqual(receiver.bodies, [told === 'two' ? 'b' : 'a']);
+    }
+  });
+
   it('are given by id or as the next free one, named in the answer with the end of the lock', () => {
     const { harness, client } = prepared(['a', 'one'], ['b', 'two']);
     const two = accept(client, 'two');

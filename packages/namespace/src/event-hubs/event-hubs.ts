@@ -94,8 +94,10 @@ export class EventHubs {
     for (const partition of hub.partitions) partition.journal = this.#journalOf?.(hub, partition.id);
   }
 
-  /** A token may be for it: a node of a hub, or its management. Whether it has the partition is only seen by a link. */
+  /** A token may be for it: a node of a hub, a consumer group, management. Whether it has the partition is only seen by a link. */
   knows(path: string): boolean {
+    const group = /^(.*)\/consumergroups\/([^/]+)$/iu.exec(path);
+    if (group !== null) return this.hub(group[1]!)?.consumerGroups.has(group[2]!.toLowerCase()) === true;
     const node = this.resolve(path);
     return node !== undefined && !('missing' in node && node.missing === 'node');
   }

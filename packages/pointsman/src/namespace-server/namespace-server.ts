@@ -232,9 +232,7 @@ class Server implements NamespaceServer {
       `SharedAccessKey=${policy.key}`,
       ...(entityPath === undefined ? [] : [`EntityPath=${entityPath}`]),
       ...(form === 'emulator' ? ['UseDevelopmentEmulator=true'] : []),
-    ]
-      .join(';')
-      .concat(';');
+    ].join(';');
   }
 
   /** Entities first, as they were asked for, then what was in them. */
