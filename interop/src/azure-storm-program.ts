@@ -16,8 +16,13 @@ const [connectionString = '', count = '', sessions = '', ofEachSession = ''] = p
 const WINDOW = 40;
 const CONCURRENT_CALLS = 20;
 const LISTENERS = 3;
-/** The client waits for ever for what it asked on the link of a session that is detached meanwhile: whoever uses it has to give up. */
+/**
+ * The client waits for ever for what it asked on the link of a session that is detached meanwhile, directly at the service, too, and
+ * where a request of its own runs out of time on links that have gone it throws what nobody can catch: whoever uses it has to
+ * give up, and to make another.
+ */
 const STUCK_MS = 3_000;
+const SILENT_MS = 8_000;
 
 function say(event: string, fields: object = {}): void {
   process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
@@ -42,9 +47,11 @@ function connect(): ServiceBusClient {
   });
 }
 
+class Stuck extends Error {}
+
 function unlessStuck<T>(act: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('stuck')), STUCK_MS);
+    const timer = setTimeout(() => reject(new Stuck('stuck')), STUCK_MS);
     void act.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
@@ -62,7 +69,8 @@ async function again(act: () => Promise<unknown>): Promise<void> {
 }
 
 /** Takes one session after another, for as long as there are messages. */
-async function listen(client: ServiceBusClient): Promise<never> {
+async function listen(): Promise<never> {
+  let client = connect();
   for (;;) {
     let receiver: ServiceBusReceiver | undefined;
     try {
@@ -75,23 +83,39 @@ async function listen(client: ServiceBusClient): Promise<never> {
           await unlessStuck(receiver.completeMessage(message));
         }
       }
+      await unlessStuck(receiver.close());
     } catch (error) {
       failed(error);
+      const isStuck = error instanceof Stuck;
+      void (isStuck ? client : receiver)?.close().catch(failed);
+      if (isStuck) client = connect();
     }
-    if (receiver !== undefined) await unlessStuck(receiver.close()).catch(failed);
   }
 }
 
-connect()
-  .createReceiver('orders')
-  .subscribe(
-    {
-      processMessage: async (message) => came('orders', message),
-      processError: async ({ error }) => failed(error),
-    },
-    { maxConcurrentCalls: CONCURRENT_CALLS },
-  );
-for (let i = 0; i < LISTENERS; i++) void listen(connect());
+let orderedAt = 0;
+
+function subscribe(): void {
+  orderedAt = performance.now();
+  connect()
+    .createReceiver('orders')
+    .subscribe(
+      {
+        processMessage: async (message) => {
+          orderedAt = performance.now();
+          came('orders', message);
+        },
+        processError: async ({ error }) => failed(error),
+      },
+      { maxConcurrentCalls: CONCURRENT_CALLS },
+    );
+}
+
+subscribe();
+setInterval(() => {
+  if (performance.now() - orderedAt > SILENT_MS) subscribe();
+}, 1_000);
+for (let i = 0; i < LISTENERS; i++) void listen();
 
 const orders = connect().createSender('orders');
 const talks = connect().createSender('talks');
