@@ -64,6 +64,8 @@ interface Note {
   due: number | undefined;
   /** When it ends. */
   until: number;
+  /** When the renewal was asked for that was granted last. */
+  renewedAt: number | undefined;
   /** Renewals that failed, in a row. */
   failures: number;
 }
@@ -91,6 +93,11 @@ export class LockKeeper {
   /** As far as it is known. Ms. */
   get lockMs(): number {
     return this.#lockMs ?? LOCK_DEFAULT_MS;
+  }
+
+  /** Ms of the clock until which its lock holds for certain, if nothing but time ends it. */
+  heldUntil({ since, note }: LockedMessage): number {
+    return ((note as Note | undefined)?.renewedAt ?? since) + this.lockMs;
   }
 
   stop(): void {
@@ -143,7 +150,7 @@ export class LockKeeper {
   }
 
   #noteOf({ since }: LockedMessage): Note {
-    return { due: since + this.lockMs * RENEW_SHARE, until: since + this.lockMs, failures: 0 };
+    return { due: since + this.lockMs * RENEW_SHARE, until: since + this.lockMs, renewedAt: undefined, failures: 0 };
   }
 
   #renew(message: LockedMessage, note: Note): void {
@@ -156,6 +163,7 @@ export class LockKeeper {
     // An answer that is lost must leave time to ask again.
     const patienceMs = Math.max(PATIENCE_MIN_MS, (note.until - clock.now()) / 3);
     const body = new Map([['lock-tokens', lockTokens(token)]]);
+    const askedAt = clock.now();
     const answered = (result: ServiceResult): void => {
       if (!('error' in result) && result.status === 200) {
         messages.renewed();
@@ -163,6 +171,7 @@ export class LockKeeper {
         const lockMs =
           until === undefined ? this.lockMs : Math.min(LOCK_MAX_MS, Math.max(LOCK_MIN_MS, until - nowMs()));
         note.failures = 0;
+        note.renewedAt = askedAt;
         note.until = clock.now() + lockMs;
         note.due = clock.now() + lockMs * RENEW_SHARE;
       } else if (!('error' in result) && (result.status === 410 || result.status === 404)) {

@@ -145,6 +145,19 @@ describe('locks of messages in hand', () => {
     assert.ok(hand.renewals >= 20, `${hand.renewals}`);
   });
 
+  it('hold for certain until a whole lock after the last renewal that was granted was asked for', async () => {
+    const { cloud, hand } = await open(30_000);
+    const { faults } = cloud.namespace;
+    const heldFor = (): number => hand.keeper!.heldUntil(hand.list[0]!) - hand.now();
+    for (let round = 0; round < 20; round++) {
+      await cloud.advance(5_000);
+      assert.ok(heldFor() >= 12_000 && heldFor() <= 30_000, `round ${round}: ${heldFor()} ms`);
+    }
+    faults.refuseRequests(Infinity, 'orders');
+    await cloud.advance(30_000);
+    assert.ok(heldFor() <= 0, `${heldFor()} ms`);
+  });
+
   it('are left alone where that is switched off', async () => {
     const { cloud, hand, locked } = await open(30_000, false);
     await cloud.advance(31_000);

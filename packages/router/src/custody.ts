@@ -218,9 +218,18 @@ export class Custody implements ContainerInbox {
       return isOfUse;
     }
     entry.isLate = true;
-    const { tag, identity, since } = entry;
-    const heldUntil = since + (this.#care?.lockMs ?? 0);
-    dialect.settleLater(address, { tag, identity, wasTold, heldUntil }, state, (result) => {
+    const { tag, identity } = entry;
+    const care = this.#care;
+    const message = {
+      tag,
+      identity,
+      wasTold,
+      // It may be renewed while this waits.
+      get heldUntil(): number {
+        return care?.heldUntil?.(entry) ?? -Infinity;
+      },
+    };
+    dialect.settleLater(address, message, state, (result) => {
       const isAgain = entry.isAgain && !comesAgain(state);
       const isTaken = result === 'taken' && !isAgain;
       if (isTaken) tally.settledLater++;

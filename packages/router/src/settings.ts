@@ -297,8 +297,8 @@ export interface InboxCare {
   over?(message: HeldMessage, outcome: DeliveryState | undefined): void;
   /** What became of it when its link had gone, where that ends what it has of its messages. @returns whether it is of use */
   late?(message: HeldMessage, outcome: DeliveryState): boolean;
-  /** Ms that a message is ours for certain, from when it came on. Default: 0. */
-  readonly lockMs?: number;
+  /** Ms of the router's clock until which a message is ours for certain. Default: it is not. */
+  heldUntil?(message: HeldMessage): number;
   stop(): void;
 }
 

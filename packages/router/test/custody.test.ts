@@ -243,7 +243,7 @@ describe('outcomes of messages whose link to the container has gone', () => {
   });
 
   it('say until when the message was the routers for certain', () => {
-    const cloud = new Cloud({ tend: () => ({ lockMs: 30_000, stop: () => undefined }) });
+    const cloud = new Cloud({ tend: () => ({ heldUntil: ({ since }) => since + 30_000, stop: () => undefined }) });
     const inlet = cloud.world.peer().receive('q');
     const began = cloud.world.clock.time;
     cloud.send('a');
