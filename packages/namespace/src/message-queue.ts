@@ -324,6 +324,13 @@ export class MessageQueue {
     return session.lockedUntil > this.#host.clock.now() ? session : undefined;
   }
 
+  /** As {@link sessionOf}, by the name of the link that has it. */
+  sessionOfLink(name: string, owner: unknown): MessageSession | undefined {
+    for (const { id, holder } of this.sessions?.all ?? [])
+      if (holder !== undefined && holder.owner === owner && holder.linkName === name) return this.sessionOf(id, owner);
+    return undefined;
+  }
+
   /** Starts the lock of a session anew. @returns its new end */
   renewSession(session: MessageSession): number {
     session.lockedUntil = this.#host.clock.now() + this.settings.lockDurationMs;

@@ -9,6 +9,8 @@ export interface SessionConsumer extends Consumer {
   readonly session: MessageSession;
   /** Whoever the session's requests must come from: its connection. */
   readonly owner: unknown;
+  /** Undefined where it is no link. */
+  readonly linkName?: string | undefined;
   /** The lock of the session has ended; the consumer is no consumer any more. */
   onSessionLost(): void;
 }

@@ -15,6 +15,10 @@ export class SessionConsumerLink extends ConsumerLink implements SessionConsumer
     this.owner = owner;
   }
 
+  get linkName(): string {
+    return this.link.name;
+  }
+
   onSessionLost(): void {
     this.owner.detach(this, {
       condition: 'com.microsoft:session-lock-lost',

@@ -41,10 +41,15 @@ function prepared(...sent: [body: string, session: string][]): { harness: Harnes
 }
 
 /** @returns status, condition and body of the answer */
-function ask(client: Client, operation: string, body: Record<string, AmqpValue>, node = 's/$management') {
-  const known = requesters.get(client) ?? client.requester(node);
+function ask(
+  client: Client,
+  operation: string,
+  body: Record<string, AmqpValue>,
+  about: Record<string, AmqpValue> = {},
+) {
+  const known = requesters.get(client) ?? client.requester('s/$management');
   requesters.set(client, known);
-  const answer = known({ operation: `com.microsoft:${operation}` }, new Map(Object.entries(body)));
+  const answer = known({ operation: `com.microsoft:${operation}`, ...about }, new Map(Object.entries(body)));
   const properties = answer.applicationProperties;
   const condition = properties?.get('errorCondition');
   const map = answer.body?.kind === 'value' && answer.body.value instanceof Map ? answer.body.value : new Map();
@@ -259,6 +264,18 @@ describe('message sessions', () => {
         ...(id === undefined ? {} : { 'session-id': id }),
       });
     assert.equal(request(undefined).condition, 'com.microsoft:session-lock-lost');
+    // The client for Go says which link it asks for, and no session.
+    const ofLink = (name: string): ReturnType<typeof ask> =>
+      ask(
+        client,
+        'receive-by-sequence-number',
+        { 'sequence-numbers': new AmqpArray('long', [long(1)]), 'receiver-settle-mode': uint(1) },
+        { 'associated-link-name': name },
+      );
+    assert.equal(ofLink('another').condition, 'com.microsoft:session-lock-lost');
+    const [found] = ofLink(one.link.name).body.get('messages') as Map<string, AmqpValue>[];
+    const back = { 'disposition-status': 'defered', 'lock-tokens': new AmqpArray('uuid', [found!.get('lock-token')!]) };
+    assert.equal(ask(client, 'update-disposition', { ...back, 'session-id': 'one' }).status, 200);
     assert.equal(request('two').condition, 'com.microsoft:session-lock-lost');
     accept(client, 'two');
     assert.equal(request('two').condition, 'com.microsoft:message-not-found');

@@ -107,7 +107,8 @@ function perform(request: Message, context: ManagementContext): Answer {
   const planned = fault(body instanceof Map ? sizeOf(body) : 1);
   if (planned !== undefined) return refusedWith(planned);
   if (!(body instanceof Map)) return invalid('The body of a request is a map.');
-  return operation.run({ node, body, host, hostname: context.hostname, owner, enlist: context.enlist });
+  const linkName = textOf(request.applicationProperties?.get('associated-link-name'));
+  return operation.run({ node, body, host, hostname: context.hostname, owner, linkName, enlist: context.enlist });
 }
 
 /** Messages that a request names: each is an operation. */

@@ -19,6 +19,8 @@ export interface ManagementRequest {
   readonly hostname: string;
   /** The connection that it came on: whose message sessions it may work with. */
   readonly owner: unknown;
+  /** Name of the link that the client says it is about. */
+  readonly linkName?: string | undefined;
   /** Puts what is done into the transaction that the request belongs to, where it belongs to one. */
   readonly enlist?: ((works: readonly TransactionWork[]) => Refusal | undefined) | undefined;
 }

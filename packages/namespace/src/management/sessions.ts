@@ -17,10 +17,14 @@ import {
 /** Session ids that one enumeration returns at most. */
 const SESSIONS_MAX = 1000;
 
-/** The message session of a request, where the connection that asks holds it. */
-export function sessionOf({ node, body, owner }: ManagementRequest): MessageSession | undefined {
+/**
+ * The message session of a request, where the connection that asks holds it: the one that it names, or that of the link that it is
+ * about, as requests of the client for Go for deferred messages are.
+ */
+export function sessionOf({ node, body, owner, linkName }: ManagementRequest): MessageSession | undefined {
   const id = sessionIdOf(body);
-  return id === undefined ? undefined : node.messages?.sessionOf(id, owner);
+  if (id !== undefined) return node.messages?.sessionOf(id, owner);
+  return linkName === undefined ? undefined : node.messages?.sessionOfLink(linkName, owner);
 }
 
 export function renewSessionLock(request: ManagementRequest): Answer {
