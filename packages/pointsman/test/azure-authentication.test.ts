@@ -92,7 +92,7 @@ describe('a connector with tokens', () => {
       const stat = toolIo();
       assert.equal(await runStat(['service-bus', '-b', `127.0.0.1:${router.port}`], stat), 0, stat.stderrText());
       assert.match(stat.stdoutText(), /azure +orders +key of policy '.*' +valid +000:(?:00:59:\d\d|01:00:00) +2 +0 +0/);
-      assert.match(stat.stdoutText(), /in +orders +active +0 +0 +0 +0 +0/);
+      assert.match(stat.stdoutText(), /in +orders +active .* 0 +0 +0 +0 +0/);
       await router.said(/Token for sb:\/\/.*\/orders from key of policy '.*' accepted, valid until 20/);
       assertSilentAbout(router, KEY);
       assertSilentAbout(router, 'SharedAccessSignature sr');
