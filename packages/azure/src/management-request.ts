@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AmqpSymbol, SECTION, decodeMessage, encodeMessage, int, plainOf, sectionsOf, symbol } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Message, Properties, PropertiesFields, SectionSpan } from '@pointsman/wire';
-import { joined } from './whole-messages.js';
 
 /** @throws RemoteProtocolError where the message is malformed */
 export function propertiesOf(message: Uint8Array): Properties | undefined {
@@ -157,4 +156,15 @@ function section(message: Uint8Array, code: number): Message | undefined {
 function shown(text: string): string {
   // eslint-disable-next-line no-control-regex
   return text.slice(0, 128).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/gu, ' ');
+}
+
+/** Pieces as one. */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((size, { length }) => size + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

@@ -2,6 +2,8 @@
 import { copyOf } from '@pointsman/engine';
 import type { IncomingDelivery, SenderLink, TransferFrame } from '@pointsman/engine';
 
+const NONE = new Uint8Array();
+
 /** A message that is to leave whole. */
 export interface WholeMessage {
   readonly bytes: Uint8Array;
@@ -44,10 +46,10 @@ export class MessageWriter {
   }
 }
 
-/** Puts the pieces of one message after another together. */
+/** Puts the pieces of one message after another together, in room that grows with its bytes: pieces cost nothing, however many. */
 export class MessageReader {
   readonly #sizeMax: number;
-  #parts: Uint8Array[] = [];
+  #room = NONE;
   #size = 0;
 
   /** @param sizeMax - bytes of a message; larger ones are dropped. Default: the link sees to that */
@@ -56,31 +58,38 @@ export class MessageReader {
   }
 
   /** @returns the message, where this was its last piece; undefined where more comes, or it was withdrawn or too large */
-  read(delivery: IncomingDelivery, frame: TransferFrame): Uint8Array | undefined {
-    this.#size += frame.payloadEnd - frame.payloadStart;
-    if (this.#size <= this.#sizeMax) this.#parts.push(copyOf(frame.bytes, frame.payloadStart, frame.payloadEnd));
-    else this.#parts = [];
+  read(
+    delivery: Pick<IncomingDelivery, 'complete' | 'aborted'>,
+    frame: Pick<TransferFrame, 'bytes' | 'payloadStart' | 'payloadEnd'>,
+  ): Uint8Array | undefined {
+    const { bytes, payloadStart, payloadEnd } = frame;
+    const at = this.#size;
+    this.#size += payloadEnd - payloadStart;
+    const fits = this.#size <= this.#sizeMax;
+    if (delivery.complete && at === 0 && fits && !delivery.aborted) {
+      this.reset();
+      return copyOf(bytes, payloadStart, payloadEnd);
+    }
+    if (fits) this.#append(at, bytes.subarray(payloadStart, payloadEnd));
+    else this.#room = NONE;
     if (!delivery.complete) return undefined;
-    const bytes = this.#size <= this.#sizeMax && !delivery.aborted ? joined(this.#parts) : undefined;
+    const whole = fits && !delivery.aborted ? this.#room.subarray(0, this.#size) : undefined;
     this.reset();
-    return bytes;
+    return whole;
+  }
+
+  #append(at: number, piece: Uint8Array): void {
+    if (this.#size > this.#room.length) {
+      const room = new Uint8Array(Math.max(this.#size, 2 * this.#room.length));
+      room.set(this.#room.subarray(0, at));
+      this.#room = room;
+    }
+    this.#room.set(piece, at);
   }
 
   /** The link is gone, and what it had brought of a message with it. */
   reset(): void {
-    this.#parts = [];
+    this.#room = NONE;
     this.#size = 0;
   }
-}
-
-/** Pieces as one. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Uint8Array(parts.reduce((size, { length }) => size + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
