@@ -175,6 +175,7 @@ autoLink {
     const maker = await RheaClient.connect(t, rabbit.port, { username: 'guest', password: 'guest' });
     await maker.sender({ target: { address: '/queue/flow', durable: 2 } });
     await maker.close();
+    await rabbit.flush();
     const router = await routerTo(t, through('flow', 'flow').replaceAll('/queue/flow', '/amq/queue/flow'));
     const COUNT = 2_000;
     const AT_KILL = 500;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { startGuarded } from './guarded-process.js';
 import type { GuardedProcess } from './guarded-process.js';
 import { temporaryFolder, whenOver } from './owner.js';
@@ -8,8 +10,9 @@ import type { Owner } from './owner.js';
 import { freePorts, speaksAmqp } from './ports.js';
 import { until } from './wait.js';
 
-/** The script itself: the one on the PATH changes the user first. */
+/** The scripts themselves: those on the PATH change the user first. */
 export const RABBITMQ_PROGRAM = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+const RABBITMQ_CONTROL = '/usr/lib/rabbitmq/bin/rabbitmqctl';
 
 /**
  * A RabbitMQ with its AMQP 1.0 plugin: user `guest`, password `guest`, nodes `/queue/NAME` (made when first used) and
@@ -78,6 +81,11 @@ export class RabbitMq {
   async kill(): Promise<void> {
     await this.#process?.kill();
     this.#process = undefined;
+  }
+
+  /** Has it write to its disk which queues there are: of its own accord it does so some time after they were made. */
+  async flush(): Promise<void> {
+    await promisify(execFile)(RABBITMQ_CONTROL, ['eval', 'mnesia:sync_log().'], { env: this.#env, timeout: 60_000 });
   }
 
   /** The latest that it printed. */
