@@ -239,6 +239,34 @@ export class CbsClient {
     return undefined;
   }
 
+  /**
+   * As {@link authorize}, on behalf of somebody who is not to know where our tokens come from, and what was said there: a
+   * command's words may hold anything.
+   */
+  authorizeClient(
+    address: string,
+    done: (error: AmqpErrorFields | undefined) => void,
+  ): (error?: AmqpErrorFields) => void {
+    let own: AmqpErrorFields | undefined;
+    let told: AmqpErrorFields | undefined;
+    const release = this.authorize(address, (error) => {
+      own = error;
+      told = error === undefined ? undefined : this.#forClients(error);
+      done(told);
+    });
+    return (error) => release(error === told ? own : error);
+  }
+
+  #forClients(error: AmqpErrorFields): AmqpErrorFields {
+    const failure = this.failureOf(error);
+    if (failure === undefined) return error;
+    const description =
+      failure.status === undefined
+        ? 'There is no token of the router for this entity. Its log says why.'
+        : 'Service Bus refused the token of the router for this entity. Its log says why.';
+    return { condition: error.condition, description };
+  }
+
   /** The connection has ended. */
   close(): void {
     if (this.#isClosed) return;

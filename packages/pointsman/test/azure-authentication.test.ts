@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
 import { Secret, makeSasToken } from '@pointsman/azure';
 import { int, plainOf } from '@pointsman/wire';
+import type { ClientError } from '../src/client/client-error.js';
 import { connect } from '../src/client/client.js';
 import { runManage, runStat } from '../src/tools/command-tools.js';
 import {
@@ -243,6 +244,31 @@ describe('a connector with tokens', () => {
         'ended with 3: Please run az login',
       );
       await router.said("There is no token for connector 'azure'", 'Check azureAuthentication of connector');
+    }),
+  );
+
+  it(
+    'tells clients of link routes that there is none, and not what the command said',
+    scene(async (one) => {
+      const cloud = await one.openNamespace();
+      const script = one.file('fail.mjs', `console.error('/home/me: Please run az login'); process.exit(3);\n`);
+      const router = await one.startRouter(
+        byTokens(one, cloud.port, {
+          ...WITHOUT_KEY,
+          azureAuthentication: 'command',
+          azureTokenCommand: `'${process.execPath}' ${script}`,
+        }) +
+          section('linkRoute', { prefix: 'direct', direction: 'in', connection: 'azure' }) +
+          section('linkRoute', { prefix: 'direct', direction: 'out', connection: 'azure' }),
+      );
+      await router.said('Please run az login');
+      const client = await connect({ host: '127.0.0.1', port: router.port });
+      one.whenOver(() => client.close());
+      for (const address of ['direct', 'direct/$management', 'direct/$management'])
+        await assert.rejects(client.sender(address), (error: ClientError) => {
+          assert.match(error.message, /There is no token of the router for this entity\. Its log says why\./);
+          return !error.message.includes('az login');
+        });
     }),
   );
 

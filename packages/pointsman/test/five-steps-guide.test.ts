@@ -19,6 +19,7 @@ const SOURCES = [
   'packages/pointsman/src/run/connection-end.ts',
   'packages/pointsman/src/run/connection-tokens.ts',
   'packages/azure/src/token.ts',
+  'packages/azure/src/cbs-client.ts',
   'packages/azure/src/front-door.ts',
   'packages/pointsman/src/run/front-door.ts',
   'packages/pointsman/src/tokens/identity-library.ts',

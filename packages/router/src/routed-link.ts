@@ -127,10 +127,15 @@ export class RoutedLink implements ReceiverHandler, SenderHandler {
       this.#attachThere();
       return;
     }
-    this.#release = dialect.authorize(this.#toExternal(address), attach.role ? 'in' : 'out', (error) => {
+    const there = this.#toExternal(address);
+    const done = (error: AmqpErrorFields | undefined): void => {
       if (error === undefined) this.#attachThere();
       else this.#end(undefined, error, true);
-    });
+    };
+    this.#release =
+      dialect.authorizeClient === undefined
+        ? dialect.authorize(there, attach.role ? 'in' : 'out', done)
+        : dialect.authorizeClient(there, done);
     if (this.#ended) this.#release();
   }
 

@@ -113,6 +113,13 @@ export interface ContainerDialect {
     done: (error: AmqpErrorFields | undefined) => void,
   ): (error?: AmqpErrorFields) => void;
   /**
+   * The same on behalf of a client whose link is to be routed there: it hears the error. Default: {@link authorize}.
+   */
+  authorizeClient?(
+    address: string,
+    done: (error: AmqpErrorFields | undefined) => void,
+  ): (error?: AmqpErrorFields) => void;
+  /**
    * Hears first of every link of a client that is to be routed to the container. True where the dialect has taken the link and
    * serves it itself.
    *

@@ -55,7 +55,7 @@ export class ServiceBusConnection {
     const authorize: CbsClient['authorize'] | undefined =
       tokens === undefined
         ? undefined
-        : (address, done) => tokens.authorize(address === '' ? (to.entityPath ?? '') : address, done);
+        : (address, done) => tokens.authorizeClient(address === '' ? (to.entityPath ?? '') : address, done);
     const sessions = new SessionHolders();
     this.#tokens = tokens;
     this.#entities = entities;

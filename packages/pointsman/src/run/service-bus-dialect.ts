@@ -80,7 +80,12 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
   const { tokens } = place;
   const { random } = place.surroundings;
   return {
-    ...(tokens === undefined ? {} : { authorize: (address, _direction, done) => tokens.authorize(address, done) }),
+    ...(tokens === undefined
+      ? {}
+      : {
+          authorize: (address, _direction, done) => tokens.authorize(address, done),
+          authorizeClient: (address, done) => tokens.authorizeClient(address, done),
+        }),
     takeLink: (link, attach, address) =>
       address === undefined ? place.coordinator.take(link, attach) : place.management.take(link, attach, address),
     sessionTo: (address) => place.management.sessionTo(address),
