@@ -259,12 +259,12 @@ export class CbsClient {
 
   #forClients(error: AmqpErrorFields): AmqpErrorFields {
     const failure = this.failureOf(error);
-    if (failure === undefined) return error;
-    const description =
-      failure.status === undefined
-        ? 'There is no token of the router for this entity. Its log says why.'
-        : 'Service Bus refused the token of the router for this entity. Its log says why.';
-    return { condition: error.condition, description };
+    // What the service itself said is for everybody: that there is no such entity, for instance.
+    if (failure === undefined || failure.status !== undefined) return error;
+    return {
+      condition: error.condition,
+      description: 'There is no token of the router for this entity. Its log says why.',
+    };
   }
 
   /** The connection has ended. */
