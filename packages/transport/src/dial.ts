@@ -5,6 +5,7 @@ import * as tls from 'node:tls';
 import { PROTOCOL_HEADER_BYTES, TLS_PROTOCOL_HEADER, isTlsProtocolHeader, recognizeFirstBytes } from './first-bytes.js';
 import { openTunnel } from './proxy.js';
 import type { HttpProxy } from './proxy.js';
+import { checkServerIdentity } from './server-identity.js';
 import { SocketStream, streamInfoOf } from './socket-stream.js';
 import type { ByteStream, StreamInfo } from './stream.js';
 import { loadTlsCredentials } from './tls-credentials.js';
@@ -299,8 +300,7 @@ class Attempt {
       secureContext: context,
       // An IP address is never sent as a server name. @see RFC 6066, 3
       ...(isIP(name) === 0 ? { servername: name } : {}),
-      checkServerIdentity: (_, certificate) =>
-        verifyHostname ? tls.checkServerIdentity(name, certificate) : undefined,
+      checkServerIdentity: (_, certificate) => (verifyHostname ? checkServerIdentity(name, certificate) : undefined),
       // The chain is checked by OpenSSL as ever, and refused below: here, where the certificate can still be looked at.
       rejectUnauthorized: false,
     });

@@ -218,15 +218,16 @@ describe('dial: TLS', () => {
 
   it('names the names of a certificate that is for others, unless verifyHostname is off', async () => {
     await withListener(
-      tlsServer(authority.server({ names: ['a.example', 'b.example'], ips: ['192.0.2.1'] })),
+      tlsServer(authority.server({ names: ['a.example', 'b.example'], ips: ['192.0.2.1', '2001:db8::1'] })),
       async ({ port }) => {
         await assertFails(dialing(port), 'tls-name-mismatch', 'a.example, b.example, 192.0.2.1', 'not for localhost');
         const stream = (await dialing(port, { verifyHostname: false })) as { destroy(): void };
         stream.destroy();
         const stranger = new TestAuthority('Other Root').client();
         await assertFails(dialing(port, { verifyHostname: false, credentials: stranger }), 'tls-unknown-issuer');
-        const named = (await dialing(port, { servername: 'b.example' })) as { destroy(): void };
-        named.destroy();
+        for (const servername of ['b.example', '192.0.2.1', '2001:db8:0::1'])
+          ((await dialing(port, { servername })) as { destroy(): void }).destroy();
+        await assertFails(dialing(port, { servername: '2001:db8::2' }), 'tls-name-mismatch');
       },
     );
   });
