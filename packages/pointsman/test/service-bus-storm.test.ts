@@ -240,7 +240,7 @@ async function send(sender: Sender, messageId: string, value: number): Promise<s
 /** The time that work takes. */
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, ms);
+    setTimeout(resolve, Math.max(0, ms));
   });
 }
 
