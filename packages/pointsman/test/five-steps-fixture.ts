@@ -58,12 +58,13 @@ export async function until<T>(
   what: string,
   condition: () => T | false | undefined,
   state: () => string = () => '',
+  patienceMs: number = PATIENCE_MS,
 ): Promise<T> {
-  const end = performance.now() + PATIENCE_MS;
+  const end = performance.now() + patienceMs;
   for (;;) {
     const value = condition();
     if (value !== false && value !== undefined) return value;
-    if (performance.now() > end) throw new Error(`waited ${PATIENCE_MS} ms for ${what}\n${state()}`);
+    if (performance.now() > end) throw new Error(`waited ${patienceMs} ms for ${what}\n${state()}`);
     await new Promise<void>((resolve) => {
       setTimeout(resolve, LOOK_MS);
     });

@@ -72,6 +72,28 @@ describe('an autolink that Service Bus does not want, over an hour', () => {
     assert.ok(times.size >= 8, `at ${times.size} moments`);
   });
 
+  it('waits as long as a service that throttles asks for, whatever had ended it before', async () => {
+    const site = new VirtualSite({ autoLinks: [IN] });
+    await site.advance(MINUTE);
+    for (let n = 0; n < 3; n++) {
+      site.namespace.faults.detachLinks('orders');
+      // oxlint-disable-next-line no-await-in-loop
+      await site.advance(4_000);
+    }
+    assert.equal(site.autoLink('orders').status, 'active');
+    site.namespace.faults.refuseAttaches(1, 'orders');
+    site.namespace.faults.detachLinks('orders');
+    while (site.said(/Please wait 4 seconds/) === 0) {
+      assert.ok(site.clock.time < 5 * MINUTE);
+      // oxlint-disable-next-line no-await-in-loop
+      await site.advance(10);
+    }
+    await site.advance(3_900);
+    assert.equal(site.autoLink('orders').status, 'failed');
+    await site.advance(1_500);
+    assert.equal(site.autoLink('orders').status, 'active');
+  });
+
   it('that is detached each time at once comes back slower and slower', async () => {
     const site = new VirtualSite({ autoLinks: [IN] });
     await site.advance(MINUTE);

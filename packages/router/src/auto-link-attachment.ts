@@ -43,6 +43,7 @@ export class AutoLinkAttachment implements LinkOwner {
   /** Gives back what {@link ContainerDialect.authorize} gave. */
   #release: ((error?: AmqpErrorFields) => void) | undefined;
   #lastCondition: string | undefined;
+  #sameInARow = 0;
   #throttle: CreditThrottle | undefined;
 
   /** @param failures - in a row, so far */
@@ -314,11 +315,12 @@ export class AutoLinkAttachment implements LinkOwner {
       const explained = dialect?.explain?.(error, { address: settings.address, externalAddress, direction, name });
       if (explained !== undefined) router.log('ROUTER_CORE', 'warning', explained);
     }
-    const isRepeated = !wasActive && error !== undefined && error.condition === this.#lastCondition;
+    const isSame = error !== undefined && error.condition === this.#lastCondition;
     this.#lastCondition = error?.condition;
-    const delay =
-      dialect?.retryDelay?.(error, this.failures, attachedMs, isRepeated, own) ??
-      (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
+    this.#sameInARow = isSame && this.failures > 1 ? this.#sameInARow + 1 : 1;
+    const { failures: attempt } = this;
+    const failure = { attempt, sameInARow: this.#sameInARow, attachedMs, isRepeated: isSame && !wasActive };
+    const delay = dialect?.retryDelay?.(error, failure, own) ?? (this.failures === 1 ? FIRST_RETRY_MS : RETRY_MS);
     this.#attachLater(delay);
     this.#autoLink.lastFailure = { error, normal };
     if (normal && dialect?.awaitsLinks === true) this.#autoLink.expectBack(this.#pinned, router);

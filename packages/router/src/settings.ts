@@ -96,6 +96,18 @@ export interface RouterOptions {
   readonly facts?: () => Readonly<Record<string, AmqpValue>>;
 }
 
+/** How the link of an autolink ended, this time and before. */
+export interface LinkFailure {
+  /** Failures in a row, from 1, whatever their causes. */
+  readonly attempt: number;
+  /** How many of them, up to this one, had the same condition. From 1. */
+  readonly sameInARow: number;
+  /** How long the link was attached, in ms; 0 where it was refused. */
+  readonly attachedMs: number;
+  /** The link was refused as it was the last time. */
+  readonly isRepeated: boolean;
+}
+
 /** How a container of one kind has to be spoken to, where it differs from plain AMQP. */
 export interface ContainerDialect {
   /**
@@ -154,18 +166,8 @@ export interface ContainerDialect {
   outcomeToContainer?(state: DeliveryState | undefined): DeliveryState;
   /** What the container's outcome becomes towards the producer. */
   outcomeFromContainer?(state: DeliveryState | undefined): DeliveryState;
-  /**
-   * Ms until a link that ended with `error` is attached again; `attempt` counts the failures in a row, from 1.
-   *
-   * @param isRepeated - the link was refused as it was the last time
-   */
-  retryDelay?(
-    error: AmqpErrorFields | undefined,
-    attempt: number,
-    attachedMs: number,
-    isRepeated: boolean,
-    settings: AutoLinkSettings,
-  ): number;
+  /** Ms until a link that ended with `error` is attached again. */
+  retryDelay?(error: AmqpErrorFields | undefined, failure: LinkFailure, settings: AutoLinkSettings): number;
   /** What the attach of an inbound autolink says besides, and how many messages it takes where nothing else is given. */
   inboundAttach?(settings: AutoLinkSettings): {
     readonly filter?: Map<AmqpValue, AmqpValue> | undefined;

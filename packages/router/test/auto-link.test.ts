@@ -105,7 +105,7 @@ describe('autolinks', () => {
     const world = new World({ autoLinks: [{ address: 'q', direction: 'out', connection: 'broker' }] });
     const [autoLink] = world.router.autoLinks;
     const container = world.peer(broker);
-    container.at.dialect = { isNormalEnd: () => true, retryDelay: (_error, attempt) => attempt * 100 };
+    container.at.dialect = { isNormalEnd: () => true, retryDelay: (_error, { attempt }) => attempt * 100 };
     const detach = (): void => {
       container.attached.at(-1)!.link.detach({ condition: 'amqp:link:detach-forced', description: 'idle' });
       world.run();

@@ -127,7 +127,7 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
     isWait: (error, { nextSession }) => nextSession === true && error?.condition === 'com.microsoft:timeout',
     releaseDelay: (n) => Math.min(RELEASE_MAX_MS, RELEASE_FIRST_MS * 2 ** Math.min(n - 1, 20)) * (1 + random() / 4),
     isNormalEnd: (error) => isNormalLife(classify(error?.condition, error?.description)),
-    retryDelay(error, attempt, attachedMs, isRepeated, settings): number {
+    retryDelay(error, { attempt, sameInARow, attachedMs, isRepeated }, settings): number {
       const kind = classify(error?.condition, error?.description);
       if (isOfSessions(settings)) {
         if (settings.nextSession === true && error?.condition === 'com.microsoft:timeout')
@@ -139,6 +139,8 @@ export function serviceBusDialect(place: ServiceBusPlace): ContainerDialect {
       // A token that ended just now: the next attempt has a new one. Refused again, it is a matter of rights.
       const isStale = kind === 'unauthorized' && tokens !== undefined && !isRepeated;
       if (isStale && tokens.failureOf(error!) === undefined) return retryDelay('token', 0, random);
+      // The service said for how long to wait: what had happened to the link before has no part in that.
+      if (kind === 'busy') return retryDelay(kind, sameInARow - 1, random);
       // The first failure after a steady time is attempt 0.
       return retryDelay(kind, attemptAfter(kind, attempt - 1, attachedMs), random);
     },
