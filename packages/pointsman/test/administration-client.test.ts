@@ -21,7 +21,7 @@ function clientOf(one: Scene, server: NamespaceServer): AdministrationClient {
       mode: 'tls',
       credentials: loadTlsCredentials({ caCertFile: server.caCertFile }),
       lookup: lookUpHere,
-      timeoutMs: 5_000,
+      timeoutMs: 30_000,
     },
     hostname: CLOUD_HOST,
     identity: sasKeyProvider(POLICY, new Secret(KEY), Date.now),
@@ -90,7 +90,7 @@ describe('a client of the management API', () => {
       });
       const { port } = server.address() as AddressInfo;
       const client = new AdministrationClient({
-        dial: { host: '127.0.0.1', port, mode: 'tcp', timeoutMs: 5_000 },
+        dial: { host: '127.0.0.1', port, mode: 'tcp', timeoutMs: 30_000 },
         hostname: 'localhost',
         identity: sasKeyProvider(POLICY, new Secret(KEY), Date.now),
         secrets: [new Secret(KEY)],

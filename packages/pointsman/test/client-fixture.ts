@@ -12,7 +12,7 @@ import type { NamespaceServer, NamespaceServerOptions } from '../src/namespace-s
 
 const LOOK_MS = 2;
 /** Only ends a test that hangs. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** Waits for a condition. */
 export async function until(what: string, condition: () => boolean): Promise<void> {

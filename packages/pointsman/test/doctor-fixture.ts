@@ -54,7 +54,7 @@ export async function doctor(
 /** Examines the connectors of a file, as programs do. */
 export async function examined(one: Scene, text: string, ...argv: string[]): Promise<Told> {
   const file = one.file('router.conf', ROUTER + text);
-  const { status, out } = await doctor(['-c', file, '-o', 'json', '--timeout', '5', ...argv]);
+  const { status, out } = await doctor(['-c', file, '-o', 'json', '--timeout', '30', ...argv]);
   const told = JSON.parse(out) as Told;
   assert.equal(told.exitStatus, status);
   assert.equal(told.works, status === 0);
