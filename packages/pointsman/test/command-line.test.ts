@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -69,6 +70,53 @@ describe('pointsman -c FILE', () => {
       assert.match(io.err, why);
     }
   });
+});
+
+/** Whether `port` answers the header of AMQP. */
+async function answers(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 1, 0, 0]));
+  const [first] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return first.subarray(0, 4).toString('latin1') === 'AMQP';
+}
+
+describe('output that nobody reads any more', () => {
+  it(
+    'does not end a router: it forwards without a log',
+    opening(async (opened) => {
+      const child = spawn(process.execPath, [POINTSMAN, '-c', fileOf(opened, CONF)], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      opened.later(() => child.kill('SIGKILL'));
+      const ended = once(child, 'close');
+      let log = '';
+      child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+      await until('the port', () => /Listening on 127\.0\.0\.1:\d+/.test(log));
+      const port = Number(/Listening on 127\.0\.0\.1:(\d+)/.exec(log)![1]);
+      child.stderr.destroy();
+      // The first one is the line that meets the closed pipe.
+      for (let time = 0; time < 3; time++) assert.equal(await answers(port), true);
+      child.kill('SIGTERM');
+      assert.deepEqual(await ended, [0, null]);
+    }),
+  );
+
+  it(
+    'leaves a command the status that it has, and nothing on stderr',
+    opening(async (opened) => {
+      for (const [args, status] of [
+        [['check', fileOf(opened, CONF)], 0],
+        [['--help'], 0],
+      ] as const) {
+        const child = spawn(process.execPath, [POINTSMAN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+        child.stdout.destroy();
+        let said = '';
+        child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+        assert.deepEqual([await once(child, 'close'), said], [[status, null], ''], args.join(' '));
+      }
+    }),
+  );
 });
 
 describe('pointsman with a word that it does not know', () => {
