@@ -43,6 +43,10 @@ export function audiencePath(audience: string): string {
   return readAddress(audience).written.toLowerCase();
 }
 
+/** What names are made of, in the words of the service. */
+export const NAME_RULE =
+  'Entity segments can contain only letters, numbers, periods (.), hyphens (-), and underscores (_).';
+
 /**
  * Checks the name of an entity that is to be created.
  *
@@ -52,6 +56,12 @@ export function checkName(name: string, what: string, lengthMax: number): void {
   if (name === '' || name.length > lengthMax) {
     throw new TypeError(`The name of ${what} '${name.slice(0, 60)}' must have 1 to ${lengthMax} characters.`);
   }
-  if (/[@?#*\\]/.test(name)) throw new TypeError(`The name of ${what} '${name}' contains one of @ ? # * \\.`);
   if (/^\/|\/$/.test(name)) throw new TypeError(`The name of ${what} '${name}' begins or ends with a slash.`);
+  if (!isName(name))
+    throw new TypeError(`The name of ${what} '${name}' has characters that are not allowed. ${NAME_RULE}`);
+}
+
+/** Whether each part of a path has characters of names alone. The portal lets tildes in, too. */
+export function isName(path: string): boolean {
+  return /^[\w.~-]+(?:\/[\w.~-]+)*$/.test(path);
 }

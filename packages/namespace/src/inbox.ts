@@ -34,7 +34,7 @@ export class Inbox {
   readonly #host: MessageQueueHost;
   readonly #history: DuplicateHistory | undefined;
   #isClosed = false;
-  /** The partition that took what had no key last. */
+  /** The partition that was written last. */
   #turn = 0;
   /** Ms of the clock at which something was last sent; -Infinity for never. */
   usedAt: number = -Infinity;
@@ -82,6 +82,7 @@ export class Inbox {
       }
       if (partitionKey !== undefined && content.groupId !== undefined && partitionKey !== content.groupId)
         return unlikeSession(partitionKey, content.groupId);
+      if (content.nullAnnotation !== undefined) return isNull(content.nullAnnotation);
     }
     const unlike = this.#settings.partitioned ? this.#unlikeKeys(contents) : undefined;
     if (unlike !== undefined) return unlike;
@@ -122,11 +123,10 @@ export class Inbox {
     return this.#settings.partitioned;
   }
 
-  /** One for all that is sent together: by its key, or the next in turn. */
+  /** One for all that is sent together: by its key, or the one behind that which was written last. */
   #partitionOf(contents: readonly MessageContent[]): number {
     const key = this.partitionKeyOf(contents);
-    if (key !== undefined) return partitionOfKey(key);
-    this.#turn = (this.#turn % PARTITIONS) + 1;
+    this.#turn = key === undefined ? (this.#turn % PARTITIONS) + 1 : partitionOfKey(key);
     return this.#turn;
   }
 
@@ -221,6 +221,13 @@ function tooLong(name: string): Refusal {
   return {
     condition: 'com.microsoft:argument-error',
     description: `The length of property ${name} exceeds ${ID_LENGTH_MAX} characters.`,
+  };
+}
+
+function isNull(annotation: string): Refusal {
+  return {
+    condition: 'com.microsoft:argument-error',
+    description: `The message annotation '${annotation}' is null: it has a value, or is left out.`,
   };
 }
 

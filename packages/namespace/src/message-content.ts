@@ -50,6 +50,9 @@ const BROKER_ANNOTATIONS: ReadonlySet<string> = new Set([
   'x-opt-partition-id',
 ]);
 
+/** Annotations that the service does not take without a value. Of others, as of a partition key, null is as good as none. */
+const NEVER_NULL = ['x-opt-scheduled-enqueue-time', 'x-opt-message-state', 'x-opt-enqueue-sequence-number'] as const;
+
 type Annotations = Map<string | bigint, AmqpValue>;
 
 /**
@@ -61,6 +64,8 @@ export class MessageContent {
   readonly header: HeaderFields | undefined;
   /** Without those that the broker sets. */
   readonly annotations: ReadonlyMap<string | bigint, AmqpValue> | undefined;
+  /** A message annotation that is null and must not be. */
+  readonly nullAnnotation: string | undefined;
   /** Properties, application properties, body and footer as they came. */
   readonly bare: Uint8Array;
   /** Span of the application properties in `bare`; empty, at the place where they belong, where there are none. */
@@ -88,7 +93,9 @@ export class MessageContent {
     const header = at(SECTION.header);
     this.header = header === undefined ? undefined : readHeaderBody(reader(header));
     const annotations = at(SECTION.messageAnnotations);
-    this.annotations = annotations === undefined ? undefined : withoutBrokers(readAnnotations(reader(annotations)));
+    const given = annotations === undefined ? undefined : readAnnotations(reader(annotations));
+    this.nullAnnotation = NEVER_NULL.find((name) => given?.get(name) === null);
+    this.annotations = given === undefined ? undefined : withoutBrokers(given);
     const properties = at(SECTION.properties);
     const fields = properties === undefined ? undefined : readPropertiesBody(reader(properties));
     this.messageId = fields?.messageId ?? null;

@@ -12,7 +12,7 @@ import { MessageLine, type Line } from './message-line.js';
 import { MessageStore } from './message-store.js';
 import { MessageSessions, type MessageSession, type SessionWaiter } from './message-session.js';
 import { PartitionedLine } from './partitioned-line.js';
-import { partitionOfSequence, SequenceCounter } from './partitions.js';
+import { partitionOfKey, partitionOfSequence, SequenceCounter } from './partitions.js';
 import type { MessageCounts, MessageQueueHost, MessageQueueSettings } from './queue-settings.js';
 import { Schedule } from './schedule.js';
 import { deadLetterProperties, HEADER_SIZE_EXCEEDED, type Settlement, type SettleResult } from './settlement.js';
@@ -469,13 +469,18 @@ export class MessageQueue {
 
   /**
    * Messages from a sequence number on, in whatever state, without taking them; of one session where one is given. They are all of
-   * one partition: the next peek goes on with the next.
+   * one partition: the next peek goes on with the next. A session has one partition alone: numbers of others, as clients remember
+   * them that peeked another session before, say nothing about it.
    */
   peek(fromSequence: number, count: number, sessionId?: string): StoredMessage[] {
     const found: StoredMessage[] = [];
     let partition: number | undefined;
     const session = sessionId === undefined ? undefined : this.sessions?.get(sessionId);
-    for (const message of (session?.messages ?? this.#messages).from(fromSequence)) {
+    const isElsewhere =
+      session !== undefined &&
+      this.settings.partitioned === true &&
+      partitionOfSequence(fromSequence) !== partitionOfKey(session.id);
+    for (const message of (session?.messages ?? this.#messages).from(isElsewhere ? 0 : fromSequence)) {
       if (found.length >= count) break;
       if (found.length > 0 && partitionOfSequence(message.sequence) !== partition) break;
       partition = partitionOfSequence(message.sequence);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { partitionOf } from './event-hubs/partition-key.js';
 import { keyTextOf, textOf, type MessageContent } from './message-content.js';
 
 /** Of a partitioned entity, as the Standard tier has them. */
@@ -12,12 +13,12 @@ export function partitionOfSequence(sequence: number): number {
   return Math.floor(sequence / PARTITION_SIZE);
 }
 
-/** The partition of a key, 1 to {@link PARTITIONS}: the same one each time. Which one it is in the cloud nobody knows. */
+/**
+ * The partition of a key, 1 to {@link PARTITIONS}: the same one each time. Which one it is in the cloud nobody has told; this is how
+ * event hubs of the same service go by keys.
+ */
 export function partitionOfKey(key: string): number {
-  // FNV-1a.
-  let hash = 0x811c_9dc5;
-  for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x0100_0193);
-  return 1 + ((hash ^ (hash >>> 15)) & (PARTITIONS - 1));
+  return 1 + partitionOf(key, PARTITIONS);
 }
 
 /**

@@ -5,8 +5,12 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { durationOf, msOfDuration } from '../src/admin/duration.js';
 import { escapeXml, readXml, XmlError } from '../src/admin/xml.js';
+import { encodeMessage } from '@pointsman/wire';
 import { Administration, Namespace } from '../src/index.js';
 import type { AdminResponse, NamespaceHost } from '../src/index.js';
+import { MessageContent } from '../src/message-content.js';
+import { SqlMessage } from '../src/rules/sql-evaluator.js';
+import type { Subscription } from '../src/subscription.js';
 
 const KEY = 'the/key==';
 const NOW = Date.UTC(2026, 0, 2);
@@ -21,6 +25,7 @@ const host: NamespaceHost = {
 function open(more: Partial<NamespaceHost> = {}): {
   namespace: Namespace;
   ask: (method: string, target: string, body?: string, token?: string) => AdminResponse;
+  change: (target: string, body: string) => AdminResponse;
 } {
   const namespace = new Namespace(
     {
@@ -35,6 +40,10 @@ function open(more: Partial<NamespaceHost> = {}): {
     namespace,
     ask: (method, target, body = '', token = tokenFor('https://unit.example/')) =>
       administration.handle({ method, target, headers: { authorization: token }, body }),
+    change: (target, body) => {
+      const headers = { authorization: tokenFor('https://unit.example/'), 'if-match': '*' };
+      return administration.handle({ method: 'PUT', target, headers, body });
+    },
   };
 }
 
@@ -159,12 +168,101 @@ describe('the management API', () => {
     assert.ok(body.includes(`<Rights>${rights}</Rights>`), body);
   });
 
-  it('shows a name with signs of XML as it is, and takes it in any case', () => {
+  it('refuses names that the service does not have, whatever they are encoded as, and takes the others in any case', () => {
     const { ask } = open();
-    const path = "/a&b'c%3Cd%3E";
-    assert.equal(ask('PUT', path, queue()).status, 201);
-    const { body } = ask('GET', path.toUpperCase().replaceAll('%3C', '%3c'));
-    assert.equal(readXml(body).children.find(({ name }) => name === 'title')?.text, "a&b'c<d>");
+    assert.equal(ask('PUT', '/deep/Name.of-a_queue~1', queue()).status, 201);
+    assert.match(ask('GET', '/DEEP/name.of-a_queue~1').body, /<title type="text">deep\/Name\.of-a_queue~1</u);
+    for (const name of ['a b', 'a+b', 'a&b', 'a<b>', 'ümlaut', 'a:b', 'a//b', '$a', 'a@b']) {
+      const path = encodeURIComponent(name);
+      const { status, body } = ask('PUT', `/${path}`, queue(), tokenFor(`https://unit.example/${path}`));
+      assert.equal(status, name === '$a' ? 404 : 400, name);
+      if (status === 400) assert.match(body, /SubCode=40000.*Entity segments can contain only letters, numbers/u);
+    }
+    ask('PUT', '/news', entry('<TopicDescription/>'));
+    const subscription = entry('<SubscriptionDescription/>');
+    assert.equal(ask('PUT', '/news/Subscriptions/a%20b', subscription).status, 400);
+    assert.equal(ask('PUT', '/news/Subscriptions/all', subscription).status, 201);
+    const rule = entry('<RuleDescription><Filter xmlns:i="x" i:type="TrueFilter"/></RuleDescription>');
+    assert.equal(ask('PUT', '/news/Subscriptions/all/Rules/a%20b', rule).status, 400);
+    assert.equal(ask('PUT', '/news/Subscriptions/all/Rules/$own', rule).status, 201);
+  });
+
+  it('has sizes that the service has, and takes back what it shows', () => {
+    const { ask } = open();
+    const sized = (megabytes: number): string => queue(`<MaxSizeInMegabytes>${megabytes}</MaxSizeInMegabytes>`);
+    for (const megabytes of [1, 1000, 6144, 100_000]) assert.equal(ask('PUT', '/s', sized(megabytes)).status, 400);
+    for (const megabytes of [1024, 5120, 81_920])
+      assert.equal(ask('PUT', `/s${megabytes}`, sized(megabytes)).status, 201);
+    const { namespace, change } = open();
+    namespace.broker.createQueue({ name: 'small', maxSizeBytes: 3000 });
+    assert.equal(change('/small', sized(0)).status, 200);
+    assert.equal(namespace.broker.entity('small')!.messages!.settings.maxSizeBytes, 3000);
+    assert.equal(change('/small', sized(2048)).status, 200);
+    assert.equal(namespace.broker.entity('small')!.messages!.settings.maxSizeBytes, 2 ** 31);
+  });
+
+  it('says in the words of the service what cannot be changed, and changes nothing then', () => {
+    const { ask, change } = open();
+    const lock = '<LockDuration>PT30S</LockDuration>';
+    const refused = (inner: string): string => change('/orders', queue(lock + inner)).body;
+    assert.match(
+      refused('<RequiresSession>true</RequiresSession>'),
+      /The value for the RequiresSession property of an existing Queue cannot be changed\./u,
+    );
+    assert.match(
+      refused('<RequiresDuplicateDetection>true</RequiresDuplicateDetection>'),
+      /The value for the RequiresDuplicateDetection property of an existing Queue cannot be changed\./u,
+    );
+    assert.match(
+      refused('<EnablePartitioning>true</EnablePartitioning>'),
+      /Partitioning cannot be changed for Queue\./u,
+    );
+    const rules = Array.from(
+      { length: 13 },
+      (_, at) => `<AuthorizationRule><KeyName>k${at}</KeyName><PrimaryKey>k</PrimaryKey></AuthorizationRule>`,
+    );
+    for (const inner of [
+      '<MaxMessageSizeInKilobytes>5</MaxMessageSizeInKilobytes>',
+      '<AutoDeleteOnIdle>PT1S</AutoDeleteOnIdle>',
+      `<AuthorizationRules>${rules.join('')}</AuthorizationRules>`,
+      '<ForwardTo>nowhere</ForwardTo>',
+    ])
+      assert.match(refused(inner), /<Code>400</u);
+    assert.match(ask('GET', '/orders').body, /<LockDuration>PT1M</u, 'nothing of a description that is refused');
+  });
+
+  it('keeps parameters of filters and of actions in their kinds', () => {
+    const { namespace, ask } = open();
+    ask('PUT', '/news', entry('<TopicDescription/>'));
+    ask('PUT', '/news/Subscriptions/all', entry('<SubscriptionDescription/>'));
+    const pair = (key: string, type: string, text: string): string =>
+      `<KeyValueOfstringanyType><Key>${key}</Key><Value i:type="x:${type}">${text}</Value></KeyValueOfstringanyType>`;
+    const rule = (inner: string): string =>
+      entry(`<RuleDescription xmlns:i="i" xmlns:x="x">${inner}</RuleDescription>`);
+    const path = '/news/Subscriptions/all/Rules/r';
+    const { status, body } = ask(
+      'PUT',
+      path,
+      rule(
+        `<Filter i:type="SqlFilter"><SqlExpression>1=1</SqlExpression><Parameters>${pair('@l', 'long', '2147483650')}</Parameters></Filter>` +
+          `<Action i:type="SqlRuleAction"><SqlExpression>SET a = @a SET l = @l</SqlExpression><Parameters>${pair('@a', 'dateTime', '2020-07-05T11:12:13')}</Parameters></Action>`,
+      ),
+    );
+    assert.equal(status, 201, body);
+    const shown = ask('GET', path).body;
+    assert.match(shown, /<Filter.*<Key>@l<\/Key><Value i:type="d6p1:long"[^>]*>2147483650</u);
+    assert.match(shown, /<Action.*<Key>@a<\/Key><Value i:type="d6p1:dateTime"[^>]*>2020-07-05T11:12:13\.000Z</u);
+    const subscription = namespace.broker.entity('news/subscriptions/all') as Subscription;
+    const message = MessageContent.read(encodeMessage({ body: { kind: 'value', value: 1 } }), 0, () => '');
+    const made = subscription.rule('r')!.apply(new SqlMessage(message), { now: 0, newGuid: () => new Uint8Array(16) });
+    assert.deepEqual(
+      [...made.applicationProperties()].map(([name, value]) => [name, String(value)]),
+      [
+        ['a', String(Date.UTC(2020, 6, 5, 11, 12, 13))],
+        ['l', '2147483650'],
+        ['RuleName', 'r'],
+      ],
+    );
   });
 });
 

@@ -17,7 +17,7 @@ import {
   type Message,
 } from '@pointsman/wire';
 import { swapGuid } from '../src/guid.js';
-import { conditionOf, Harness, numberIn, sasToken, TIME_ORIGIN, type Client } from './harness.js';
+import { annotation, conditionOf, Harness, numberIn, sasToken, TIME_ORIGIN, type Client } from './harness.js';
 
 const OPTIONS = { queues: [{ name: 'orders', lockDurationMs: 30_000 }] };
 
@@ -50,6 +50,26 @@ const messagesIn = (body: Map<AmqpValue, AmqpValue>): Message[] =>
   (body.get('messages') as AmqpValue[]).map((one) => decodeMessage((one as Map<string, Uint8Array>).get('message')!));
 
 describe('what tests of the official client expect of the cloud', () => {
+  it('takes annotations without a value, overwrites its own, and refuses three', () => {
+    const client = new Harness(OPTIONS).connect({ user: 'root' });
+    const sender = client.sender('orders');
+    const send = (...names: string[]): string | undefined =>
+      conditionOf(
+        sender.send({
+          body: { kind: 'value', value: 1 },
+          messageAnnotations: new Map(names.map((name) => [name, null])),
+        }),
+      );
+    const own = ['x-opt-locked-until', 'x-opt-sequence-number', 'x-opt-enqueued-time'];
+    assert.equal(send(...own, 'x-opt-partition-key', 'x-opt-deadletter-source'), 'accepted');
+    const { last } = client.receiver('orders', 1);
+    for (const name of own) assert.notEqual(annotation(last, name) ?? null, null, name);
+    assert.equal(annotation(last, 'x-opt-partition-key'), null);
+    for (const name of ['x-opt-scheduled-enqueue-time', 'x-opt-message-state', 'x-opt-enqueue-sequence-number'])
+      assert.equal(send(name), 'rejected com.microsoft:argument-error', name);
+    assert.equal(send(), 'accepted', 'the link stays');
+  });
+
   it('counts a delivery that ends with deferring, and each one after it', () => {
     const client = new Harness(OPTIONS).connect({ user: 'root' });
     const ask = asking(client, 'orders/$management');

@@ -53,7 +53,7 @@ const batch = (sender: TestSender, ...messages: Message[]): string | undefined =
     ),
   );
 
-function peeker(client: Client, path: string): (from: number | bigint, count: number) => number[] {
+function peeker(client: Client, path: string, session?: string): (from: number | bigint, count: number) => number[] {
   const ask = client.requester(`${path}/$management`);
   return (from, count) => {
     const answer = ask(
@@ -61,6 +61,7 @@ function peeker(client: Client, path: string): (from: number | bigint, count: nu
       new Map<AmqpValue, AmqpValue>([
         ['from-sequence-number', long(BigInt(from))],
         ['message-count', int(count)],
+        ...(session === undefined ? [] : [['session-id', session] as [AmqpValue, AmqpValue]]),
       ]),
     );
     const found = answer.body?.kind === 'value' && answer.body.value instanceof Map ? answer.body.value : new Map();
@@ -150,6 +151,33 @@ describe('an entity with partitions', () => {
     }
     assert.equal(calls, 16);
     assert.equal(new Set(seen).size, 20);
+  });
+
+  it('shows a session from its start to who has peeked another one before, and goes on within it', () => {
+    const { harness, client } = prepared();
+    const sender = client.sender('steps');
+    const [low, high] = ['a', 'b', 'c', 'd'].toSorted((a, b) => partitionOfKey(a) - partitionOfKey(b)).slice(1, 3);
+    for (const groupId of [low!, high!])
+      for (let i = 0; i < 3; i += 1) sender.send({ ...body('x'), properties: { groupId } });
+    const [last] = peeker(client, 'steps', high)(1, 3).slice(-1);
+    const peek = peeker(harness.connect({ user: 'root' }), 'steps', low);
+    const seen = peek(last! + 1, 3);
+    assert.deepEqual(seen.map(partitionOfSequence), Array(3).fill(partitionOfKey(low!)));
+    assert.deepEqual(peek(seen[0]! + 1, 3), seen.slice(1));
+    assert.deepEqual(peek(seen[2]! + 1, 3), []);
+  });
+
+  it('puts what has no key behind the partition that was written last', () => {
+    const { client } = prepared();
+    const sender = client.sender('wide');
+    sender.send(keyed('first', 'k'));
+    sender.text('second');
+    sender.send(keyed('third', 'k'));
+    sender.text('fourth');
+    const { received } = client.receiver('wide', 4);
+    const partitions = new Map(received.map((one) => [one.body, numberIn(annotation(one, 'x-opt-partition-id'))]));
+    const next = (partitionOfKey('k') % 16) + 1;
+    assert.deepEqual([partitions.get('second'), partitions.get('fourth')], [next, next]);
   });
 
   it('knows duplicates by their key and id', () => {

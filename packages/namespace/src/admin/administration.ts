@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { audiencePath, readAddress } from '../address.js';
+import { audiencePath, isName, NAME_RULE, readAddress } from '../address.js';
 import type { EntityStatus } from '../entity.js';
 import type { NamespaceHost } from '../host.js';
 import { textOf, type JournalRecord } from '../journal.js';
@@ -186,7 +186,7 @@ export class Administration {
     const claims = readSasToken(header);
     if (claims === undefined)
       throw new AdminError(401, '40104', 'The Authorization header has no shared access signature that can be read.');
-    const scope = audiencePath(claims.resource.replace(/\?.*$/u, ''));
+    const scope = audiencePath(decoded(claims.resource.replace(/\?.*$/u, '')));
     const entity = this.#namespace.broker.entity(readAddress(path).path);
     const policies = [
       this.#namespace.broker.policies.get(claims.policyName.toLowerCase()),
@@ -309,6 +309,11 @@ export class Administration {
   // ---- making and changing ----
 
   #put(target: Target, entry: XmlElement, isUpdate: boolean, path: string): AdminResponse {
+    // Names of rules may begin with a dollar sign, as that of the first one does.
+    if (!isName(path.replace(/\/\$(?=[^/]+$)/u, '/')))
+      throw invalid(
+        `'https://${this.#hostname}/${path}' contains character(s) that is not allowed by Service Bus. ${NAME_RULE}`,
+      );
     const content = childOf(entry, 'content')?.children[0];
     if (entry.name !== 'entry' || content === undefined) throw invalid('The body is no entry with a description.');
     const description = new Description(content);
@@ -419,9 +424,15 @@ export class Administration {
   }
 
   #change(entity: Queue | Topic | Subscription, description: Description, status: EntityStatus | undefined): void {
+    // All is read and checked before anything is changed.
     checkFixed(description, entity);
-    const holding = holdingOptionsOf(description);
-    const details = this.#detailsOf(entity);
+    const { settings: current } = entity.kind === 'topic' ? entity.scheduled : entity.messages;
+    const holding = holdingOptionsOf(description, current.maxSizeBytes);
+    const next = detailsOf(description, this.#utcNow);
+    const policies = policiesByName(next.policies);
+    const autoDeleteOnIdleMs = autoDeleteOf(description);
+    const receiving =
+      entity.kind === 'subscription' ? undefined : receivingOptionsOf(description, entity.maxMessageSizeBytes);
     const { forwardTo, forwardDeadLetteredMessagesTo, requiresSession: _, ...settings } = holding;
     if (entity.kind === 'topic') {
       if (settings.defaultTtlMs !== undefined) entity.changeDefaultTtl(settings.defaultTtlMs);
@@ -432,16 +443,12 @@ export class Administration {
       entity.messages.change(others);
       if (defaultTtlMs !== undefined) entity.changeDefaultTtl(defaultTtlMs);
     }
-    const autoDeleteOnIdleMs = autoDeleteOf(description);
-    updateDetails(details, description, this.#utcNow);
+    updateDetails(this.#detailsOf(entity), next);
     entity.changedAt = this.#host.clock.now();
     this.#namespace.changeAutoDelete(entity, autoDeleteOnIdleMs);
     if (entity.kind !== 'subscription') {
-      entity.policies = policiesByName(details.policies);
-      const { maxMessageSizeBytes, duplicateDetectionWindowMs } = receivingOptionsOf(
-        description,
-        entity.maxMessageSizeBytes,
-      );
+      entity.policies = policies;
+      const { maxMessageSizeBytes, duplicateDetectionWindowMs } = receiving!;
       if (duplicateDetectionWindowMs !== undefined) entity.inbox.changeDuplicateWindow(duplicateDetectionWindowMs);
       if (maxMessageSizeBytes !== undefined) entity.maxMessageSizeBytes = maxMessageSizeBytes;
     }
@@ -539,16 +546,21 @@ function exists(path: string): AdminError {
   return new AdminError(409, '40900', `Conflict. There is an entity '${path.slice(0, 300)}' already.`);
 }
 
-/** @throws AdminError for what is no path */
 function unauthorized(): AdminError {
   return new AdminError(401, '40100', "Unauthorized: 'Manage' claim(s) are required to perform this operation.");
 }
 
+/** @throws AdminError for what is no path */
 function splitTarget(target: string): { readonly path: string; readonly query: URLSearchParams } {
   const at = target.indexOf('?');
+  const path = decoded(at < 0 ? target : target.slice(0, at)).replace(/^\/+|\/+$/gu, '');
+  return { path, query: new URLSearchParams(at < 0 ? '' : target.slice(at + 1)) };
+}
+
+/** @throws AdminError for what is not percent-encoded */
+function decoded(text: string): string {
   try {
-    const path = decodeURIComponent(at < 0 ? target : target.slice(0, at)).replace(/^\/+|\/+$/gu, '');
-    return { path, query: new URLSearchParams(at < 0 ? '' : target.slice(at + 1)) };
+    return decodeURIComponent(text);
   } catch {
     throw invalid('The path is not percent-encoded as it should be.');
   }
@@ -558,7 +570,7 @@ function pageOf(query: URLSearchParams): Page {
   const number = (name: string, fallback: number): number => {
     const text = query.get(name);
     if (text === null) return fallback;
-    if (!/^\d{1,9}$/u.test(text)) throw invalid(`${name} is no number.`);
+    if (!/^\d{1,9}$/u.test(text)) throw invalid(`Parameter '${name.slice(1)}' should be non-negative integer.`);
     return Number(text);
   };
   return { skip: number('$skip', 0), top: Math.min(number('$top', PAGE_DEFAULT) || PAGE_DEFAULT, PAGE_MAX) };

@@ -13,6 +13,8 @@ import { childOf, escapeXml } from './xml.js';
 const MEGABYTE = 1024 * 1024;
 const PARTITIONS = 16;
 const PARTITION_MEGABYTES_MAX = 5_120;
+/** What an entity may have: those of the Standard tier and, from 10 GB on, of the Premium tier. */
+const SIZES: readonly number[] = [1_024, 2_048, 3_072, 4_096, 5_120, 10_240, 20_480, 40_960, 81_920];
 const SECOND = 1_000;
 const MINUTE = 60_000;
 const DAY = 86_400_000;
@@ -49,16 +51,19 @@ export function detailsOf(description: Description | undefined, utcNow: number):
   };
 }
 
-/** Changes what is shown as a later description has it. */
-export function updateDetails(details: Details, description: Description, utcNow: number): void {
+/** Changes what is shown to what a later description has. */
+export function updateDetails(details: Details, next: Details): void {
   const { enableExpress, createdAt } = details;
-  const next = detailsOf(description, utcNow);
   Object.assign(details, { ...next, createdAt, enableExpress });
 }
 
-/** Settings of a queue or a subscription as a description has them; what it leaves out is not there. */
-export function holdingOptionsOf(description: Description): HoldingOptions {
-  const megabytes = megabytesOf(description);
+/**
+ * Settings of a queue or a subscription as a description has them; what it leaves out is not there.
+ *
+ * @param currentBytes - size of the entity, where it is there already: who changes it gives back what was shown
+ */
+export function holdingOptionsOf(description: Description, currentBytes?: number): HoldingOptions {
+  const megabytes = megabytesOf(description, currentBytes);
   const options: { -readonly [K in keyof HoldingOptions]: HoldingOptions[K] } = {
     forwardTo: entityNameOf(description.text('ForwardTo')),
     forwardDeadLetteredMessagesTo: entityNameOf(description.text('ForwardDeadLetteredMessagesTo')),
@@ -77,12 +82,20 @@ function duplicateWindowOf(description: Description): number | undefined {
 }
 
 /** Of a partitioned entity each of the 16 partitions has the size that is asked for, and what is shown is the sum. */
-function megabytesOf(description: Description): number | undefined {
-  const megabytes = description.number('MaxSizeInMegabytes', 1, 81_920);
+function megabytesOf(description: Description, currentBytes: number | undefined): number | undefined {
+  const megabytes = description.number('MaxSizeInMegabytes', 0, 81_920);
+  if (currentBytes !== undefined && (megabytes ?? megabytesIn(currentBytes)) === megabytesIn(currentBytes))
+    return undefined;
+  if (megabytes !== undefined && !SIZES.some((size) => size === megabytes || size * PARTITIONS === megabytes))
+    throw invalid(`MaxSizeInMegabytes is ${megabytes}, and none of ${SIZES.join(', ')}.`);
   if (description.flag('EnablePartitioning') !== true) return megabytes;
   const given = megabytes ?? 1_024;
   // Who changes an entity gives back what was shown.
   return given > PARTITION_MEGABYTES_MAX ? given : given * PARTITIONS;
+}
+
+function megabytesIn(bytes: number): number {
+  return Math.round(bytes / MEGABYTE);
 }
 
 /** Ms; what a description leaves out is never. */
@@ -121,17 +134,22 @@ export function statusOf(description: Description): EntityStatus | undefined {
 /** Refuses to change what is fixed when an entity is made. @throws AdminError */
 export function checkFixed(description: Description, entity: Queue | Topic | Subscription): void {
   const session = description.flag('RequiresSession');
-  if (session !== undefined && session !== entity.requiresSession) throw fixed('RequiresSession');
+  if (session !== undefined && session !== entity.requiresSession) throw fixed('RequiresSession', entity);
   if (entity.kind === 'subscription') return;
   const partitioning = description.flag('EnablePartitioning');
-  if (partitioning !== undefined && partitioning !== entity.isPartitioned) throw fixed('EnablePartitioning');
+  if (partitioning !== undefined && partitioning !== entity.isPartitioned)
+    throw invalid(`Partitioning cannot be changed for ${kindOf(entity)}.`);
   const duplicates = description.flag('RequiresDuplicateDetection');
   if (duplicates !== undefined && duplicates !== (entity.inbox.duplicateWindowMs !== undefined))
-    throw fixed('RequiresDuplicateDetection');
+    throw fixed('RequiresDuplicateDetection', entity);
 }
 
-function fixed(name: string): Error {
-  return invalid(`${name} cannot be changed once the entity is there.`);
+function fixed(name: string, entity: Entity): Error {
+  return invalid(`The value for the ${name} property of an existing ${kindOf(entity)} cannot be changed.`);
+}
+
+function kindOf({ kind }: Entity): string {
+  return kind.charAt(0).toUpperCase() + kind.slice(1);
 }
 
 function assign<T extends object, K extends keyof T>(target: T, key: K, value: T[K] | undefined): void {
@@ -181,7 +199,7 @@ type Row = readonly [name: string, value: string | number | boolean | undefined]
 export function queueXml(queue: Queue, details: Details, { hostname, accessedAt }: Shown): string {
   return rows([
     ['LockDuration', durationOf(queue.messages.settings.lockDurationMs)],
-    ['MaxSizeInMegabytes', Math.round(queue.messages.settings.maxSizeBytes / MEGABYTE)],
+    ['MaxSizeInMegabytes', megabytesIn(queue.messages.settings.maxSizeBytes)],
     ['RequiresDuplicateDetection', queue.inbox.duplicateWindowMs !== undefined],
     ['RequiresSession', queue.requiresSession],
     ['DefaultMessageTimeToLive', durationOf(queue.messages.settings.defaultTtlMs)],
@@ -218,7 +236,7 @@ export function queueXml(queue: Queue, details: Details, { hostname, accessedAt 
 export function topicXml(topic: Topic, details: Details, { accessedAt }: Shown): string {
   return rows([
     ['DefaultMessageTimeToLive', durationOf(topic.defaultTtlMs)],
-    ['MaxSizeInMegabytes', Math.round(topic.scheduled.settings.maxSizeBytes / MEGABYTE)],
+    ['MaxSizeInMegabytes', megabytesIn(topic.scheduled.settings.maxSizeBytes)],
     ['RequiresDuplicateDetection', topic.inbox.duplicateWindowMs !== undefined],
     ['DuplicateDetectionHistoryTimeWindow', durationOf(topic.inbox.duplicateWindowMs ?? details.duplicateWindowMs)],
     ['EnableBatchedOperations', details.enableBatchedOperations],

@@ -23,7 +23,8 @@ export function ruleOptionsOf(name: string, element: XmlElement): RuleOptions {
   const filter = childOf(element, 'Filter');
   const action = childOf(element, 'Action');
   const expression = action === undefined ? undefined : childOf(action, 'SqlExpression')?.text;
-  return { name, filter: filter === undefined ? undefined : filterOf(filter), action: expression };
+  const actionParameters = action === undefined ? undefined : pairsOf(childOf(action, 'Parameters'));
+  return { name, filter: filter === undefined ? undefined : filterOf(filter), action: expression, actionParameters };
 }
 
 function filterOf(element: XmlElement): RuleFilter {
@@ -81,7 +82,8 @@ function valueOf({ text, attributes }: XmlElement): AmqpValue {
     case 'boolean':
       return text.trim().toLowerCase() === 'true' || text.trim() === '1';
     case 'dateTime': {
-      const date = new Date(text);
+      // Without a zone it is universal time.
+      const date = new Date(/(?:z|[+-]\d\d:?\d\d)\s*$/iu.test(text) ? text : `${text.trim()}Z`);
       if (Number.isNaN(date.getTime())) throw invalid('A value is no date.');
       return timestamp(date.getTime());
     }
@@ -101,11 +103,11 @@ function local(type: string): string {
 }
 
 /** Content of a RuleDescription. */
-export function ruleXml({ name, filter, action, createdAt }: Rule): string {
+export function ruleXml({ name, filter, action, actionParameters, createdAt }: Rule): string {
   const act =
     action === undefined
       ? '<Action i:type="EmptyRuleAction"/>'
-      : `<Action i:type="SqlRuleAction"><SqlExpression>${escapeXml(action)}</SqlExpression><CompatibilityLevel>20</CompatibilityLevel></Action>`;
+      : `<Action i:type="SqlRuleAction"><SqlExpression>${escapeXml(action)}</SqlExpression><CompatibilityLevel>20</CompatibilityLevel>${pairsXml('Parameters', actionParameters)}</Action>`;
   return `${filterXml(filter)}${act}<CreatedAt>${new Date(createdAt).toISOString()}</CreatedAt><Name>${escapeXml(name)}</Name>`;
 }
 
@@ -143,7 +145,10 @@ function typedText(value: AmqpValue): readonly [string, string] {
   if (value instanceof Typed && value.type === 'timestamp')
     return ['dateTime', new Date(Number(value.value)).toISOString()];
   if (typeof value === 'number') return [Number.isInteger(value) ? 'int' : 'double', String(value)];
-  if (typeof value === 'bigint') return ['int', String(value)];
-  if (value instanceof Typed) return [/^(?:double|float|decimal)/u.test(value.type) ? 'double' : 'int', String(value)];
+  if (typeof value === 'bigint') return ['long', String(value)];
+  if (value instanceof Typed) {
+    const isFraction = /^(?:double|float|decimal)/u.test(value.type);
+    return [isFraction ? 'double' : value.type === 'long' ? 'long' : 'int', String(value)];
+  }
   return ['string', value instanceof AmqpSymbol ? value.value : String(value)];
 }

@@ -36,6 +36,8 @@ export interface RuleOptions {
   readonly filter?: RuleFilter | undefined;
   /** What is changed in the copy, as a SQL rule action. */
   readonly action?: string | undefined;
+  /** Values of `@names` in the action; those of the filter count there, too. */
+  readonly actionParameters?: ReadonlyMap<string, AmqpValue> | undefined;
 }
 
 /** Bytes of the properties of a correlation filter. */
@@ -63,21 +65,21 @@ export class Rule {
   /** Ms since 1970. */
   readonly createdAt: number;
   readonly #predicate: SqlNode | undefined;
+  readonly actionParameters: ReadonlyMap<string, AmqpValue> | undefined;
   readonly #parameters: ReadonlyMap<string, SqlValue> | undefined;
   readonly #statements: readonly SqlStatement[] | undefined;
 
   /** @throws SqlError where filter or action are not valid */
   constructor(options: RuleOptions, createdAt: number) {
-    const { name, filter = { kind: 'true' }, action } = options;
+    const { name, filter = { kind: 'true' }, action, actionParameters } = options;
     this.name = name;
     this.filter = filter;
     this.action = action;
+    this.actionParameters = actionParameters;
     this.createdAt = createdAt;
     if (filter.kind === 'sql') {
       this.#predicate = parseFilter(filter.expression);
-      this.#parameters = new Map(
-        [...(filter.parameters ?? [])].map(([key, value]) => [key.replace(/^@/, '').toLowerCase(), sqlValueOf(value)]),
-      );
+      this.#parameters = parametersOf(filter.parameters);
     }
     if (filter.kind === 'correlation') checkSize(filter);
     if (action !== undefined) this.#statements = parseAction(action);
@@ -109,14 +111,12 @@ export class Rule {
    */
   apply(message: SqlMessage, scope: Omit<SqlScope, 'parameters'>): MessageContent {
     let current = message;
+    const parameters = new Map([...(this.#parameters ?? []), ...parametersOf(this.actionParameters)]);
     for (const statement of this.#statements ?? []) {
       const properties = { ...current.properties };
       const own = new Map(current.applicationProperties);
       const { property } = statement;
-      const value =
-        statement.kind === 'set'
-          ? evaluate(statement.value, current, { ...scope, parameters: this.#parameters })
-          : undefined;
+      const value = statement.kind === 'set' ? evaluate(statement.value, current, { ...scope, parameters }) : undefined;
       if (property.scope === 'sys') {
         const field = fieldOf(property.name)!;
         if (value === undefined) delete properties[field];
@@ -132,6 +132,10 @@ export class Rule {
     own.set('RuleName', this.name);
     return changedBy(current.content, current.properties, own);
   }
+}
+
+function parametersOf(given: ReadonlyMap<string, AmqpValue> | undefined): Map<string, SqlValue> {
+  return new Map([...(given ?? [])].map(([key, value]) => [key.replace(/^@/, '').toLowerCase(), sqlValueOf(value)]));
 }
 
 /** @throws SqlError where a property cannot have that value: a content type is ASCII */
