@@ -5,7 +5,7 @@ import { MinHeap } from './heap.js';
 import type { StoredMessage } from './stored-message.js';
 
 /** What is gone may stay until there is this much of it, and as much again as what is not. */
-const SLACK = 1024;
+const SLACK = 64;
 
 /** When the messages of a queue expire. */
 export class Expiry {
@@ -24,9 +24,14 @@ export class Expiry {
   /** @param messages - how many the queue has */
   add(message: StoredMessage, messages: number): void {
     if (message.expiresAt === Infinity) return;
-    if (this.#expiring.size > 2 * messages + SLACK) this.#expiring.retain((other) => other.state !== 'gone');
+    this.onGone(messages);
     this.#expiring.push(message);
     this.#alarm.atLatest(message.expiresAt);
+  }
+
+  /** One of them is gone. @param messages - how many the queue has */
+  onGone(messages: number): void {
+    if (this.#expiring.size > 2 * messages + SLACK) this.#expiring.retain((other) => other.state !== 'gone');
   }
 
   stop(): void {

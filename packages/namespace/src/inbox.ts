@@ -4,7 +4,7 @@ import { DuplicateHistory } from './duplicate-history.js';
 import { partitionKeyOf, partitionOfKey, PARTITIONS } from './partitions.js';
 import { REFUSALS, type Refusal } from './entity.js';
 import type { QueueJournal } from './journal.js';
-import { HEADER_MAX, keyTextOf, textOf, type MessageContent } from './message-content.js';
+import { HEADER_MAX, keyTextOf, type MessageContent } from './message-content.js';
 import type { MessageQueue } from './message-queue.js';
 import type { MessageQueueHost } from './queue-settings.js';
 import type { Arrival } from './stored-message.js';
@@ -72,7 +72,7 @@ export class Inbox {
       if (content.headerBytes > HEADER_MAX) return REFUSALS.headerTooLarge;
       if (content.hasLargeProperty) return REFUSALS.propertyTooLarge;
       if (this.#settings.requiresSession && (content.groupId ?? '') === '') return REFUSALS.sessionIdMissing;
-      const partitionKey = textOf(content.annotations?.get('x-opt-partition-key'));
+      const { partitionKey } = content;
       for (const [name, value] of [
         ['MessageId', content.messageId],
         ['SessionId', content.groupId ?? null],

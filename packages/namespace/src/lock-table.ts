@@ -8,7 +8,7 @@ import type { Settlement } from './settlement.js';
 import type { Lock, StoredMessage } from './stored-message.js';
 
 /** What is over may stay in the heap until there is this much of it, and as much again as what is not. */
-const SLACK = 1024;
+const SLACK = 64;
 
 interface LockEnd {
   readonly lock: Lock;
@@ -52,8 +52,6 @@ export class LockTable {
     this.#locks.set(lock.token, lock);
     this.watcher?.onLocked?.(message);
     if (message.session !== undefined) return lock;
-    if (this.#ends.size > 2 * this.#locks.size + SLACK)
-      this.#ends.retain((end) => this.#locks.get(end.lock.token) === end.lock);
     this.#ends.push({ lock, at: until });
     this.#alarm.atLatest(until);
     return lock;
@@ -68,6 +66,8 @@ export class LockTable {
   /** @param how - its message was settled; undefined where it was not */
   end({ token, message }: Lock, how: Settlement['kind'] | undefined): void {
     this.#locks.delete(token);
+    if (this.#ends.size > 2 * this.#locks.size + SLACK)
+      this.#ends.retain((end) => this.#locks.get(end.lock.token) === end.lock);
     if (how === undefined) this.watcher?.onExpired?.(message);
     else this.watcher?.onSettled?.(message, how);
   }

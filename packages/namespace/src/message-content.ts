@@ -9,6 +9,8 @@ import {
   readPropertiesBody,
   readStringMap,
   SECTION,
+  sectionAt,
+  sectionCodeAt,
   sectionsOf,
   Typed,
   Writer,
@@ -24,6 +26,7 @@ import {
   type SectionSpan,
 } from '@pointsman/wire';
 import { hexOf } from './guid.js';
+import { joined } from './incoming-payload.js';
 
 /** Message format of a batch: a series of data sections, each holding one encoded message. */
 export const BATCH_FORMAT = 0x8001_3700;
@@ -55,73 +58,63 @@ const NEVER_NULL = ['x-opt-scheduled-enqueue-time', 'x-opt-message-state', 'x-op
 
 type Annotations = Map<string | bigint, AmqpValue>;
 
+/** Where the sections before the body stand in a message whose sections are in order. */
+interface Head {
+  readonly header: SectionSpan | undefined;
+  readonly deliveryAnnotations: SectionSpan | undefined;
+  readonly annotations: SectionSpan | undefined;
+  readonly properties: SectionSpan | undefined;
+  readonly applicationProperties: SectionSpan | undefined;
+  /** Where properties begin, or would. */
+  readonly bare: number;
+  /** Where application properties begin, or would. */
+  readonly own: number;
+  /** Where the body begins, or would. */
+  readonly end: number;
+}
+
 /**
- * A message as it was sent. All sections are kept bit for bit; header and message annotations are decoded too, because
- * they are written anew each time the message goes out.
+ * A message as it was sent. Its bytes are kept and little else: decoded to objects, a small message takes several times as much,
+ * and one with many annotations far more. Header and message annotations are written anew each time the message goes out, all
+ * other sections go bit for bit.
  */
 export class MessageContent {
   readonly format: number;
-  readonly header: HeaderFields | undefined;
-  /** Without those that the broker sets. */
-  readonly annotations: ReadonlyMap<string | bigint, AmqpValue> | undefined;
-  /** A message annotation that is null and must not be. */
-  readonly nullAnnotation: string | undefined;
-  /** Properties, application properties, body and footer as they came. */
-  readonly bare: Uint8Array;
-  /** Span of the application properties in `bare`; empty, at the place where they belong, where there are none. */
-  readonly #applicationProperties: { readonly start: number; readonly end: number; readonly value: number | undefined };
-  readonly messageId: AmqpValue;
-  /** Place of the properties in `bare`, where there are any; their list begins at `value`. */
-  readonly #properties: { readonly start: number; readonly value: number; readonly end: number } | undefined;
+  /** The sections, in the standard's order. */
+  readonly #bytes: Uint8Array;
   /** `group-id`: the message session that it belongs to. */
   readonly groupId: string | undefined;
+  readonly partitionKey: string | undefined;
+  /** A message annotation that is null and must not be. */
+  readonly nullAnnotation: string | undefined;
+  /** When the sender wants it to appear, in ms since 1970. */
+  readonly scheduledAtUtc: number | undefined;
   /** Time to live in milliseconds, undefined for no end. 0 is not a valid one; the caller refuses it. */
   readonly ttlMs: number | undefined;
-  /** Of the whole message as sent. */
-  readonly sizeBytes: number;
   /** Of its header, message annotations, properties and application properties. */
   readonly headerBytes: number;
   /** Whether one of the application properties is larger than the service takes. */
   readonly hasLargeProperty: boolean;
+  /** Queues that hold it: the copies of a topic share it. */
+  holders = 0;
 
-  private constructor(bytes: Uint8Array, format: number, spans: readonly SectionSpan[]) {
+  /** Everything is decoded once now, so that a malformed message is refused here and not when it goes out. */
+  private constructor(bytes: Uint8Array, format: number) {
     this.format = format;
-    this.sizeBytes = bytes.length;
-    const at = (code: number): SectionSpan | undefined => spans.find((span) => span.code === code);
-    const reader = (span: SectionSpan): Reader => new Reader(bytes, span.valueStart, span.end);
-
-    const header = at(SECTION.header);
-    this.header = header === undefined ? undefined : readHeaderBody(reader(header));
-    const annotations = at(SECTION.messageAnnotations);
-    const given = annotations === undefined ? undefined : readAnnotations(reader(annotations));
+    this.#bytes = bytes;
+    const head = headOf(bytes);
+    const given = this.#givenAnnotationsIn(head);
     this.nullAnnotation = NEVER_NULL.find((name) => given?.get(name) === null);
-    this.annotations = given === undefined ? undefined : withoutBrokers(given);
-    const properties = at(SECTION.properties);
-    const fields = properties === undefined ? undefined : readPropertiesBody(reader(properties));
-    this.messageId = fields?.messageId ?? null;
+    const annotations = withoutBrokers(given);
+    const fields = this.#propertiesIn(head);
+    const own = this.#applicationPropertiesIn(head);
     this.groupId = fields?.groupId ?? undefined;
-    this.ttlMs = ttlOf(this.header, fields);
-
-    const first = spans.find((span) => span.code >= SECTION.properties);
-    const start = first?.start ?? bytes.length;
-    this.bare = bytes.subarray(start);
-    this.#properties =
-      properties === undefined
-        ? undefined
-        : { start: properties.start - start, value: properties.valueStart - start, end: properties.end - start };
-    const own = at(SECTION.applicationProperties);
-    // Decoded once now, so that a malformed map is refused here and not when the message is dead-lettered.
-    const map = own === undefined ? undefined : readStringMap(reader(own));
-    const ownBytes = own === undefined ? 0 : own.end - own.start;
-    this.hasLargeProperty = ownBytes > PROPERTY_MAX && [...(map?.values() ?? [])].some(isLarge);
-    this.headerBytes = spans
-      .filter(({ code }) => code <= SECTION.applicationProperties && code !== SECTION.deliveryAnnotations)
-      .reduce((sum, span) => sum + span.end - span.start, 0);
-    const place = (own?.start ?? properties?.end ?? start) - start;
-    this.#applicationProperties =
-      own === undefined
-        ? { start: place, end: place, value: undefined }
-        : { start: place, end: own.end - start, value: own.valueStart - start };
+    this.partitionKey = textOf(annotations?.get('x-opt-partition-key'));
+    const scheduledAt = numberOf(annotations?.get('x-opt-scheduled-enqueue-time'));
+    this.scheduledAtUtc = scheduledAt === undefined || Math.abs(scheduledAt) === Infinity ? undefined : scheduledAt;
+    this.ttlMs = ttlOf(this.#headerIn(head), fields);
+    this.hasLargeProperty = lengthOf(head.applicationProperties) > PROPERTY_MAX && [...own.values()].some(isLarge);
+    this.headerBytes = head.end - lengthOf(head.deliveryAnnotations);
   }
 
   /**
@@ -129,69 +122,96 @@ export class MessageContent {
    * @throws RemoteProtocolError `amqp:decode-error` where the bytes are not a message
    */
   static read(given: Uint8Array, format: number, newMessageId?: () => string): MessageContent {
-    const { bytes, spans } = arranged(given);
-    const content = new MessageContent(bytes, format, spans);
-    if (content.messageId !== null || newMessageId === undefined) return content;
+    const bytes = arranged(given);
+    const content = new MessageContent(bytes, format);
+    if (newMessageId === undefined || content.messageId !== null) return content;
     // The official JavaScript client cannot settle a message without an id, so the service must give one to those that
     // come without. Of the sections that are kept as they came, this is the one that changes.
-    const properties = spans.find((span) => span.code === SECTION.properties);
-    const at = properties?.start ?? spans.find((span) => span.code > SECTION.properties)?.start ?? bytes.length;
-    const fields =
-      properties === undefined ? {} : readPropertiesBody(new Reader(bytes, properties.valueStart, properties.end));
+    const { bare, properties } = headOf(bytes);
     const w = new Writer();
-    writeRawBytes(w, bytes.subarray(0, at));
-    writeProperties(w, { ...fields, messageId: newMessageId() });
-    writeRawBytes(w, bytes.subarray(properties?.end ?? at));
-    const whole = w.toBytes();
-    return new MessageContent(whole, format, spansOf(whole));
+    writeRawBytes(w, bytes.subarray(0, bare));
+    writeProperties(w, { ...content.properties(), messageId: newMessageId() });
+    writeRawBytes(w, bytes.subarray(properties?.end ?? bare));
+    return new MessageContent(w.toBytes(), format);
   }
 
-  /** When the sender wants it to appear, in ms since 1970. */
-  get scheduledAtUtc(): number | undefined {
-    const at = numberOf(this.annotations?.get('x-opt-scheduled-enqueue-time'));
-    return at === undefined || Math.abs(at) === Infinity ? undefined : at;
+  /** Of the whole message as sent. */
+  get sizeBytes(): number {
+    return this.#bytes.length;
   }
 
-  /** The properties section, decoded anew. */
+  /** Properties, application properties, body and footer as they came. */
+  get bare(): Uint8Array {
+    return this.#between(headOf(this.#bytes).bare);
+  }
+
+  /** Decoded anew, as all of the following. */
+  get messageId(): AmqpValue {
+    return this.properties().messageId ?? null;
+  }
+
+  /** Message annotations without those that the broker sets. */
+  get annotations(): ReadonlyMap<string | bigint, AmqpValue> | undefined {
+    return this.#annotationsIn(headOf(this.#bytes));
+  }
+
+  /** The properties section. */
   properties(): PropertiesFields {
-    const place = this.#properties;
-    return place === undefined ? {} : readPropertiesBody(new Reader(this.bare, place.value, place.end));
+    return this.#propertiesIn(headOf(this.#bytes)) ?? {};
+  }
+
+  applicationProperties(): Map<string, AmqpValue> {
+    return this.#applicationPropertiesIn(headOf(this.#bytes));
+  }
+
+  #readerOf(span: SectionSpan): Reader {
+    return new Reader(this.#bytes, span.valueStart, span.end);
+  }
+
+  #headerIn({ header }: Head): HeaderFields | undefined {
+    return header && readHeaderBody(this.#readerOf(header));
+  }
+
+  #givenAnnotationsIn({ annotations }: Head): Annotations | undefined {
+    return annotations && readAnnotations(this.#readerOf(annotations));
+  }
+
+  #annotationsIn(head: Head): Annotations | undefined {
+    return withoutBrokers(this.#givenAnnotationsIn(head));
+  }
+
+  #propertiesIn({ properties }: Head): PropertiesFields | undefined {
+    return properties && readPropertiesBody(this.#readerOf(properties));
+  }
+
+  #applicationPropertiesIn({ applicationProperties }: Head): Map<string, AmqpValue> {
+    return (applicationProperties && readStringMap(this.#readerOf(applicationProperties))) ?? new Map();
   }
 
   /** The same message with other properties and application properties; everything else stays bit for bit. */
   with(properties: PropertiesFields, applicationProperties: ReadonlyMap<string, AmqpValue>): MessageContent {
-    const { end } = this.#applicationProperties;
+    const { header, annotations, end } = headOf(this.#bytes);
     const w = new Writer();
-    if (this.header !== undefined) writeHeader(w, this.header);
-    if (this.annotations !== undefined) {
-      writeDescriptor(w, SECTION.messageAnnotations);
-      writeAnnotations(w, this.annotations);
-    }
+    for (const span of [header, annotations])
+      if (span !== undefined) writeRawBytes(w, this.#between(span.start, span.end));
     writeProperties(w, properties);
     if (applicationProperties.size > 0) {
       writeDescriptor(w, SECTION.applicationProperties);
       writeStringMap(w, applicationProperties);
     }
-    writeRawBytes(w, this.bare.subarray(end));
-    const bytes = w.toBytes();
-    return new MessageContent(bytes, this.format, spansOf(bytes));
+    writeRawBytes(w, this.#between(end));
+    return new MessageContent(w.toBytes(), this.format);
+  }
+
+  #between(start: number, end?: number): Uint8Array {
+    return this.#bytes.subarray(start, end);
   }
 
   /** The whole message, to be read again; without delivery annotations, which are for one hop. */
   stored(): Uint8Array {
-    const w = new Writer();
-    if (this.header !== undefined) writeHeader(w, this.header);
-    if (this.annotations !== undefined) {
-      writeDescriptor(w, SECTION.messageAnnotations);
-      writeAnnotations(w, this.annotations);
-    }
-    writeRawBytes(w, this.bare);
-    return w.toBytes();
-  }
-
-  applicationProperties(): Map<string, AmqpValue> {
-    const { value, end } = this.#applicationProperties;
-    return value === undefined ? new Map() : (readStringMap(new Reader(this.bare, value, end)) ?? new Map());
+    const { deliveryAnnotations } = headOf(this.#bytes);
+    if (deliveryAnnotations === undefined) return this.#bytes;
+    return joined([this.#between(0, deliveryAnnotations.start), this.#between(deliveryAnnotations.end)]);
   }
 
   /**
@@ -211,35 +231,67 @@ export class MessageContent {
     forThisHop?: Annotations,
   ): Uint8Array[] {
     const w = new Writer();
-    const ttl = expiry === undefined ? this.header?.ttl : Math.min(expiry.ttlMs, UINT_MAX);
-    writeHeader(w, { ...this.header, ttl, deliveryCount });
+    const head = headOf(this.#bytes);
+    const header = this.#headerIn(head);
+    const ttl = expiry === undefined ? header?.ttl : Math.min(expiry.ttlMs, UINT_MAX);
+    writeHeader(w, { ...header, ttl, deliveryCount });
     if (forThisHop !== undefined) {
       writeDescriptor(w, SECTION.deliveryAnnotations);
       writeAnnotations(w, forThisHop);
     }
-    const annotations: Annotations = new Map(this.annotations);
+    const annotations: Annotations = this.#annotationsIn(head) ?? new Map();
     for (const [key, value] of brokerAnnotations) annotations.set(key, value);
     writeDescriptor(w, SECTION.messageAnnotations);
     writeAnnotations(w, annotations);
-    let from = 0;
+    let from = head.bare;
     if (expiry !== undefined) {
-      const properties = this.properties();
+      const properties = this.#propertiesIn(head) ?? {};
       writeProperties(w, {
         ...properties,
         absoluteExpiryTime: BigInt(expiry.fromUtc + expiry.ttlMs),
         // Clients take the difference of the two for the time to live.
         creationTime: properties.creationTime === undefined ? undefined : BigInt(expiry.fromUtc),
       });
-      from = this.#properties?.end ?? 0;
+      from = head.own;
     }
-    if (changes === undefined || changes.size === 0) return [w.toBytes(), this.bare.subarray(from)];
+    if (changes === undefined || changes.size === 0) return [w.toBytes(), this.#between(from)];
 
-    const { start, end } = this.#applicationProperties;
     const changed = new Writer();
     writeDescriptor(changed, SECTION.applicationProperties);
-    writeStringMap(changed, new Map([...this.applicationProperties(), ...changes]));
-    return [w.toBytes(), this.bare.subarray(from, start), changed.toBytes(), this.bare.subarray(end)];
+    writeStringMap(changed, new Map([...this.#applicationPropertiesIn(head), ...changes]));
+    return [w.toBytes(), this.#between(from, head.own), changed.toBytes(), this.#between(head.end)];
   }
+}
+
+function lengthOf(span: SectionSpan | undefined): number {
+  return span === undefined ? 0 : span.end - span.start;
+}
+
+/** Finds the sections before the body of a message that is {@link arranged}. */
+function headOf(bytes: Uint8Array): Head {
+  const spans: (SectionSpan | undefined)[] = [];
+  const at = (code: number): SectionSpan | undefined => spans[code - SECTION.header];
+  let end = 0;
+  while (end < bytes.length) {
+    const code = sectionCodeAt(bytes, end, bytes.length);
+    if (code === undefined || code > SECTION.applicationProperties) break;
+    const span = sectionAt(bytes, end, bytes.length);
+    spans[code - SECTION.header] = span;
+    end = span.end;
+  }
+  const properties = at(SECTION.properties);
+  const applicationProperties = at(SECTION.applicationProperties);
+  const own = applicationProperties?.start ?? end;
+  return {
+    header: at(SECTION.header),
+    deliveryAnnotations: at(SECTION.deliveryAnnotations),
+    annotations: at(SECTION.messageAnnotations),
+    properties,
+    applicationProperties,
+    bare: properties?.start ?? own,
+    own,
+    end,
+  };
 }
 
 /** The service reads sections in whatever order they come: its client for Python has delivery annotations at the end. */
@@ -253,22 +305,20 @@ function placeOf({ code }: SectionSpan, behind: number): number {
 }
 
 /** A message with its sections in the standard's order, whatever order they came in. */
-function arranged(bytes: Uint8Array): { readonly bytes: Uint8Array; readonly spans: readonly SectionSpan[] } {
-  const spans = spansOf(bytes);
+function arranged(bytes: Uint8Array): Uint8Array {
   let last = 0;
   let isArranged = true;
-  const places = spans.map((span) => {
+  const places = spansOf(bytes).map((span) => {
     const place = placeOf(span, last);
     isArranged &&= place >= last;
     last = Math.max(last, place);
     return { span, place };
   });
-  if (isArranged) return { bytes, spans };
+  if (isArranged) return bytes;
   const w = new Writer();
   for (const { span } of places.toSorted((a, b) => a.place - b.place))
     writeRawBytes(w, bytes.subarray(span.start, span.end));
-  const whole = w.toBytes();
-  return { bytes: whole, spans: spansOf(whole) };
+  return w.toBytes();
 }
 
 /** What the header cannot say, for it ends at 49 days, a client says with the times of its properties. */

@@ -3,7 +3,7 @@ import { MinHeap } from './heap.js';
 import type { StoredMessage } from './stored-message.js';
 
 /** Messages that are gone may lie in the line until there are this many, and as many as the others. */
-const SLACK = 1024;
+const SLACK = 64;
 
 /** Messages that wait to be handed out. */
 export interface Line {
@@ -19,7 +19,7 @@ export interface Line {
 
 /** Messages that wait to be handed out, in the order of their sequence numbers. Those that are no longer available are skipped. */
 export class MessageLine implements Line {
-  #fresh: StoredMessage[] = [];
+  #fresh: (StoredMessage | undefined)[] = [];
   #freshHead = 0;
   readonly #returned = new MinHeap<StoredMessage>((message) => message.sequence);
   #gone = 0;
@@ -39,7 +39,7 @@ export class MessageLine implements Line {
     this.#gone += 1;
     if (this.#gone < SLACK || this.#gone * 2 < this.#fresh.length - this.#freshHead + this.#returned.size) return;
     this.#gone = 0;
-    this.#fresh = this.#fresh.slice(this.#freshHead).filter(isAvailable);
+    this.#fresh = this.#fresh.slice(this.#freshHead).filter((message) => isAvailable(message!));
     this.#freshHead = 0;
     this.#returned.retain(isAvailable);
   }
@@ -71,7 +71,7 @@ export class MessageLine implements Line {
       this.#returned.pop();
       return;
     }
-    this.#freshHead += 1;
+    this.#fresh[this.#freshHead++] = undefined;
     // Half of the array is behind us: cut it off, so that it does not grow for ever.
     if (this.#freshHead > SLACK && this.#freshHead * 2 > this.#fresh.length) {
       this.#fresh = this.#fresh.slice(this.#freshHead);

@@ -678,10 +678,11 @@ export class MessageQueue {
   #remove(message: StoredMessage): void {
     const { session, state } = message;
     if (state === 'deferred') this.#deferred -= 1;
-    if (state === 'scheduled') this.#schedule.count -= 1;
     message.state = 'gone';
+    if (state === 'scheduled') this.#schedule.onGone();
     if (state === 'available') (session ?? this).line.onGone(message);
     this.#messages.delete(message);
+    this.#expiry.onGone(this.#messages.size);
     this.journal?.gone(message);
     this.#sizeBytes -= message.content.sizeBytes;
     if (session !== undefined) this.sessions!.review(session);

@@ -5,27 +5,27 @@ import type { StoredMessage } from './stored-message.js';
 
 /** The messages of one queue by their sequence numbers, whatever their state, until they are gone. */
 export class MessageStore {
-  readonly #bySequence = new Map<number, StoredMessage>();
   /** By partition; the first one alone where the queue has none. */
   readonly #partitions: OrderedMessages[] = [];
+  #size = 0;
 
   get size(): number {
-    return this.#bySequence.size;
+    return this.#size;
   }
 
   get(sequence: number): StoredMessage | undefined {
-    return this.#bySequence.get(sequence);
+    return this.#partitions[partitionOfSequence(sequence)]?.get(sequence);
   }
 
   add(message: StoredMessage): void {
-    this.#bySequence.set(message.sequence, message);
+    this.#size += 1;
     this.#partitionOf(message.sequence).add(message);
     message.session?.messages.add(message);
   }
 
   /** Takes a message out that is gone. */
   delete({ sequence, session }: StoredMessage): void {
-    if (!this.#bySequence.delete(sequence)) return;
+    this.#size -= 1;
     this.#partitionOf(sequence).onGone();
     session?.messages.onGone();
   }

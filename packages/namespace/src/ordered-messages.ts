@@ -2,11 +2,11 @@
 import type { StoredMessage } from './stored-message.js';
 
 /** Messages that are gone may lie in the list until there are this many, and as many as the others. */
-const SLACK = 1024;
+const SLACK = 64;
 
 /** Messages in the order of their sequence numbers, whatever their state, until they are gone. */
 export class OrderedMessages {
-  #messages: StoredMessage[] = [];
+  #messages: (StoredMessage | undefined)[] = [];
   /** Index of the first that is not gone: most go in the order in which they came. */
   #head = 0;
   /** Those that are not gone. */
@@ -28,10 +28,17 @@ export class OrderedMessages {
   /** One of them is gone. */
   onGone(): void {
     this.#count -= 1;
-    while (this.#messages[this.#head]?.state === 'gone') this.#head += 1;
+    // What it held goes at once.
+    while (this.#messages[this.#head]?.state === 'gone') this.#messages[this.#head++] = undefined;
     if (this.#messages.length <= 2 * this.#count + SLACK) return;
-    this.#messages = this.#messages.filter((message) => message.state !== 'gone');
+    this.#messages = this.#messages.slice(this.#head).filter((message) => message!.state !== 'gone');
     this.#head = 0;
+  }
+
+  /** The one with this number. */
+  get(sequence: number): StoredMessage | undefined {
+    const message = this.#messages[this.#placeOf(sequence)];
+    return message?.sequence === sequence && message.state !== 'gone' ? message : undefined;
   }
 
   /** Those with this number and above. They must not change meanwhile. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { partitionOf } from './event-hubs/partition-key.js';
-import { keyTextOf, textOf, type MessageContent } from './message-content.js';
+import { keyTextOf, type MessageContent } from './message-content.js';
 
 /** Of a partitioned entity, as the Standard tier has them. */
 export const PARTITIONS = 16;
@@ -26,7 +26,7 @@ export function partitionOfKey(key: string): number {
  * Undefined where nothing does.
  */
 export function partitionKeyOf(content: MessageContent, detectsDuplicates: boolean): string | undefined {
-  const key = content.groupId ?? textOf(content.annotations?.get('x-opt-partition-key'));
+  const key = content.groupId ?? content.partitionKey;
   return key ?? (detectsDuplicates ? keyTextOf(content.messageId) : undefined);
 }
 

@@ -5,7 +5,7 @@ import { MinHeap } from './heap.js';
 import type { StoredMessage } from './stored-message.js';
 
 /** What was cancelled may stay until there is this much of it, and as much again as what was not. */
-const SLACK = 1024;
+const SLACK = 64;
 
 /** Messages that wait for their time, in the order of their times. */
 export class Schedule {
@@ -14,17 +14,26 @@ export class Schedule {
     (message) => message.sequence,
   );
   readonly #alarm: Alarm;
-  /** Those that wait still. */
-  count = 0;
+  #count = 0;
 
   /** @param onDue - the time of the first has come: they are taken with {@link next} */
   constructor(clock: Clock, onDue: () => void) {
     this.#alarm = new Alarm(clock, onDue);
   }
 
+  /** Those that wait still. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** One of them does not wait any more. */
+  onGone(): void {
+    this.#count -= 1;
+    if (this.#due.size > 2 * this.#count + SLACK) this.#due.retain((other) => other.state === 'scheduled');
+  }
+
   add(message: StoredMessage): void {
-    this.count += 1;
-    if (this.#due.size > 2 * this.count + SLACK) this.#due.retain((other) => other.state === 'scheduled');
+    this.#count += 1;
     this.#due.push(message);
     this.#alarm.atLatest(message.dueAt);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { encodeValue, type AmqpValue } from '@pointsman/wire';
+import { encodeValue, Reader, readValue, type AmqpValue } from '@pointsman/wire';
 import { HEADER_MAX, type MessageContent } from './message-content.js';
 import type { MessageSession } from './message-session.js';
 
@@ -29,17 +29,12 @@ export class StoredMessage {
   /** Unique and gap-free in its queue, from 1. */
   readonly sequence: number;
   readonly content: MessageContent;
-  /** Of the entity that it was forwarded or dead-lettered from. */
-  readonly originalSequence: number | undefined;
-  readonly hops: number;
-  readonly deadLetterSource: string | undefined;
-  readonly wasScheduled: boolean;
+  /** Undefined where it came from its sender, and at once: of very many messages every field counts. */
+  readonly #arrival: Omit<Arrival, 'changes'> | undefined;
   /** Ms of the clock. */
   readonly enqueuedAt: number;
-  /** Ms of the clock from which it is not handed out; Infinity for never. */
-  readonly expiresAt: number;
-  /** Ms of the clock at which it appears. */
-  readonly dueAt: number;
+  readonly #expiresAt: number | undefined;
+  readonly #dueAt: number | undefined;
   /** The message session that it belongs to, where the queue has them. */
   readonly session: MessageSession | undefined;
   /** Attempts that ended without success. */
@@ -47,8 +42,8 @@ export class StoredMessage {
   state: MessageState = 'available';
   /** Was deferred: ends of locks bring it back to that, not to the queue. */
   deferred = false;
-  /** Application properties that settling or dead-lettering set, on top of those of the content. */
-  changes: ReadonlyMap<string, AmqpValue> | undefined;
+  /** Encoded: they may be many, and as objects they would take ten times the room. */
+  #changes: Uint8Array | undefined;
 
   constructor(
     fields: {
@@ -64,15 +59,51 @@ export class StoredMessage {
     this.sequence = fields.sequence;
     this.content = fields.content;
     this.enqueuedAt = fields.enqueuedAt;
-    this.expiresAt = fields.expiresAt;
-    this.dueAt = fields.dueAt ?? fields.enqueuedAt;
+    this.#expiresAt = fields.expiresAt === Infinity ? undefined : fields.expiresAt;
+    this.#dueAt = fields.dueAt;
     this.deliveryCount = fields.deliveryCount ?? 0;
-    this.originalSequence = fields.originalSequence;
-    this.hops = fields.hops ?? 0;
-    this.deadLetterSource = fields.deadLetterSource;
-    this.wasScheduled = fields.wasScheduled ?? false;
+    const { originalSequence, hops = 0, deadLetterSource, wasScheduled = false } = fields;
+    if (originalSequence !== undefined || hops > 0 || deadLetterSource !== undefined || wasScheduled)
+      this.#arrival = { originalSequence, hops, deadLetterSource, wasScheduled };
     this.session = fields.session;
-    this.changes = fields.changes;
+    this.change(fields.changes);
+  }
+
+  /** Of the entity that it was forwarded or dead-lettered from. */
+  get originalSequence(): number | undefined {
+    return this.#arrival?.originalSequence;
+  }
+
+  get hops(): number {
+    return this.#arrival?.hops ?? 0;
+  }
+
+  get deadLetterSource(): string | undefined {
+    return this.#arrival?.deadLetterSource;
+  }
+
+  get wasScheduled(): boolean {
+    return this.#arrival?.wasScheduled ?? false;
+  }
+
+  /** Ms of the clock from which it is not handed out; Infinity for never. */
+  get expiresAt(): number {
+    return this.#expiresAt ?? Infinity;
+  }
+
+  /** Ms of the clock at which it appears. */
+  get dueAt(): number {
+    return this.#dueAt ?? this.enqueuedAt;
+  }
+
+  /** Application properties that settling or dead-lettering set, on top of those of the content. */
+  get changes(): ReadonlyMap<string, AmqpValue> | undefined {
+    return this.#changes && (readValue(new Reader(this.#changes)) as Map<string, AmqpValue>);
+  }
+
+  /** Bytes that {@link changes} take. */
+  get changesBytes(): number {
+    return this.#changes?.length ?? 0;
   }
 
   get messageId(): AmqpValue {
@@ -82,13 +113,16 @@ export class StoredMessage {
   /** Whether the message can have these properties, too: whoever receives it again and again could add more each time. */
   canChange(properties: ReadonlyMap<string, AmqpValue> | undefined): boolean {
     if (properties === undefined || properties.size === 0) return true;
-    const changes = encodeValue(new Map<AmqpValue, AmqpValue>([...(this.changes ?? []), ...properties]));
-    return this.content.headerBytes + changes.length <= HEADER_MAX;
+    return this.content.headerBytes + this.#with(properties).length <= HEADER_MAX;
   }
 
   change(properties: ReadonlyMap<string, AmqpValue> | undefined): void {
     if (properties === undefined || properties.size === 0) return;
-    this.changes = new Map([...(this.changes ?? []), ...properties]);
+    this.#changes = this.#with(properties);
+  }
+
+  #with(properties: ReadonlyMap<string, AmqpValue>): Uint8Array {
+    return encodeValue(new Map<AmqpValue, AmqpValue>([...(this.changes ?? []), ...properties]));
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { checkName } from '../address.js';
 import { REFUSALS, type Refusal } from '../entity.js';
-import { textOf, type MessageContent } from '../message-content.js';
+import type { MessageContent } from '../message-content.js';
 import { EventPartition } from './event-partition.js';
 import { partitionOf } from './partition-key.js';
 import type { Producer } from './producer-states.js';
@@ -65,7 +65,7 @@ export class EventHub {
     now: number,
     producer?: Producer,
   ): Refusal | undefined {
-    const keys = contents.map((content) => textOf(content.annotations?.get('x-opt-partition-key')));
+    const keys = contents.map((content) => content.partitionKey);
     if (keys.some((key) => key !== undefined && key.length > KEY_LENGTH_MAX))
       return {
         condition: 'com.microsoft:argument-error',

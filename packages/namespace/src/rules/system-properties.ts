@@ -30,7 +30,7 @@ const FIELDS: Readonly<Record<string, SystemField>> = {
 /** Those that are not in the properties section. */
 const OTHERS: Readonly<Record<string, (content: MessageContent, now: number) => SqlValue>> = {
   timetolive: ({ ttlMs }) => (ttlMs === undefined ? undefined : BigInt(ttlMs)),
-  partitionkey: ({ annotations }) => textOf(annotations?.get('x-opt-partition-key')),
+  partitionkey: ({ partitionKey }) => partitionKey,
   viapartitionkey: ({ annotations }) => textOf(annotations?.get('x-opt-via-partition-key')),
   scheduledenqueuetimeutc: ({ scheduledAtUtc }) => (scheduledAtUtc === undefined ? undefined : BigInt(scheduledAtUtc)),
   enqueuedtimeutc: (_content, now) => BigInt(Math.round(now)),
