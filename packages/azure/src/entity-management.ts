@@ -2,6 +2,8 @@
 import type { Clock } from '@pointsman/engine';
 import { RemoteProtocolError, decodeMessage, encodeMessage, plainOf } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Message } from '@pointsman/wire';
+import { classify } from './conditions.js';
+import type { ConditionClass } from './conditions.js';
 import type { NoAnswer, OwnRequests } from './management-relay.js';
 import type { ManagementRelays } from './management-relays.js';
 
@@ -18,6 +20,12 @@ export interface ServiceAnswer {
 
 /** What became of a request: an answer, or why there is none. */
 export type ServiceResult = ServiceAnswer | NoAnswer;
+
+/** The class of what was wrong; an answer that is a yes has none that counts. */
+export function classOf(result: ServiceResult): ConditionClass {
+  const { condition, description } = 'error' in result ? result.error : result;
+  return classify(condition, description);
+}
 
 export interface EntityManagementOptions {
   readonly clock: Clock;

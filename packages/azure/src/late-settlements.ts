@@ -2,8 +2,8 @@
 import type { Clock } from '@pointsman/engine';
 import { entryOf, int, long, plainOf } from '@pointsman/wire';
 import type { AmqpValue, DeliveryState } from '@pointsman/wire';
-import { classify } from './conditions.js';
 import type { ConditionClass } from './conditions.js';
+import { classOf } from './entity-management.js';
 import type { EntityManagement } from './entity-management.js';
 import { lockTokenOf, lockTokens } from './lock-token.js';
 import { messageAnnotation, sequenceNumberOf } from './message-annotation.js';
@@ -52,8 +52,10 @@ interface Settlement {
 const LOCK_MAX_MS = 300_000;
 /** More than that is not kept: their messages come again. */
 const WAITING_MAX = 10_000;
-/** Longest that is waited before another attempt: a lock may have five seconds. */
+/** Longest that is waited before another attempt, and as a share of what is left of the lock; but no shorter than that. */
 const DELAY_MAX_MS = 5_000;
+const DELAY_SHARE = 1 / 5;
+const DELAY_MIN_MS = 250;
 /** Reasons and texts of a dead letter are cut at this length by the service. */
 const REASON_MAX = 4096;
 
@@ -146,7 +148,7 @@ export class LateSettlements {
   #answered(settlement: Settlement, result: ServiceResult, isHeld: boolean): void {
     if (!this.#waiting.has(settlement)) return;
     if (!('error' in result) && isYes(result)) return this.#finish(settlement, 'taken');
-    const kind = kindOf(result);
+    const kind = classOf(result);
     const isFinal = !('error' in result) && (kind === 'lock-lost' || kind === 'missing');
     if (isFinal || !PASSING.has(kind)) return this.#lost(settlement, isHeld);
     if ('error' in result && !result.isUntaken) settlement.isUnanswered = true;
@@ -156,7 +158,9 @@ export class LateSettlements {
   #tryLater(settlement: Settlement, kind: ConditionClass): void {
     const { clock, random, management } = this.#options;
     if (!management.isOpen) return this.#tryNow(settlement);
-    const delay = Math.min(DELAY_MAX_MS, retryDelay(kind, settlement.attempt++, random));
+    const left = settlement.message.heldUntil - clock.now();
+    const most = left > 0 ? Math.min(DELAY_MAX_MS, Math.max(DELAY_MIN_MS, left * DELAY_SHARE)) : DELAY_MAX_MS;
+    const delay = Math.min(most, retryDelay(kind, settlement.attempt++, random));
     settlement.cancel = clock.after(delay, () => this.#tryNow(settlement));
   }
 
@@ -184,7 +188,7 @@ export class LateSettlements {
     ]);
     this.#options.management.ask(entity, 'peek-message', body, (result) => {
       if (!this.#waiting.has(settlement)) return;
-      const kind = kindOf(result);
+      const kind = classOf(result);
       if ('error' in result ? PASSING.has(kind) : !isYes(result) && result.status !== 404 && PASSING.has(kind))
         return this.#tryLater(settlement, kind);
       const found = 'error' in result ? undefined : stateOf(result, number);
@@ -209,11 +213,6 @@ export class LateSettlements {
 
 function isYes({ status }: ServiceAnswer): boolean {
   return status >= 200 && status < 300;
-}
-
-function kindOf(result: ServiceResult): ConditionClass {
-  const { condition, description } = 'error' in result ? result.error : result;
-  return classify(condition, description);
 }
 
 /** What a queue has of the message of that number; undefined where the answer does not tell. */

@@ -2,7 +2,8 @@
 import type { Clock } from '@pointsman/engine';
 import { AmqpArray, plainOf } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
-import { classify } from './conditions.js';
+import type { ConditionClass } from './conditions.js';
+import { classOf } from './entity-management.js';
 import type { EntityManagement, ServiceResult } from './entity-management.js';
 import { lockTokenOf, lockTokens } from './lock-token.js';
 import { messageAnnotation } from './message-annotation.js';
@@ -44,7 +45,8 @@ export interface LockKeeperOptions {
 
 /** Between two looks, on the average: what happens in step with them would meet each of them. */
 const LOOK_MS = 1_000;
-/** A renewal that failed is tried again when half of what is left of its lock has gone, at the latest; but not sooner. */
+/** A renewal that failed is tried again when such a share of what is left of its lock has gone, at the latest; but not sooner. */
+const RETRY_SHARE = 1 / 5;
 const RETRY_MIN_MS = 250;
 const PATIENCE_MIN_MS = 500;
 /** Lock durations that an entity can have. */
@@ -80,6 +82,9 @@ export class LockKeeper {
   #samples = 0;
   #cancel: (() => void) | undefined;
   #nextLook = Infinity;
+  /** The service was busy: until then nothing is asked, and then for one message alone, until it answers. */
+  #busyUntil: number | undefined;
+  #isProbing = false;
   /** Of the messages, at the last change of the limit. */
   #settled = 0;
   #handlingMs = 0;
@@ -139,14 +144,19 @@ export class LockKeeper {
   #renewDue(): void {
     const { messages, clock, management } = this.#options;
     const now = clock.now();
+    if (this.#busyUntil !== undefined && now < this.#busyUntil) return;
+    let first: { readonly message: LockedMessage; readonly note: Note } | undefined;
     for (const message of messages.held) {
       const note = (message.note ??= this.#noteOf(message)) as Note;
       if (note.due === undefined || note.due > now) continue;
       if (!management.isOpen) return this.#lookWithin(RETRY_MIN_MS);
-      // Not again before the answer.
-      note.due = Infinity;
-      this.#renew(message, note);
+      if (this.#busyUntil === undefined) this.#renew(message, note);
+      else if (first === undefined || note.until < first.note.until) first = { message, note };
     }
+    // A busy service is not asked for each of a hundred messages whether it still is.
+    if (first === undefined || this.#isProbing) return;
+    this.#isProbing = true;
+    this.#renew(first.message, first.note);
   }
 
   #noteOf({ since }: LockedMessage): Note {
@@ -164,7 +174,15 @@ export class LockKeeper {
     const patienceMs = Math.max(PATIENCE_MIN_MS, (note.until - clock.now()) / 3);
     const body = new Map([['lock-tokens', lockTokens(token)]]);
     const askedAt = clock.now();
+    // Not again before the answer.
+    note.due = Infinity;
     const answered = (result: ServiceResult): void => {
+      this.#isProbing = false;
+      const kind = classOf(result);
+      if (kind !== 'busy' && this.#busyUntil !== undefined) {
+        this.#busyUntil = undefined;
+        if (this.#cancel !== undefined) this.#lookWithin(0);
+      }
       if (!('error' in result) && result.status === 200) {
         messages.renewed();
         const until = firstExpiration(result.body);
@@ -177,21 +195,19 @@ export class LockKeeper {
       } else if (!('error' in result) && (result.status === 410 || result.status === 404)) {
         note.due = undefined;
       } else {
-        this.#failed(note, 'error' in result ? result.error : result);
+        this.#failed(note, kind);
       }
     };
     management.ask(messages.address, 'renew-lock', body, answered, patienceMs);
   }
 
-  #failed(
-    note: Note,
-    error: { readonly condition: string | undefined; readonly description?: string | undefined },
-  ): void {
+  #failed(note: Note, kind: ConditionClass): void {
     const { clock, random } = this.#options;
     const left = note.until - clock.now();
-    const wanted = retryDelay(classify(error.condition, error.description), note.failures++, random);
-    const delay = Math.min(wanted, Math.max(RETRY_MIN_MS, left / 2));
+    const wanted = retryDelay(kind, note.failures++, random);
+    const delay = Math.min(wanted, Math.max(RETRY_MIN_MS, left * RETRY_SHARE));
     note.due = clock.now() + delay;
+    if (kind === 'busy') this.#busyUntil = note.due;
     if (this.#cancel !== undefined) this.#lookWithin(delay);
   }
 

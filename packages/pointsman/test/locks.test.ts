@@ -72,19 +72,29 @@ class Hand implements LockedMessages, ReceiverHandler {
   }
 }
 
+/** Counts what it is asked. */
+class CountingManagement extends EntityManagement {
+  asked = 0;
+
+  override ask(...request: Parameters<EntityManagement['ask']>): void {
+    this.asked++;
+    super.ask(...request);
+  }
+}
+
 interface Scene {
   readonly cloud: VirtualCloud;
-  readonly management: EntityManagement;
+  readonly management: CountingManagement;
   readonly hand: Hand;
   readonly locked: () => number;
 }
 
-/** A namespace under virtual time, one message of whose queue is in hand. */
-async function open(lockDurationMs: number, renewsLocks = true): Promise<Scene> {
+/** A namespace under virtual time, so many messages of whose queue are in hand. */
+async function open(lockDurationMs: number, renewsLocks = true, count = 1): Promise<Scene> {
   const cloud = new VirtualCloud({ queues: [{ name: 'orders', lockDurationMs }] });
   const { clock, connection, cbs } = cloud;
   await cloud.settle();
-  const management = new EntityManagement({ clock });
+  const management = new CountingManagement({ clock });
   management.open(
     new ManagementRelays({
       connection,
@@ -103,16 +113,16 @@ async function open(lockDurationMs: number, renewsLocks = true): Promise<Scene> 
   const bytes = encodeMessage({ body: { kind: 'value', value: 'm' } });
   const { link } = sender;
   assert.ok(link instanceof SenderLink);
-  link.send(undefined, 0, true, undefined, bytes, 0, bytes.length, true);
+  for (let n = 0; n < count; n++) link.send(undefined, 0, true, undefined, bytes, 0, bytes.length, true);
   const receiver = connection.session().attachReceiver('in', hand, {
     source: { type: 'source', address: 'orders' },
     target: { type: 'target' },
     sndSettleMode: 0,
     rcvSettleMode: 1,
   });
-  receiver.addCredit(1);
+  receiver.addCredit(count);
   await cloud.settle();
-  assert.equal(hand.heldCount, 1);
+  assert.equal(hand.heldCount, count);
   return { cloud, management, hand, locked: () => cloud.namespace.counts('orders').locked };
 }
 
@@ -143,6 +153,20 @@ describe('locks of messages in hand', () => {
       assert.equal(locked(), 1, `round ${round}`);
     }
     assert.ok(hand.renewals >= 20, `${hand.renewals}`);
+  });
+
+  it('are renewed in time, though the service is busy for nearly all that is left of them, and it is not asked for each', async () => {
+    const count = 40;
+    const { cloud, management, hand, locked } = await open(30_000, true, count);
+    const { namespace } = cloud;
+    await cloud.advance(14_000);
+    namespace.faults.refuseRequests(Infinity, 'orders');
+    await cloud.advance(14_500);
+    assert.deepEqual([hand.renewals, locked()], [0, count]);
+    assert.ok(management.asked > count + 5 && management.asked < count + 40, `asked ${management.asked} times`);
+    namespace.faults.refuseRequests(0, 'orders');
+    await cloud.advance(1_000);
+    assert.deepEqual([hand.renewals, locked()], [count, count]);
   });
 
   it('hold for certain until a whole lock after the last renewal that was granted was asked for', async () => {
