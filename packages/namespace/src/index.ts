@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export { checkName } from './address.js';
 export { Administration, type AdminRequest, type AdminResponse } from './admin/administration.js';
 export { durationOf, msOfDuration } from './admin/duration.js';
 export { XmlError, childOf, readXml, type XmlElement } from './admin/xml.js';

@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { plainOf } from '@pointsman/wire';
+import { plainOf, type Message } from '@pointsman/wire';
 import { connect } from '../src/client/client.js';
 import type { Client } from '../src/client/client.js';
 import { startNamespace } from '../src/index.js';
@@ -55,6 +55,7 @@ function clientOf(ns: { readonly server: { readonly ports: { readonly amqp?: num
 }
 
 const text = (value: string): { kind: 'value'; value: string } => ({ kind: 'value', value });
+const valueOf = (body: Message['body']): unknown => (body?.kind === 'value' ? body.value : undefined);
 
 describe('a namespace in a file', () => {
   it(
@@ -283,6 +284,42 @@ describe('a namespace in a file', () => {
       for (let i = 0; i < active; i++) there.add(String((await receiver.next())!.message.properties?.messageId));
       for (const id of accepted) assert.ok(there.has(id), `${id} was accepted and is gone`);
       await again.close();
+    }),
+  );
+
+  it(
+    'goes on behind what cannot be read within it, and keeps the file as it was',
+    withFile(async (path) => {
+      {
+        await using ns = await open(path);
+        const client = await clientOf(ns);
+        const sender = await client.sender('orders');
+        for (const name of ['one', 'two', 'three']) await sender.send({ body: text(`${name}-`.repeat(20)) });
+        await client.close();
+      }
+      const bytes = readFileSync(path);
+      bytes[bytes.indexOf('two-two')]! ^= 1;
+      writeFileSync(path, bytes);
+      const warnings: string[] = [];
+      const bodies: unknown[] = [];
+      {
+        await using ns = await open(path, { log: (level, line) => level === 'warning' && warnings.push(line) });
+        const client = await clientOf(ns);
+        const receiver = await client.receiver('orders', { mode: 'settled' });
+        for (let i = ns.namespace.counts('orders').active; i > 0; i -= 1)
+          bodies.push(valueOf((await receiver.next())!.message.body));
+        await client.close();
+      }
+      assert.deepEqual(
+        bodies,
+        ['one-', 'three-'].map((word) => word.repeat(20)),
+      );
+      assert.match(warnings.join('\n'), /\d+ bytes within it cannot be read: messages are missing/u);
+      const aside = /kept as (\S+)/u.exec(warnings.join('\n'))?.[1];
+      assert.deepEqual(readFileSync(aside!), bytes);
+      await using again = await open(path, { log: (level, line) => level === 'warning' && warnings.push(line) });
+      assert.equal(warnings.length, 1, 'the file itself is whole again');
+      assert.equal(again.namespace.counts('orders').active, 0);
     }),
   );
 

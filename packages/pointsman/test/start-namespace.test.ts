@@ -11,6 +11,7 @@ import { RouterProcess, readConfig, silentLogger, startNamespace } from '../src/
 import type { RunningNamespace } from '../src/index.js';
 import { connect } from '../src/client/client.js';
 import type { Client } from '../src/client/client.js';
+import { parseNamespaceArguments } from '../src/namespace-server/arguments.js';
 import { EmulatorConfigError, readEmulatorConfig } from '../src/namespace-server/emulator-config.js';
 
 const config = (namespace: object): string =>
@@ -278,6 +279,39 @@ describe('Config.json of the emulator', () => {
     assert.throws(() => readEmulatorConfig(JSON.stringify(other)), /Type: expected EventHub, found "Kafka"/u);
   });
 
+  it('tells of what is in it and has no effect', () => {
+    const { notes } = readEmulatorConfig(
+      config({
+        Queues: [{ Name: 'a', Properties: { LockDurations: 'PT1M', MaxDeliveryCount: 3 } }],
+        topics: [],
+        Logging: { Type: 'File' },
+      }),
+    );
+    assert.deepEqual(notes.toSorted(), [
+      'UserConfig.Namespaces[0].Queues[0].Properties.LockDurations: it is not known, and has no effect',
+      'UserConfig.Namespaces[0].topics: it is not known, and has no effect',
+    ]);
+  });
+
+  it('may forward to what comes later in it, or in the options, and to nothing else', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pointsman-config-'));
+    const file = join(folder, 'Config.json');
+    try {
+      const queue = (Name: string, ForwardTo: string): object => ({ Name, Properties: { ForwardTo } });
+      writeFileSync(file, config({ Queues: [queue('a', 'B'), queue('b', 'given')] }));
+      const parsed = parseNamespaceArguments(['--config', file, '--queue', 'given']);
+      assert.ok(parsed !== 'help' && parsed.server.queues?.length === 3);
+      assert.throws(
+        () => parseNamespaceArguments(['--config', file]),
+        (error: Error) =>
+          error.message ===
+          `${file}: UserConfig.Namespaces[0].Queues[1].Properties.ForwardTo: there is no queue or topic 'given': add one, or leave it out`,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('says where a mistake is, what was found and what was expected', () => {
     for (const [text, words] of [
       ['{', /no JSON/u],
@@ -301,6 +335,45 @@ describe('Config.json of the emulator', () => {
         }),
         /FilterType: expected Sql or Correlation, found "Regex"/u,
       ],
+      [
+        '{\n  "UserConfig": {\n    "Namespaces": [ ], }\n}',
+        /^it is no JSON \(line 3, column 24\): .+\. Comments and commas behind the last value have no place in it$/u,
+      ],
+      [
+        config({ Queues: [{ Name: 'a' }], Topics: [{ Name: 'A' }] }),
+        /Topics\[0\]\.Name: there is a queue or topic 'A' already: choose another name/u,
+      ],
+      [config({ Queues: [{ Name: 'a b' }] }), /Queues\[0\]\.Name: The name of queue 'a b' has characters/u],
+      [
+        config({ Queues: [{ Name: 'a', Properties: { LockDuration: 'PT10M' } }] }),
+        /LockDuration: PT10M is longer than PT5M, which is the most/u,
+      ],
+      [
+        config({ Queues: [{ Name: 'a', Properties: { RequiresSession: true, ForwardTo: 'a' } }] }),
+        /ForwardTo: an entity with RequiresSession cannot forward its messages: leave one of the two out/u,
+      ],
+      [
+        config({
+          Topics: [{ Name: 't', Subscriptions: [{ Name: 's', Rules: [{ Name: 'r' }, { Name: 'R' }] }] }],
+        }),
+        /Rules\[1\]\.Name: there is a rule 'R' already/u,
+      ],
+      ...(['SqlFilter', 'Action'] as const).map(
+        (part) =>
+          [
+            config({
+              Topics: [
+                {
+                  Name: 't',
+                  Subscriptions: [
+                    { Name: 's', Rules: [{ Name: 'r', Properties: { [part]: { SqlExpression: 'a = = 1' } } }] },
+                  ],
+                },
+              ],
+            }),
+            new RegExp(`Rules\\[0\\]\\.Properties\\.${part}\\.SqlExpression: Expected .+ at character`, 'u'),
+          ] as const,
+      ),
     ] as const)
       assert.throws(
         () => readEmulatorConfig(text),

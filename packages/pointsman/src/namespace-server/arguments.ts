@@ -15,6 +15,8 @@ export const CERTIFICATE_FOLDER = '.pointsman/namespace';
 export interface NamespaceArguments {
   readonly server: NamespaceServerOptions;
   readonly verbose: boolean;
+  /** What a file has that has no effect. */
+  readonly notes: readonly string[];
 }
 
 /** Of a Config.json. */
@@ -53,6 +55,7 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
   const queues = [...(entities?.queues ?? []), ...new Set(values.queue ?? [])];
   const topics = [...(entities?.topics ?? []), ...topicsOf(values.topic ?? [])];
   const eventHubs = [...(entities?.eventHubs ?? []), ...(values['event-hub'] ?? []).map(eventHubOf)];
+  if (entities !== undefined) checkForwarding(values.config!, entities, { queues, topics });
   const isEmpty = entities === undefined && queues.length === 0 && topics.length === 0 && eventHubs.length === 0;
   if (emulator && values['in-band-port'] !== undefined)
     throw new UsageError('--in-band-port is about TLS, which the emulator has none of: use --port');
@@ -64,6 +67,7 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
   const more = (values.policy ?? []).map(policyOf);
   return {
     verbose: values.verbose === true,
+    notes: (entities?.notes ?? []).map((note) => `${values.config}: ${note}`),
     server: {
       mode: emulator ? 'emulator' : 'cloud',
       host: values.host ?? '127.0.0.1',
@@ -91,6 +95,30 @@ function emulatorConfigOf(path: string): EmulatorEntities {
     if (error instanceof Error && 'code' in error) throw new UsageError(`--config: ${error.message}`);
     throw error;
   }
+}
+
+/** Destinations may be in the file or among the options. @throws UsageError naming what forwards to nowhere */
+function checkForwarding(
+  path: string,
+  { queues, topics }: EmulatorEntities,
+  all: { readonly queues: readonly (string | { readonly name: string })[]; readonly topics: readonly TopicOptions[] },
+): void {
+  const names = [...all.queues, ...all.topics].map((one) => (typeof one === 'string' ? one : one.name).toLowerCase());
+  const places = [
+    ...queues.map((queue, at) => [`Queues[${at}]`, queue] as const),
+    ...topics.flatMap(({ subscriptions = [] }, at) =>
+      subscriptions.map((one, below) => [`Topics[${at}].Subscriptions[${below}]`, one] as const),
+    ),
+  ];
+  for (const [place, { forwardTo, forwardDeadLetteredMessagesTo }] of places)
+    for (const [name, target] of [
+      ['ForwardTo', forwardTo],
+      ['ForwardDeadLetteredMessagesTo', forwardDeadLetteredMessagesTo],
+    ] as const)
+      if (target !== undefined && !names.includes(target.toLowerCase()))
+        throw new UsageError(
+          `${path}: UserConfig.Namespaces[0].${place}.Properties.${name}: there is no queue or topic '${target}': add one, or leave it out`,
+        );
 }
 
 /** `TOPIC` or `TOPIC/SUBSCRIPTION`, also with `/Subscriptions/` between the two; a topic may come several times. */

@@ -62,7 +62,7 @@ export async function runNamespaceCommand(argv: readonly string[], io: CommandIo
     io.stdout.write(HELP);
     return 0;
   }
-  const { server: options, verbose } = parsed;
+  const { server: options, verbose, notes } = parsed;
   const stopped = new Promise<void>((resolve) => {
     const forget = onStopSignal(io, () => {
       forget();
@@ -70,6 +70,7 @@ export async function runNamespaceCommand(argv: readonly string[], io: CommandIo
     });
   });
   const styles = stylesFor(io.stderr);
+  for (const note of notes) io.stderr.write(`${styles.warn(`pointsman namespace: ${shown(note)}`)}\n`);
   let server: NamespaceServer;
   try {
     server = await startNamespaceServer({

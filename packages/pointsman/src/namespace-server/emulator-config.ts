@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { msOfDuration } from '@pointsman/namespace';
+import { checkName, durationOf, msOfDuration, Rule, SqlError } from '@pointsman/namespace';
 import type {
   CorrelationFilter,
   EventHubOptions,
@@ -17,6 +17,8 @@ export interface EmulatorEntities {
   readonly queues: readonly QueueOptions[];
   readonly topics: readonly TopicOptions[];
   readonly eventHubs: readonly EventHubOptions[];
+  /** What is in the file and has no effect, and where. */
+  readonly notes: readonly string[];
 }
 
 /** A mistake in the file: where, what was found and what was expected. */
@@ -27,6 +29,7 @@ const ENTITIES_MAX = 10_000;
 /** Where the file says nothing, as the emulator has it. */
 const MAX_DELIVERY_COUNT = 3;
 const TTL_MS = 3_600_000;
+const LOCK_MAX_MS = 300_000;
 const DUPLICATE_WINDOW_MS = 20_000;
 const PARTITIONS_MAX = 32;
 
@@ -43,20 +46,61 @@ export function readEmulatorConfig(text: string): EmulatorEntities {
   try {
     json = JSON.parse(text.replace(/^\ufeff/u, ''));
   } catch (error) {
-    throw new EmulatorConfigError(`it is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new EmulatorConfigError(
+      `it is no JSON${placeOf(error, text)}. Comments and commas behind the last value have no place in it`,
+    );
   }
-  const config = new Node(json, '').object('UserConfig');
+  const file = new Node(json, '', []);
+  const config = file.object('UserConfig');
   const namespace = onlyOf(config, 'Namespaces');
   const hubs = onlyOf(config, 'NamespaceConfig');
   if (namespace === undefined && hubs === undefined)
     throw new EmulatorConfigError('UserConfig.Namespaces: expected one namespace, found none');
   const type = hubs?.name('Type') ?? 'EventHub';
   if (type.toLowerCase() !== 'eventhub') throw hubs!.wrong('Type', 'EventHub');
-  return {
-    queues: namespace?.list('Queues').map(queueOf) ?? [],
-    topics: namespace?.list('Topics').map(topicOf) ?? [],
+  const names = new Names('queue or topic');
+  const entities = {
+    queues: namespace?.list('Queues').map((queue) => queueOf(queue, names)) ?? [],
+    topics: namespace?.list('Topics').map((topic) => topicOf(topic, names)) ?? [],
     eventHubs: hubs?.list('Entities').map(eventHubOf) ?? [],
   };
+  return { ...entities, notes: file.notes };
+}
+
+/** Line, column and cause, where they can be told. */
+function placeOf(error: unknown, text: string): string {
+  if (!(error instanceof Error)) return '';
+  const cause = error.message.replace(/ in JSON at position.*$/su, '');
+  const at = / at position (\d+)/u.exec(error.message)?.[1];
+  // Some causes come without a place, but with the text around it.
+  if (at === undefined && !/end of JSON/u.test(cause)) return `: ${cause}`;
+  const before = text.slice(0, at === undefined ? text.length : Number(at)).split(/\r?\n/u);
+  return ` (line ${before.length}, column ${before.at(-1)!.length + 1}): ${cause}`;
+}
+
+/** Names that are taken already, whatever their case. */
+class Names {
+  readonly #what: string;
+  readonly #taken = new Set<string>();
+
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  /** @throws EmulatorConfigError where there is none, it is not valid, or it is taken */
+  take(node: Node, kind: string, lengthMax: number): string {
+    const name = node.text('Name');
+    try {
+      checkName(name, kind, lengthMax);
+    } catch (error) {
+      throw node.because('Name', error instanceof Error ? error.message : String(error));
+    }
+    const key = name.toLowerCase();
+    if (this.#taken.has(key))
+      throw node.because('Name', `there is a ${this.#what} '${name}' already: choose another name`);
+    this.#taken.add(key);
+    return name;
+  }
 }
 
 function onlyOf(config: Node, name: string): Node | undefined {
@@ -78,38 +122,47 @@ function eventHubOf(entity: Node): EventHubOptions {
   };
 }
 
-function queueOf(queue: Node): QueueOptions {
+function queueOf(queue: Node, names: Names): QueueOptions {
   const properties = queue.object('Properties');
-  return { name: queue.text('Name'), ...holdingOf(properties), ...receivingOf(properties) };
+  return { name: names.take(queue, 'queue', 260), ...holdingOf(properties), ...receivingOf(properties) };
 }
 
-function topicOf(topic: Node): TopicOptions {
+function topicOf(topic: Node, names: Names): TopicOptions {
   const properties = topic.object('Properties');
+  const own = new Names('subscription');
   return {
-    name: topic.text('Name'),
+    name: names.take(topic, 'topic', 260),
     ...receivingOf(properties),
     defaultTtlMs: properties.duration('DefaultMessageTimeToLive') ?? TTL_MS,
-    subscriptions: topic.list('Subscriptions').map(subscriptionOf),
+    subscriptions: topic.list('Subscriptions').map((subscription) => subscriptionOf(subscription, own)),
   };
 }
 
-function subscriptionOf(subscription: Node): SubscriptionOptions {
-  const rules = subscription.list('Rules').map(ruleOf);
+function subscriptionOf(subscription: Node, names: Names): SubscriptionOptions {
+  const taken = new Set<string>();
+  const rules = subscription.list('Rules').map((rule) => ruleOf(rule, taken));
   return {
-    name: subscription.text('Name'),
+    name: names.take(subscription, 'subscription', 50),
     ...holdingOf(subscription.object('Properties')),
     ...(rules.length === 0 ? {} : { rules }),
   };
 }
 
 function holdingOf(properties: Node): HoldingOptions {
+  const requiresSession = properties.flag('RequiresSession') ?? false;
+  const forwardTo = properties.name('ForwardTo');
+  if (requiresSession && forwardTo !== undefined)
+    throw properties.because(
+      'ForwardTo',
+      'an entity with RequiresSession cannot forward its messages: leave one of the two out',
+    );
   return {
-    lockDurationMs: properties.duration('LockDuration') ?? 60_000,
+    lockDurationMs: properties.duration('LockDuration', LOCK_MAX_MS) ?? 60_000,
     maxDeliveryCount: properties.number('MaxDeliveryCount', 1, 2_000) ?? MAX_DELIVERY_COUNT,
     defaultTtlMs: properties.duration('DefaultMessageTimeToLive') ?? TTL_MS,
     deadLetterOnExpiration: properties.flag('DeadLetteringOnMessageExpiration') ?? false,
-    requiresSession: properties.flag('RequiresSession') ?? false,
-    forwardTo: properties.name('ForwardTo'),
+    requiresSession,
+    forwardTo,
     forwardDeadLetteredMessagesTo: properties.name('ForwardDeadLetteredMessagesTo'),
   };
 }
@@ -121,10 +174,18 @@ function receivingOf(properties: Node): ReceivingOptions {
   };
 }
 
-function ruleOf(rule: Node): RuleOptions {
+function ruleOf(rule: Node, taken: Set<string>): RuleOptions {
   const properties = rule.object('Properties');
+  const name = rule.text('Name');
+  if (name.length > 50) throw rule.because('Name', `it has ${name.length} characters: 50 at the most`);
+  if (taken.has(name.toLowerCase()))
+    throw rule.because('Name', `there is a rule '${name}' already: choose another name`);
+  taken.add(name.toLowerCase());
+  const filter = filterOf(properties);
   const action = properties.object('Action').name('SqlExpression');
-  return { name: rule.text('Name'), filter: filterOf(properties), ...(action === undefined ? {} : { action }) };
+  properties.checked('SqlFilter.SqlExpression', () => new Rule({ name, filter }, 0));
+  if (action !== undefined) properties.checked('Action.SqlExpression', () => new Rule({ name, action }, 0));
+  return { name, filter, ...(action === undefined ? {} : { action }) };
 }
 
 function filterOf(properties: Node): RuleFilter {
@@ -152,12 +213,28 @@ function filterOf(properties: Node): RuleFilter {
 class Node {
   readonly #value: Readonly<Record<string, unknown>>;
   readonly #path: string;
+  /** Names that somebody asked for. */
+  readonly #known = new Set<string>();
+  /** All that was read, for {@link notes}. */
+  readonly #read: Node[];
 
-  constructor(value: unknown, path: string) {
+  constructor(value: unknown, path: string, read: Node[]) {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw new EmulatorConfigError(`${path === '' ? 'the file' : path}: expected an object, found ${found(value)}`);
     this.#value = value as Readonly<Record<string, unknown>>;
     this.#path = path;
+    this.#read = read;
+    read.push(this);
+  }
+
+  /** What nobody asked for in all that was read: a name that is misspelt, or one that means nothing here. */
+  get notes(): string[] {
+    const ignored = new Set(['LoggingConfig', 'Logging', 'Name', 'Type']);
+    return this.#read.flatMap((node) =>
+      Object.keys(node.#value)
+        .filter((name) => !node.#known.has(name) && !ignored.has(name))
+        .map((name) => `${node.#at(name)}: it is not known, and has no effect`),
+    );
   }
 
   #at(name: string): string {
@@ -165,6 +242,7 @@ class Node {
   }
 
   #get(name: string): unknown {
+    this.#known.add(name);
     return Object.hasOwn(this.#value, name) ? this.#value[name] : undefined;
   }
 
@@ -172,16 +250,30 @@ class Node {
     return new EmulatorConfigError(`${this.#at(name)}: expected ${expected}, found ${found(this.#get(name))}`);
   }
 
+  because(name: string, why: string): EmulatorConfigError {
+    return new EmulatorConfigError(`${this.#at(name)}: ${why}`);
+  }
+
+  /** @throws EmulatorConfigError where it is no expression, with what is wrong in it */
+  checked(name: string, check: () => unknown): void {
+    try {
+      check();
+    } catch (error) {
+      if (error instanceof SqlError) throw this.because(name, error.message);
+      throw error;
+    }
+  }
+
   /** An empty one where it is not there. */
   object(name: string): Node {
-    return new Node(this.#get(name) ?? {}, this.#at(name));
+    return new Node(this.#get(name) ?? {}, this.#at(name), this.#read);
   }
 
   list(name: string): Node[] {
     const value = this.#get(name) ?? [];
     if (!Array.isArray(value)) throw this.wrong(name, 'a list');
     if (value.length > ENTITIES_MAX) throw new EmulatorConfigError(`${this.#at(name)}: more than ${ENTITIES_MAX}`);
-    return value.map((one, at) => new Node(one, `${this.#at(name)}[${at}]`));
+    return value.map((one, at) => new Node(one, `${this.#at(name)}[${at}]`, this.#read));
   }
 
   text(name: string): string {
@@ -213,17 +305,18 @@ class Node {
   }
 
   /** Milliseconds. */
-  duration(name: string): number | undefined {
+  duration(name: string, max: number = Infinity): number | undefined {
     const text = this.name(name);
     if (text === undefined) return undefined;
     const ms = msOfDuration(text);
     if (ms === undefined || ms <= 0) throw this.wrong(name, 'a duration such as PT1M');
+    if (ms > max) throw this.because(name, `${text} is longer than ${durationOf(max)}, which is the most`);
     return ms;
   }
 
   plainValues(name: string): Map<string, string | number | boolean> {
     const value = this.#get(name) ?? {};
-    const entries = Object.entries(new Node(value, this.#at(name)).#value);
+    const entries = Object.entries(new Node(value, this.#at(name), []).#value);
     return new Map(
       entries.map(([key, one]) => {
         if (typeof one !== 'string' && typeof one !== 'number' && typeof one !== 'boolean')

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   closeSync,
+  constants,
+  copyFileSync,
   existsSync,
   fdatasyncSync,
   fsyncSync,
   ftruncateSync,
+  linkSync,
   openSync,
   readFileSync,
   renameSync,
@@ -47,7 +50,7 @@ const RETRY_MS = 1_000;
 const RESCUE_MS = 1_000;
 const RESCUE_SHARE = 20;
 /** Bytes of a snapshot that go into one frame. */
-const SNAPSHOT_FRAME = 1_048_576;
+const SNAPSHOT_FRAME = 65_536;
 
 /** One file that a namespace survives in: what happens is appended, and at times all is written anew. */
 export class NamespaceFile implements Journal {
@@ -239,23 +242,50 @@ export class NamespaceFile implements Journal {
   #read(bytes: Buffer): void {
     if (bytes.length > 0 && !bytes.subarray(0, MAGIC.length).equals(MAGIC))
       throw new NamespaceFileError(`${this.path} is no file of a namespace; name another, or take it away`);
+    // Zeros behind keep room.
+    const last = bytes.findLastIndex((byte) => byte !== 0);
     let at = MAGIC.length;
-    while (at + FRAME_HEAD <= bytes.length) {
+    let damaged = 0;
+    while (at <= last && at + FRAME_HEAD <= bytes.length) {
       const length = bytes.readUInt32BE(at);
       const end = at + FRAME_HEAD + length;
       if (length > FRAME_MAX || end > bytes.length) break;
       const payload = bytes.subarray(at + FRAME_HEAD, end);
-      if (crc32(payload) !== bytes.readUInt32BE(at + 4)) break;
-      const reader = new Reader(payload);
-      while (reader.position < payload.length) this.#apply(readValue(reader) as JournalRecord);
+      if (crc32(payload) === bytes.readUInt32BE(at + 4)) {
+        const reader = new Reader(payload);
+        while (reader.position < payload.length) this.#apply(readValue(reader) as JournalRecord);
+      } else if (end > last) break;
+      else damaged += end - at;
       at = end;
     }
-    if (bytes.subarray(at).some((byte) => byte !== 0)) {
-      this.#options.log?.(
-        'warning',
-        `${this.path}: the last ${bytes.length - at} bytes were not written to the end, and do not count`,
-      );
+    const unfinished = Math.max(0, last + 1 - at);
+    if (damaged === 0 && unfinished === 0) return;
+    const causes = [
+      ...(damaged === 0
+        ? []
+        : [`${damaged} bytes within it cannot be read: messages are missing, or there again that were gone`]),
+      ...(unfinished === 0 ? [] : [`the last ${unfinished} bytes were not written to the end, and do not count`]),
+    ];
+    this.#options.log?.('warning', `${this.path}: ${causes.join('; ')}. It is kept as ${this.#keepAside()}`);
+  }
+
+  /** The file as it was, beside the one that takes its place. @throws NamespaceFileError where it cannot be kept */
+  #keepAside(): string {
+    const time = new Date().toISOString().replaceAll(/[^\dT]/gu, '');
+    const aside = `${this.path}.damaged-${time}`;
+    try {
+      linkSync(this.path, aside);
+    } catch {
+      try {
+        // Not every file system has links.
+        copyFileSync(this.path, aside, constants.COPYFILE_EXCL);
+      } catch (error) {
+        throw new NamespaceFileError(
+          `${this.path} is damaged, and cannot be kept as ${aside}: ${messageOf(error)}. Take it away, or make room for it`,
+        );
+      }
     }
+    return aside;
   }
 
   #apply(record: JournalRecord): void {
