@@ -32,3 +32,20 @@ export function millisecondsOf(
     throw new UsageError(`${option} '${text}' is no number of seconds up to ${seconds.max}`);
   return given * 1_000;
 }
+
+/**
+ * Says what is wrong with the arguments of a command.
+ *
+ * @param command - as it is called: `pointsman check`
+ * @returns the exit status
+ */
+export function usageError(
+  io: { readonly stderr: NodeJS.WritableStream },
+  message: string,
+  command = 'pointsman',
+): number {
+  // Node.js goes on to explain what hardly anybody wants to know.
+  const [plain] = message.split('. To specify a positional argument', 1);
+  io.stderr.write(`${command}: ${plain}\nTry '${command} --help'.\n`);
+  return 2;
+}

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { nearestName } from '@pointsman/management';
-import { readSmallFile } from '@pointsman/transport';
-import { accessSync, constants, existsSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { runCheck } from './check-command.js';
+import { usageError } from './command-options.js';
 import { LOG_LEVELS, parseLogLevels } from './config/log-levels.js';
-import { LogError, silentLogger } from './log.js';
-import type { Logger } from './log.js';
-import { RouterProcess } from './run/router-process.js';
-import { configOf, runRouter, startFailure } from './run/run-router.js';
+import { runRouter } from './run/run-router.js';
 import type { LogChoice, RouterIo } from './run/run-router.js';
+import { runReload } from './reload-command.js';
 import { VERSION } from './version.js';
 
 /** What a command needs of the process that it runs in. */
@@ -44,7 +41,7 @@ Examples:
   pointsman check /etc/qpid-dispatch/qdrouterd.conf
   SERVICEBUS_CONNECTION_STRING='Endpoint=sb://...' pointsman -c router.conf
 
-Exit status: 0 on a clean stop, 1 for a configuration or start-up failure, 2 for wrong arguments.
+Exit status: 0 on a clean stop, 1 for a configuration or start-up failure, 2 for wrong arguments. Commands say theirs.
 `;
 
 /** Runs the command line. @returns the exit status */
@@ -79,9 +76,14 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
       return runUserCommand(rest, { stdout: io.stdout, stderr: io.stderr, stdin, env });
     }
     case 'check':
-      return check(rest, io);
+      return runCheck(rest, io);
     case 'reload':
-      return reload(rest, io);
+      return runReload(rest, io);
+    // What people try first.
+    case 'help':
+      return runCommand([...rest.slice(0, 1), '--help'], io);
+    case 'version':
+      return run(['--version', ...rest], io);
     default:
       return run(argv, io);
   }
@@ -89,119 +91,6 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
 
 const COMMANDS = ['check', 'reload', 'doctor', 'azure', 'demo', 'namespace', 'stat', 'manage', 'user'];
 const STOP_WAIT_SECONDS_MAX = 3_600;
-
-function usageError(io: CommandIo, message: string): number {
-  // Node.js goes on to explain what hardly anybody wants to know.
-  const [plain] = message.split('. To specify a positional argument', 1);
-  io.stderr.write(`pointsman: ${plain}\nTry 'pointsman --help'.\n`);
-  return 2;
-}
-
-function check(argv: readonly string[], io: CommandIo): number {
-  let path: string | undefined;
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: { help: { type: 'boolean', short: 'h' }, config: { type: 'string', short: 'c' } },
-    });
-    if (values.help === true) {
-      io.stdout.write(
-        'Usage: pointsman check FILE\n\nReads a configuration file and reports every mistake in it, without opening a port.\nExit status: 0 if the router would start with it, 1 if not.\n',
-      );
-      return 0;
-    }
-    path = values.config ?? positionals[0];
-  } catch (error) {
-    return usageError(io, messageOf(error));
-  }
-  if (path === undefined) return usageError(io, 'check needs a configuration file');
-  const loaded = configOf(path, 'pointsman', io);
-  if (loaded === undefined) return 1;
-  const { config } = loaded;
-  try {
-    for (const { outputFile } of config.logs) checkLogFile(outputFile);
-    const log: Logger = {
-      ...silentLogger,
-      log: (module, level, text) => {
-        // What the core thinks of entities has been said above, with its line.
-        if (module === 'AGENT') return;
-        if (level !== 'info' && level !== 'notice') io.stderr.write(`${path}: ${level}: ${text}\n`);
-      },
-    };
-    void new RouterProcess(config, { log });
-  } catch (error) {
-    io.stderr.write(`${path}: ${startFailure(error)}\n`);
-    return 1;
-  }
-  const { listeners, connectors, autoLinks, linkRoutes, addresses, exchanges, bindings } = config;
-  const more = exchanges.length === 0 ? '' : `, ${exchanges.length} exchanges with ${bindings.length} bindings`;
-  io.stdout.write(
-    `${path}: good. ${listeners.length} listeners, ${connectors.length} connectors, ${addresses.length} addresses, ${autoLinks.length} autolinks, ${linkRoutes.length} link routes${more}\n`,
-  );
-  return 0;
-}
-
-/**
- * Whether a router could write there; nothing is made, and nothing written.
- *
- * @throws LogError
- */
-function checkLogFile(name: string | undefined): void {
-  if (name === undefined || ['stderr', 'stdout', 'syslog'].includes(name)) return;
-  try {
-    accessSync(existsSync(name) ? name : dirname(resolve(name)), constants.W_OK);
-  } catch (error) {
-    throw new LogError(`Failed to open log file '${name}'`, `${messageOf(error)}.`);
-  }
-}
-
-/** A number, and a line end. */
-const PIDFILE_BYTES_MAX = 100;
-
-const RELOAD_HELP = `Usage: pointsman reload PID
-       pointsman reload --pidfile FILE
-
-Lets a running router read its configuration file again, as the signal SIGHUP does. What has changed is applied, and
-connections that have not changed stay up; a file with a mistake changes nothing. The log of the router says what came of it.
-Exit status: 0 if the router was told, 1 if there is none, 2 for wrong arguments.
-`;
-
-function reload(argv: readonly string[], io: CommandIo): number {
-  let text: string | undefined;
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: { help: { type: 'boolean', short: 'h' }, pidfile: { type: 'string' } },
-    });
-    if (values.help === true) {
-      io.stdout.write(RELOAD_HELP);
-      return 0;
-    }
-    text =
-      values.pidfile === undefined
-        ? positionals[0]
-        : readSmallFile(values.pidfile, PIDFILE_BYTES_MAX).toString('utf8').trim();
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && !String(error.code).startsWith('ERR_')) {
-      io.stderr.write(`pointsman: no process id can be read from the file that --pidfile names: ${error.message}\n`);
-      return 1;
-    }
-    return usageError(io, messageOf(error));
-  }
-  if (text === undefined) return usageError(io, 'reload needs the process id of a router, or --pidfile FILE');
-  if (!/^[1-9]\d{0,9}$/u.test(text)) return usageError(io, `'${text.slice(0, 40)}' is no process id`);
-  try {
-    process.kill(Number(text), 'SIGHUP');
-    return 0;
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const why = code === 'ESRCH' ? 'there is none' : code === 'EPERM' ? 'it belongs to another user' : messageOf(error);
-    io.stderr.write(`pointsman: process ${text} cannot be told: ${why}\n`);
-    return 1;
-  }
-}
 
 async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   let path: string | undefined;

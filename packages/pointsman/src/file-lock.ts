@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readSmallFile } from '@pointsman/transport';
+import { fileFailure } from './file-failure.js';
 
 /** A file cannot be had for oneself. The message says why and what to do. */
 export class FileLockError extends Error {}
@@ -24,7 +25,10 @@ export class FileLock {
         return;
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? error.code : undefined;
-        if (code !== 'EEXIST') throw new FileLockError(`${this.#path} cannot be made: ${messageOf(error)}`);
+        if (code !== 'EEXIST') {
+          const why = code === 'ENOENT' ? 'its folder is not there' : fileFailure(error);
+          throw new FileLockError(`${this.#path} cannot be made: ${why}`);
+        }
         const { pid, start } = ownerOf(this.#path);
         if (attempt > 0 || isAlive(pid, start))
           throw new FileLockError(
@@ -80,8 +84,4 @@ function startOf(pid: number): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -12,5 +12,6 @@ process.exitCode = await runCommand(argv, process);
 
 function mannerOf(command: string | undefined): OutputManner {
   if (command === undefined || command.startsWith('-') || command === 'namespace') return 'server';
-  return command === 'demo' ? 'viewer' : 'command';
+  // They take their time.
+  return command === 'demo' || command === 'doctor' ? 'viewer' : 'command';
 }

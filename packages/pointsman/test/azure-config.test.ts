@@ -178,7 +178,7 @@ describe('azure config, where the namespace can be asked', () => {
         made.error,
         /has 5 queues, 1 topic and 2 subscriptions\.\nLeft out: off: it is Disabled\n2 autolinks with message sessions/,
       );
-      assert.match(checked(file, env), /: good\. 1 listeners, 1 connectors, 7 addresses, 9 autolinks/);
+      assert.match(checked(file, env), /: good\. 1 listener, 1 connector, 7 addresses, 9 autolinks/);
 
       const text = readFileSync(file, 'utf8');
       assert.match(text, /# fwd: messages go on to orders\n/);

@@ -119,6 +119,20 @@ describe('output that nobody reads any more', () => {
   );
 });
 
+describe('pointsman help', () => {
+  it('is --help, of a command too', async () => {
+    for (const [args, first] of [
+      [['help'], /^pointsman \d+\.\d+\.\d+: /],
+      [['help', 'check'], /^Usage: pointsman check FILE/],
+      [['version'], /^\d+\.\d+\.\d+\n$/],
+    ] as const) {
+      const io = new TestIo();
+      assert.equal(await runCommand(args, io), 0);
+      assert.match(io.out, first);
+    }
+  });
+});
+
 describe('pointsman with a word that it does not know', () => {
   it('says so, names the command that may have been meant, and ends with status 2', async () => {
     for (const [args, why] of [
@@ -161,9 +175,11 @@ describe('pointsman reload', () => {
     const child = spawn(process.execPath, ['-e', '0']);
     await once(child, 'close');
     for (const [args, status, why] of [
-      [[], 2, /reload needs the process id/],
+      [[], 2, /it takes the process id/],
       [['x'], 2, /'x' is no process id/],
       [['--pidfile', '/nowhere/pid'], 1, /\/nowhere\/pid/],
+      [['--pidfile', tmpdir()], 1, /cannot be read: it is a folder/],
+      [['1', '2'], 2, /one router at a time/],
       [[String(child.pid)], 1, /cannot be told: there is none/],
     ] as const) {
       const io = new TestIo();
@@ -173,7 +189,30 @@ describe('pointsman reload', () => {
   });
 });
 
+describe('pointsman reload of what is no router', () => {
+  it(
+    'leaves it alone, since the signal would end it',
+    { skip: !existsSync('/proc/self/status') && 'only where the system says which signals a process expects' },
+    opening(async (opened) => {
+      const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'ignore'] });
+      opened.later(() => child.kill('SIGKILL'));
+      await once(child, 'spawn');
+      const io = new TestIo();
+      assert.equal(await runCommand(['reload', String(child.pid)], io), 1);
+      assert.match(io.err, /process \d+ is no router: it was left alone/);
+      child.stdin.end();
+      assert.deepEqual(await once(child, 'close'), [0, null]);
+    }),
+  );
+});
+
 describe('pointsman check FILE', () => {
+  it('takes one file, and says so', async () => {
+    const io = new TestIo();
+    assert.equal(await runCommand(['check', 'a.conf', 'b.conf'], io), 2);
+    assert.match(io.err, /^pointsman check: one file at a time: 'a\.conf' or 'b\.conf'\nTry 'pointsman check --help'/);
+  });
+
   it(
     'makes no log file and writes none, and says where none could be made',
     opening(async (opened) => {

@@ -158,6 +158,27 @@ describe('doctor: a connector that works', () => {
   );
 });
 
+describe('doctor: options that are wrong', () => {
+  it('are told as options: there is no file that could be corrected', async () => {
+    const string = 'Endpoint=sb://localhost/;SharedAccessKeyName=a;SharedAccessKey=YQ==';
+    for (const [options, words] of [
+      [[], /^command line: error: --connection-string refers to the environment variable SB, which is not set$/m],
+      [['--transport', 'pigeon'], /^command line: error: --transport is not one of its values$/m],
+      [['--http-port', 'x'], /error: --http-port must be a whole number$/m],
+      [['--ca-file', '/nowhere/ca.pem'], /^pointsman doctor: --ca-file \/nowhere\/ca\.pem: there is no such file/],
+    ] as const) {
+      const { status, error } = await doctor(
+        ['--connection-string', 'env:SB', ...options],
+        options.length === 0 ? {} : { SB: string },
+      );
+      assert.equal(status, 1);
+      assert.match(error, words);
+    }
+    const { error } = await doctor(['--connection-string', 'env:SB'], { SB: 'Endpoint=x' });
+    assert.match(error, /^pointsman doctor: --connection-string: The connection string cannot be used: Endpoint/);
+  });
+});
+
 describe('doctor: a connector that does not work', () => {
   it(
     'has an exit status and a cure for each step that fails',

@@ -180,6 +180,7 @@ describe('step 5, autolink', () => {
       what: string,
       end: { condition: string; description: string } | undefined | 'drop',
       calm: boolean,
+      stableMs?: number,
     ][] = [
       ['a connection that is closed by force', undefined, true],
       [
@@ -187,15 +188,17 @@ describe('step 5, autolink', () => {
         { condition: 'com.microsoft:container-close', description: 'The message container is being closed (10398).' },
         true,
       ],
-      ['a TCP connection that is cut', 'drop', false],
+      ['a TCP connection that is cut when it had hardly begun', 'drop', false],
+      ['a TCP connection that is cut after it had stayed up', 'drop', true, 0],
     ];
-    for (const [what, end, calm] of ends) {
+    for (const [what, end, calm, stableMs] of ends) {
       it(
         what,
         scene(async (one) => {
           const cloud = await one.openNamespace();
           const router = await one.startRouter(configuration(one, cloud.port, THROUGH_ORDERS), {
             backoff: { maxMs: 20 },
+            ...(stableMs === undefined ? {} : { stableMs }),
           });
           await router.active();
           if (end === 'drop') cloud.namespace.faults.dropConnections();

@@ -145,7 +145,7 @@ export class RunningRouter {
   readonly retries: { readonly link: AutoLink; readonly ms: number }[] = [];
   #log = '';
 
-  constructor(text: string, { openTimeoutMs, backoff, env, lookup, environment = {} }: RouterOptions) {
+  constructor(text: string, { openTimeoutMs, backoff, stableMs, env, lookup, environment = {} }: RouterOptions) {
     const result = read(text, env);
     assert.ok(result.ok, result.ok ? '' : formatProblems(result.problems, { color: false }));
     this.warnings = result.warnings;
@@ -169,6 +169,7 @@ export class RunningRouter {
       ...(lookup === 'system' ? {} : { lookup: lookUpHere }),
       ...(openTimeoutMs === undefined ? {} : { openTimeoutMs }),
       ...(backoff === undefined ? {} : { backoff }),
+      ...(stableMs === undefined ? {} : { stableMs }),
     });
   }
 
@@ -237,6 +238,7 @@ export function read(text: string, env: Readonly<Record<string, string>> = { SER
 export interface RouterOptions {
   readonly openTimeoutMs?: number;
   readonly backoff?: Partial<Backoff>;
+  readonly stableMs?: number;
   /** What `env:` finds. Default: the key of the policy in SERVICEBUS_KEY. */
   readonly env?: Readonly<Record<string, string>>;
   /** How hosts are found. Default: each is this machine. */

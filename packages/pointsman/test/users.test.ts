@@ -214,7 +214,7 @@ describe('pointsman user', () => {
       [['add', 'a:b', ...file], 'pw', 2, /'a:b' cannot be a name: it has a colon/],
       [['add', 'ann', '--nothing'], '', 2, /--nothing/],
       [['add', 'ann', ...file], '\n', 1, /an empty password is none/],
-      [['add', 'ann', ...file], 'pw', 1, /\/nowhere\/x\.users cannot be written \(ENOENT\)/],
+      [['add', 'ann', ...file], 'pw', 1, /\/nowhere\/x\.users cannot be written: its folder is not there/],
       [['list', ...file], '', 1, /there is no file of users/],
     ] as const) {
       const [ended, , err] = await run(args, input);

@@ -162,7 +162,7 @@ export function closedEarly(place: ErrorPlace, cause?: Error): TransportError {
 const WAITED_FOR = {
   connect: 'no answer from the host at all: a firewall may drop the packets',
   'in-band': 'the peer did not answer the AMQP TLS header',
-  tls: 'the peer did not go on with the TLS handshake: it may not speak TLS on this port',
+  tls: 'the peer did not go on with the TLS handshake: it may not speak TLS on this port, or a firewall lets nothing but the connection itself through',
   proxy: 'the proxy did not answer',
   websocket: 'the peer did not answer the WebSocket request',
   established: 'the connection broke',

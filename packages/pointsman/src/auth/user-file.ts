@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { chownSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readSmallFile } from '@pointsman/transport';
+import { fileFailure } from '../file-failure.js';
 import { parsePasswordHash } from './password-hash.js';
 import type { PasswordHash } from './password-hash.js';
 
@@ -72,12 +73,11 @@ export function readUserFile(file: string): string | undefined {
   try {
     return readSmallFile(file, FILE_BYTES_MAX).toString('utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason';
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code === 'ENOENT') return undefined;
     if (code === 'EFBIG') throw new UserFileError(`${file} is too large for a file of users`);
-    throw new UserFileError(
-      `${file} cannot be read (${code}). Give the user that the router runs as the right to read it`,
-    );
+    const cure = code === 'EACCES' ? '. Give the user that the router runs as the right to read it' : '';
+    throw new UserFileError(`${file} cannot be read: ${fileFailure(error)}${cure}`);
   }
 }
 
@@ -100,8 +100,10 @@ export function replaceUserFile(file: string, text: string): void {
     renameSync(fresh, place);
   } catch (error) {
     rmSync(fresh, { force: true });
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason';
-    throw new UserFileError(`${file} cannot be written (${code})`);
+    const isNoFolder = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    throw new UserFileError(
+      `${file} cannot be written: ${isNoFolder ? 'its folder is not there' : fileFailure(error)}`,
+    );
   }
 }
 

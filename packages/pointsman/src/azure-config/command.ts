@@ -8,10 +8,11 @@ import type { CommandIo } from '../command.js';
 import { processSecretSources } from '../config/secret.js';
 import type { DoctorSurroundings } from '../doctor/command.js';
 import { administrationOf } from '../doctor/management.js';
-import { configByString } from '../doctor/named-by-string.js';
+import { configByString, inOptions } from '../doctor/named-by-string.js';
 import { PatientError, patientOf } from '../doctor/patient.js';
 import { countInWords, listed } from '../doctor/words.js';
 import { UsageError } from '../command-options.js';
+import { fileFailure } from '../file-failure.js';
 import { parseAzureConfigArguments } from './arguments.js';
 import type { AzureConfigArguments } from './arguments.js';
 import { WishError, configurationText, linkOf } from './configuration-text.js';
@@ -107,7 +108,11 @@ export async function runAzure(
     writeFileSync(file, text, { flag: 'wx', mode: 0o640 });
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    return fail(code === 'EEXIST' ? `${file} exists already; it stays as it is` : (error as Error).message, 1);
+    const why = code === 'ENOENT' ? 'its folder is not there' : fileFailure(error);
+    return fail(
+      code === 'EEXIST' ? `${file} exists already; it stays as it is` : `${file} cannot be written: ${why}`,
+      1,
+    );
   }
   io.stderr.write(`${file} is written. Next: pointsman doctor -c ${file}\n`);
   return 0;
@@ -179,7 +184,12 @@ function namespaceOf(args: AzureConfigArguments, surroundings: DoctorSurrounding
   const { secret, timeoutMs } = args;
   const env = surroundings.environment ?? processSecretSources.env;
   const result = configByString({ ...args, connectionString: secret }, env);
-  if (!result.ok) return result.problems.map(({ message }) => message).join('; ');
+  if (!result.ok) {
+    const text = result.problems.map(({ message }) => message).join('; ');
+    // The string may well be elsewhere than here; what else there is stands in the arguments.
+    if (!result.problems.every(({ message }) => message.startsWith('--connection-string'))) throw new UsageError(text);
+    return text;
+  }
   const { config } = result;
   const connector = config.connectors[0]!;
   try {
@@ -187,7 +197,7 @@ function namespaceOf(args: AzureConfigArguments, surroundings: DoctorSurrounding
     const { entityPath } = parseConnectionString(connector.connectionString?.reveal() ?? '');
     return client === undefined ? 'there is nothing to prove who we are' : { client, entityPath };
   } catch (error) {
-    if (error instanceof PatientError) return error.message;
+    if (error instanceof PatientError) return inOptions(error.message);
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Secret } from '@pointsman/azure';
 import { readSmallFile } from '@pointsman/transport';
+import { fileFailure } from '../file-failure.js';
 
 // More than any key or token has; a password file is not a log file named by mistake.
 const FILE_BYTES_MAX = 65_536;
@@ -76,10 +77,9 @@ function fromFile(path: string, sources: SecretSources): ResolvedSecret {
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
     if (code === 'EFBIG') return tooLarge(path);
-    const why =
-      code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read' : `cannot be read (${code})`;
+    const why = code === 'ENOENT' ? 'which does not exist' : `which cannot be read: ${fileFailure(error)}`;
     return {
-      reason: `refers to the file ${path}, which ${why}`,
+      reason: `refers to the file ${path}, ${why}`,
       hint: 'a relative name starts at the working directory',
     };
   }

@@ -15,7 +15,7 @@ import type { DoctorArguments } from './arguments.js';
 import { examine } from './examination.js';
 import { exitStatusOf } from './finding.js';
 import type { Finding } from './finding.js';
-import { configByString } from './named-by-string.js';
+import { configByString, inOptions } from './named-by-string.js';
 import { PatientError, patientOf } from './patient.js';
 import { reportOf, textOf } from './json-report.js';
 import type { ConnectorReport } from './json-report.js';
@@ -122,7 +122,11 @@ export async function runDoctor(
         results.push(reportOf(patient, findings, own));
       } catch (error) {
         if (!(error instanceof PatientError)) throw error;
-        fail(`${config.file}: ${error.message}\n`);
+        fail(
+          args.config === undefined
+            ? `pointsman doctor: ${inOptions(error.message)}\n`
+            : `${config.file}: ${error.message}\n`,
+        );
         if (status === 0) status = 1;
       }
     }

@@ -16,6 +16,24 @@ export interface ConnectorArguments {
   readonly httpPort?: string | undefined;
 }
 
+/** Its attributes, by the option that gives each. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  connectionString: '--connection-string',
+  transport: '--transport',
+  proxy: '--proxy',
+  hostname: '--hostname',
+  webSocketPort: '--http-port',
+  caCertFile: '--ca-file',
+};
+
+/** What is said of that connector, in the words of the command line: there is no file that could be corrected. */
+export function inOptions(text: string): string {
+  return text
+    .replaceAll(/'(\w+)' of connector(?: 'connection-string')?/gu, (all, name: string) => OPTIONS[name] ?? all)
+    .replace(/^(?:command line(?::\d+)?: )?connector connection-string: connectionString: /u, '--connection-string: ')
+    .replace(/^command line(?::\d+)?: caCertFile (.*) of sslProfile ca:/u, '--ca-file $1:');
+}
+
 /** The configuration of a connector that has a connection string, and what else a command line says. */
 export function configByString(args: ConnectorArguments, env: Environment): ConfigResult {
   const { connectionString, transport, proxy, caFile, hostname, httpPort } = args;
@@ -31,9 +49,16 @@ export function configByString(args: ConnectorArguments, env: Environment): Conf
   };
   const sections: object[] = [['connector', connector]];
   if (caFile !== undefined) sections.unshift(['sslProfile', { name: 'ca', caCertFile: resolve(caFile) }]);
-  return readConfig(JSON.stringify(sections), {
+  const result = readConfig(JSON.stringify(sections), {
     path: 'command line',
     format: 'json',
     secrets: { ...processSecretSources, env },
   });
+  if (result.ok) return result;
+  const problems = result.problems.map((problem) => ({
+    ...problem,
+    line: undefined,
+    message: inOptions(problem.message),
+  }));
+  return { ...result, problems };
 }

@@ -5,6 +5,7 @@ import type { EventHubOptions, PolicyOptions, Right, TopicOptions } from '@point
 import { readSmallFile } from '@pointsman/transport';
 import { UsageError, optionsOf } from '../command-options.js';
 import type { OptionSpecs } from '../command-options.js';
+import { fileFailure } from '../file-failure.js';
 import { EmulatorConfigError, readEmulatorConfig } from './emulator-config.js';
 import type { EmulatorEntities } from './emulator-config.js';
 import type { NamespaceServerOptions, PortName } from './namespace-server.js';
@@ -92,7 +93,8 @@ function emulatorConfigOf(path: string): EmulatorEntities {
     return readEmulatorConfig(readSmallFile(path, CONFIG_BYTES_MAX).toString('utf8'));
   } catch (error) {
     if (error instanceof EmulatorConfigError) throw new UsageError(`${path}: ${error.message}`);
-    if (error instanceof Error && 'code' in error) throw new UsageError(`--config: ${error.message}`);
+    if (error instanceof Error && 'code' in error)
+      throw new UsageError(`--config ${path} cannot be read: ${fileFailure(error)}`);
     throw error;
   }
 }

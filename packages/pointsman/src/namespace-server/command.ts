@@ -45,7 +45,7 @@ Examples:
   pointsman namespace --policy shop:Send --policy warehouse:Listen --queue orders
   pointsman namespace --emulator --config Config.json --http-port 5300
 
-Exit status: 0 when stopped, 1 where a port or the certificate cannot be had, 2 for wrong arguments.
+Exit status: 0 when stopped; 1 where a port, the certificate or the file cannot be had; 2 for wrong arguments.
 `;
 
 /** `pointsman namespace`. Resolves with the exit status, once a signal has stopped it. */
@@ -83,7 +83,8 @@ export async function runNamespaceCommand(argv: readonly string[], io: CommandIo
     });
   } catch (error) {
     io.stderr.write(`pointsman namespace: ${failureOf(error)}\n`);
-    return 1;
+    // What it is made of is what the arguments say.
+    return error instanceof TypeError ? 2 : 1;
   }
   io.stdout.write(introduction(server, options, stylesFor(io.stdout)));
   await stopped;
@@ -96,6 +97,8 @@ function failureOf(error: unknown): string {
   // A port's hint speaks of listeners in a configuration; here it is an option.
   if ('kind' in error && error.kind === 'address-in-use')
     return `${error.message} Stop it, or choose another port with --port.`;
+  if ('kind' in error && error.kind === 'address-not-available')
+    return `${error.message} Give --host an address of this machine, or 0.0.0.0 for all.`;
   return 'hint' in error && typeof error.hint === 'string' ? `${error.message} ${error.hint}` : error.message;
 }
 

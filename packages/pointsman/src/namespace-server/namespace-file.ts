@@ -19,6 +19,7 @@ import { crc32 } from 'node:zlib';
 import { HubHistory, QueueHistory, isHubRecord } from '@pointsman/namespace';
 import type { Journal, JournalRecord } from '@pointsman/namespace';
 import { Reader, encodeValue, readValue } from '@pointsman/wire';
+import { fileFailure } from '../file-failure.js';
 import { FileLock, FileLockError } from '../file-lock.js';
 
 /** What a namespace is told of its file. */
@@ -93,7 +94,9 @@ export class NamespaceFile implements Journal {
       if (existsSync(this.path)) this.#read(readFileSync(this.path));
     } catch (error) {
       this.#lock.release();
-      throw error instanceof NamespaceFileError ? error : new NamespaceFileError(messageOf(error));
+      throw error instanceof NamespaceFileError
+        ? error
+        : new NamespaceFileError(`${this.path} cannot be read: ${fileFailure(error)}`);
     }
   }
 
@@ -115,7 +118,7 @@ export class NamespaceFile implements Journal {
       this.#compact();
     } catch (error) {
       this.#lock.release();
-      throw new NamespaceFileError(`${this.path} cannot be written: ${messageOf(error)}`);
+      throw new NamespaceFileError(`${this.path} cannot be written: ${fileFailure(error)}`);
     }
   }
 

@@ -50,6 +50,8 @@ export interface ConnectorContext {
   readonly openTimeoutMs?: number | undefined;
   /** Of the waits between attempts, where they differ from the default. */
   readonly backoff?: Partial<Backoff> | undefined;
+  /** Time that a connection has to stay up so that its loss counts as the first. Default: 5,000. */
+  readonly stableMs?: number | undefined;
   /** How far event hubs have been read. */
   readonly positions: HubPositions;
   readonly onChange: (connector: ConnectorRuntime) => void;
@@ -57,6 +59,9 @@ export interface ConnectorContext {
 
 /** An open that Service Bus refused for a setting is not tried again at once. */
 const MISUSE_DELAY_MS = 60_000;
+
+/** A connection that has lasted for so long has stayed up. */
+const STABLE_MS = 5_000;
 
 /** Wait between attempts, at most, where there are other places to try. */
 const FAILOVER_WAIT_MS = 1_000;
@@ -92,12 +97,16 @@ export class ConnectorRuntime {
   /** To be called when it has been asleep and is not any more. */
   #awake: () => void = () => undefined;
   #status: ConnectorStatus = 'stopped';
+  readonly #stableMs: number;
+  /** Monotonic ms of the latest open. */
+  #openedAt = 0;
 
   /** @throws ConnectorError where its connection string cannot be used */
   constructor(config: ConnectorConfig, context: ConnectorContext) {
     this.config = config;
     this.name = config.name;
     this.#context = context;
+    this.#stableMs = context.stableMs ?? STABLE_MS;
     const where = `${config.line > 0 ? `${context.file}:${config.line}: ` : ''}connector ${config.name}`;
     this.#to = destinationOf(config, where, context.credentials()?.hasCertificate === true, context.environment);
     this.target = `${this.#to.host}:${this.#to.port}`;
@@ -162,6 +171,7 @@ export class ConnectorRuntime {
       },
       makeEndpoint: (info, control) => this.#endpoint(info, control),
       backoff: this.#context.backoff,
+      stableMs: this.#stableMs,
       longestWaitMs: () => (this.#places.hasOthers ? FAILOVER_WAIT_MS : Infinity),
       onState: (state) => this.#follow(state),
     });
@@ -277,6 +287,7 @@ export class ConnectorRuntime {
         },
         onOpened: (connection) => {
           control.markEstablished();
+          this.#openedAt = performance.now();
           this.#awake();
           this.#service?.opened();
           // A connection string names its namespace for good.
@@ -348,6 +359,11 @@ export class ConnectorRuntime {
     this.#awake = router.sleepers.sleep(this.name, control.holdNextAttempt());
   }
 
+  /** A connection that had stayed up is gone, and the next one is made at once: an error is only what comes of that. */
+  #isPassing({ by, phase }: ConnectionEnd): boolean {
+    return by === 'lost' && phase === 'opened' && performance.now() - this.#openedAt >= this.#stableMs;
+  }
+
   #closed(connection: Connection, end: ConnectionEnd, control: ConnectionControl): void {
     if (end.by === 'local') return;
     const isServiceBus = this.#isServiceBus(connection);
@@ -365,7 +381,7 @@ export class ConnectorRuntime {
     if (isIdleRefusal(connection, end, isServiceBus)) control.delayNextAttempt(MISUSE_DELAY_MS);
     if (isServiceBus) control.delayNextAttempt(delayAfter(end, this.#kept?.state.failures ?? 0, Math.random));
     if (isServiceBus && isForWantOfLinks(end) && this.#isForLinkRoutes) return this.#sleep(control);
-    if (isServiceBus && isNormalClose(end)) {
+    if (isServiceBus && (isNormalClose(end) || this.#isPassing(end))) {
       const where = `Connection to ${this.place} ended in the normal course of things (connector ${this.name})`;
       this.#context.log.log('SERVER', 'info', `${where}, connecting again. ${text}`);
     } else {

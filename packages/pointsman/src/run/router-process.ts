@@ -57,6 +57,8 @@ export interface RouterProcessOptions {
   readonly environment?: Environment;
   /** Waits between attempts of a connector to connect, where they differ from the default (1 s, doubled up to 30 s). */
   readonly backoff?: Partial<Backoff>;
+  /** Time after which the loss of a connector's connection is nothing to speak of. Default: 5,000. */
+  readonly stableMs?: number;
 }
 
 /** A port that is open. */
@@ -574,7 +576,7 @@ export class RouterProcess {
   }
 
   #makeConnector(config: ConnectorConfig): ConnectorRuntime {
-    const { log, observer = {}, lookup, openTimeoutMs, backoff, environment } = this.#options;
+    const { log, observer = {}, lookup, openTimeoutMs, backoff, stableMs, environment } = this.#options;
     const connector = new ConnectorRuntime(config, {
       router: this.router,
       file: this.config.file,
@@ -585,6 +587,7 @@ export class RouterProcess {
       openTimeoutMs,
       ...(environment === undefined ? {} : { environment }),
       backoff,
+      stableMs,
       positions: this.#positions,
       onChange: (changed) => observer.onConnector?.(changed),
     });

@@ -209,7 +209,9 @@ function careOf(place: ServiceBusPlace, inbox: ContainerInbox): InboxCare {
 
 function explainLink(place: ServiceBusPlace, error: AmqpErrorFields | undefined, link: RefusedLink): string {
   const failure = error === undefined ? undefined : place.tokens?.failureOf(error);
-  if (failure !== undefined) {
+  const isMissing = failure?.status === 404;
+  // That there is no token for an entity which is not there says more of the entity than of tokens.
+  if (failure !== undefined && !isMissing) {
     return explain({
       step: 'authentication',
       problem: failure.status === undefined ? 'no-token' : 'token-refused',
@@ -232,7 +234,7 @@ function explainLink(place: ServiceBusPlace, error: AmqpErrorFields | undefined,
     direction: link.direction,
     address: link.address,
     externalAddress: link.externalAddress,
-    ...(error === undefined ? {} : { condition: error.condition }),
+    ...(error === undefined ? {} : { condition: isMissing ? 'amqp:not-found' : error.condition }),
     ...(error?.description === undefined ? {} : { description: error.description }),
     ...(place.policy === undefined ? {} : { policy: place.policy }),
     ...(place.policy === undefined && place.tokenSource !== undefined ? { tokenSource: place.tokenSource } : {}),

@@ -228,7 +228,13 @@ function credentialsOf(
       systemTrust: caCertFile === undefined,
     });
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
+    // It speaks of a profile in a configuration; here it is options.
+    const text = (error instanceof Error ? error.message : String(error))
+      .replaceAll(' of sslProfile command line', '')
+      .replaceAll('sslProfile command line', 'The TLS options')
+      .replaceAll('caCertFile', '--ssl-trustfile')
+      .replaceAll('certFile', '--ssl-certificate')
+      .replaceAll('privateKeyFile', '--ssl-key');
     throw new ToolError(
       'SSLException',
       text,
