@@ -12,6 +12,5 @@ process.exitCode = await runCommand(argv, process);
 
 function mannerOf(command: string | undefined): OutputManner {
   if (command === undefined || command.startsWith('-') || command === 'namespace') return 'server';
-  // They take their time.
-  return command === 'demo' || command === 'doctor' ? 'viewer' : 'command';
+  return command === 'demo' ? 'viewer' : 'command';
 }
