@@ -37,11 +37,7 @@ describe('a client of the management API', () => {
     scene(async (one) => {
       const names = Array.from({ length: 123 }, (_, i) => `queue-${String(i).padStart(3, '0')}`);
       const server = await openCloud(one, {
-        queues: [
-          ...names,
-          'a/b',
-          { name: 'steps', requiresSession: true, forwardDeadLetteredMessagesTo: 'a/b' },
-        ],
+        queues: [...names, 'a/b', { name: 'steps', requiresSession: true, forwardDeadLetteredMessagesTo: 'a/b' }],
         topics: [{ name: 'news', subscriptions: [{ name: 'all', lockDurationMs: 10_000 }, { name: 'none' }] }],
       });
       const client = clientOf(one, server);

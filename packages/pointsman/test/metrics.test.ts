@@ -30,6 +30,60 @@ describe('the metrics', () => {
     assert.ok(text.includes('\npointsman_connector_open{connector="d"} 0\n'), text);
   });
 
+  it('say of each autolink whether it is attached, and how often it was lost', () => {
+    assert.doesNotMatch(renderMetrics(NONE, []), /autolink/);
+    const text = renderMetrics(
+      {
+        ...NONE,
+        autoLinks: [
+          { name: 'a', direction: 'in', externalAddress: 'q"', isActive: true, activations: 3, failures: 0 },
+          { name: 'b', direction: 'out', externalAddress: 'r', isActive: false, activations: 0, failures: 7 },
+        ],
+      },
+      [],
+    );
+    assert.deepEqual(
+      text.split('\n').filter((line) => line.startsWith('pointsman_autolink')),
+      [
+        'pointsman_autolink_active{autolink="a",direction="in",entity="q\\""} 1',
+        'pointsman_autolink_active{autolink="b",direction="out",entity="r"} 0',
+        'pointsman_autolink_attached_total{autolink="a",direction="in",entity="q\\""} 3',
+        'pointsman_autolink_attached_total{autolink="b",direction="out",entity="r"} 0',
+        'pointsman_autolink_failures{autolink="a",direction="in",entity="q\\""} 0',
+        'pointsman_autolink_failures{autolink="b",direction="out",entity="r"} 7',
+      ],
+    );
+  });
+
+  it('say how many outcomes are still to be told to Service Bus, and nothing of other containers', () => {
+    const none = { name: 'a', isOpen: true, hasBeenOpen: true, tokens: [] };
+    assert.doesNotMatch(renderMetrics(NONE, [none]), /outcomes_waiting/);
+    const text = renderMetrics(NONE, [none, { ...none, name: 'b', nodes: [], lateCount: 4 }]);
+    assert.deepEqual(text.match(/^pointsman_azure_outcomes_waiting.*$/gmu), [
+      'pointsman_azure_outcomes_waiting{connector="b"} 4',
+    ]);
+  });
+
+  it('have a help text and a type for each name, once, before its values', () => {
+    const inbox = { name: 'a', externalAddress: 'q', settledLater: 0, tooLate: 0, inDoubt: 0, locksRenewed: 0 };
+    const hub = { sequence: 1, lag: 2, replays: 3, missed: 4 };
+    const text = renderMetrics(
+      {
+        ...NONE,
+        autoLinks: [{ name: 'a', direction: 'in', externalAddress: 'q', isActive: true, activations: 1, failures: 0 }],
+        inboxes: [{ ...inbox, releaseLoops: 0, hub }],
+      },
+      [{ name: 'a', isOpen: true, hasBeenOpen: true, tokens: [], nodes: [] }],
+    );
+    const told = new Map<string, string[]>();
+    for (const line of text.trimEnd().split('\n')) {
+      const [, comment, name = ''] = /^(?:# (HELP|TYPE) )?([a-z_][a-z0-9_]*)[ {]/u.exec(line) ?? [];
+      told.set(name, [...(told.get(name) ?? []), comment ?? 'value']);
+    }
+    for (const [name, kinds] of told) assert.match(kinds.join(' '), /^HELP TYPE value(?: value)*$/u, name);
+    assert.ok(told.size > 40, `${told.size} names`);
+  });
+
   it('say of each token how long it lasts, and nothing where there is none', () => {
     const none = { name: 'a', isOpen: true, hasBeenOpen: true, tokens: [] };
     assert.doesNotMatch(renderMetrics(NONE, [none]), /token/);

@@ -26,8 +26,21 @@ export interface MetricsSource {
   readonly deliveriesDelayed1Sec: number;
   readonly deliveriesDelayed10Sec: number;
   readonly deliveriesRedirectedToFallback: number;
+  readonly autoLinks?: readonly AutoLinkNumbers[];
   /** Inbound autolinks at Service Bus. */
   readonly inboxes?: readonly InboxNumbers[];
+}
+
+/** Whether an autolink is there. */
+export interface AutoLinkNumbers {
+  readonly name: string;
+  readonly direction: 'in' | 'out';
+  readonly externalAddress: string;
+  readonly isActive: boolean;
+  /** Times that it was attached. */
+  readonly activations: number;
+  /** Refusals and detaches in a row. */
+  readonly failures: number;
 }
 
 /** What became of messages from a queue or subscription apart from the ordinary course. */
@@ -61,6 +74,8 @@ export interface ConnectorHealth {
   readonly hasBeenOpen: boolean;
   /** Its tokens at Azure Service Bus. */
   readonly tokens: readonly TokenState[];
+  /** Outcomes that are still to be told to Azure Service Bus by lock token. Default: none. */
+  readonly lateCount?: number;
   /** Nodes there that its clients share; undefined where its peer is another. */
   readonly nodes?: readonly SharedNode[] | undefined;
 }
@@ -72,7 +87,7 @@ type Row<Value> = readonly [name: string, kind: MetricKind, help: string, value:
 
 /** What the old router published, name by name and in its order. */
 // prettier-ignore
-const ROUTER_METRICS: readonly Row<Exclude<keyof MetricsSource, 'inboxes'>>[] = [
+const ROUTER_METRICS: readonly Row<Exclude<keyof MetricsSource, 'inboxes' | 'autoLinks'>>[] = [
   ['qdr_connections_total', 'gauge', 'Open connections.', 'connectionCount'],
   ['qdr_links_total', 'gauge', 'Links attached.', 'linkCount'],
   ['qdr_addresses_total', 'gauge', 'Addresses known.', 'addrCount'],
@@ -115,9 +130,35 @@ export function renderMetrics(source: MetricsSource, connectors: readonly Connec
   };
   const isOpen = connectors.map(({ name, isOpen: open }) => [name, open ? 1 : 0] as const);
   addAll('pointsman_connector_open', 'Whether the connection of a connector is open: 1 or 0.', 'connector', isOpen);
-  lines.push(...tokenMetrics(connectors), ...nodeMetrics(connectors), ...inboxMetrics(source.inboxes ?? []));
+  const late = connectors.flatMap(({ name, nodes, lateCount = 0 }) =>
+    nodes === undefined ? [] : [[name, lateCount] as const],
+  );
+  if (late.length > 0)
+    addAll('pointsman_azure_outcomes_waiting', 'Outcomes that are still to be told by lock token.', 'connector', late);
+  lines.push(...autoLinkMetrics(source.autoLinks ?? []), ...tokenMetrics(connectors), ...nodeMetrics(connectors));
+  lines.push(...inboxMetrics(source.inboxes ?? []));
   addAll('pointsman_resources', 'What keeps the process running, by its kind in Node.js.', 'kind', resources());
   return `${lines.join('\n')}\n`;
+}
+
+/** Only where there are autolinks. */
+function autoLinkMetrics(autoLinks: readonly AutoLinkNumbers[]): string[] {
+  if (autoLinks.length === 0) return [];
+  // prettier-ignore
+  const families: readonly Row<(autoLink: AutoLinkNumbers) => number>[] = [
+    ['pointsman_autolink_active', 'gauge', 'Whether an autolink is attached: 1 or 0.', ({ isActive }) => (isActive ? 1 : 0)],
+    ['pointsman_autolink_attached_total', 'counter', 'Times that the autolink was attached. Each but the first means that it had been lost before.', ({ activations }) => activations],
+    ['pointsman_autolink_failures', 'gauge', 'Refusals and detaches of the autolink in a row. 0 once it has held.', ({ failures }) => failures],
+  ];
+  const rows = autoLinks.map((autoLink) => ({
+    labels: `{autolink="${escaped(autoLink.name)}",direction="${autoLink.direction}",entity="${escaped(autoLink.externalAddress)}"}`,
+    autoLink,
+  }));
+  return families.flatMap(([name, kind, help, valueOf]) => [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} ${kind}`,
+    ...rows.map(({ labels, autoLink }) => `${name}${labels} ${valueOf(autoLink)}`),
+  ]);
 }
 
 /** Only where there are tokens. What cannot be said of one, as the end of one that never came, has no line. */

@@ -15,6 +15,14 @@ export function metricsOf({ counters, autoLinks }: Pick<Router, 'counters' | 'au
     linkRouteCount: counters.linkRouteCount,
     autoLinkCount: counters.autoLinkCount,
     linksBlocked: counters.linksBlocked,
+    autoLinks: autoLinks.map(({ name, direction, externalAddress, status, activations, failures }) => ({
+      name,
+      direction,
+      externalAddress,
+      isActive: status === 'active',
+      activations,
+      failures,
+    })),
     inboxes: autoLinks
       .filter(({ hasCustody }) => hasCustody)
       .map(({ name, externalAddress, tally: { position, ...tally } }) => ({

@@ -539,12 +539,13 @@ export class RouterProcess {
     return {
       isRunning: this.#isRunning,
       closedListeners: listeners.filter(({ status }) => status !== 'open').map(({ name }) => name),
-      connectors: this.connectors.map(({ name, step, hasBeenOpen, tokens, nodes }) => ({
+      connectors: this.connectors.map(({ name, step, hasBeenOpen, tokens, nodes, lateCount }) => ({
         name,
         isOpen: step === 'open',
         hasBeenOpen,
         tokens,
         nodes,
+        lateCount,
       })),
     };
   }
