@@ -8,6 +8,7 @@ import { readConfig } from '../src/config/read-config.js';
 const text = (path: string): string => readFileSync(new URL(`../../../../${path}`, import.meta.url), 'utf8');
 
 const guide = text('docs/service-bus.md');
+const operation = text('docs/operation.md');
 
 /** Where the messages are made. */
 const SOURCES = [
@@ -35,7 +36,9 @@ const SOURCES = [
 ];
 
 describe('the guide to Service Bus', () => {
-  const examples = [...guide.matchAll(/^```conf\n([^]*?)^```$/gmu)].map(([, example = '']) => example);
+  const examples = [...`${guide}\n${operation}`.matchAll(/^```conf\n([^]*?)^```$/gmu)].map(
+    ([, example = '']) => example,
+  );
 
   for (const [i, example] of examples.entries()) {
     it(`shows nothing that would not work: example ${i + 1}`, () => {
@@ -43,6 +46,16 @@ describe('the guide to Service Bus', () => {
       assert.equal(formatProblems(result.ok ? result.warnings : result.problems, { color: false }), '');
     });
   }
+
+  it('names metrics that there are', () => {
+    const known = text('packages/pointsman/src/http/metrics.ts');
+    const names = [...`${guide}\n${operation}`.matchAll(/\b(?:pointsman|qdr|process)_[a-z0-9_]*[a-z0-9]\b(?!…)/gu)];
+    assert.ok(names.length > 20, `${names.length} names`);
+    assert.deepEqual(
+      names.map(([name]) => name).filter((name) => !known.includes(`'${name}'`)),
+      [],
+    );
+  });
 
   it('quotes messages as they are', () => {
     // Literals that are broken over lines are one.
