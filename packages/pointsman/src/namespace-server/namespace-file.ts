@@ -50,8 +50,9 @@ const RETRY_MS = 1_000;
 /** Ms between two attempts to get along with less, and how many times as long as one takes. */
 const RESCUE_MS = 1_000;
 const RESCUE_SHARE = 20;
-/** Bytes of a snapshot that go into one frame. */
-const SNAPSHOT_FRAME = 65_536;
+/** Bytes of a snapshot that go into one frame, which is lost as a whole where one of them is damaged, and into one write. */
+const SNAPSHOT_FRAME = 4_096;
+const SNAPSHOT_WRITE = 1_048_576;
 
 /** One file that a namespace survives in: what happens is appended, and at times all is written anew. */
 export class NamespaceFile implements Journal {
@@ -336,18 +337,32 @@ export class NamespaceFile implements Journal {
   /** @returns the number of bytes */
   #writeAll(fd: number): number {
     let size = writeSync(fd, MAGIC);
+    let frames: Buffer[] = [];
+    let framed = 0;
     let batch: Uint8Array[] = [];
     let batched = 0;
+    const frame = (): void => {
+      if (batch.length === 0) return;
+      frames.push(frameOf(batch));
+      framed += frames.at(-1)!.length;
+      batch = [];
+      batched = 0;
+    };
+    const write = (): void => {
+      writeWhole(fd, frames.length === 1 ? frames[0]! : Buffer.concat(frames), size);
+      size += framed;
+      frames = [];
+      framed = 0;
+    };
     for (const record of this.#snapshot!()) {
       const bytes = encodeValue(record);
       batch.push(bytes);
       batched += bytes.length;
-      if (batched < SNAPSHOT_FRAME) continue;
-      size += writeFrame(fd, batch, size);
-      batch = [];
-      batched = 0;
+      if (batched >= SNAPSHOT_FRAME) frame();
+      if (framed >= SNAPSHOT_WRITE) write();
     }
-    if (batch.length > 0) size += writeFrame(fd, batch, size);
+    frame();
+    write();
     return size;
   }
 }
@@ -362,14 +377,23 @@ function ofName<T>(histories: Map<string, T>, name: string, History: new () => T
 
 /** @returns the number of bytes */
 function writeFrame(fd: number, parts: readonly Uint8Array[], at: number): number {
+  const frame = frameOf(parts);
+  writeWhole(fd, frame, at);
+  return frame.length;
+}
+
+function frameOf(parts: readonly Uint8Array[]): Buffer {
   const payload = Buffer.concat(parts);
   const frame = Buffer.allocUnsafe(FRAME_HEAD + payload.length);
   frame.writeUInt32BE(payload.length, 0);
   frame.writeUInt32BE(crc32(payload), 4);
   payload.copy(frame, FRAME_HEAD);
+  return frame;
+}
+
+function writeWhole(fd: number, bytes: Uint8Array, at: number): void {
   let written = 0;
-  while (written < frame.length) written += writeSync(fd, frame, written, frame.length - written, at + written);
-  return frame.length;
+  while (written < bytes.length) written += writeSync(fd, bytes, written, bytes.length - written, at + written);
 }
 
 /** A new name in a folder outlives a power cut only then. */
