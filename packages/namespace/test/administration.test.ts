@@ -231,6 +231,27 @@ describe('the management API', () => {
     assert.match(ask('GET', '/orders').body, /<LockDuration>PT1M</u, 'nothing of a description that is refused');
   });
 
+  it('refuses rules of authorization that would not give what they seem to', () => {
+    const { ask } = open();
+    const rule = (name: string, ...rights: string[]): string =>
+      `<AuthorizationRule><KeyName>${name}</KeyName><PrimaryKey>k</PrimaryKey>` +
+      `<Rights>${rights.map((right) => `<AccessRights>${right}</AccessRights>`).join('')}</Rights></AuthorizationRule>`;
+    const made = (...rules: string[]): AdminResponse =>
+      ask('PUT', '/a', queue(`<AuthorizationRules>${rules.join('')}</AuthorizationRules>`));
+    for (const [rules, words] of [
+      [[rule('a')], /rights of the rule 'a' are none/u],
+      [[rule('a', 'Send', 'Sned')], /are Sned: they are of Listen, Manage, Send/u],
+      [[rule('a', 'Manage')], /Manage permission should also include Send and Listen/u],
+      [[rule('a', 'Send'), rule('A', 'Listen')], /two rules with the KeyName 'A'/u],
+      [[rule('a'.repeat(257), 'Send')], /at most 256 characters/u],
+    ] as const) {
+      const { status, body } = made(...rules);
+      assert.equal(status, 400);
+      assert.match(body, words);
+    }
+    assert.equal(made(rule('a', 'Send'), rule('b', 'Manage', 'Listen', 'Send')).status, 201);
+  });
+
   it('keeps parameters of filters and of actions in their kinds', () => {
     const { namespace, ask } = open();
     ask('PUT', '/news', entry('<TopicDescription/>'));

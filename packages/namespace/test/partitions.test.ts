@@ -241,6 +241,26 @@ describe('an entity with partitions', () => {
     assert.equal(numberIn(annotation(dead.last, 'x-opt-partition-id')), partition);
   });
 
+  it('gives what is deferred by numbers of one partition at a time', () => {
+    const { client } = prepared();
+    const sender = client.sender('wide');
+    for (let i = 0; i < 2; i += 1) sender.text(`m${i}`);
+    const receiver = client.receiver('wide', 2);
+    for (const one of receiver.received) receiver.say(one, { type: 'modified', undeliverableHere: true });
+    const numbers = receiver.received.map((one) => long(numberIn(annotation(one, 'x-opt-sequence-number'))));
+    const ask = client.requester('wide/$management');
+    const statusOf = (sequences: AmqpValue[]): number => {
+      const body = new Map<AmqpValue, AmqpValue>([
+        ['sequence-numbers', new AmqpArray('long', sequences)],
+        ['receiver-settle-mode', int(0)],
+      ]);
+      const answer = ask({ operation: 'com.microsoft:receive-by-sequence-number' }, body);
+      return numberIn(answer.applicationProperties?.get('statusCode'));
+    };
+    assert.notEqual(statusOf(numbers), 200);
+    for (const one of numbers) assert.equal(statusOf([one]), 200);
+  });
+
   it('takes transactions of one partition alone, whose messages have a key', () => {
     const { harness, client } = prepared();
     const coordinator = client.sender(undefined, { target: { type: 'coordinator' } });

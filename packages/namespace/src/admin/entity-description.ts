@@ -18,6 +18,7 @@ const SIZES: readonly number[] = [1_024, 2_048, 3_072, 4_096, 5_120, 10_240, 20_
 const SECOND = 1_000;
 const MINUTE = 60_000;
 const DAY = 86_400_000;
+const KEY_NAME_MAX = 256;
 
 const STATUSES: readonly EntityStatus[] = ['Active', 'Disabled', 'SendDisabled', 'ReceiveDisabled'];
 const RIGHTS: readonly Right[] = ['Listen', 'Manage', 'Send'];
@@ -168,19 +169,31 @@ function uriOf(path: string | undefined, hostname: string): string | undefined {
 
 function policiesOf(description: Description): PolicyOptions[] {
   const rules = description.element('AuthorizationRules')?.children ?? [];
+  const names = new Set<string>();
   return rules
     .filter(({ name }) => name === 'AuthorizationRule')
     .map((rule) => {
       const text = (name: string): string => childOf(rule, name)?.text ?? '';
       const rights = (childOf(rule, 'Rights')?.children ?? []).map((right) => right.text);
       const secondaryKey = text('SecondaryKey');
-      if (text('KeyName') === '' || text('PrimaryKey') === '')
+      const keyName = text('KeyName');
+      if (keyName === '' || text('PrimaryKey') === '')
         throw invalid('An AuthorizationRule needs KeyName and PrimaryKey.');
+      if (keyName.length > KEY_NAME_MAX) throw invalid(`A KeyName has at most ${KEY_NAME_MAX} characters.`);
+      if (names.has(keyName.toLowerCase())) throw invalid(`There are two rules with the KeyName '${keyName}'.`);
+      names.add(keyName.toLowerCase());
+      const unknown = rights.find((right) => !(RIGHTS as readonly string[]).includes(right));
+      if (rights.length === 0 || unknown !== undefined)
+        throw invalid(
+          `The rights of the rule '${keyName}' are ${unknown ?? 'none'}: they are of ${RIGHTS.join(', ')}.`,
+        );
+      if (rights.includes('Manage') && !(rights.includes('Send') && rights.includes('Listen')))
+        throw invalid('Manage permission should also include Send and Listen.');
       return {
-        name: text('KeyName'),
+        name: keyName,
         key: text('PrimaryKey'),
         ...(secondaryKey === '' ? {} : { secondaryKey }),
-        rights: rights.filter((right): right is Right => (RIGHTS as readonly string[]).includes(right)),
+        rights: rights as Right[],
       };
     });
 }

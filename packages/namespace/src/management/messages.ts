@@ -3,8 +3,10 @@ import { AmqpArray, int, long, RemoteProtocolError, timestamp, Typed, uuid, type
 import { deferredAnnotations, encodedMessage, peekAnnotations, utc } from '../broker-annotations.js';
 import { hexOf, randomGuid, swapGuid } from '../guid.js';
 import { canSend, disabledRefusal, type Refusal } from '../entity.js';
+import type { Inbox } from '../inbox.js';
 import { joined } from '../incoming-payload.js';
 import { MessageContent, numberOf, textOf, withoutBody } from '../message-content.js';
+import { partitionOfSequence } from '../partitions.js';
 import type { Queue } from '../queue.js';
 import { deadLetterProperties, settleRefusal, type Settlement } from '../settlement.js';
 import type { Topic } from '../topic.js';
@@ -32,12 +34,26 @@ const PEEK_BYTES_MAX = 1_048_576;
 const DELETE_MAX = 4000;
 /** Messages that one request schedules at most. */
 const SCHEDULE_MAX = 1000;
+/** Numbers that a refusal names at most. */
+const MISSING_SHOWN = 20;
 
 const LOCK_LOST: Answer = refusedWith(settleRefusal('lock-lost')!);
 
-const NOT_SCHEDULED: Refusal = {
-  condition: 'com.microsoft:message-not-found',
-  description: 'The message with the given sequence number is not scheduled: it does not exist, or its time has come.',
+/** Those of these that do not wait for their time: cancelled, sent, or never there. */
+function notScheduled(inbox: Inbox, sequences: readonly number[]): Refusal | undefined {
+  const missing = sequences.filter((sequence) => !inbox.areScheduled([sequence]));
+  if (missing.length === 0) return undefined;
+  const named = missing.slice(0, MISSING_SHOWN).join(', ');
+  return {
+    condition: 'com.microsoft:message-not-found',
+    description: `Messages not found. Missing sequence numbers: ${named}${missing.length > MISSING_SHOWN ? ', ...' : ''}`,
+  };
+}
+
+const SEVERAL_PARTITIONS: Refusal = {
+  condition: 'amqp:not-allowed',
+  description:
+    'ReceiveBatch of sequence numbers from different partitions is not supported for an entity with partitioning enabled.',
 };
 
 export function renewLock({ node, body, host }: ManagementRequest): Answer {
@@ -73,6 +89,7 @@ export function receiveBySequenceNumber(request: ManagementRequest): Answer {
   const sequences = sequencesOf(body);
   const settleMode = numberOf(body.get('receiver-settle-mode'));
   if (sequences === undefined) return invalid("'sequence-numbers' is an array of long.");
+  if (new Set(sequences.map(partitionOfSequence)).size > 1) return refusedWith(SEVERAL_PARTITIONS);
   const hasSessions = node.entity.requiresSession && !node.isDeadLetterQueue;
   const session = hasSessions ? sessionOf(request) : undefined;
   if (hasSessions && session === undefined) return SESSION_LOST;
@@ -185,13 +202,14 @@ export function cancelScheduledMessage({ node, body, enlist }: ManagementRequest
   const sequences = sequencesOf(body);
   if (sequences === undefined) return invalid("'sequence-numbers' is an array of long.");
   const { inbox, path } = node.entity as Queue | Topic;
-  if (!inbox.areScheduled(sequences)) return refusedWith(NOT_SCHEDULED);
+  const missing = notScheduled(inbox, sequences);
+  if (missing !== undefined) return refusedWith(missing);
   const refusal = enlist?.([
     {
       entityPath: path.toLowerCase(),
       sizeBytes: 0,
       messages: sequences.length,
-      check: () => (inbox.areScheduled(sequences) ? undefined : NOT_SCHEDULED),
+      check: () => notScheduled(inbox, sequences),
       apply: () => void inbox.cancel(sequences),
     },
   ]);
