@@ -4,6 +4,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
   ENOTDIR: 'a part of the path is no folder',
   EISDIR: 'it is a folder',
+  EEXIST: 'a file of that name is there',
   EACCES: 'this user has no right to it',
   EPERM: 'this user has no right to it',
   EROFS: 'the file system is read-only',

@@ -92,7 +92,11 @@ describe('pointsman stat and pointsman manage', () => {
     for (const [run, argv, text] of [
       [runStat, ['linkz'], "there is no report 'linkz'"],
       [runStat, ['links', '-o', 'xml'], "there is no form 'xml'"],
+      [runStat, ['link'], "did you mean 'links'?"],
       [runStat, ['links', 'nodes'], 'one report at a time'],
+      [runStat, ['links', '--limit', '-1'], '--limit: -1 is less than 0'],
+      [runStat, ['-b', 'http://x'], "-b/--bus: invalid URL 'http://x'"],
+      [runManage, ['query', '-b', 'a:70000'], "-b/--bus: invalid URL 'a:70000'"],
       [runManage, [], 'say what to do'],
     ] as const) {
       const io = toolIo();

@@ -340,7 +340,7 @@ class Port implements Listener, WebPort {
 
   report(kind: RefusalKind, what: string, peer: RefusedPeer, cause?: Error): void {
     const { remoteAddress = '', remotePort = 0 } = peer;
-    const text = `A connection from ${remoteAddress}:${remotePort} was refused: ${what}`;
+    const text = `A connection from ${remoteAddress}:${remotePort} to port ${this.port} was refused: ${what}`;
     this.#options.onRefused?.({ kind, text, remoteAddress, remotePort, ...(cause === undefined ? {} : { cause }) });
   }
 

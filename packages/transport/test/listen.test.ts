@@ -75,7 +75,7 @@ async function assertRefused(
     const refusal = await refusals.first();
     assert.equal(refusal.kind, kind, refusal.text);
     assert.ok(refusal.text.includes(word), refusal.text);
-    assert.match(refusal.text, /^A connection from 127\.0\.0\.1:\d+ was refused: /);
+    assert.match(refusal.text, /^A connection from 127\.0\.0\.1:\d+ to port \d+ was refused: /);
     assert.equal(refusals.all.length, 1);
     assert.equal(accepted.endpoints.length, 0);
   });

@@ -4,6 +4,7 @@ import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync,
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { makeDevelopmentCertificates } from '@pointsman/transport';
+import { fileFailure } from '../file-failure.js';
 
 /** Where a development certificate lies. The names are fixed, so that a configuration can name them. */
 export interface CertificateFiles {
@@ -59,7 +60,14 @@ export function certificateIn(folder: string | undefined, wanted: CertificateNam
 
 /** The folder, made if need be. What others may write to is no place for what we trust. */
 function ownFolder(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Error(
+      `the folder '${path}' cannot be made: ${fileFailure(error)}. Name another one for the certificate`,
+      { cause: error },
+    );
+  }
   const status = lstatSync(path);
   if (!status.isDirectory()) throw new Error(`'${path}' is not a folder: name another one for the certificate`);
   if (process.getuid !== undefined && status.uid !== process.getuid()) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { nearestName } from '@pointsman/management';
 import { optionHelp, parseArguments } from './arguments.js';
 import type { OptionSpec, ParsedArguments } from './arguments.js';
 import { parseBusAddress } from './bus-address.js';
+import type { BusAddress } from './bus-address.js';
 import { commonOptions, connectionOptions, managementAddress, targetOptions } from './common-options.js';
 import { fetchReport } from './fetch-report.js';
 import { jsonText, plainOf } from './plain-value.js';
@@ -110,6 +112,15 @@ async function run(
   }
 }
 
+/** @throws UsageError where `--bus` is no address */
+function busOf(args: ParsedArguments): BusAddress {
+  try {
+    return parseBusAddress(args.text('bus') ?? '');
+  } catch (error) {
+    throw error instanceof ToolError ? new UsageError(`argument -b/--bus: ${error.message}`) : error;
+  }
+}
+
 function rendered(blocks: readonly Block[], form: OutputForm, io: ToolIo): string {
   return form === 'csv' ? plainCsv(blocks) : styledBlocks(blocks, wantsColor(io));
 }
@@ -118,11 +129,16 @@ async function stat(args: ParsedArguments, io: ToolIo): Promise<string> {
   const [key = 'general', ...more] = args.positionals;
   if (more.length > 0) throw new UsageError(`one report at a time: '${key}' or '${more[0]}'`);
   const report = reports.find((one) => one.key === key || `${one.key}es` === key);
-  if (report === undefined && key !== 'log')
-    throw new UsageError(`there is no report '${key}': choose one of ${reports.map((one) => one.key).join(', ')}, log`);
+  if (report === undefined && key !== 'log') {
+    const known = [...reports.map((one) => one.key), 'log'];
+    const nearest = nearestName(key, known);
+    const hint = nearest === undefined ? `choose one of ${known.join(', ')}` : `did you mean '${nearest}'?`;
+    throw new UsageError(`there is no report '${key}': ${hint}`);
+  }
   const form = outputForm(args, 'table');
   const limit = args.number('limit') ?? 0;
-  const bus = parseBusAddress(args.text('bus') ?? '');
+  if (limit < 0) throw new UsageError(`argument --limit: ${limit} is less than 0, which stands for all`);
+  const bus = busOf(args);
   const { ManagementClient } = await import('./management-client.js');
   const client = await ManagementClient.open(bus, args);
   const address = managementAddress(args, bus.path);
@@ -157,6 +173,7 @@ async function manage(args: ParsedArguments, io: ToolIo): Promise<string> {
   if (args.positionals.length === 0)
     throw new UsageError("say what to do: 'pointsman manage query --type listener', for example");
   const form = outputForm(args, io.stdout.isTTY === true ? 'table' : 'json');
+  busOf(args);
   const answer = await carryOut(args, io);
   if (answer === undefined) return '';
   if (answer.text !== undefined) return `${answer.text}\n`;
