@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { ID_BYTES, MemoryBudget } from './memory-budget.js';
 
 /** Ids that are remembered at a time; the oldest goes first. At 128 characters each this is a few hundred megabytes at the worst. */
 const IDS_MAX = 1_000_000;
@@ -14,9 +15,11 @@ export class DuplicateHistory {
   /** In order of coming, which is that of forgetting too. A list, for a map would have to look past all that it has forgotten. */
   #inOrder: string[] = [];
   #head = 0;
+  readonly #memory: MemoryBudget;
 
-  constructor(windowMs: number) {
+  constructor(windowMs: number, memory: MemoryBudget = new MemoryBudget()) {
     this.windowMs = windowMs;
+    this.#memory = memory;
   }
 
   /** @param now - ms of the clock */
@@ -31,6 +34,15 @@ export class DuplicateHistory {
     if (this.#since.has(id)) return;
     this.#since.set(id, at);
     this.#inOrder.push(id);
+    this.#memory.take(bytesOf(id));
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const id of this.#since.keys()) this.#memory.take(-bytesOf(id));
+    this.#since.clear();
+    this.#inOrder = [];
+    this.#head = 0;
   }
 
   /** Ids, and when they came, the oldest first. */
@@ -47,9 +59,15 @@ export class DuplicateHistory {
       const id = this.#inOrder[this.#head]!;
       if (this.#since.get(id)! + this.windowMs > now && this.#since.size < IDS_MAX) break;
       this.#since.delete(id);
+      this.#memory.take(-bytesOf(id));
     }
     if (this.#head <= SLACK || this.#head * 2 <= this.#inOrder.length) return;
     this.#inOrder = this.#inOrder.slice(this.#head);
     this.#head = 0;
   }
+}
+
+/** Bytes of memory; a character has two at the most. */
+function bytesOf(id: string): number {
+  return ID_BYTES + 2 * id.length;
 }

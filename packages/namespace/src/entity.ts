@@ -75,6 +75,7 @@ export type RefusalName =
   | 'propertyTooLarge'
   | 'headerTooLarge'
   | 'noRoom'
+  | 'noMemory'
   | 'gone';
 
 export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
@@ -111,6 +112,11 @@ export const REFUSALS: Readonly<Record<RefusalName, Refusal>> = {
   noRoom: {
     condition: 'com.microsoft:server-busy',
     description: 'The server is busy: it cannot store anything at the moment. Please wait 4 seconds and try again.',
+  },
+  noMemory: {
+    condition: 'com.microsoft:server-busy',
+    description:
+      'The server is busy: messages take all the memory that there is for them. Please wait 4 seconds and try again, or receive some.',
   },
   forwardMissing: {
     condition: 'amqp:not-found',

@@ -3,6 +3,7 @@ import type { AmqpValue } from '@pointsman/wire';
 import { DuplicateHistory } from './duplicate-history.js';
 import { partitionKeyOf, partitionOfKey, PARTITIONS } from './partitions.js';
 import { REFUSALS, type Refusal } from './entity.js';
+import { ID_BYTES, MESSAGE_BYTES, SESSION_BYTES } from './memory-budget.js';
 import type { QueueJournal } from './journal.js';
 import { HEADER_MAX, keyTextOf, type MessageContent } from './message-content.js';
 import type { MessageQueue } from './message-queue.js';
@@ -45,7 +46,7 @@ export class Inbox {
     this.#settings = settings;
     this.#host = host;
     const { duplicateWindowMs } = settings;
-    this.#history = duplicateWindowMs === undefined ? undefined : new DuplicateHistory(duplicateWindowMs);
+    this.#history = duplicateWindowMs === undefined ? undefined : new DuplicateHistory(duplicateWindowMs, host.memory);
   }
 
   /** Ms for which message ids are remembered; undefined where duplicates are as good as any. */
@@ -62,10 +63,15 @@ export class Inbox {
   close(): void {
     this.#isClosed = true;
     this.journal = undefined;
+    this.#history?.clear();
   }
 
-  /** Why none of the messages can be taken. */
-  check(contents: readonly MessageContent[]): Refusal | undefined {
+  /**
+   * Why none of the messages can be taken.
+   *
+   * @param arrival - of what comes from another entity
+   */
+  check(contents: readonly MessageContent[], arrival?: Arrival): Refusal | undefined {
     if (this.#isClosed) return REFUSALS.gone;
     for (const content of contents) {
       if (content.ttlMs === 0) return REFUSALS.ttlZero;
@@ -88,14 +94,25 @@ export class Inbox {
     if (unlike !== undefined) return unlike;
     const bytes = contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     if (this.#settings.isFull(bytes)) return REFUSALS.full;
-    if (this.journal === undefined) return undefined;
     const copies = this.#settings.copies?.() ?? 1;
+    // What only moves takes what it gave back.
+    const isMoved = arrival !== undefined && copies === 1;
+    if (!isMoved && this.#host.memory?.hasRoom(bytes + this.#memoryOf(contents.length, copies)) === false)
+      return REFUSALS.noMemory;
+    if (this.journal === undefined) return undefined;
     return this.journal.hasRoomFor(contents.length * copies, bytes * copies) ? undefined : REFUSALS.noRoom;
+  }
+
+  /** Bytes that so many messages take at the most, their own apart. */
+  #memoryOf(messages: number, copies: number): number {
+    const session = this.#settings.requiresSession ? SESSION_BYTES : 0;
+    const id = this.#history === undefined ? 0 : ID_BYTES + 4 * ID_LENGTH_MAX;
+    return messages * (copies * MESSAGE_BYTES + session + id);
   }
 
   /** Takes all of the messages or none. @returns why none was taken */
   send(contents: readonly MessageContent[], utcNow: number, arrival?: Arrival): Refusal | undefined {
-    const refusal = this.check(contents);
+    const refusal = this.check(contents, arrival);
     if (refusal === undefined) this.keep(contents, utcNow, arrival);
     return refusal;
   }

@@ -11,6 +11,7 @@ export type { Entity, EntityOptions, EntityStatus, Refusal } from './entity.js';
 export type { EntraClaims, NamespaceHost } from './host.js';
 export { QueueHistory, type Journal, type JournalRecord } from './journal.js';
 export type { LockWatcher, WatchedMessage } from './lock-watcher.js';
+export { mebibytes, type MemoryBudget } from './memory-budget.js';
 export type { MessageCounts } from './queue-settings.js';
 export { DEVELOPMENT_POLICY, Namespace, type Faults, type NamespaceOptions } from './namespace.js';
 export type { HmacSha256, PolicyOptions, Right } from './policy.js';

@@ -40,7 +40,7 @@ export class MessageQueue {
   /** Undefined for a dead-letter queue: nothing is dead-lettered twice. */
   readonly deadLetters: MessageQueue | undefined;
   readonly #host: MessageQueueHost;
-  readonly #messages = new MessageStore();
+  readonly #messages: MessageStore;
   /** @internal messages that belong to no session. */
   readonly line: Line;
   readonly sessions: MessageSessions | undefined;
@@ -62,6 +62,7 @@ export class MessageQueue {
   constructor(settings: MessageQueueSettings, host: MessageQueueHost, isDeadLetterQueue = false) {
     this.settings = settings;
     this.#host = host;
+    this.#messages = new MessageStore(host.memory);
     this.#locks = new LockTable(host, {
       onLockEnded: (message) => this.#giveBack(message, true),
       onLocksEnded: () => this.#pump(),
@@ -70,7 +71,7 @@ export class MessageQueue {
     this.line = settings.partitioned === true ? new PartitionedLine() : new MessageLine();
     this.#schedule = new Schedule(host.clock, () => this.#activate());
     this.#sessionAlarm = new Alarm(host.clock, () => this.#endSessions());
-    this.sessions = settings.requiresSession === true ? new MessageSessions() : undefined;
+    this.sessions = settings.requiresSession === true ? new MessageSessions(host.memory) : undefined;
     this.deadLetters = isDeadLetterQueue
       ? undefined
       : new MessageQueue(
@@ -346,27 +347,9 @@ export class MessageQueue {
     const growth = bytesOf(state) - bytesOf(session.state);
     if (growth > 0 && this.isFull(growth)) return false;
     this.#sizeBytes += growth;
-    session.state = state;
+    this.sessions!.setState(session, state, this.#host.clock.now());
     this.journal?.session(session);
-    session.stateUpdatedAt = this.#host.clock.now();
     return true;
-  }
-
-  /**
-   * Ids of sessions that have messages or a state, in order of their making.
-   *
-   * @param stateSince - ms of the clock: those alone whose state was set after it
-   */
-  sessionIds(stateSince: number | undefined, skip: number, count: number): string[] {
-    const ids: string[] = [];
-    let skipped = 0;
-    for (const { stateUpdatedAt, id } of this.sessions?.all ?? []) {
-      if (ids.length >= count) break;
-      if (stateSince !== undefined && stateUpdatedAt <= stateSince) continue;
-      if (skipped < skip) skipped += 1;
-      else ids.push(id);
-    }
-    return ids;
   }
 
   #releaseSession(session: MessageSession, counted: boolean): void {
@@ -417,6 +400,7 @@ export class MessageQueue {
     // What goes to the dead-letter queue goes there with or without them.
     const isTooLarge = kind !== 'dead-letter' && 'changes' in settlement && !message.canChange(settlement.changes);
     if (isTooLarge) return 'too-large';
+    if ('changes' in settlement && !this.#messages.hasRoomToChange(message, settlement.changes)) return 'no-room';
     const bytes = kind === 'complete' || kind === 'unlock' ? 0 : message.content.sizeBytes + HEADER_MAX;
     return this.journal?.hasRoomToSettle(bytes) === false ? 'no-room' : 'done';
   }
@@ -437,11 +421,11 @@ export class MessageQueue {
         this.#giveBack(message, false);
         break;
       case 'abandon':
-        message.change(settlement.changes);
+        this.#messages.change(message, settlement.changes);
         this.#giveBack(message, true);
         break;
       case 'defer':
-        message.change(settlement.changes);
+        this.#messages.change(message, settlement.changes);
         this.#count(message);
         this.#defer(message);
         break;
@@ -538,6 +522,7 @@ export class MessageQueue {
     this.#schedule.stop();
     this.#sessionAlarm.stop();
     this.sessions?.clear();
+    this.#messages.clear();
     this.#consumers.clear();
     this.deadLetters?.close();
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Consumer } from './consumer.js';
+import { MemoryBudget, SESSION_BYTES } from './memory-budget.js';
 import { MessageLine } from './message-line.js';
 import { OrderedMessages } from './ordered-messages.js';
 import type { Lock } from './stored-message.js';
@@ -61,6 +62,11 @@ export class MessageSessions {
   #head = 0;
   readonly #waiters = new Set<SessionWaiter>();
   readonly #held = new Set<MessageSession>();
+  readonly #memory: MemoryBudget;
+
+  constructor(memory: MemoryBudget = new MemoryBudget()) {
+    this.#memory = memory;
+  }
 
   get(id: string): MessageSession | undefined {
     return this.#all.get(id);
@@ -72,6 +78,7 @@ export class MessageSessions {
     if (known !== undefined) return known;
     const session = new MessageSession(id);
     this.#all.set(id, session);
+    this.#memory.take(SESSION_BYTES);
     return session;
   }
 
@@ -81,6 +88,36 @@ export class MessageSessions {
 
   get all(): Iterable<MessageSession> {
     return this.#all.values();
+  }
+
+  /** Whether there is memory for another state. */
+  hasRoomFor(session: MessageSession, state: Uint8Array | null): boolean {
+    const growth = (state?.length ?? 0) - (session.state?.length ?? 0);
+    return growth <= 0 || this.#memory.hasRoom(growth);
+  }
+
+  /** @param state - undefined for none. @param now - ms of the clock */
+  setState(session: MessageSession, state: Uint8Array | undefined, now: number): void {
+    this.#memory.take((state?.length ?? 0) - (session.state?.length ?? 0));
+    session.state = state;
+    session.stateUpdatedAt = now;
+  }
+
+  /**
+   * Ids of sessions that have messages or a state, in order of their making.
+   *
+   * @param stateSince - ms of the clock: those alone whose state was set after it
+   */
+  ids(stateSince: number | undefined, skip: number, count: number): string[] {
+    const ids: string[] = [];
+    let skipped = 0;
+    for (const { stateUpdatedAt, id } of this.#all.values()) {
+      if (ids.length >= count) break;
+      if (stateSince !== undefined && stateUpdatedAt <= stateSince) continue;
+      if (skipped < skip) skipped += 1;
+      else ids.push(id);
+    }
+    return ids;
   }
 
   hold(session: MessageSession, holder: SessionConsumer, until: number): void {
@@ -119,8 +156,8 @@ export class MessageSessions {
     if (session.holder === undefined && session.line.peek() !== undefined) {
       if (session.ready === undefined) this.#ready.push((session.ready = { session }));
     } else session.ready = undefined;
-    if (session.holder === undefined && session.messages.isEmpty && session.state === undefined)
-      this.#all.delete(session.id);
+    const isEmpty = session.messages.isEmpty && session.state === undefined;
+    if (session.holder === undefined && isEmpty && this.#all.delete(session.id)) this.#memory.take(-SESSION_BYTES);
   }
 
   /** The session that has been ready longest. */
@@ -140,6 +177,8 @@ export class MessageSessions {
   }
 
   clear(): void {
+    for (const { state } of this.#all.values()) this.#memory.take(-SESSION_BYTES - (state?.length ?? 0));
+    this.#all.clear();
     this.#waiters.clear();
     this.#ready = [];
     this.#held.clear();

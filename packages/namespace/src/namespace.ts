@@ -8,6 +8,7 @@ import { FaultPlan, SERVER_BUSY } from './fault-plan.js';
 import type { NamespaceHost } from './host.js';
 import { IdleWatch } from './idle-watch.js';
 import type { LockWatcher } from './lock-watcher.js';
+import { MemoryBudget } from './memory-budget.js';
 import type { MessageCounts } from './queue-settings.js';
 import type { NamespaceLink } from './namespace-link.js';
 import type { PolicyOptions } from './policy.js';
@@ -29,6 +30,11 @@ export interface NamespaceOptions extends BrokerOptions {
    * Operations of a second, as the Standard tier counts them (1000 there): beyond that clients are told to wait. No limit unless given.
    */
   readonly operationsPerSecond?: number;
+  /**
+   * Bytes of memory that messages may take, estimated; beyond that what is sent is refused with `com.microsoft:server-busy` until some
+   * are received. To be a good way below the limit of the heap. No limit unless given.
+   */
+  readonly memoryBytesMax?: number;
   /** Link credit that publishers are given; 1000 unless given. 1 finds clients that assume plenty. */
   readonly publisherCredit?: number;
 }
@@ -71,6 +77,8 @@ export interface Faults {
 export class Namespace {
   readonly broker: Broker;
   readonly faults: Faults;
+  /** What messages take of the memory of the process. */
+  readonly memory: MemoryBudget;
   /** An entity was taken away because nobody used it. */
   onIdleRemoved: ((path: string) => void) | undefined;
   readonly #context: ServiceContext;
@@ -78,7 +86,10 @@ export class Namespace {
 
   /** @throws TypeError where an option is not valid */
   constructor(options: NamespaceOptions, host: NamespaceHost) {
-    this.broker = new Broker({ ...options, policies: options.policies ?? [DEVELOPMENT_POLICY] }, host);
+    this.memory = new MemoryBudget(options.memoryBytesMax, host.log);
+    const { clock, timeOrigin, random } = host;
+    const policies = options.policies ?? [DEVELOPMENT_POLICY];
+    this.broker = new Broker({ ...options, policies }, { clock, timeOrigin, random, memory: this.memory });
     this.#context = {
       broker: this.broker,
       host,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@pointsman/engine';
+import type { MemoryBudget } from './memory-budget.js';
 
 export interface MessageQueueSettings {
   readonly lockDurationMs: number;
@@ -34,4 +35,6 @@ export interface MessageQueueHost {
   readonly timeOrigin?: number;
   /** 0 to 1, exclusive. */
   readonly random: () => number;
+  /** Without limit unless given. */
+  readonly memory?: MemoryBudget;
 }

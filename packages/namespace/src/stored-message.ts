@@ -113,7 +113,12 @@ export class StoredMessage {
   /** Whether the message can have these properties, too: whoever receives it again and again could add more each time. */
   canChange(properties: ReadonlyMap<string, AmqpValue> | undefined): boolean {
     if (properties === undefined || properties.size === 0) return true;
-    return this.content.headerBytes + this.#with(properties).length <= HEADER_MAX;
+    return this.content.headerBytes + this.changesWith(properties) <= HEADER_MAX;
+  }
+
+  /** Bytes that {@link changes} would take with these. */
+  changesWith(properties: ReadonlyMap<string, AmqpValue> | undefined): number {
+    return properties === undefined || properties.size === 0 ? this.changesBytes : this.#with(properties).length;
   }
 
   change(properties: ReadonlyMap<string, AmqpValue> | undefined): void {

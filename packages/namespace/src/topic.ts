@@ -10,6 +10,7 @@ import {
   type Refusal,
 } from './entity.js';
 import { Inbox } from './inbox.js';
+import { MESSAGE_BYTES } from './memory-budget.js';
 import type { MessageContent } from './message-content.js';
 import { MessageQueue } from './message-queue.js';
 import type { MessageQueueHost } from './queue-settings.js';
@@ -26,6 +27,9 @@ export interface TopicOptions extends EntityOptions, ReceivingOptions {
   readonly maxSizeBytes?: number;
   readonly subscriptions?: readonly SubscriptionOptions[];
 }
+
+/** Ms after which memory is asked for again. */
+const MEMORY_RETRY_MS = 1_000;
 
 /** A topic: sent to; each of its subscriptions gets a copy. What no subscription takes vanishes. */
 export class Topic implements Entity {
@@ -67,7 +71,7 @@ export class Topic implements Entity {
       host,
       true,
     );
-    this.scheduled.onDue = (content, arrival) => this.#distribute(content, arrival);
+    this.scheduled.onDue = (content, arrival) => this.#onDue(content, arrival);
     this.inbox = new Inbox(
       {
         requiresSession: false,
@@ -78,7 +82,7 @@ export class Topic implements Entity {
           this.subscriptions.some(({ messages, transferDeadLetters }) =>
             messages.isFull(bytes + transferDeadLetters.sizeBytes),
           ),
-        copies: () => this.subscriptions.reduce((sum, { copiesMax }) => sum + copiesMax, 1),
+        copies: () => this.#copies,
         store: (content, arrival) => this.#distribute(content, arrival),
         scheduled: this.scheduled,
       },
@@ -106,6 +110,11 @@ export class Topic implements Entity {
     return subscription;
   }
 
+  /** Of one message, at the most. */
+  get #copies(): number {
+    return this.subscriptions.reduce((sum, { copiesMax }) => sum + copiesMax, 1);
+  }
+
   /** Of all messages. */
   get sizeBytes(): number {
     let size = this.scheduled.sizeBytes;
@@ -131,6 +140,18 @@ export class Topic implements Entity {
   /** Takes all of the messages or none. @returns why none was taken */
   send(contents: readonly MessageContent[], utcNow: number): Refusal | undefined {
     return this.inbox.send(contents, utcNow);
+  }
+
+  /** A message's time has come. Copies need memory that the one message did not: until there is some, it waits on. */
+  #onDue(content: MessageContent, arrival: Arrival): void {
+    const { memory, clock } = this.#host;
+    if (memory?.hasRoom(content.sizeBytes + this.#copies * MESSAGE_BYTES) === false)
+      this.scheduled.schedule(
+        content,
+        clock.now() + MEMORY_RETRY_MS,
+        this.scheduled.reserveSequence(arrival.partition),
+      );
+    else this.#distribute(content, arrival);
   }
 
   #distribute(content: MessageContent, arrival: Arrival | undefined): void {

@@ -117,6 +117,7 @@ describe('a queue among clients that come, go and change their minds', () => {
           (path) => reader.receiver(path, 1_000, settledMode).bodies,
         );
         assert.deepEqual(left.map(String).toSorted(), [...live].toSorted());
+        assert.equal(harness.namespace.memory.used, 0);
       }),
       { numRuns: Number(process.env['INTERLEAVING_RUNS'] ?? 60) },
     );

@@ -194,6 +194,8 @@ describe('namespace against any bytes', () => {
         assert.equal(changed.namespace.links, 0);
         for (const { path, kind } of changed.namespace.broker.entities())
           if (kind !== 'topic') assert.equal(changed.namespace.counts(path).locked, 0);
+        changed.namespace.close();
+        assert.equal(changed.namespace.memory.used, 0, 'memory that was taken is given back');
       }),
       { numRuns: 1_000 },
     );

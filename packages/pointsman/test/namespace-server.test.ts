@@ -213,6 +213,14 @@ describe('pointsman namespace', () => {
       assert.throws(() => parseNamespaceArguments([`--operations-per-second=${text}`]), UsageError);
   });
 
+  it('reads how much memory messages may take', () => {
+    const parsed = parseNamespaceArguments(['--memory-max', '64']);
+    assert.ok(parsed !== 'help');
+    assert.equal(parsed.server.memoryBytesMax, 67_108_864);
+    for (const text of ['0', '-1', '1.5', 'x', '99999999'])
+      assert.throws(() => parseNamespaceArguments([`--memory-max=${text}`]), UsageError);
+  });
+
   it('reads queues, topics, subscriptions and policies', () => {
     const parsed = parseNamespaceArguments([
       '--queue',

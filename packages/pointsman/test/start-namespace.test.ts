@@ -96,6 +96,31 @@ describe('startNamespace', () => {
     assert.deepEqual([ns.namespace.connections, ns.namespace.links], [0, 0]);
   });
 
+  it('says at /health that its memory is full of messages, until some are received', async () => {
+    await using ns = await startNamespace({ queues: ['orders'], memoryBytesMax: 20_000 });
+    const client = await connect({
+      host: '127.0.0.1',
+      port: ns.server.ports.amqp!,
+      sasl: { mechanisms: ['PLAIN'], username: 'RootManageSharedAccessKey', password: () => 'SAS_KEY_VALUE' },
+    });
+    const sender = await client.sender('orders');
+    const send = async (): Promise<string> => {
+      const state = await sender.send({ body: { kind: 'value', value: 1 } });
+      return state.type === 'rejected' ? (state.error?.condition ?? '') : state.type;
+    };
+    let outcome = await send();
+    for (let sent = 1; outcome === 'accepted' && sent < 1_000; sent += 1) outcome = await send();
+    assert.equal(outcome, 'com.microsoft:server-busy');
+    const health = `http://localhost:${ns.server.ports.ws}/health`;
+    const full = await fetched(health);
+    assert.equal(full.status, 503);
+    assert.match(full.body, /Messages take 0\.0 of 0\.0 MiB of memory/u);
+    const receiver = await client.receiver('orders', { mode: 'second' });
+    for (let left = ns.namespace.counts('orders').active; left > 0; left -= 1) await (await receiver.next())!.accept();
+    assert.equal((await fetched(health)).status, 200);
+    await client.close();
+  });
+
   it('goes by the clock of a test', async () => {
     const waiting: { at: number; run: () => void }[] = [];
     let now = 0;

@@ -32,6 +32,11 @@ export interface EventPosition {
   readonly isInclusive: boolean;
 }
 
+/** Bytes of memory that an event takes beside its own: of tiny ones no more are kept than take as much as large ones do. */
+const EVENT_BYTES = 512;
+/** Of retained bytes, for as many events as these would be; a partition of less keeps as many. */
+const COUNTED_BYTES_MIN = 1 << 24;
+
 /** One log of an event hub. The oldest events go where it grows too large. */
 export class EventPartition {
   readonly id: string;
@@ -39,6 +44,7 @@ export class EventPartition {
   /** Where it is written down what comes. */
   journal: PartitionJournal | undefined = undefined;
   readonly #retainedBytes: number;
+  readonly #retainedEvents: number;
   readonly #retentionMs: number;
   readonly #readers = new Set<PartitionReader>();
   #events: StoredEvent[] = [];
@@ -52,6 +58,7 @@ export class EventPartition {
   constructor(id: string, retainedBytes: number, now: number, retentionMs: number = Infinity) {
     this.id = id;
     this.#retainedBytes = retainedBytes;
+    this.#retainedEvents = Math.max(retainedBytes, COUNTED_BYTES_MIN) / EVENT_BYTES;
     this.#retentionMs = retentionMs;
     this.#last = { sequence: -1, offset: -1, at: now };
   }
@@ -110,7 +117,7 @@ export class EventPartition {
     this.#events.push(event);
     this.#bytes += content.sizeBytes;
     this.#last = { sequence, offset, at: enqueuedAt };
-    while (this.#bytes > this.#retainedBytes && this.size > 1) this.#dropOldest();
+    while (this.size > 1 && (this.#bytes > this.#retainedBytes || this.size > this.#retainedEvents)) this.#dropOldest();
   }
 
   /** Lets go what is older than the partition keeps. */

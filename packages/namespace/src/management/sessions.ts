@@ -47,6 +47,7 @@ export function setSessionState(request: ManagementRequest): Answer {
       description: `The state of a session has at most ${node.entity.maxMessageSizeBytes} bytes.`,
     });
   if (node.messages!.journal?.hasRoomFor(1, state?.length ?? 0) === false) return refusedWith(REFUSALS.noRoom);
+  if (!node.messages!.sessions!.hasRoomFor(session, state)) return refusedWith(REFUSALS.noMemory);
   const isKept = node.messages!.setSessionState(session, state === null ? undefined : Uint8Array.from(state));
   return isKept ? { status: 200 } : refusedWith(REFUSALS.full);
 }
@@ -65,7 +66,7 @@ export function getMessageSessions({ node, body, host }: ManagementRequest): Ans
     return invalid("'last-updated-time' is a timestamp, 'skip' an int from 0 on, 'top' an int above 0.");
   // The latest time that .NET knows stands for all sessions; any other is one of states, not of messages.
   const stateSince = since >= 253_402_300_799_000 ? undefined : since - host.timeOrigin;
-  const ids = node.messages!.sessionIds(stateSince, skip, Math.min(top, SESSIONS_MAX));
+  const ids = node.messages!.sessions?.ids(stateSince, skip, Math.min(top, SESSIONS_MAX)) ?? [];
   if (ids.length === 0) return NOTHING;
   return {
     status: 200,

@@ -37,6 +37,7 @@ const OPTIONS = {
   file: { type: 'string', short: 'f' },
   sync: { type: 'boolean' },
   'operations-per-second': { type: 'string' },
+  'memory-max': { type: 'string' },
   'accept-entra-tokens': { type: 'boolean' },
   host: { type: 'string' },
   hostname: { type: 'string' },
@@ -82,6 +83,7 @@ export function parseNamespaceArguments(argv: readonly string[]): NamespaceArgum
       certificateFolder: values.certificates ?? CERTIFICATE_FOLDER,
       ...(values.file === undefined ? {} : { file: values.file }),
       ...operationsOf(values['operations-per-second']),
+      ...memoryOf(values['memory-max']),
       ...(values['accept-entra-tokens'] === true ? { acceptEntraTokens: true } : {}),
       ...(values.sync === true ? { sync: 'always' } : {}),
     },
@@ -164,6 +166,14 @@ function operationsOf(text: string | undefined): { operationsPerSecond?: number 
   if (!/^[1-9]\d{0,8}$/u.test(text))
     throw new UsageError(`--operations-per-second '${text}' is no number from 1 to 999999999`);
   return { operationsPerSecond: Number(text) };
+}
+
+/** MiB. */
+function memoryOf(text: string | undefined): { memoryBytesMax?: number } {
+  if (text === undefined) return {};
+  if (!/^[1-9]\d{0,6}$/u.test(text))
+    throw new UsageError(`--memory-max '${text}' is no number of MiB from 1 to 9999999`);
+  return { memoryBytesMax: Number(text) * 1_048_576 };
 }
 
 function portOf(option: string, text: string | undefined): number | undefined {

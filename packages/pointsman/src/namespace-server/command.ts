@@ -27,6 +27,8 @@ Options:
                                rights are Send, Listen, Manage, joined by +
       --operations-per-second N
                                throttle clients beyond that, as the Standard tier does at 1000 (default: no limit)
+      --memory-max MIB         memory that messages may take, estimated; what is sent beyond it is refused as busy
+                               (default: half of the limit of the heap)
       --accept-entra-tokens    take tokens of Entra ID that are for Service Bus, whoever signed them
       --port N                 TLS from the first byte (default 5671; with --emulator plain, 5672); 0 for any free one
       --in-band-port N         TLS by the AMQP header, as Service Bus has it on 5672 (default: not opened)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHmac } from 'node:crypto';
 import { isIP } from 'node:net';
-import { Administration, DEVELOPMENT_POLICY, Namespace } from '@pointsman/namespace';
+import { getHeapStatistics } from 'node:v8';
+import { Administration, DEVELOPMENT_POLICY, Namespace, mebibytes } from '@pointsman/namespace';
 import type { Clock } from '@pointsman/engine';
 import type {
   EventHubOptions,
@@ -53,6 +54,11 @@ export interface NamespaceServerOptions {
   readonly clock?: Clock | undefined;
   readonly connectionsMax?: number | undefined;
   readonly publisherCredit?: number | undefined;
+  /**
+   * Bytes of memory that messages may take, estimated; beyond that what is sent is refused with `com.microsoft:server-busy`.
+   * Default: half of the limit of the heap (`--max-old-space-size`).
+   */
+  readonly memoryBytesMax?: number | undefined;
   /** Operations of a second, beyond which clients are throttled; the Standard tier has 1000. Default: no limit. */
   readonly operationsPerSecond?: number | undefined;
   /**
@@ -106,6 +112,9 @@ const PORTS_OF: Readonly<Record<NamespaceMode, readonly PortName[]>> = {
   cloud: ['amqps', 'amqp', 'wss'],
   emulator: ['amqp', 'ws'],
 };
+
+/** Of the limit of the heap: beside messages there are connections, and garbage until it is collected. */
+const MEMORY_SHARE = 0.5;
 
 /** The official emulator takes ten, but it is one of a developer; here a test may want more. */
 const EMULATOR_CONNECTIONS_MAX = 100;
@@ -182,6 +191,7 @@ class Server implements NamespaceServer {
         queues: (options.queues ?? []).map((queue) => (typeof queue === 'string' ? { name: queue } : queue)),
         topics: options.topics ?? [],
         eventHubs: options.eventHubs ?? [],
+        memoryBytesMax: options.memoryBytesMax ?? MEMORY_SHARE * getHeapStatistics().heap_size_limit,
         ...(times === undefined ? {} : { times }),
         ...(connectionsMax === undefined ? {} : { connectionsMax }),
         ...(publisherCredit === undefined ? {} : { publisherCredit }),
@@ -260,7 +270,12 @@ class Server implements NamespaceServer {
     if (failure !== undefined)
       return { healthy: false, message: `The file of the namespace cannot be written: ${failure}` };
     if (this.#isClosing) return { healthy: false, message: 'The namespace is closing.' };
-    const { connections, links } = this.namespace;
+    const { connections, links, memory } = this.namespace;
+    if (memory.isShort)
+      return {
+        healthy: false,
+        message: `Messages take ${mebibytes(memory.used)} of ${mebibytes(memory.max)} MiB of memory: none is taken until some are received.`,
+      };
     return { healthy: true, message: `The namespace takes connections; it has ${connections}, with ${links} links.` };
   }
 
