@@ -265,13 +265,14 @@ describe('the management API', () => {
       'PUT',
       path,
       rule(
-        `<Filter i:type="SqlFilter"><SqlExpression>1=1</SqlExpression><Parameters>${pair('@l', 'long', '2147483650')}</Parameters></Filter>` +
+        `<Filter i:type="SqlFilter"><SqlExpression>1=1</SqlExpression><Parameters>${pair('@l', 'long', '2147483650')}${pair('@d', 'duration', 'P1DT2H3M')}</Parameters></Filter>` +
           `<Action i:type="SqlRuleAction"><SqlExpression>SET a = @a SET l = @l</SqlExpression><Parameters>${pair('@a', 'dateTime', '2020-07-05T11:12:13')}</Parameters></Action>`,
       ),
     );
     assert.equal(status, 201, body);
     const shown = ask('GET', path).body;
     assert.match(shown, /<Filter.*<Key>@l<\/Key><Value i:type="d6p1:long"[^>]*>2147483650</u);
+    assert.match(shown, /<Key>@d<\/Key><Value i:type="d6p1:duration" xmlns:d6p1="[^"]*Serialization\/">P1DT2H3M</u);
     assert.match(shown, /<Action.*<Key>@a<\/Key><Value i:type="d6p1:dateTime"[^>]*>2020-07-05T11:12:13\.000Z</u);
     const subscription = namespace.broker.entity('news/subscriptions/all') as Subscription;
     const message = MessageContent.read(encodeMessage({ body: { kind: 'value', value: 1 } }), 0, () => '');

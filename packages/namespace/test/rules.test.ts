@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { decodeMessage, double, encodeMessage, int, long, type AmqpValue } from '@pointsman/wire';
+import {
+  decodeMessage,
+  Described,
+  double,
+  encodeMessage,
+  int,
+  long,
+  symbol,
+  timestamp,
+  type AmqpValue,
+} from '@pointsman/wire';
 import fc from 'fast-check';
 import { MessageContent } from '../src/message-content.js';
 import { Rule } from '../src/rules/rule.js';
@@ -156,6 +166,32 @@ describe('SQL filters', () => {
   });
 });
 
+describe('values that clients for .NET describe', () => {
+  const described = (name: string, value: AmqpValue): Described =>
+    new Described(symbol(`com.microsoft:${name}`), value);
+  const sent = message({
+    span: described('timespan', long(3_000_000_000n)),
+    moment: described('datetime-offset', long(637_294_579_330_000_000n)),
+    link: described('uri', 'http://a/b'),
+    odd: described('else', 1),
+  });
+  const parameters = new Map<string, AmqpValue>([
+    ['@span', described('timespan', long(3_000_000_000n))],
+    ['@moment', timestamp(Date.UTC(2020, 6, 4, 11, 12, 13))],
+  ]);
+  const matchesSent = (expression: string): boolean =>
+    new Rule({ name: 'r', filter: { kind: 'sql', expression, parameters } }, 0).matches(sent, SCOPE);
+
+  it('are compared as spans, times and texts', () => {
+    for (const expression of ['span = @span', 'moment = @moment', "link LIKE 'http:%'", 'EXISTS(odd)'])
+      assert.equal(matchesSent(expression), true, expression);
+    for (const expression of ['span <> @span', 'moment > @moment', 'odd = 1'])
+      assert.equal(matchesSent(expression), false, expression);
+    const properties = new Map<string, AmqpValue>([['span', described('timespan', long(3_000_000_000n))]]);
+    assert.equal(new Rule({ name: 'r', filter: { kind: 'correlation', properties } }, 0).matches(sent, SCOPE), true);
+  });
+});
+
 describe('correlation filters', () => {
   const correlates = (filter: object): boolean =>
     new Rule({ name: 'r', filter: { kind: 'correlation', ...filter } }, 0).matches(MESSAGE, SCOPE);
@@ -166,6 +202,7 @@ describe('correlation filters', () => {
     assert.equal(correlates({ subject: 'order', replyTo: 'x' }), false);
     assert.equal(correlates({ properties: new Map<string, AmqpValue>([['color', 'red']]) }), true);
     assert.equal(correlates({ properties: new Map<string, AmqpValue>([['color', 'Red']]) }), false);
+    assert.equal(correlates({ properties: new Map<string, AmqpValue>([['COLOR', 'red']]) }), true, 'names apart');
     assert.equal(
       correlates({ properties: new Map<string, AmqpValue>([['Size', long(12)]]) }),
       true,

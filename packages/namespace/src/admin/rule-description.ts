@@ -2,9 +2,14 @@
 import { AmqpSymbol, Typed, double, int, long, timestamp } from '@pointsman/wire';
 import type { AmqpValue } from '@pointsman/wire';
 import type { CorrelationFilter, Rule, RuleFilter, RuleOptions } from '../rules/rule.js';
+import { msOfTimespan, timespan } from '../rules/dotnet-values.js';
 import { invalid } from './admin-error.js';
+import { durationOf, msOfDuration } from './duration.js';
 import { childOf, escapeXml } from './xml.js';
 import type { XmlElement } from './xml.js';
+
+const XML_SCHEMA = 'http://www.w3.org/2001/XMLSchema';
+const SERIALIZATION = 'http://schemas.microsoft.com/2003/10/Serialization/';
 
 /** Names of a correlation filter here, and in a description. */
 const CORRELATION = [
@@ -87,6 +92,11 @@ function valueOf({ text, attributes }: XmlElement): AmqpValue {
       if (Number.isNaN(date.getTime())) throw invalid('A value is no date.');
       return timestamp(date.getTime());
     }
+    case 'duration': {
+      const ms = msOfDuration(text);
+      if (ms === undefined || ms === Infinity) throw invalid('A value is no duration such as P1DT2H.');
+      return timespan(ms);
+    }
     default:
       return text;
   }
@@ -134,7 +144,8 @@ function pairsXml(name: string, pairs: ReadonlyMap<string, AmqpValue> | undefine
   if (pairs === undefined || pairs.size === 0) return '';
   const inner = [...pairs].map(([key, value]) => {
     const [type, text] = typedText(value);
-    return `<KeyValueOfstringanyType><Key>${escapeXml(key)}</Key><Value i:type="d6p1:${type}" xmlns:d6p1="http://www.w3.org/2001/XMLSchema">${escapeXml(text)}</Value></KeyValueOfstringanyType>`;
+    const schema = type === 'duration' ? SERIALIZATION : XML_SCHEMA;
+    return `<KeyValueOfstringanyType><Key>${escapeXml(key)}</Key><Value i:type="d6p1:${type}" xmlns:d6p1="${schema}">${escapeXml(text)}</Value></KeyValueOfstringanyType>`;
   });
   return `<${name}>${inner.join('')}</${name}>`;
 }
@@ -142,6 +153,8 @@ function pairsXml(name: string, pairs: ReadonlyMap<string, AmqpValue> | undefine
 /** Type of XML Schema and text of a value. */
 function typedText(value: AmqpValue): readonly [string, string] {
   if (typeof value === 'boolean') return ['boolean', String(value)];
+  const span = msOfTimespan(value);
+  if (span !== undefined) return ['duration', durationOf(span)];
   if (value instanceof Typed && value.type === 'timestamp')
     return ['dateTime', new Date(Number(value.value)).toISOString()];
   if (typeof value === 'number') return [Number.isInteger(value) ? 'int' : 'double', String(value)];

@@ -7,7 +7,7 @@ import type { SqlNode, SqlStatement, SqlValue } from './sql-syntax.js';
 import { SQL_LENGTH_MAX, SqlError } from './sql-tokens.js';
 import { fieldOf } from './system-properties.js';
 
-/** Equality of all that is given. Texts are compared with regard to case. */
+/** Equality of all that is given. Texts are compared with regard to case, names of properties without. */
 export interface CorrelationFilter {
   readonly kind: 'correlation';
   readonly correlationId?: string | undefined;
@@ -180,14 +180,15 @@ function amqpValueOf(value: SqlValue): AmqpValue {
   return typeof value === 'number' ? double(value) : value;
 }
 
-function correlates(filter: CorrelationFilter, { properties, applicationProperties }: SqlMessage): boolean {
+function correlates(filter: CorrelationFilter, message: SqlMessage): boolean {
+  const { properties } = message;
   for (const name of Object.keys(CORRELATION_FIELDS) as (keyof typeof CORRELATION_FIELDS)[]) {
     const wanted = filter[name];
     if (wanted === undefined) continue;
     if (wanted !== keyTextOf(properties[CORRELATION_FIELDS[name]] ?? null)) return false;
   }
   for (const [name, wanted] of filter.properties ?? []) {
-    const found = applicationProperties.get(name);
+    const found = message.applicationProperty(name);
     if (found === undefined || !isSame(found, wanted)) return false;
   }
   return true;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { AmqpSymbol, Typed, type AmqpValue } from '@pointsman/wire';
+import { AmqpSymbol, Described, Typed, type AmqpValue } from '@pointsman/wire';
 import { guidText } from '../guid.js';
+import { sqlValueOfDescribed } from './dotnet-values.js';
 import { SqlError } from './sql-tokens.js';
 import type { Arithmetic, Comparison, SqlNode, SqlProperty, SqlValue } from './sql-syntax.js';
 import { systemValue } from './system-properties.js';
@@ -37,7 +38,12 @@ export class SqlMessage {
   }
 
   user(name: string): SqlValue {
-    return sqlValueOf(this.#byLowerName.get(name.toLowerCase()));
+    return sqlValueOf(this.applicationProperty(name));
+  }
+
+  /** As it came, whatever the case of its name. */
+  applicationProperty(name: string): AmqpValue | undefined {
+    return this.#byLowerName.get(name.toLowerCase());
   }
 
   /** A property that is there with the value null exists. */
@@ -48,6 +54,7 @@ export class SqlMessage {
 
 /** An application property as a value of an expression; undefined for what has no form there. */
 export function sqlValueOf(value: AmqpValue | undefined): SqlValue {
+  if (value instanceof Described) return sqlValueOfDescribed(value);
   const plain = value instanceof Typed ? value.value : value;
   if (typeof plain === 'string' || typeof plain === 'boolean' || typeof plain === 'bigint') return plain;
   if (typeof plain === 'number') {
