@@ -4,6 +4,7 @@ import type { Broker } from './broker.js';
 import type { Entity } from './entity.js';
 import type { NamespaceLink } from './namespace-link.js';
 import type { MessageQueueHost } from './queue-settings.js';
+import { Topic } from './topic.js';
 
 export interface IdleWatchSettings {
   readonly broker: Broker;
@@ -20,8 +21,9 @@ const STEP_MS = 1_000;
 /**
  * Takes entities away that nobody uses (`autoDeleteOnIdle`).
  *
- * A queue is used by who sends, receives or peeks; a topic by who sends; a subscription by who receives, peeks or adds rules,
- * not by messages that come. What is changed is used, what has messages that wait for their time is, and what has a receiver.
+ * A queue is used by who sends, receives or peeks; a topic by who sends, and with its subscriptions; a subscription by who receives,
+ * peeks or adds rules, not by messages that come. What is changed is used, what has messages that wait for their time is, and what
+ * has a receiver; forwarding is as good as one.
  */
 export class IdleWatch {
   readonly #settings: IdleWatchSettings;
@@ -73,10 +75,23 @@ function idleMsOf(entity: Entity): number {
   return entity.forwardTo === undefined ? entity.autoDeleteOnIdleMs : Infinity;
 }
 
-function isReceivedFrom({ messages }: Entity): boolean {
-  return (messages?.consumers ?? 0) > 0 || (messages?.sessions?.waiting ?? 0) > 0;
+function isReceivedFrom(entity: Entity): boolean {
+  const { messages } = entity;
+  return (
+    (messages?.consumers ?? 0) > 0 ||
+    (messages?.sessions?.waiting ?? 0) > 0 ||
+    subscriptionsOf(entity).some((one) => one.forwardTo !== undefined || isReceivedFrom(one))
+  );
 }
 
-function lastAccessTo({ path, usedAt, inbox }: Entity, uses: ReadonlyMap<string, number>): number {
-  return Math.max(usedAt, inbox?.usedAt ?? -Infinity, uses.get(path.toLowerCase()) ?? -Infinity);
+function lastAccessTo(entity: Entity, uses: ReadonlyMap<string, number>): number {
+  const { path, usedAt, inbox } = entity;
+  return Math.max(
+    usedAt,
+    inbox?.usedAt ?? -Infinity,
+    uses.get(path.toLowerCase()) ?? -Infinity,
+    ...subscriptionsOf(entity).map((one) => Math.max(one.createdAt, one.changedAt, lastAccessTo(one, uses))),
+  );
 }
+
+const subscriptionsOf = (entity: Entity): readonly Entity[] => (entity instanceof Topic ? entity.subscriptions : []);

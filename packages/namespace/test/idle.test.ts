@@ -133,6 +133,44 @@ describe('entities that nobody uses', () => {
     );
   });
 
+  it('are a topic that nobody sends to, and whose subscriptions nobody uses', () => {
+    const path = 'passing/Subscriptions/one';
+    const empty = '<SubscriptionDescription></SubscriptionDescription>';
+    const withOne = (use: (harness: Harness) => () => void): boolean =>
+      kept('passing', (harness) => {
+        harness.administer('PUT', path, empty);
+        return use(harness);
+      });
+    assert.equal(
+      withOne(() => () => undefined),
+      false,
+    );
+    assert.ok(
+      withOne((harness) => {
+        harness.connect({ user: 'root' }).receiver(path, 1);
+        return () => undefined;
+      }),
+      'a receiver of a subscription',
+    );
+    assert.ok(
+      withOne((harness) => () => void harness.administer('PUT', path, empty, UPDATE)),
+      'changes of a subscription',
+    );
+    let count = 0;
+    assert.ok(
+      withOne((harness) => () => void harness.administer('PUT', `passing/Subscriptions/s${count++}`, empty)),
+      'new subscriptions',
+    );
+    const forwarding = '<SubscriptionDescription><ForwardTo>orders</ForwardTo></SubscriptionDescription>';
+    assert.ok(
+      kept('passing', (harness) => {
+        harness.administer('PUT', path, forwarding);
+        return () => undefined;
+      }),
+      'a subscription that forwards',
+    );
+  });
+
   it('are never those that forward their messages', () => {
     const harness = prepared();
     const inner = `<QueueDescription>${IDLE}<ForwardTo>orders</ForwardTo></QueueDescription>`;
