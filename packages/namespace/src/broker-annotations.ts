@@ -8,6 +8,15 @@ import type { Lock, StoredMessage } from './stored-message.js';
 const MESSAGE_DEFERRED = 1;
 const MESSAGE_SCHEDULED = 2;
 
+/** A message that is only looked at: a time to live that it has from its entity alone is told to those who receive it. */
+export function encodedPeek(message: StoredMessage, host: NamespaceHost): Uint8Array[] {
+  const annotations = peekAnnotations(message, host);
+  const { content, deliveryCount, changes } = message;
+  return content.ttlMs === undefined
+    ? content.encode(deliveryCount, annotations, changes)
+    : encodedMessage(message, annotations, host);
+}
+
 /**
  * A message as it goes out, with annotations of the broker: pieces to be sent one behind the other.
  *
@@ -51,7 +60,7 @@ export function brokerAnnotations(
 }
 
 /** As {@link brokerAnnotations}, for a message that is only looked at. */
-export function peekAnnotations(message: StoredMessage, host: NamespaceHost): Map<string | bigint, AmqpValue> {
+function peekAnnotations(message: StoredMessage, host: NamespaceHost): Map<string | bigint, AmqpValue> {
   const annotations = brokerAnnotations(message, undefined, host);
   annotations.set(
     'x-opt-message-state',

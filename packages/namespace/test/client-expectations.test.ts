@@ -50,6 +50,25 @@ const messagesIn = (body: Map<AmqpValue, AmqpValue>): Message[] =>
   (body.get('messages') as AmqpValue[]).map((one) => decodeMessage((one as Map<string, Uint8Array>).get('message')!));
 
 describe('what tests of the official client expect of the cloud', () => {
+  it('tells the time to live of an entity to who receives, not to who peeks; that of a message, capped, to both', () => {
+    const client = new Harness({ queues: [{ name: 'brief', defaultTtlMs: 60_000 }] }).connect({ user: 'root' });
+    const sender = client.sender('brief');
+    const body = { kind: 'value', value: 1 } as const;
+    sender.send({ body });
+    sender.send({ header: { ttl: 3_600_000 }, body });
+    const ask = asking(client, 'brief/$management');
+    const { body: peeked } = ask('peek-message', { 'from-sequence-number': long(1), 'message-count': int(2) });
+    assert.deepEqual(
+      messagesIn(peeked).map(({ header }) => header?.ttl),
+      [undefined, 60_000],
+    );
+    const { received } = client.receiver('brief', 2);
+    assert.deepEqual(
+      received.map(({ message }) => message.header?.ttl),
+      [60_000, 60_000],
+    );
+  });
+
   it('takes annotations without a value, overwrites its own, and refuses three', () => {
     const client = new Harness(OPTIONS).connect({ user: 'root' });
     const sender = client.sender('orders');

@@ -229,7 +229,7 @@ describe('SQL actions', () => {
 
   it('set and remove properties one after the other, and leave everything else as it was', () => {
     const changed = applied(
-      "SET sys.Label = 'changed'; SET size = size + 1 SET twice = size * 2; REMOVE color; SET sys.ReplyTo = p('path')",
+      "SET sys.Label = 'changed'; SET size = size + 1 SET twice = size * 2, REMOVE color; SET sys.ReplyTo = p('path')",
     );
     assert.equal(changed.properties?.subject, 'changed');
     assert.equal(changed.properties?.replyTo, 'a%b_c');

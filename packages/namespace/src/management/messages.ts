@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AmqpArray, int, long, RemoteProtocolError, timestamp, Typed, uuid, type AmqpValue } from '@pointsman/wire';
-import { deferredAnnotations, encodedMessage, peekAnnotations, utc } from '../broker-annotations.js';
+import { deferredAnnotations, encodedMessage, encodedPeek, utc } from '../broker-annotations.js';
 import { hexOf, randomGuid, swapGuid } from '../guid.js';
 import { canSend, disabledRefusal, type Refusal } from '../entity.js';
 import type { Inbox } from '../inbox.js';
@@ -75,7 +75,7 @@ export function peekMessage({ node, body, host }: ManagementRequest): Answer {
   const found: AmqpValue[] = [];
   let bytes = 0;
   for (const message of node.messages!.peek(from, Math.min(count, PEEK_MAX), sessionIdOf(body))) {
-    const pieces = encodedMessage(message, peekAnnotations(message, host), host);
+    const pieces = encodedPeek(message, host);
     const encoded = isBodyless ? withoutBody(joined(pieces)) : joined(pieces);
     bytes += encoded.length;
     if (found.length > 0 && bytes > PEEK_BYTES_MAX) break;

@@ -70,7 +70,8 @@ class Parser {
       } else {
         statements.push({ kind: 'remove', property });
       }
-      this.#takeSign(';');
+      // The grammar of the service lists statements with commas, its examples separate them with semicolons, or nothing.
+      if (!this.#takeSign(';')) this.#takeSign(',');
     }
     if (statements.length === 0) throw this.#unexpected('SET or REMOVE');
     return statements;
