@@ -376,8 +376,7 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
   }
 
   onLost(_link: Link, error: AmqpErrorFields | undefined): void {
-    this.isLost = true;
-    this.#end();
+    this.abandon();
     this.owner?.ended(error, true);
     this.connection.linkGone(this);
   }
@@ -397,6 +396,16 @@ export class OutgoingLink extends LinkRecord implements SenderHandler {
         count++;
     }
     return count;
+  }
+
+  /**
+   * Gives up what its receiver has: the connection goes, and that is all the receiver is told. A detach would mean this link alone:
+   * clients that connect again attach what was lost with the connection, and not what was taken from them before.
+   */
+  abandon(): void {
+    if (this.isLost) return;
+    this.isLost = true;
+    this.#end();
   }
 
   /** Detaches on our own account. */

@@ -189,8 +189,8 @@ export class Router {
   close(): void {
     this.quiesce();
     const open = [...this.connections].filter((connection) => connection.isOpen);
-    // Receivers are left while their senders can still be told what that means for their messages.
-    for (const { links } of open) for (const link of links) if (link instanceof OutgoingLink) link.leave();
+    // Receivers are given up while their senders can still be told what that means for their messages.
+    for (const { links } of open) for (const link of links) if (link instanceof OutgoingLink) link.abandon();
     for (const connection of open)
       if (connection.settings.role !== 'route-container') connection.close(goodbye(connection));
     for (const connection of open)

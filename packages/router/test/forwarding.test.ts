@@ -386,6 +386,23 @@ describe('message routing', () => {
     assert.deepEqual(outlet!.told, { sent: 'modified', waiting: 'released' });
   });
 
+  it('stops without a word about single links, which clients that connect again would not attach anew', () => {
+    const world = new World();
+    const inlet = world.peer().receive('q');
+    const outlet = world.peer().send('q');
+    outlet.text('in doubt');
+    world.router.close();
+    world.run();
+    assert.deepEqual(outlet.told, { 'in doubt': 'modified' });
+    for (const { peer, detached, lost } of [inlet, outlet]) {
+      assert.deepEqual({ detached, lost }, { detached: undefined, lost: true });
+      assert.equal(
+        (peer.end as { error?: { condition: string } } | undefined)?.error?.condition,
+        'amqp:connection:forced',
+      );
+    }
+  });
+
   for (const [how, leave] of [
     ['its connection is cut', ({ peer }: Outlet): void => peer.cut()],
     ['its link is detached', ({ link }: Outlet): void => link.detach()],
