@@ -45,6 +45,8 @@ import { deadLetterProperties } from './settlement.js';
 const CREDIT_CBS = 100;
 const CREDIT_MANAGEMENT = 1000;
 const SESSION_FILTER = 'com.microsoft:session-filter';
+const SELECTOR_FILTER = 'apache.org:selector-filter:string';
+const SELECTOR_CODE = 0x468c_0000_0004;
 /** Ms that an attach waits for a session unless it says how long. */
 const SESSION_WAIT_MS = 60_000;
 const SESSION_WAIT_MAX_MS = 3_600_000;
@@ -363,7 +365,7 @@ export class LinkDesk {
           'It is not possible for an entity that requires sessions to create a non-sessionful message receiver.',
       };
     }
-    if (entryOf(filter, 'apache.org:selector-filter:string') !== undefined) {
+    if (hasSelector(filter)) {
       return { condition: 'amqp:not-implemented', description: 'Selectors are not supported in the Standard tier.' };
     }
     return undefined;
@@ -497,6 +499,18 @@ function forwards({ entity, isDeadLetterQueue, address }: BrokerNode): boolean {
   return (isDeadLetterQueue ? entity.forwardDeadLetteredMessagesTo : entity.forwardTo) !== undefined;
 }
 
+/** The name in the set is the receiver's own, as `jms-selector` is: what says which filter it is is its descriptor. 3.5.8 */
+function hasSelector(filter: Source['filter']): boolean {
+  if (entryOf(filter, SELECTOR_FILTER) !== undefined) return true;
+  for (const value of filter?.values() ?? [])
+    if (
+      value instanceof Described &&
+      (textOf(value.descriptor) === SELECTOR_FILTER || numberOf(value.descriptor) === SELECTOR_CODE)
+    )
+      return true;
+  return false;
+}
+
 /** The session that a filter names: a bare value, or a described one, as the client for Go has it. Undefined for any. */
 function sessionIn(filter: Source['filter']): string | undefined {
   const value = entryOf(filter, SESSION_FILTER);
@@ -513,9 +527,13 @@ function sessionFilter({ filter }: Source, { id }: MessageSession): [AmqpValue, 
   return [[isText ? SESSION_FILTER : symbol(SESSION_FILTER), value]];
 }
 
+const DYNAMIC: Refusal = { condition: 'amqp:not-implemented', description: 'Dynamic nodes are not supported.' };
+
 function addressOfTarget({ target }: Attach): Named {
-  const address = target !== undefined && 'type' in target && target.type === 'target' ? target.address : undefined;
-  if (address !== undefined && address !== '') return { address };
+  if (target !== undefined && 'type' in target && target.type === 'target') {
+    if (target.dynamic === true) return DYNAMIC;
+    if (target.address !== undefined && target.address !== '') return { address: target.address };
+  }
   return {
     condition: 'amqp:not-allowed',
     description: 'A link that sends needs a target with an address: anonymous senders are not supported.',
@@ -524,8 +542,7 @@ function addressOfTarget({ target }: Attach): Named {
 
 function addressOfSource({ source }: Attach): Named {
   if (source !== undefined && 'type' in source) {
-    if (source.dynamic === true)
-      return { condition: 'amqp:not-implemented', description: 'Dynamic nodes are not supported.' };
+    if (source.dynamic === true) return DYNAMIC;
     if (source.address !== undefined && source.address !== '') return { address: source.address };
   }
   return { condition: 'amqp:invalid-field', description: 'A link that receives needs a source with an address.' };

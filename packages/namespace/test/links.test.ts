@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { ACCEPTED, MODIFIED_FAILED, RELEASED } from '@pointsman/engine';
 import {
   AmqpSymbol,
+  Described,
   encodeMessage,
   long,
   symbol,
@@ -117,10 +118,11 @@ describe('attach', () => {
     assert.equal(sender('news/Subscriptions/all'), 'amqp:not-allowed');
     assert.equal(sender('orders/$DeadLetterQueue'), 'amqp:not-allowed');
     assert.equal(sender(undefined), 'amqp:not-allowed', 'no anonymous relay');
-    assert.equal(
-      client.receiver('', 0, { source: { type: 'source', dynamic: true } }).detached?.condition,
-      'amqp:not-implemented',
-    );
+    for (const link of [
+      client.receiver('', 0, { source: { type: 'source', dynamic: true } }),
+      client.sender(undefined, { target: { type: 'target', dynamic: true } }),
+    ])
+      assert.equal(link.detached?.condition, 'amqp:not-implemented', 'no dynamic nodes');
   });
 
   it('refuses a plain receiver on a session entity, a session receiver on a plain one, and selectors', () => {
@@ -145,6 +147,14 @@ describe('attach', () => {
       client.receiver('orders', 0, { source: { ...selector.source, address: 'orders' } }).detached?.condition,
       'amqp:not-implemented',
     );
+    for (const descriptor of [ulong(0x468c_0000_0004n), symbol('apache.org:selector-filter:string')]) {
+      const asJms = new Map([[symbol('jms-selector'), new Described(descriptor, 'a = 1')]]);
+      assert.equal(
+        client.receiver('orders', 0, { source: { type: 'source', address: 'orders', filter: asJms } }).detached
+          ?.condition,
+        'amqp:not-implemented',
+      );
+    }
   });
 
   it('takes a name over from an older link, on whatever connection of the container', () => {
