@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
-import type { KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { isIPv4, isIPv6 } from 'node:net';
 import * as der from './der.js';
 
@@ -48,6 +47,16 @@ export interface CertificateIssuer extends IssuedCertificate {
 }
 
 /**
+ * Keys leave their making encoded. Node.js 20 hangs for good where a key object that it has just made is exported as JWK, and the
+ * collector takes the job that made it meanwhile: both want one lock, on one thread.
+ */
+const KEY_PAIR = {
+  namedCurve: 'P-256',
+  publicKeyEncoding: { type: 'spki', format: 'der' },
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+} as const;
+
+/**
  * Makes a key pair (P-256) and a certificate for it, signed by `issuer`, or by itself where there is none.
  *
  * For development and tests: no revocation, no policy. @see RFC 5280
@@ -55,8 +64,8 @@ export interface CertificateIssuer extends IssuedCertificate {
  * @throws RangeError where an address is none, or a name has characters other than ASCII
  */
 export function issueCertificate(request: CertificateRequest, issuer?: CertificateIssuer): CertificateIssuer {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const signer = issuer === undefined ? privateKey : createPrivateKey(issuer.key);
+  const { publicKey, privateKey } = generateKeyPairSync('ec', KEY_PAIR);
+  const signerKey = issuer === undefined ? privateKey : issuer.key;
   const algorithm = der.sequence(der.oid(OID.ecdsaWithSha256));
   const serial = randomBytes(16);
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
@@ -67,15 +76,18 @@ export function issueCertificate(request: CertificateRequest, issuer?: Certifica
     distinguishedName(issuer ?? request),
     der.sequence(der.time(request.notBefore), der.time(request.notAfter)),
     distinguishedName(request),
-    publicKey.export({ type: 'spki', format: 'der' }),
-    der.tagged(3, der.sequence(...extensionsOf(request, keyIdOf(publicKey), issuer && keyIdOf(signer)))),
+    publicKey,
+    der.tagged(
+      3,
+      der.sequence(...extensionsOf(request, keyIdOf(publicKey), issuer && keyIdOf(publicKeyOf(issuer.key)))),
+    ),
   );
-  const signature = sign('sha256', body, signer);
+  const signature = sign('sha256', body, signerKey);
   return {
     commonName: request.commonName,
     ...(request.organization === undefined ? {} : { organization: request.organization }),
     cert: pem(der.sequence(body, algorithm, der.bitString(signature))),
-    key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    key: privateKey,
   };
 }
 
@@ -148,11 +160,20 @@ function extensionsOf(request: CertificateRequest, keyId: Buffer, issuerKeyId: B
   return extensions;
 }
 
-/** SHA-1 of the public key: an identifier, not a protection. @see RFC 5280, 4.2.1.2 */
-function keyIdOf(key: KeyObject): Buffer {
-  const { x = '', y = '' } = key.export({ format: 'jwk' });
-  const point = Buffer.concat([Uint8Array.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
-  return createHash('sha1').update(point).digest();
+/** Bytes of a point of P-256, not compressed: 4, x, y. @see RFC 5480, 2.2 */
+const POINT_BYTES = 65;
+
+/**
+ * SHA-1 of the public key: an identifier, not a protection. @see RFC 5280, 4.2.1.2
+ *
+ * @param publicKey - SPKI, which ends with the point
+ */
+function keyIdOf(publicKey: Buffer): Buffer {
+  return createHash('sha1').update(publicKey.subarray(-POINT_BYTES)).digest();
+}
+
+function publicKeyOf(privateKey: string): Buffer {
+  return createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
 }
 
 function dnsName(name: string): Buffer {
