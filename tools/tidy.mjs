@@ -120,7 +120,6 @@ const BANNED = [
  */
 const PERMITTED = {
   'packages/transport/src/der.ts': { words: ['Buffer.concat'], why: 'puts a certificate together, not a message' },
-  'packages/transport/src/development-certificate.ts': { words: ['Buffer.concat'], why: 'the same' },
   'packages/transport/src/dial.ts': { words: ['Buffer.concat'], why: 'eight bytes of a handshake' },
 };
 

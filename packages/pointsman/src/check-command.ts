@@ -12,8 +12,8 @@ import { configOf, startFailure } from './run/run-router.js';
 
 const HELP = `Usage: pointsman check FILE
 
-Reads a configuration file and reports every mistake in it, with its line and what to write instead. No port is opened, and
-nothing is written.
+Reads a configuration file and reports every mistake in it, with its line and what to write instead. No port is
+opened, and nothing is written.
 
 Options:
   -c, --config FILE   the same as FILE

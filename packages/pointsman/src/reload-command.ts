@@ -13,7 +13,8 @@ const HELP = `Usage: pointsman reload PID
        pointsman reload --pidfile FILE
 
 Lets a running router read its configuration file again, as the signal SIGHUP does. What has changed is applied, and
-connections that have not changed stay up; a file with a mistake changes nothing. The log of the router says what came of it.
+connections that have not changed stay up; a file with a mistake changes nothing. The log of the router says what came
+of it.
 
 Options:
       --pidfile FILE   the process id stands in this file

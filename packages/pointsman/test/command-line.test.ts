@@ -120,6 +120,21 @@ describe('output that nobody reads any more', () => {
 });
 
 describe('pointsman help', () => {
+  it('tells of each command how it is called, examples and exit statuses, in lines that are not too long', async () => {
+    const commands = ['check', 'reload', 'doctor', 'azure config', 'demo', 'namespace', 'stat', 'manage', 'user'];
+    for (const command of ['', ...commands]) {
+      const io = new TestIo();
+      assert.equal(await runCommand([...command.split(' ').filter((word) => word !== ''), '--help'], io), 0);
+      assert.match(io.out, /^(?:[^]*\n)?Usage:[^]*\nOptions:\n[^]*\nExamples:\n[^]*\nExit status: 0[^]*\n$/, command);
+      assert.equal(
+        io.out.split('\n').find((line) => line.length > 120 || line.endsWith(' ')),
+        undefined,
+        command,
+      );
+      if (command === '') for (const word of commands) assert.ok(io.out.includes(`pointsman ${word} `), word);
+    }
+  });
+
   it('is --help, of a command too', async () => {
     for (const [args, first] of [
       [['help'], /^pointsman \d+\.\d+\.\d+: /],

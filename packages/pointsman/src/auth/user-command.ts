@@ -13,10 +13,11 @@ const HELP = `Usage: pointsman user add NAME (-c CONFIG | --file FILE)
        pointsman user remove NAME (-c CONFIG | --file FILE)
        pointsman user list (-c CONFIG | --file FILE)
 
-Keeps the users that may log in by name and password (SASL PLAIN) at the listeners of a router. The file holds hashes, no
-passwords; a router that runs sees a change at the next login.
+Keeps the users that may log in by name and password (SASL PLAIN) at the listeners of a router. The file holds hashes,
+no passwords; a router that runs sees a change at the next login.
 
-  add      asks for the password, twice; or takes it from the first line of standard input. Changes that of a user who is there
+  add      asks for the password, twice; or takes it from the first line of standard input. Changes that of a user who
+           is there
   remove   connections of the user that are open stay open
   list     the names, one a line
 

@@ -22,8 +22,8 @@ import type { ConnectorReport } from './json-report.js';
 import { Report } from './report.js';
 
 const HELP = `Says why a connector does not connect, or that it does: name, network, proxy, TLS, clock, authentication, open,
-tokens, and each entity with its locks, sessions and dead letters. Nothing is sent and nothing taken, unless --round-trip is
-given; where an autolink is to have a message session, that is locked for a moment.
+tokens, and each entity with its locks, sessions and dead letters. Nothing is sent and nothing taken, unless
+--round-trip is given; where an autolink is to have a message session, that is locked for a moment.
 
 Usage:
   pointsman doctor -c FILE [--connector NAME] [OPTIONS]
@@ -45,16 +45,17 @@ Options:
       --no-color                 no colours (NO_COLOR)
   -h, --help                     this text
 
-The right Manage, or the role Azure Service Bus Data Owner, is not needed, but tells more: the management API is asked about
-each entity. Without it --round-trip QUEUE reads the lock off a message.
+The right Manage, or the role Azure Service Bus Data Owner, is not needed, but tells more: the management API is asked
+about each entity. Without it --round-trip QUEUE reads the lock off a message.
 
 Examples:
   pointsman doctor -c router.conf
   pointsman doctor --connection-string env:SERVICEBUS_CONNECTION_STRING --entity orders
   pointsman doctor -c router.conf --connector azure --round-trip orders -o json
 
-Exit status: 0 it works; 1 the configuration has a mistake, 2 wrong arguments, 130 interrupted; else where it fails first:
-  10 name, 11 network or proxy, 12 TLS, 13 authentication, tokens or clock, 14 open, 15 an entity, 16 the round trip.
+Exit status: 0 it works; 1 the configuration has a mistake, 2 wrong arguments, 130 interrupted; else where it fails
+  first: 10 name, 11 network or proxy, 12 TLS, 13 authentication, tokens or clock, 14 open, 15 an entity, 16 the round
+  trip.
 `;
 
 /** What differs in tests. */

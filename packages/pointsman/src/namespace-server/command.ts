@@ -21,7 +21,8 @@ Options:
       --event-hub NAME[:N]     an event hub with N partitions (default 4); may be given several times
                                default: the queue orders and the topic order-events with the subscription all
   -c, --config FILE            the entities of a Config.json of the official emulator
-  -f, --file FILE              keep messages, sessions and what the management API makes in this file, for the next start
+  -f, --file FILE              keep messages, sessions and what the management API makes in this file, for the next
+                               start
       --sync                   with --file: on the disk before anything is answered
       --policy NAME:RIGHTS     a shared access policy besides RootManageSharedAccessKey, with a key made up;
                                rights are Send, Listen, Manage, joined by +
