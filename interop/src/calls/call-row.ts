@@ -98,7 +98,7 @@ export const partitionOf = ({ sequenceNumber }: ServiceBusReceivedMessage): numb
 export async function take(receiver: ServiceBusReceiver, count: number): Promise<ServiceBusReceivedMessage[]> {
   const all: ServiceBusReceivedMessage[] = [];
   for (let tries = 0; all.length < count; tries++) {
-    assert.ok(tries < 10, `${all.length} of ${count} messages came`);
+    assert.ok(tries < 30, `${all.length} of ${count} messages came`);
     all.push(...(await receiver.receiveMessages(count - all.length, { maxWaitTimeInMs: 1_000 })));
   }
   return all;
@@ -118,6 +118,6 @@ export async function rejectsWith(code: string, call: Promise<unknown>): Promise
 
 /** Waits for what has no call to wait with. */
 export async function eventually(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = performance.now() + 10_000; !(await isSo()); await delay(10))
+  for (const end = performance.now() + 60_000; !(await isSo()); await delay(10))
     assert.ok(performance.now() < end, `waited in vain for ${what}`);
 }

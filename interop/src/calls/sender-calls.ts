@@ -78,7 +78,7 @@ export const SENDER_CALLS: readonly CallRow[] = [
       'with scheduledEnqueueTimeUtc: it appears at its time',
       async (scene) => {
         const queue = scene.queue();
-        const scheduledEnqueueTimeUtc = new Date(Date.now() + 2_000);
+        const scheduledEnqueueTimeUtc = new Date(Date.now() + 5_000);
         await scene.sender(queue).sendMessages({ body: 'later', scheduledEnqueueTimeUtc });
         assert.equal(scene.counts(queue), '0 0 0 1 0');
         const got = await takeOne(scene.receiver(queue));
@@ -216,7 +216,7 @@ export const SENDER_CALLS: readonly CallRow[] = [
       async (scene) => {
         const queue = scene.queue();
         const sender = scene.sender(queue);
-        const [one] = await sender.scheduleMessages({ body: 'a' }, new Date(Date.now() + 2_000));
+        const [one] = await sender.scheduleMessages({ body: 'a' }, new Date(Date.now() + 5_000));
         assert.equal(one?.toNumber(), 1);
         const two = await sender.scheduleMessages([{ body: 'b' }, { body: 'c' }], inAMinute());
         assert.deepEqual(two.map(Number), [2, 3]);

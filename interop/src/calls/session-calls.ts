@@ -139,11 +139,11 @@ export const SESSION_CALLS: readonly CallRow[] = rowsOf('ServiceBusSessionReceiv
     'renewSessionLock',
     'starts the duration anew, for all that the session holds',
     async (scene) => {
-      const queue = await sessions(scene, [['a', 'one']], 2_000);
+      const queue = await sessions(scene, [['a', 'one']], 5_000);
       const receiver = await scene.client.acceptSession(queue, 'one', { maxAutoLockRenewalDurationInMs: 0 });
       const message = await takeOne(receiver);
       const before = receiver.sessionLockedUntilUtc;
-      await eventually('some time', () => Date.now() > before.getTime() - 1_200);
+      await eventually('some time', () => Date.now() > before.getTime() - 2_500);
       const after = await receiver.renewSessionLock();
       assert.ok(after > before);
       assert.deepEqual(receiver.sessionLockedUntilUtc, after);
@@ -156,9 +156,10 @@ export const SESSION_CALLS: readonly CallRow[] = rowsOf('ServiceBusSessionReceiv
     'renewSessionLock',
     'after its end: the receiver is closed, SessionLockLost; messages are free again, counted',
     async (scene) => {
-      const queue = await sessions(scene, [['a', 'one']], 300);
+      const queue = await sessions(scene, [['a', 'one']]);
       const receiver = await scene.client.acceptSession(queue, 'one', { maxAutoLockRenewalDurationInMs: 0 });
       const message = await takeOne(receiver);
+      scene.namespace.faults.endLocks(queue);
       await eventually('the client to notice', () => receiver.isClosed);
       await rejectsWith('SessionLockLost', receiver.completeMessage(message));
       await rejectsWith('SessionLockLost', receiver.renewSessionLock());

@@ -268,6 +268,11 @@ export class Broker {
     this.#messagesOf(address).watcher = watcher;
   }
 
+  /** As {@link MessageQueue.endLocks}, of a queue, subscription or dead-letter queue. @throws TypeError where there is none */
+  endLocks(address: string): number {
+    return this.#messagesOf(address).endLocks();
+  }
+
   #messagesOf(address: string): MessageQueue {
     const messages = this.resolve(address)?.messages;
     if (messages === undefined)

@@ -72,6 +72,19 @@ export class LockTable {
     else this.watcher?.onSettled?.(message, how);
   }
 
+  /** Ends all locks, as if their time was over. @returns how many there were; those of message sessions are not among them */
+  endAll(): number {
+    const now = this.#host.clock.now();
+    const all = [...this.#locks.values()].filter(({ message }) => message.session === undefined);
+    for (const lock of all) {
+      lock.until = now;
+      this.end(lock, undefined);
+      this.#handler.onLockEnded(lock.message);
+    }
+    this.#handler.onLocksEnded();
+    return all.length;
+  }
+
   /** No lock holds any more. */
   stop(): void {
     this.#alarm.stop();

@@ -378,6 +378,17 @@ export class MessageQueue {
     this.#sessionAlarm.atLatest(next);
   }
 
+  /** Ends all locks, those of message sessions too, as if their time was over. @returns how many */
+  endLocks(): number {
+    const { sessions } = this;
+    if (sessions === undefined) return this.#locks.endAll();
+    const now = this.#host.clock.now();
+    for (const session of sessions.held) session.lockedUntil = now;
+    const count = sessions.held.size;
+    this.#endSessions();
+    return count;
+  }
+
   /** Gives free sessions to those who wait for one. */
   #serveWaiters(): void {
     const sessions = this.sessions!;

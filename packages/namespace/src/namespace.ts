@@ -49,7 +49,7 @@ export const DEVELOPMENT_POLICY: PolicyOptions = {
 /** What a request to the management API costs of what a second has. */
 const MANAGEMENT_OPERATIONS = 10;
 
-/** Things that go wrong on request. Each gives the number of connections or links that it met. */
+/** Things that go wrong on request. Each gives the number of connections, links or locks that it met. */
 export interface Faults {
   /** Closes all connections, with `amqp:connection:forced` unless another error is given. */
   closeConnections(error?: AmqpErrorFields): number;
@@ -59,6 +59,12 @@ export interface Faults {
   freezeConnections(): number;
   /** Detaches the links of a node, with `amqp:link:detach-forced` unless another error is given. */
   detachLinks(address: string, error?: AmqpErrorFields): number;
+  /**
+   * Ends all locks of a queue, subscription or dead-letter queue, on messages and message sessions, as if their time was over.
+   *
+   * @throws TypeError where there is none
+   */
+  endLocks(path: string): number;
   /** Takes back the tokens of all connections; links that depended on them are detached. */
   revokeTokens(): number;
   /** Refuses the next `times` sends to an entity (or to any), with `com.microsoft:server-busy` unless given. The link stays. */
@@ -232,6 +238,7 @@ export class Namespace {
       dropConnections: () => each((connection) => connection.drop()),
       freezeConnections: () => each((connection) => connection.freeze()),
       revokeTokens: () => each((connection) => connection.revokeTokens()),
+      endLocks: (path) => this.broker.endLocks(path),
       detachLinks: (address, error) => {
         const path = readAddress(address).written.toLowerCase();
         const met = this.#links().filter(({ link }) => link.nodePath === path);

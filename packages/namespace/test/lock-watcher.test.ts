@@ -67,6 +67,40 @@ describe('a watcher of locks', () => {
     assert.deepEqual(seen, ['locked m number 1 count 0', 'expired m number 1 count 0']);
   });
 
+  it('is told of those that are ended on request, whose messages come again', () => {
+    const { harness, client, seen } = watched('orders');
+    const { endLocks } = harness.namespace.faults;
+    const sender = client.sender('orders');
+    for (const messageId of ['a', 'b']) sender.send({ properties: { messageId }, body: { kind: 'value', value: 1 } });
+    assert.equal(endLocks('orders'), 0);
+    const receiver = client.receiver('orders', 2);
+    seen.length = 0;
+    assert.equal(endLocks('orders'), 2);
+    assert.deepEqual(seen.splice(0), ['expired a number 1 count 0', 'expired b number 2 count 0']);
+    receiver.say(receiver.received[0]!, ACCEPTED);
+    assert.deepEqual(seen.splice(0), [], 'too late is nothing');
+    receiver.credit(1);
+    receiver.say(receiver.last, ACCEPTED);
+    assert.deepEqual(seen, ['locked a number 1 count 1', 'settled a number 1 count 1 complete']);
+    assert.throws(() => endLocks('nothing'), /There is no queue/u);
+  });
+
+  it('is told of message sessions that are ended on request, whose links are detached', () => {
+    const { harness, client, seen } = watched('s');
+    client.sender('s').send({ properties: { messageId: 'm', groupId: 'g' }, body: { kind: 'value', value: 1 } });
+    const receiver = client.receiver('s', 1, {
+      source: {
+        type: 'source',
+        address: 's',
+        filter: new Map<AmqpValue, AmqpValue>([[symbol('com.microsoft:session-filter'), 'g']]),
+      },
+    });
+    assert.equal(harness.namespace.faults.endLocks('s'), 1);
+    harness.run();
+    assert.deepEqual(seen, ['locked m number 1 count 0', 'expired m number 1 count 0']);
+    assert.equal(receiver.detached?.condition, 'com.microsoft:session-lock-lost');
+  });
+
   it('needs a queue', () => {
     const { harness } = watched('orders');
     assert.throws(() => harness.namespace.watchLocks('nothing', {}), /There is no queue/u);
