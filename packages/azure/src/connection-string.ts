@@ -110,7 +110,7 @@ export function parseConnectionString(text: string): ConnectionString {
     ...(signature === undefined ? {} : { signature: new Secret(signature) }),
     ...(entityPath === undefined ? {} : { entityPath }),
     emulator,
-    webSockets: settings.get('TransportType')?.toLowerCase() === 'amqpwebsockets',
+    webSockets: usesWebSockets(settings.get('TransportType')),
   };
 }
 
@@ -158,6 +158,7 @@ function settingsOf(text: string): Map<string, string> {
     if (name === undefined) fail(`${position} has an unknown name. ${suggestion(written)}`);
     if (settings.has(name)) fail(`${name} is given twice (again in ${position}).`);
     if (value === '') fail(`${name} (${position}) has no value.`);
+    if (/^["']/.test(value)) fail(`${name} (${position}) begins with a quotation mark. Write it without.`);
     settings.set(name, value);
   }
   return settings;
@@ -187,6 +188,14 @@ function flagOf(settings: ReadonlyMap<string, string>, name: string): boolean {
   if (value === undefined || value === 'false') return false;
   if (value === 'true') return true;
   fail(`${name} is neither true nor false.`);
+}
+
+function usesWebSockets(type: string | undefined): boolean {
+  const lower = type?.toLowerCase();
+  if (lower === 'amqpwebsockets') return true;
+  // Other legacy values say nothing of the way.
+  if (lower?.includes('web') === true) fail('TransportType is misspelt. Write AmqpWebSockets for a WebSocket.');
+  return false;
 }
 
 function checkCredentials(keyName: string | undefined, key: string | undefined, signature: string | undefined): void {

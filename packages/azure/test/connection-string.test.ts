@@ -93,6 +93,12 @@ describe('connection string', () => {
   const faults: [string, string, RegExp][] = [
     ['nothing', '  ', /empty/],
     ['quotation marks', `"${CLOUD}"`, /quotation mark/],
+    [
+      'quotation marks around a key',
+      CLOUD.replace('SharedAccessKey=', 'SharedAccessKey="'),
+      /SharedAccessKey \(part \d\) begins/,
+    ],
+    ['a transport that is misspelt', `${CLOUD};TransportType=AmqpWebSocket`, /Write AmqpWebSockets/],
     ['a line break', CLOUD.replace('secretKEY', 'secret\nKEY'), /line break/],
     ['no endpoint', `SharedAccessKeyName=router;SharedAccessKey=${KEY}`, /Endpoint is missing/],
     ['a forgotten semicolon', CLOUD.replace('.net/;', '.net/'), /; missing/],

@@ -25,6 +25,7 @@ const SOURCES = [
   'packages/pointsman/src/run/front-door.ts',
   'packages/pointsman/src/tokens/identity-library.ts',
   'packages/pointsman/src/run/connector.ts',
+  'packages/transport/src/websocket-stream.ts',
   'packages/pointsman/src/run/hub-position-file.ts',
   'packages/pointsman/src/run/transport-cure.ts',
   'packages/pointsman/src/file-lock.ts',

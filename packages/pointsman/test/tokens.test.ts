@@ -127,6 +127,11 @@ describe('a command that prints a token', () => {
       );
       return true;
     });
+    const said = `--password hush1 {"client_secret": "hush2"} PASSWORD=hush3; AZURE_CLIENT_SECRET: 'hush4' accessToken=hush5`;
+    await assert.rejects(
+      printed(`console.error(${JSON.stringify(`+ login ${said}`)}); process.exitCode = 1`),
+      (error: Error) => error.message.includes('login --password [secret]') && !error.message.includes('hush'),
+    );
     await assert.rejects(printed(`process.kill(process.pid, 'SIGTERM'); setInterval(() => {}, 1000)`), /with SIGTERM$/);
     const provider = commandTokenProvider([process.execPath, `a\0${OPAQUE}`], () => NOW);
     await assert.rejects(provider.get(REQUEST), (error: Error) => {

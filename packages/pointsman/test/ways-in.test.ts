@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import { TLSSocket } from 'node:tls';
 import { formatProblems } from '../src/config/problems.js';
 import { proxyOfEnvironment } from '../src/run/environment-proxy.js';
 import { ConnectProxy } from './connect-proxy.js';
@@ -99,6 +101,48 @@ describe('ways in: WebSocket', () => {
   );
 });
 
+describe('ways in: where TCP leads to what is no namespace', () => {
+  const cases: readonly (readonly [what: string, words: readonly string[], act: (socket: Socket) => void])[] = [
+    [
+      'answers in HTTP',
+      ['answered in HTTP'],
+      (socket) => socket.once('data', () => socket.end('HTTP/1.1 400 No\r\n\r\n')),
+    ],
+    ['hangs up', ['closed the connection before AMQP was open'], (socket) => socket.once('data', () => socket.end())],
+    ['says nothing', ['fell silent'], (socket) => socket.resume()],
+  ];
+  for (const [what, words, act] of cases) {
+    it(
+      `a WebSocket is tried after TLS, too, where transport is auto: it ${what}`,
+      scene(async (one) => {
+        const cloud = await one.openNamespace({ port: 'websocket' });
+        const { cert, key } = one.certificate();
+        const inspector = await one.openPort((socket) => {
+          const inside = new TLSSocket(socket, { isServer: true, cert, key });
+          inside.on('error', () => undefined);
+          act(inside);
+        });
+        const changes = { transport: 'auto', webSocketPort: cloud.port };
+        const router = await start(one, inspector, changes, { openTimeoutMs: 300 });
+        await router.said(`${CLOUD_HOST}:${inspector}`, ...words, `A WebSocket on port ${cloud.port} is tried next`);
+        await router.active();
+        assert.equal(cloud.visit.info.websocket, true);
+      }),
+    );
+  }
+
+  it(
+    'a WebSocket is tried after a certificate of another name, where transport is auto',
+    scene(async (one) => {
+      const cloud = await one.openNamespace({ port: 'websocket' });
+      const other = await one.openNamespace({ certificate: one.certificate({ names: ['block.example'], ips: [] }) });
+      const router = await start(one, other.port, { transport: 'auto', webSocketPort: cloud.port });
+      await router.said('block.example', `A WebSocket on port ${cloud.port} is tried next`);
+      await router.active();
+    }),
+  );
+});
+
 describe('ways in: HTTP proxy', () => {
   it(
     'makes the tunnel for TCP, and is told who asks',
@@ -181,8 +225,29 @@ describe('ways in: HTTP proxy', () => {
       proxyOfEnvironment((name) => ({ HTTPS_PROXY: 'proxy:3128', NO_PROXY: list })[name], host, port) === undefined;
     for (const list of ['*', 'b.example', '.b.example', '*.b.example', 'x,A.B.EXAMPLE', 'a.b.example:5671'])
       assert.ok(exempt(list), list);
-    for (const list of ['', 'xb.example', 'c.a.b.example', 'a.b.example:443', 'example.org'])
+    for (const list of ['', 'xb.example', 'c.a.b.example', 'a.b.example:443', 'example.org', '10.0.0.0/8', '.'])
       assert.ok(!exempt(list), list);
+    for (const [list, host] of [
+      ['10.0.0.0/8', '10.1.2.3'],
+      ['192.0.2.1 10.1.2.3', '10.1.2.3'],
+      ['10.1.2.3:5671', '10.1.2.3'],
+      ['::1', '::1'],
+      ['[::1]:5671', '::1'],
+      ['[2001:DB8::1]', '2001:db8:0::1'],
+      ['2001:db8::/32', '2001:db8::7'],
+      ['b.example', 'a.b.example.'],
+    ] as const)
+      assert.ok(exempt(list, host), `${list} for ${host}`);
+    for (const [list, host] of [
+      ['10.0.0.0/8', '11.1.2.3'],
+      ['10.0.0.0/99', '10.1.2.3'],
+      ['10.0.0.0/', '10.1.2.3'],
+      ['2.3', '10.1.2.3'],
+      ['::1', '::2'],
+      ['[::1]:443', '::1'],
+      ['2001:db8::/32', '2001:db9::7'],
+    ] as const)
+      assert.ok(!exempt(list, host), `${list} for ${host}`);
     const lower = (name: string): string | undefined => ({ https_proxy: 'http://u:p%40@low', HTTPS_PROXY: 'up' })[name];
     const { host, port, username, password } = proxyOfEnvironment(lower, 'a', 1)!;
     assert.deepEqual([host, port, username, password?.reveal()], ['low', 80, 'u', 'p@']);

@@ -19,6 +19,7 @@ import {
   notHttp,
   placeText,
   readable,
+  sentence,
   timedOut,
 } from './transport-error.js';
 import { webSockets } from './websocket-library.js';
@@ -164,7 +165,15 @@ class Attempt {
     const { proxy } = this.#options;
     const byProxy = proxy !== undefined && (stage === 'connect' || stage === 'proxy');
     const { host, port } = byProxy ? proxy : this.#options;
-    return { host, port, stage, byProxy, hasCertificate: this.#credentials?.hasCertificate === true };
+    return {
+      host,
+      port,
+      stage,
+      byProxy,
+      tunnel: proxy === undefined || byProxy ? undefined : placeText(proxy),
+      webSocket: this.#options.mode.startsWith('websocket'),
+      hasCertificate: this.#credentials?.hasCertificate === true,
+    };
   }
 
   #fail(error: TransportError): void {
@@ -353,10 +362,13 @@ class Attempt {
       websocket.once('unexpected-response', (_, response) => {
         let body = '';
         response.setEncoding('utf8');
+        const { statusCode = 0, statusMessage = '' } = response;
+        const refuse = (): void => reject(this.#refusedUpgrade(statusCode, statusMessage, body, websocketPath));
         response.on('data', (text: string) => {
-          if (body.length < REFUSAL_BODY_BYTES) body += text;
+          body += text;
+          // Some never end.
+          if (body.length >= REFUSAL_BODY_BYTES) refuse();
         });
-        const refuse = (): void => reject(this.#refusedUpgrade(response.statusCode ?? 0, body, websocketPath));
         response.once('end', refuse);
         response.once('close', refuse);
       });
@@ -370,8 +382,9 @@ class Attempt {
               error,
             ),
           );
-        } else if (/^(?:Invalid|Unexpected)/.test(error.message)) {
-          reject(notHttp(this.#where, error));
+        } else if (/^(?:Invalid|Unexpected|Server sent)/.test(error.message)) {
+          // The library's own judgement of an answer in HTTP has no code.
+          reject(codeOf(error) === '' ? this.#noUpgrade(error) : notHttp(this.#where, error));
         } else {
           reject(describeTransportError(error, this.#place()));
         }
@@ -379,16 +392,38 @@ class Attempt {
     });
   }
 
-  #refusedUpgrade(status: number, body: string, path: string): TransportError {
-    const said = readable(body, REFUSAL_BODY_BYTES);
+  #refusedUpgrade(status: number, reason: string, body: string, path: string): TransportError {
+    const said = [`${status} ${reason}`, body.replaceAll(/<[^>]*>/g, ' ')]
+      .map((text) => readable(text, REFUSAL_BODY_BYTES))
+      .filter((text) => text !== '')
+      .join(': ');
     return new TransportError(
       'websocket-refused',
-      `${this.#where} answered the WebSocket request for ${path} with HTTP status ${status}${said === '' ? '' : `: ${said}`}`,
-      status === 404
-        ? 'There is no AMQP over WebSocket at this path; the Service Bus emulator has none at all: use port 5672 with it.'
-        : "Check the connector's host and port.",
+      `${this.#where} answered the WebSocket request for ${path} with HTTP status ${sentence(said)}`,
+      cureOfRefusal(status),
     );
   }
+
+  #noUpgrade(error: Error): TransportError {
+    return new TransportError(
+      'websocket-refused',
+      `${this.#where} answered the WebSocket request as no WebSocket server does: ${sentence(readable(error.message))}`,
+      "Check the connector's host and webSocketPort, and what on the way looks into HTTP.",
+      error,
+    );
+  }
+}
+
+/** What to do where HTTP, but no WebSocket, is the answer. */
+function cureOfRefusal(status: number): string {
+  if (status === 404)
+    return 'There is no AMQP over WebSocket at this path; the Service Bus emulator has none at all: use port 5672 with it.';
+  if (status === 401 || status === 403)
+    return 'The namespace may refuse the address of this machine (its settings for firewalls and private endpoints), or something on the way does.';
+  if (status >= 300 && status < 400)
+    return "Something on the way wants a sign-in, or the connector's host is not the namespace.";
+  if (status >= 500) return 'It may pass by itself; where it stays so, ask whoever runs what is on the way.';
+  return "Check the connector's host and port.";
 }
 
 /** Looks at the first bytes that a peer sends us after the handshakes. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
-import { PROXY_HINT, TransportError, codeOf, placeText, readable } from './transport-error.js';
+import { PROXY_HINT, TransportError, codeOf, placeText, readable, sentence } from './transport-error.js';
 
 /** An HTTP proxy that is asked for a tunnel. */
 export interface HttpProxy {
@@ -56,10 +56,10 @@ export function openTunnel(
       refused(
         new TransportError(
           status === 407 ? 'proxy-authentication' : 'proxy-refused',
-          `${where} refuses a tunnel to ${authority}${reason}`.trimEnd(),
+          sentence(`${where} refuses a tunnel to ${authority}${reason}`.trimEnd()),
           status === 407
             ? cureOf407(credentials !== undefined, response.headers['proxy-authenticate'])
-            : `Allow CONNECT to ${authority} in the proxy. ${PROXY_HINT}`,
+            : `${cureOf(status, authority)} ${PROXY_HINT}`,
         ),
       );
     }
@@ -96,8 +96,16 @@ function authentication(schemes: string): string {
   return ` without proof of who asks (407${offered})`;
 }
 
+function cureOf(status: number, authority: string): string {
+  if (status >= 300 && status < 400) return 'It may want a sign-in first: let it pass this machine without.';
+  if (status >= 500)
+    return `It may not find or reach ${authority} itself, or not be allowed to: see what it says in its log.`;
+  return `Allow CONNECT to ${authority} in the proxy.`;
+}
+
 function cureOf407(hadCredentials: boolean, schemes: unknown): string {
-  if (typeof schemes === 'string' && schemes !== '' && !/\bbasic\b/i.test(schemes))
+  // A realm may be called anything.
+  if (typeof schemes === 'string' && schemes !== '' && !/(?:^|,)\s*basic\b/i.test(schemes.replaceAll(/"[^"]*"/g, '')))
     return 'Only Basic authentication is there: let the proxy take it, or let it pass this machine without.';
   return hadCredentials
     ? "It does not take these: check the connector's proxyUsername and proxyPassword, or HTTPS_PROXY of the environment."

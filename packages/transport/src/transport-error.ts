@@ -24,6 +24,8 @@ export type TransportErrorKind =
   | 'tls-other'
   | 'websocket-refused'
   | 'websocket-subprotocol'
+  /** Of a WebSocket that stood: closed with a reason, or not used as WebSockets are. */
+  | 'websocket-ended'
   /** A proxy on the way wants to know who asks, or does not take what it was told. */
   | 'proxy-authentication'
   /** A proxy on the way makes no tunnel. */
@@ -58,6 +60,10 @@ export interface ErrorPlace {
   readonly stage: 'connect' | 'proxy' | 'in-band' | 'tls' | 'websocket' | 'established';
   /** It is the proxy that was to be reached, and `host` and `port` are the proxy's. */
   readonly byProxy?: boolean;
+  /** Place of the proxy whose tunnel it is behind. */
+  readonly tunnel?: string | undefined;
+  /** A WebSocket is to be had there. */
+  readonly webSocket?: boolean;
   /** A client certificate was at hand. */
   readonly hasCertificate?: boolean;
 }
@@ -67,12 +73,26 @@ export function placeText({ host, port }: { readonly host: string; readonly port
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
+/** Where it was, for a message: a proxy on the way may be what ended a connection. */
+function whereOf(place: ErrorPlace): string {
+  return place.tunnel === undefined ? placeText(place) : `${placeText(place)} (through the proxy ${place.tunnel})`;
+}
+
+/** A text of somebody else's as the end of a sentence. */
+export function sentence(text: string): string {
+  return /[.!?]$/u.test(text) ? text : `${text}.`;
+}
+
 /** What to look at where a proxy is in the way. */
 export const PROXY_HINT: string =
   "Check the connector's proxy; where it has none, HTTPS_PROXY of the environment counts.";
 const HOST_HINT = "Check the connector's host.";
 const PORT_HINT =
   "Check the connector's port: AMQP over TLS is usually on 5671, AMQP without or with in-band TLS on 5672.";
+const WEBSOCKET_PORT_HINT =
+  "Check the connector's host and webSocketPort: AMQP over WebSocket is usually on 443, with TLS from the first byte.";
+const portHintOf = ({ webSocket }: ErrorPlace): string => (webSocket === true ? WEBSOCKET_PORT_HINT : PORT_HINT);
+const portMixHintOf = ({ webSocket }: ErrorPlace): string => (webSocket === true ? WEBSOCKET_PORT_HINT : PORT_MIX_HINT);
 const ALERT_HINT = 'Give the sslProfile a certFile and a privateKeyFile that the peer trusts.';
 const PORT_MIX_HINT =
   'Port 5671 usually takes TLS from the first byte, port 5672 the in-band upgrade or no TLS; ' +
@@ -85,7 +105,7 @@ export function describeTransportError(error: Error, place: ErrorPlace): Transpo
     const { kind, message } = describeTransportError(error, { ...place, byProxy: false });
     return new TransportError(kind, `The proxy is out of reach. ${message}`, PROXY_HINT, error);
   }
-  const where = placeText(place);
+  const where = whereOf(place);
   const code = codeOf(error);
   const make = (kind: TransportErrorKind, message: string, hint: string): TransportError =>
     new TransportError(kind, message, hint, error);
@@ -101,7 +121,7 @@ export function describeTransportError(error: Error, place: ErrorPlace): Transpo
         "Check this machine's network and name server, and the connector's host.",
       );
     case 'ECONNREFUSED':
-      return make('refused', `${where} refused the connection: nothing listens there.`, PORT_HINT);
+      return make('refused', `${where} refused the connection: nothing listens there.`, portHintOf(place));
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'EADDRNOTAVAIL':
@@ -124,12 +144,12 @@ export function describeTransportError(error: Error, place: ErrorPlace): Transpo
   }
   if (code.startsWith('HPE_')) return notHttp(where, error);
   if (isTlsCode(code)) return describeTlsError(error, code, place);
-  return make('other', `The connection to ${where} failed: ${readable(error.message)}`, PORT_HINT);
+  return make('other', `The connection to ${where} failed: ${sentence(readable(error.message))}`, portHintOf(place));
 }
 
 /** The peer ended the connection before it was established, or cut it afterwards. */
 export function closedEarly(place: ErrorPlace, cause?: Error): TransportError {
-  const where = placeText(place);
+  const where = whereOf(place);
   switch (place.stage) {
     case 'established':
       return new TransportError(
@@ -142,20 +162,20 @@ export function closedEarly(place: ErrorPlace, cause?: Error): TransportError {
       return new TransportError(
         'closed-early',
         `${where} closed the connection instead of answering the AMQP TLS header.`,
-        PORT_MIX_HINT,
+        portMixHintOf(place),
         cause,
       );
     case 'tls':
       return new TransportError(
         'closed-early',
         `${where} closed the connection during the TLS handshake.`,
-        PORT_MIX_HINT,
+        portMixHintOf(place),
         cause,
       );
     case 'connect':
     case 'proxy':
     case 'websocket':
-      return new TransportError('closed-early', `${where} closed the connection at once.`, PORT_HINT, cause);
+      return new TransportError('closed-early', `${where} closed the connection at once.`, portHintOf(place), cause);
   }
 }
 
@@ -173,8 +193,12 @@ export function timedOut(place: ErrorPlace, timeoutMs: number | undefined, cause
   const after = timeoutMs === undefined ? '' : ` within ${timeoutMs} ms`;
   return new TransportError(
     'timed-out',
-    `${placeText(place)} could not be connected${after}: ${WAITED_FOR[place.stage]}.`,
-    place.byProxy === true ? PROXY_HINT : place.stage === 'connect' ? `${HOST_HINT} ${PORT_HINT}` : PORT_MIX_HINT,
+    `${whereOf(place)} could not be connected${after}: ${WAITED_FOR[place.stage]}.`,
+    place.byProxy === true
+      ? PROXY_HINT
+      : place.stage === 'connect'
+        ? `${HOST_HINT} ${portHintOf(place)}`
+        : portMixHintOf(place),
     cause,
   );
 }
@@ -215,7 +239,7 @@ const CERTIFICATE_REFUSED =
   /ALERT_(BAD_CERTIFICATE|NO_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_\w+|UNKNOWN_CA|ACCESS_DENIED)/;
 
 function describeTlsError(error: Error, code: string, place: ErrorPlace): TransportError {
-  const where = placeText(place);
+  const where = whereOf(place);
   const make = (kind: TransportErrorKind, message: string, hint: string): TransportError =>
     new TransportError(kind, message, hint, error);
   if (VERSION.test(code)) {
@@ -231,7 +255,7 @@ function describeTlsError(error: Error, code: string, place: ErrorPlace): Transp
       : make('tls-client-certificate', `${where} wants a client certificate (${alertOf(code)}).`, ALERT_HINT);
   }
   if (NOT_TLS.test(code)) {
-    return make('not-tls', `${where} does not speak TLS on this port.`, PORT_MIX_HINT);
+    return make('not-tls', `${where} does not speak TLS on this port.`, portMixHintOf(place));
   }
   if (code.includes('HANDSHAKE_FAILURE')) {
     return make(
@@ -283,7 +307,7 @@ export function describeCertificateError(
   place: ErrorPlace,
   cause?: Error,
 ): TransportError {
-  const where = placeText(place);
+  const where = whereOf(place);
   const chain = chainOf(leaf);
   const now = Date.now();
   switch (code) {

@@ -120,6 +120,13 @@ describe('dial: through an HTTP proxy', () => {
     assert.match(hint, /check the connector's proxyUsername/);
     const negotiate = ask.replace('Basic realm="x"', 'Negotiate');
     assert.match(await answers(negotiate, { credentials }, 'proxy-authentication', 'Negotiate'), /Only Basic/);
+    const digest = ask.replace('Basic realm="x"', 'Digest realm="a, basic", nonce="x"');
+    assert.match(await answers(digest, {}, 'proxy-authentication', 'Digest'), /Only Basic/);
+    assert.match(await answers('HTTP/1.1 302 Found\r\n\r\n', {}, 'proxy-refused', '302 Found.'), /sign-in/);
+    assert.match(
+      await answers('HTTP/1.1 504 Late\r\n\r\n', {}, 'proxy-refused'),
+      /not find or reach cloud\.example:5671/,
+    );
     await answers('AMQP\0\x01\0\0', {}, 'proxy-refused', 'did not answer in HTTP');
     await answers('', {}, 'closed-early', 'instead of answering');
     await answers(`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(70_000)}\r\n\r\n`, {}, 'proxy-refused');
@@ -171,7 +178,11 @@ describe('dial: through an HTTP proxy', () => {
   it('speaks of the peer, not of the proxy, once there is a tunnel', async () => {
     await withProxy(async (proxy) => {
       await withListener(listen({ host: '127.0.0.1', port: 0, mode: 'tcp' }, new Accepted().make), async ({ port }) => {
-        await assertFails(through(proxy, { port, timeoutMs: 2_000 }), 'closed-early', `cloud.example:${port}`);
+        await assertFails(
+          through(proxy, { port, timeoutMs: 2_000 }),
+          'closed-early',
+          `cloud.example:${port} (through the proxy `,
+        );
       });
     });
   });

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
-import type { AddressInfo, LookupFunction } from 'node:net';
+import type { AddressInfo, LookupFunction, Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import type { WebSocket } from 'ws';
 import { dial, issueCertificate, listen } from '../src/index.js';
 import type { DialMode, DialOptions, ListenOptions, TlsCredentials } from '../src/index.js';
 import {
@@ -101,9 +102,13 @@ describe('dial: names and addresses', () => {
     await withServer(
       (socket) => socket.resume(),
       async (port) => {
-        for (const mode of ['tls', 'tls-in-band', 'websocket'] as const) {
-          await assertFails(dialing(port, { mode, timeoutMs: 50 }), 'timed-out', '50 ms', words[mode]);
-        }
+        // Less than that a busy machine may take to look the name up and to connect.
+        const timeoutMs = 1_000;
+        await Promise.all(
+          (['tls', 'tls-in-band', 'websocket'] as const).map((mode) =>
+            assertFails(dialing(port, { mode, timeoutMs }), 'timed-out', `${timeoutMs} ms`, words[mode]),
+          ),
+        );
       },
     );
   });
@@ -383,6 +388,68 @@ describe('dial: WebSocket', () => {
         );
       },
     );
+  });
+
+  it('says what to do by the status, and waits for no end of what the peer has to say', async () => {
+    for (const [status, cure] of [
+      ['302 Found', /sign-in/],
+      ['403 Ip has been prevented', /firewalls/],
+      ['502 Bad Gateway', /pass by itself/],
+      ['200 OK', /host and port/],
+    ] as const) {
+      await withServer(
+        (socket) =>
+          socket.once('data', () =>
+            socket.write(`HTTP/1.1 ${status}\r\ncontent-length: 99999\r\n\r\n<p>${'no way '.repeat(100)}`),
+          ),
+        async (port) => {
+          const refused = dialing(port, { mode: 'websocket', timeoutMs: 60_000 });
+          const { hint } = await assertFails(refused, 'websocket-refused', `status ${status}: no way`);
+          assert.match(hint, cure);
+        },
+      );
+    }
+  });
+
+  it('tells an answer in HTTP that no WebSocket server gives, and names the port that counts', async () => {
+    await withServer(
+      (socket) =>
+        socket.once('data', () =>
+          socket.write(
+            'HTTP/1.1 101 Go\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: none\r\n\r\n',
+          ),
+        ),
+      async (port) => {
+        await assertFails(dialing(port, { mode: 'websocket' }), 'websocket-refused', 'as no WebSocket server does');
+      },
+    );
+    const { hint } = await assertFails(dialing(await closedPort(), { mode: 'websocket-tls' }), 'refused');
+    assert.match(hint, /webSocketPort/);
+  });
+
+  it('hands on why a WebSocket ended: a status with words, a text, or what is no WebSocket at all', async () => {
+    const { WebSocketServer } = await import('ws');
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => 'amqp' });
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    const acts: readonly (readonly [act: (peer: WebSocket, socket: Socket) => void, words: string | undefined])[] = [
+      [(peer) => peer.close(1008, 'policy says no'), 'The peer closed the WebSocket with status 1008: policy says no.'],
+      [(peer) => peer.close(1011), 'The peer closed the WebSocket with status 1011.'],
+      [(peer) => peer.close(1000), undefined],
+      [(peer) => peer.pause() ?? peer.send('text'), 'The peer sent a text message'],
+      [(_, socket) => socket.write(Buffer.from([0xc2, 1, 0])), 'is no WebSocket: Invalid WebSocket frame: RSV1'],
+    ];
+    for (const [act, words] of acts) {
+      server.once('connection', (peer, { socket }) => act(peer, socket));
+      const stream = await dial({ host: '127.0.0.1', port, mode: 'websocket' });
+      const cause = await new Promise<Error | undefined>((onClosed) => {
+        stream.attach({ onData: () => undefined, onEnd: () => undefined, onWritten: () => undefined, onClosed });
+      });
+      if (words === undefined) assert.equal(cause, undefined);
+      else assertTransportError(cause, 'websocket-ended', words);
+    }
+    for (const client of server.clients) client.terminate();
+    await new Promise((resolve) => server.close(resolve));
   });
 
   it('says that the peer does not speak HTTP', async () => {

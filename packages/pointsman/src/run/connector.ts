@@ -385,7 +385,8 @@ export class ConnectorRuntime {
       const where = `Connection to ${this.place} ended in the normal course of things (connector ${this.name})`;
       this.#context.log.log('SERVER', 'info', `${where}, connecting again. ${text}`);
     } else {
-      this.#report(text);
+      const cameToNothing = end.phase !== 'opened' && (end.by === 'lost' || end.by === 'idle' || end.by === 'protocol');
+      this.#report(cameToNothing ? text + this.#ways.cameToNothing(this.#places.current.port) : text);
     }
     this.#reportedAttempt = this.#kept?.state.attempts ?? 0;
   }

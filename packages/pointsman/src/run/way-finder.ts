@@ -14,7 +14,6 @@ const NO_MATTER_OF_WAYS: readonly TransportErrorKind[] = [
   'name-not-found',
   'cancelled',
   'proxy-authentication',
-  'tls-name-mismatch',
   'tls-expired',
   'tls-not-yet-valid',
   'tls-client-certificate',
@@ -55,7 +54,18 @@ export class WayFinder {
    * @returns what to add to the report: which way is tried next, where it is another
    */
   failed(error: TransportError, host: string, port: number): string {
-    return this.#otherWayOfTls(error, host, port) ?? this.#otherTransport(error, port) ?? '';
+    const isNoMatter = NO_MATTER_OF_WAYS.includes(error.kind);
+    return this.#otherWayOfTls(error, host, port) ?? (isNoMatter ? '' : this.#otherTransport(port));
+  }
+
+  /**
+   * Somebody took the connection, TLS with it, and never spoke AMQP: what looks into TLS on the way may let HTTP alone pass.
+   *
+   * @param port - of the place that was tried, for TCP
+   * @returns as {@link failed}
+   */
+  cameToNothing(port: number): string {
+    return this.#otherTransport(port);
   }
 
   /**
@@ -77,8 +87,8 @@ export class WayFinder {
     return ' The in-band upgrade is tried next.';
   }
 
-  #otherTransport(error: TransportError, port: number): string | undefined {
-    if (this.#to.transport !== 'auto' || NO_MATTER_OF_WAYS.includes(error.kind)) return undefined;
+  #otherTransport(port: number): string {
+    if (this.#to.transport !== 'auto') return '';
     this.mode = this.mode === this.#webSocket ? this.#tcp : this.#webSocket;
     const how = this.mode === this.#webSocket ? 'A WebSocket' : 'TCP';
     return ` ${how} on port ${this.portOf(port)} is tried next (transport: auto).`;

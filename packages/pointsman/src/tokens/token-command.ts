@@ -11,8 +11,12 @@ const OUTPUT_MAX = 65_536;
 /** Time for output that comes after the end. */
 const LATE_OUTPUT_MS = 1_000;
 const HAS_GROUPS = process.platform !== 'win32';
-/** What a command that traces itself may say of tokens: JSON web tokens, signatures, and what stands behind Bearer. */
-const TOKENS = /\beyJ[\w-]{8,}[\w.-]*|\bsig=[^&\s'"]+|(?<=\bBearer\s+)[^\s'"]+/giu;
+/**
+ * What a command that traces itself may say of tokens: JSON web tokens, signatures, what stands behind Bearer, and behind a name of
+ * a secret.
+ */
+const TOKENS =
+  /\beyJ[\w-]{8,}[\w.-]*|\bsig=[^&\s'"]+|(?<=\bBearer\s+)[^\s'"]+|(?<=(?:password|passwd|pwd|secret|accesskey|access_?token|refresh_?token)["']?\s?[=:]\s?["']?)[^\s'"&,;}]+|(?<=--(?:password|client-?secret)\s)[^\s]+/giu;
 
 /** None of them outlives this process. */
 const RUNNING = new Set<{ kill(): void }>();
