@@ -39,6 +39,12 @@ const PATH_MAX = 1024;
 /** Where all event hubs of a namespace are asked about. Clients come with a token for `<hub>/$management`. */
 const HUBS = '$management';
 
+/**
+ * Nodes of the router itself are no entities, and no token opens them; nor what may be another entity to whoever reads the path anew: a
+ * router cuts off what looks like scheme and host (`orders/x:/$management`), a service may resolve steps upwards (`orders/../bills`).
+ */
+const NO_ENTITY = /^[$_/]|^amqp:|:\/|(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:$|[/\\]|%2f|%5c)/iu;
+
 const TEXTS = {
   malformed: 'MalformedToken: The token is malformed.',
   'unknown-policy': 'InvalidSignature: The token has an invalid signature.',
@@ -95,8 +101,7 @@ export class FrontDoor {
     if (isCoordinator && this.#hasToken) return false;
     const path = entity?.path ?? '';
     const right = link instanceof ReceiverLink ? 'Send' : 'Listen';
-    // Nodes of the router itself are no entities, and no token opens them.
-    const isEntity = path !== '' && !/^[$_]|^amqp:/iu.test(path);
+    const isEntity = path !== '' && !NO_ENTITY.test(path);
     if ((isEntity || (path === HUBS && this.#options.routesManagement?.() === true)) && this.#mayAttach(path)) {
       this.#remember(link, path);
       if (path === HUBS) DOORS.set(link.session.connection, this);

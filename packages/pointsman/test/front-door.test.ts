@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FrontDoor, Secret, makeSasToken } from '@pointsman/azure';
+import { FrontDoor, Secret, entityAddressOf, makeSasToken } from '@pointsman/azure';
 import type { FrontDoorOptions } from '@pointsman/azure';
 import { Connection } from '@pointsman/engine';
 import type {
@@ -14,6 +14,7 @@ import type {
   SenderLink,
   TransferFrame,
 } from '@pointsman/engine';
+import { plainAddress } from '@pointsman/router';
 import { decodeMessage, encodeMessage, plainOf, uuid } from '@pointsman/wire';
 import type { AmqpErrorFields, AmqpValue, Attach, Message } from '@pointsman/wire';
 import { read, section } from './five-steps-fixture.js';
@@ -217,9 +218,53 @@ describe('the front door for clients of Service Bus', () => {
       '_local/$management',
       '_topo/0/R/$management',
       'amqp:/_topo/0/R/x',
+      // What a router makes of these is its own node, too.
+      '//$management',
+      'x:/$management',
+      'orders/x:/$management',
+      'amqps:/$management',
+      'amqps://ns//$management',
+      'amqps://ns//_local/$management',
+      'sb://ns///_topo/0/R/$management',
       undefined,
     ])
       assert.equal(scene.send(address).error?.condition, 'amqp:unauthorized-access', address);
+  });
+
+  it('judges an address by what the router will make of it, however it is spelt', () => {
+    const parts = ['a', 'b', '/', ':', '//', 'x:/', 'sb://h/', '..', '$management', '_local/'];
+    let opened = 0;
+    for (const first of parts) {
+      const scene = new Scene();
+      assert.equal(scene.put(scene.token('sb://ns/a'), 'sb://ns/a'), '202 Accepted');
+      for (const second of parts)
+        for (const third of ['', ...parts]) {
+          const address = first + second + third;
+          if (scene.send(address).error !== undefined) continue;
+          opened += 1;
+          const routed = plainAddress(entityAddressOf(address).path);
+          assert.match(routed, /^a(?:\/|$)/u, address);
+          assert.doesNotMatch(routed, /(?:^|\/)\.\.(?:\/|$)/u, address);
+        }
+    }
+    assert.ok(opened > 5, `${opened} addresses are of the entity`);
+  });
+
+  it('opens nothing that lies a step upwards of what the token is for', () => {
+    const scene = new Scene();
+    scene.put(scene.token('sb://ns/orders'), 'sb://ns/orders');
+    // The resource of a token is a text: it covers what begins with it.
+    scene.put(scene.token('sb://ns/orders'), 'sb://ns/orders/../bills');
+    for (const address of [
+      'orders/../bills',
+      'orders/..',
+      'orders\\..\\bills',
+      'orders/%2e%2E/bills',
+      'orders%2f..%5Cbills',
+    ])
+      assert.equal(scene.send(address).error?.condition, 'amqp:unauthorized-access', address);
+    for (const address of ['orders/a.b', 'orders/...', 'orders/.b', 'orders/$DeadLetterQueue'])
+      assert.equal(scene.receive(address).error, undefined, address);
   });
 
   it('opens $management where that is routed, to whoever has a token for an event hub', () => {
