@@ -187,6 +187,15 @@ describe('the management API', () => {
     assert.equal(ask('PUT', '/news/Subscriptions/all/Rules/$own', rule).status, 201);
   });
 
+  it('has nothing to say of sub-queues', () => {
+    const { ask } = open();
+    for (const path of ['/orders/$DeadLetterQueue', '/orders/$deadletterqueue', '/orders/$Transfer/$DeadLetterQueue']) {
+      const { status, body } = ask('GET', path);
+      assert.equal(status, 400);
+      assert.match(body, /The specified HTTP verb \(GET\) is not valid\./u);
+    }
+  });
+
   it('has sizes that the service has, and takes back what it shows', () => {
     const { ask } = open();
     const sized = (megabytes: number): string => queue(`<MaxSizeInMegabytes>${megabytes}</MaxSizeInMegabytes>`);

@@ -158,6 +158,9 @@ export class Administration {
   #answer({ method, target: written, headers, body }: AdminRequest): AdminResponse {
     const { path, query } = splitTarget(written);
     this.#authorize(headers['authorization'], path);
+    // Sub-queues have no descriptions.
+    if (/\/\$(?:transfer\/\$)?deadletterqueue$/iu.test(path))
+      throw new AdminError(400, '40000', `The specified HTTP verb (${method.slice(0, 20)}) is not valid.`);
     const busyness = this.#namespace.takeManagementRequest();
     if (busyness !== undefined) throw new AdminError(503, '50300', busyness.description);
     switch (method) {
