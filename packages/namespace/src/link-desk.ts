@@ -74,7 +74,7 @@ export class LinkDesk {
     this.#context = context;
     this.#connection = connection;
     this.#access = access;
-    this.#transactions = new Transactions(context.host);
+    this.#transactions = new Transactions(context.host, context.memory);
     this.#hubs = new HubDesk(context, connection, access);
     this.#cbs = new RequestNode(connection, {
       entityPath: '',

@@ -99,6 +99,7 @@ export class Namespace {
     this.#context = {
       broker: this.broker,
       host,
+      memory: this.memory,
       times: { ...CLOUD_TIMES, ...options.times },
       hostname: options.hostname ?? 'localhost',
       requireTls: options.requireTls ?? true,

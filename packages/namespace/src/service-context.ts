@@ -2,6 +2,7 @@
 import type { Broker } from './broker.js';
 import type { FaultPlan } from './fault-plan.js';
 import type { NamespaceHost } from './host.js';
+import type { MemoryBudget } from './memory-budget.js';
 import type { LinkOwner, NamespaceLink } from './namespace-link.js';
 import type { ServiceConnection } from './service-connection.js';
 import type { Throttle } from './throttle.js';
@@ -11,6 +12,8 @@ import type { Times } from './times.js';
 export interface ServiceContext {
   readonly broker: Broker;
   readonly host: NamespaceHost;
+  /** That messages take. */
+  readonly memory: MemoryBudget;
   readonly times: Times;
   /** As it stands in texts and resource names. */
   readonly hostname: string;

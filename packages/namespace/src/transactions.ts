@@ -3,6 +3,7 @@ import { Alarm } from './alarm.js';
 import { REFUSALS, type Refusal } from './entity.js';
 import { hexOf, randomGuid } from './guid.js';
 import type { NamespaceHost } from './host.js';
+import { MESSAGE_BYTES, type MemoryBudget } from './memory-budget.js';
 
 /** One thing that is done when its transaction commits, or not at all. */
 export interface TransactionWork {
@@ -50,11 +51,14 @@ const TIMED_OUT: Refusal = {
 /** The transactions of one connection. What they do is gathered and carried out at the commit, all of it or nothing. */
 export class Transactions {
   readonly #host: NamespaceHost;
+  readonly #memory: MemoryBudget;
   readonly #open = new Map<string, Transaction>();
   #bytes = 0;
 
-  constructor(host: NamespaceHost) {
+  /** @param memory - that messages take, those of open transactions included */
+  constructor(host: NamespaceHost, memory: MemoryBudget) {
     this.#host = host;
+    this.#memory = memory;
   }
 
   /** @returns the id of a new transaction */
@@ -114,11 +118,12 @@ export class Transactions {
         condition: 'amqp:resource-limit-exceeded',
         description: `The open transactions of a connection have at most ${BYTES_MAX} bytes.`,
       };
-    const refusal = work.check();
+    const refusal = work.check() ?? (this.#memory.hasRoom(memoryOf(work)) ? undefined : REFUSALS.noMemory);
     if (refusal !== undefined) return refusal;
     if (works.length === 0) transaction.deadline.atLatest(this.#host.clock.now() + DURATION_MAX);
     works.push(work);
     this.#bytes += work.sizeBytes;
+    this.#memory.take(memoryOf(work));
     return undefined;
   }
 
@@ -128,7 +133,7 @@ export class Transactions {
       const refusal = this.enlist(id, work);
       if (refusal === undefined) continue;
       const undone = this.#open.get(hexOf(id))?.works.splice(-at, at) ?? [];
-      for (const { sizeBytes } of undone) this.#bytes -= sizeBytes;
+      for (const one of undone) this.#giveBack(one);
       return refusal;
     }
     return undefined;
@@ -161,15 +166,22 @@ export class Transactions {
 
   /** The coordinator has gone. */
   rollBackAll(): void {
-    for (const transaction of this.#open.values()) this.#end(transaction);
-    this.#bytes = 0;
+    for (const transaction of this.#open.values()) {
+      this.#end(transaction);
+      this.#forget(transaction);
+    }
   }
 
   /** Takes the works out of a transaction. */
   #forget(transaction: Transaction): TransactionWork[] {
     const works = transaction.works.splice(0);
-    for (const { sizeBytes } of works) this.#bytes -= sizeBytes;
+    for (const work of works) this.#giveBack(work);
     return works;
+  }
+
+  #giveBack(work: TransactionWork): void {
+    this.#bytes -= work.sizeBytes;
+    this.#memory.take(-memoryOf(work));
   }
 
   #end(transaction: Transaction): void {
@@ -179,6 +191,9 @@ export class Transactions {
 }
 
 const messagesOf = ({ messages = 1 }: TransactionWork): number => messages;
+/** Bytes of memory; what brings no message has none. */
+const memoryOf = (work: TransactionWork): number =>
+  work.sizeBytes === 0 ? 0 : work.sizeBytes + messagesOf(work) * MESSAGE_BYTES;
 const isElsewhere = (work: TransactionWork, partitionKey: string): boolean =>
   work.partitionKey !== undefined && work.partitionKey !== partitionKey;
 const isFirst = (works: readonly TransactionWork[], work: TransactionWork): boolean => works[0] === work;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ACCEPTED } from '@pointsman/engine';
-import { symbol, timestamp, type AmqpValue, type DeliveryState } from '@pointsman/wire';
+import { Described, symbol, timestamp, ulong, type AmqpValue, type DeliveryState } from '@pointsman/wire';
 import { MESSAGE_BYTES } from '../src/memory-budget.js';
 import { conditionOf, Harness, TIME_ORIGIN, type Client } from './harness.js';
 
@@ -83,6 +83,30 @@ describe('a namespace whose memory is full of tiny messages', () => {
     harness.advance(2_000);
     assert.equal(harness.namespace.counts('news/Subscriptions/s0').active, 1);
     assert.equal(harness.namespace.counts('news/Subscriptions/s4').active, 1);
+  });
+
+  it('counts what transactions hold until they end, and lets go of it when they do', () => {
+    const harness = new Harness({ memoryBytesMax: MAX });
+    const client = harness.connect({ user: 'root' });
+    const coordinator = client.sender(undefined, { target: { type: 'coordinator' } });
+    const control = (code: number, fields: AmqpValue[]): DeliveryState | undefined =>
+      coordinator.send({ body: { kind: 'value', value: new Described(ulong(code), fields) } });
+    const declared = control(0x31, [null]);
+    assert.ok(declared !== undefined && 'type' in declared && declared.type === 'declared');
+    const { txnId } = declared;
+    const sender = client.sender('orders');
+    const state = { type: 'transactional-state', txnId, outcome: undefined } as const;
+    const send = (): string | undefined => conditionOf(sender.send({ body: { kind: 'value', value: 'x' } }, { state }));
+    let enlisted = 0;
+    let outcome = send();
+    for (; outcome === 'transactional-state' && enlisted < 1_000; outcome = send()) enlisted += 1;
+    assert.equal(outcome, BUSY);
+    assert.ok(enlisted >= ROOM_FOR - 1 && enlisted <= ROOM_FOR + 1, `${enlisted} were taken`);
+    assert.equal(conditionOf(client.sender('news').text('x')), BUSY);
+    assert.equal(conditionOf(control(0x32, [txnId, false])), 'accepted');
+    assert.equal(harness.namespace.counts('orders').active, enlisted);
+    client.receiver('orders', 100, { sndSettleMode: 1, rcvSettleMode: 0 });
+    assert.equal(harness.namespace.memory.used, 0);
   });
 
   it('counts message sessions, their states, and ids that duplicate detection remembers', () => {
