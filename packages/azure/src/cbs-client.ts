@@ -375,7 +375,7 @@ export class CbsClient {
       return this.#failed(entry, {
         error: {
           condition: 'com.microsoft:auth-failed',
-          description: `the token of ${provider.name} expired at ${at}; is the clock of this machine right?`,
+          description: `the token of ${provider.name} expired at ${at}${provider.isFixed ? ': give a new one' : ''}; is the clock of this machine right?`,
         },
         status: undefined,
       });

@@ -19,14 +19,16 @@ export interface FrontDoorOptions {
   readonly nowMs: () => number;
   /** Link routes are configured for what clients call `$management`: the node of a namespace of event hubs, not the router's. */
   readonly routesManagement?: () => boolean;
-  /** What was decided of a token, for a log; without the token. */
-  readonly onToken?: (audience: string, answer: CbsAnswer) => void;
+  /** What was decided of a token, for a log; without the token. @param isLast - refusals of later ones are not told any more */
+  readonly onToken?: (audience: string, answer: CbsAnswer, isLast: boolean) => void;
 }
 
 /** Tokens that one connection may hold, as at the service. */
 const TOKENS_MAX = 1000;
 /** An audience or a policy is repeated in texts up to this length. */
 const SHOWN_MAX = 200;
+/** Refusals of one connection that are told: who asks without end is not to fill a log. */
+const REFUSALS_TOLD_MAX = 100;
 /** Longest delay that timers of all platforms bear. */
 const DELAY_MAX_MS = 2_147_483_647;
 
@@ -73,6 +75,7 @@ export class FrontDoor {
   /** Links that were let through, by what they are of. Some may be gone: nobody tells of that, so now and then all are looked at. */
   readonly #links = new Map<string, Set<Link>>();
   #count = 0;
+  #refusals = 0;
   #lookAt = LOOK_MIN;
   #cancel: (() => void) | undefined;
 
@@ -80,7 +83,10 @@ export class FrontDoor {
     this.#options = options;
     this.#node = new CbsNode((type, audience, token) => {
       const answer = this.#judge(type, audience, token);
-      options.onToken?.(shown(audience), answer);
+      const isRefused = answer.status !== 202;
+      if (isRefused) this.#refusals += 1;
+      const isLast = isRefused && this.#refusals === REFUSALS_TOLD_MAX;
+      if (!isRefused || this.#refusals <= REFUSALS_TOLD_MAX) options.onToken?.(shown(audience), answer, isLast);
       return answer;
     });
   }

@@ -173,6 +173,17 @@ describe('a source of tokens', () => {
     assert.equal(cloud.cbs.tokens[0]!.state, 'valid', 'within seconds, not within those of a wrong key');
   });
 
+  it('that has the one token that is over asks for a new one', async () => {
+    const text = new Secret('ready-made');
+    const get = async (): Promise<AzureToken> => ({ kind: 'sas', text, expiresAtMs: 1 });
+    const cloud = new ScriptedCbs({ provider: { name: 'a test', isFixed: true, get } });
+    want(cloud);
+    await cloud.advance(SECOND);
+    const [refused] = cloud.events;
+    assert.match(refused?.type === 'refused' ? refused.reason : '', /expired at 1970-.*: give a new one; is the clock/);
+    assert.equal(cloud.puts.length, 0);
+  });
+
   it('leaves no timer behind when the connection ends', async () => {
     for (const get of [
       (): Promise<AzureToken> => new Promise(() => undefined),

@@ -250,6 +250,16 @@ describe('the front door for clients of Service Bus', () => {
     assert.ok(opened > 5, `${opened} addresses are of the entity`);
   });
 
+  it('fills no log with refusals, and says when it falls silent', () => {
+    const told: string[] = [];
+    const scene = new Scene({ onToken: (_, { status }, isLast) => told.push(`${status} ${isLast}`) });
+    for (let count = 0; count < 150; count++) scene.put(scene.token('sb://ns/orders'), 'sb://ns/bills');
+    assert.equal(told.length, 100);
+    assert.deepEqual([told[0], told[98], told[99]], ['401 false', '401 false', '401 true']);
+    scene.put(scene.token('sb://ns/orders'), 'sb://ns/orders');
+    assert.equal(told.at(-1), '202 false');
+  });
+
   it('opens nothing that lies a step upwards of what the token is for', () => {
     const scene = new Scene();
     scene.put(scene.token('sb://ns/orders'), 'sb://ns/orders');

@@ -65,6 +65,8 @@ describe('a command that prints a token', () => {
       ['', /printed nothing$/],
       [`console.log('${OPAQUE}')`, /does not say when it ends.*expires_on/],
       [`console.log('WARNING: old\\n${JWT}')`, /something else beside a token/],
+      [`console.log('[{"accessToken":"${JWT}"}]')`, /something else beside a token/],
+      [`console.log('"${JWT}"')`, /something else beside a token/],
       [`console.log('{"accessToken": ')`, /not quite JSON/],
       [`console.log('{"accessToken": 7}')`, /without a text 'accessToken'/],
       [`process.stdout.write('x'.repeat(70000))`, /more than 65536 bytes/],

@@ -26,12 +26,12 @@ export function listenerDoor(config: ListenerConfig, router: Router, log: Logger
       (['in', 'out'] as const).every((direction) => router.linkRouteTable.find('$management', direction) !== undefined),
     clock: processClock,
     nowMs: Date.now,
-    onToken: (audience, { status, description }) => {
+    onToken: (audience, { status, description }, isLast) => {
       const isTaken = status === 202;
       log.log(
         'SERVER',
         isTaken ? 'info' : 'warning',
-        `[C${id()}] Token of a client for ${audience} ${isTaken ? 'accepted' : `refused: ${status} ${description}`} (listener ${name})`,
+        `[C${id()}] Token of a client for ${audience} ${isTaken ? 'accepted' : `refused: ${status} ${description}`} (listener ${name})${isLast ? '; further refusals on this connection are not told' : ''}`,
       );
     },
   });

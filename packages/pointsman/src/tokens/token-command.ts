@@ -174,7 +174,7 @@ function tokenOf(text: string, expiresAtMs: number | undefined, program: string)
   const secret = new Secret(text);
   const sas = parseSasToken(secret);
   if (sas !== undefined) return { kind: 'sas', text: secret, expiresAtMs: sas.expiresAtSeconds * 1000 };
-  if (text === '' || /\s/u.test(text)) {
+  if (!/^[\w.~+/=-]+$/u.test(text)) {
     throw new TokenError(
       'setup',
       `${onOneLine(program)} printed ${text === '' ? 'nothing' : 'something else beside a token'}`,
