@@ -112,6 +112,8 @@ describe('SQL filters', () => {
       ['_a = 1', /no token at character 1/],
       ['9223372036854775808 = 1', /does not fit 64 bits/],
       ['AND', /Expected the name of a property/],
+      ["color LIKE 'a' ESCAPE 'ab'", /ESCAPE is a text of one character/],
+      ["color LIKE 'a' ESCAPE 1", /ESCAPE is a text of one character/],
       [`a = '${'x'.repeat(1024)}'`, /1030 characters: 1024 at the most/],
       [`${'('.repeat(300)}1${')'.repeat(300)}=1`, /nested at most 100 deep/],
     ] as const) {
@@ -129,7 +131,7 @@ describe('SQL filters', () => {
     for (const expression of [
       '9223372036854775807 + 1 = 0',
       "color LIKE 'a!' ESCAPE '!'",
-      "color LIKE 'a' ESCAPE 'ab'",
+      "color LIKE 'a' ESCAPE path",
     ]) {
       assert.throws(() => matches(expression), SqlError, expression);
     }

@@ -117,6 +117,9 @@ class Parser {
     if (this.#takeWord('LIKE')) {
       const pattern = this.#sum();
       const escape = this.#takeWord('ESCAPE') ? this.#sum() : undefined;
+      // What is known now would fail for each message.
+      if (escape?.kind === 'constant' && (typeof escape.value !== 'string' || escape.value.length !== 1))
+        throw new SqlError('What follows ESCAPE is a text of one character.');
       return notIf(negated, { kind: 'like', operand, pattern, escape });
     }
     if (negated) throw this.#unexpected('IN or LIKE');
