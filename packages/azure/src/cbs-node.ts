@@ -43,6 +43,7 @@ export class CbsNode {
     if (link instanceof ReceiverLink)
       acceptRequests(link, attach, {
         take: (request) => this.#answer(decodeMessage(request)),
+        answers: this.#answers,
         onGone,
         sizeMax: REQUEST_SIZE_MAX,
         credit: CREDIT,

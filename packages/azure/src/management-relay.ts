@@ -272,6 +272,7 @@ export class ManagementRelay implements SenderHandler, ReceiverHandler {
     if (link instanceof ReceiverLink)
       acceptRequests(link, attach, {
         take: (request) => this.#ask(client, request),
+        answers: client.answers,
         onGone: () => this.#leave(client, link),
         sizeMax: REQUEST_SIZE_MAX,
         credit: CREDIT,

@@ -19,6 +19,8 @@ export type RequestTaker = (request: Uint8Array) => AmqpErrorFields | undefined;
 
 export interface RequestLinkOptions {
   readonly take: RequestTaker;
+  /** Where answers leave. */
+  readonly answers: AnswerLinks;
   /** The link has ended. */
   readonly onGone: () => void;
   /** Bytes of a request. */
@@ -29,8 +31,8 @@ export interface RequestLinkOptions {
 
 /** Accepts a link of a client that sends requests. */
 export function acceptRequests(link: ReceiverLink, attach: Attach, options: RequestLinkOptions): void {
-  const { take, onGone, sizeMax, credit } = options;
-  link.accept(new RequestLink(take, onGone), {
+  const { sizeMax, credit } = options;
+  link.accept(new RequestLink(options), {
     source: attach.source ?? { type: 'source' },
     target: attach.target,
     maxMessageSize: BigInt(sizeMax),
@@ -45,12 +47,14 @@ const ANSWERS_BYTES_MAX = 1 << 24;
 /** A link of a client that requests come on. A message that is larger than its attach allows ends the link. */
 class RequestLink implements ReceiverHandler {
   readonly #take: RequestTaker;
+  readonly #answers: AnswerLinks;
   readonly #onGone: () => void;
   /** Larger ones end the link before they come here: that is in our attach. */
   readonly #reader = new MessageReader();
 
-  constructor(take: RequestTaker, onGone: () => void) {
+  constructor({ take, answers, onGone }: RequestLinkOptions) {
     this.#take = take;
+    this.#answers = answers;
     this.#onGone = onGone;
   }
 
@@ -59,14 +63,21 @@ class RequestLink implements ReceiverHandler {
     if (!delivery.complete) return;
     link.addCredit(1);
     if (request === undefined) return;
+    const answers = this.#answers;
     let error: AmqpErrorFields | undefined;
+    // An answer follows the outcome of its request: clients on Microsoft's library in C take the other order for a failure.
+    answers.isHeld = true;
     try {
       error = this.#take(request);
     } catch (breach) {
       if (!(breach instanceof RemoteProtocolError)) throw breach;
       error = { condition: breach.condition, description: breach.message };
+    } finally {
+      answers.isHeld = false;
     }
     link.settle(delivery, error === undefined ? ACCEPTED : { type: 'rejected', error });
+    link.session.flush();
+    answers.release();
   }
 
   onDetach(link: Link): void {
@@ -89,9 +100,12 @@ class AnswerLink implements SenderHandler {
   #bytes = 0;
   readonly #writer = new MessageWriter();
 
-  constructor(link: SenderLink, address: string | undefined, onGone: () => void) {
+  readonly #links: AnswerLinks;
+
+  constructor(link: SenderLink, address: string | undefined, links: AnswerLinks, onGone: () => void) {
     this.#link = link;
     this.address = address;
+    this.#links = links;
     this.#onGone = onGone;
   }
 
@@ -114,6 +128,7 @@ class AnswerLink implements SenderHandler {
   }
 
   onSendable(): void {
+    if (this.#links.isHeld) return;
     this.#writer.write(this.#link, true, () => {
       const bytes = this.#next();
       return bytes === undefined ? undefined : { bytes };
@@ -142,13 +157,21 @@ class AnswerLink implements SenderHandler {
 export class AnswerLinks {
   readonly #links = new Set<AnswerLink>();
 
+  /** @internal answers wait for {@link release} */
+  isHeld = false;
+
   get size(): number {
     return this.#links.size;
   }
 
+  /** @internal sends what was held. */
+  release(): void {
+    for (const link of this.#links) link.onSendable();
+  }
+
   /** Accepts a link that answers are to leave on. @param onGone - the link has ended, and is none of these any more */
   accept(link: SenderLink, attach: Attach, onGone: () => void): void {
-    const answers = new AnswerLink(link, targetAddressOf(attach), () => {
+    const answers = new AnswerLink(link, targetAddressOf(attach), this, () => {
       this.#links.delete(answers);
       onGone();
     });

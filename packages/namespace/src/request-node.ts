@@ -170,6 +170,8 @@ export class RequestLink implements NamespaceLink, ReceiverHandler {
       return;
     }
     link.settle(delivery, txnId === undefined ? ACCEPTED : { type: 'transactional-state', txnId, outcome: ACCEPTED });
+    // Before the answer: clients on Microsoft's library in C take an answer to what they do not know to be taken for a failure.
+    link.session.flush();
     this.#onRequest(request, txnId);
   }
 
