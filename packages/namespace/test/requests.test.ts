@@ -46,6 +46,22 @@ describe('claims-based security', () => {
     assert.equal(client.sender('own').detached?.condition, 'amqp:unauthorized-access', 'another entity');
   });
 
+  it('says that a request was taken before it answers, here and on $management: some clients know no other order', () => {
+    const client = new Harness(OPTIONS).connect({ user: 'root' });
+    for (const node of ['$cbs', 'orders/$management']) {
+      const answers = client.receiver(node, 10, { target: { type: 'target', address: 'replies' } });
+      const requests = client.sender(node);
+      const known: number[] = [];
+      const take = answers.onTransfer.bind(answers);
+      answers.onTransfer = (...transfer): void => {
+        known.push(requests.outcomes.length);
+        take(...transfer);
+      };
+      requests.send({ properties: { messageId: 'id', replyTo: 'replies' }, body: { kind: 'value', value: null } });
+      assert.deepEqual(known, [1], node);
+    }
+  });
+
   it('gives 100 credits on $cbs and takes messages of any size there', () => {
     const sender = new Harness(OPTIONS).connect().sender('$cbs');
     assert.equal(sender.link.credit, 100);
