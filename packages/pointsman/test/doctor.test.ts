@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { examineClock } from '../src/doctor/clock.js';
 import { lockOf } from '../src/doctor/entities.js';
 import { CHECKS, STEPS } from '../src/doctor/finding.js';
@@ -241,6 +242,31 @@ describe('doctor: a connector that does not work', () => {
       const better = await findings(one, auto);
       assert.equal(better.status, 0, JSON.stringify(better.found, undefined, 1));
       assert.match(better.found.find(({ step }) => step === 'tls')!.text, /AMQP in a WebSocket \(AMQPWSB10\)/);
+    }),
+  );
+
+  it(
+    'goes on to the WebSocket where TLS is there and no AMQP behind it, as a connector does',
+    scene(async (one) => {
+      const cloud = await one.openNamespace({ port: 'websocket' });
+      const { cert, key } = one.certificate();
+      const inspector = await one.openPort((socket) => {
+        const inside = new TLSSocket(socket, { isServer: true, cert, key });
+        inside.on('error', () => undefined).once('data', () => inside.end('HTTP/1.1 400 No\r\n\r\n'));
+      });
+      const tcp = trusted(one) + connector(inspector, { webSocketPort: cloud.port }) + THROUGH_ORDERS;
+      const stuck = await findings(one, tcp);
+      assert.equal(stuck.status, 14);
+      assert.match(
+        stuck.found.find(({ verdict }) => verdict === 'bad')!.text,
+        /transport: auto, or websocket, goes by/,
+      );
+
+      const auto = tcp.replace('webSocketPort', 'transport: auto\n    webSocketPort');
+      const { status, found } = await findings(one, auto);
+      assert.equal(status, 0, JSON.stringify(found, undefined, 1));
+      assert.ok(found.some(({ verdict, text }) => verdict === 'warning' && text.includes('answered in HTTP')));
+      assert.ok(found.some(({ step, verdict }) => step === 'entity' && verdict === 'good'));
     }),
   );
 

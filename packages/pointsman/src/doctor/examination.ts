@@ -10,7 +10,7 @@ import type { Finding, StepName } from './finding.js';
 import { lockRemarks } from './judgement.js';
 import { examineManagement } from './management.js';
 import type { ManagementExamination } from './management.js';
-import { examineName, examineNetwork } from './network.js';
+import { examineName, examineNetwork, webSocketWay } from './network.js';
 import type { Way } from './network.js';
 import type { Patient } from './patient.js';
 import { examineRoundTrip } from './round-trip.js';
@@ -42,9 +42,10 @@ export async function* examine(patient: Patient, options: ExaminationOptions): A
   yield* findings;
   if (way === undefined) return;
 
-  const { findings: ofTls, more, stream, way: taken } = await findStream(patient, way, options, onWait);
+  const { findings: ofTls, more, stream, way: found } = await findStream(patient, way, options, onWait);
+  let taken = found;
   // At once: peers give up on who connects and says nothing.
-  const opening = stream === undefined ? undefined : openConnection(patient, stream, taken, options);
+  let opening = stream === undefined ? undefined : openConnection(patient, stream, taken, options);
   try {
     yield* ofTls;
     onWait('tls', `versions and certificate of ${to.hostname}`);
@@ -61,8 +62,19 @@ export async function* examine(patient: Patient, options: ExaminationOptions): A
     if (opening === undefined) return;
 
     onWait('authentication', 'SASL and open');
-    const opened = await opening;
-    yield* opened.findings;
+    let opened = await opening;
+    const goesOn = opened.cameToNothing === true && to.transport === 'auto' && !taken.mode.startsWith('websocket');
+    yield* goesOn ? opened.findings.map(asRemark) : opened.findings;
+    if (goesOn) {
+      const other = await findStream(patient, webSocketWay(to), options, onWait);
+      taken = other.way;
+      opening = other.stream === undefined ? undefined : openConnection(patient, other.stream, taken, options);
+      yield* other.findings;
+      yield* await other.more;
+      if (opening === undefined) return;
+      opened = await opening;
+      yield* opened.findings;
+    }
     if (opened.client === undefined) return;
     const known = { ...patient, isServiceBus: opened.isServiceBus };
     yield* examineService(known, opened.client, taken, skew, reachesHttp !== false, options, onWait);
@@ -122,6 +134,11 @@ interface FoundStream {
   readonly way: Way;
 }
 
+/** What is no failure, since there is another way. */
+function asRemark(one: Finding): Finding {
+  return one.verdict === 'bad' ? { ...one, verdict: 'warning' } : one;
+}
+
 /** Tries the ways that a router would, one after the other: what fails before one that does is a remark. */
 async function findStream(
   patient: Patient,
@@ -138,10 +155,7 @@ async function findStream(
     const { findings, more, stream, next } = await examineTls(patient, way, options);
     if (stream !== undefined)
       return {
-        findings: [
-          ...before.map((one): Finding => (one.verdict === 'bad' ? { ...one, verdict: 'warning' } : one)),
-          ...findings,
-        ],
+        findings: [...before.map(asRemark), ...findings],
         more,
         stream,
         way,

@@ -121,9 +121,13 @@ export async function examineNetwork(
   };
 }
 
+export function webSocketWay({ tls, webSocketPort }: Patient['to']): Way {
+  return { mode: tls === 'none' ? 'websocket' : 'websocket-tls', port: webSocketPort };
+}
+
 /** The ways that the connector may take, and those that are worth knowing where its own are closed. */
 function waysOf({ to, isServiceBus }: Patient): { readonly wanted: readonly Way[]; readonly others: readonly Way[] } {
-  const webSocket: Way = { mode: to.tls === 'none' ? 'websocket' : 'websocket-tls', port: to.webSocketPort };
+  const webSocket = webSocketWay(to);
   const tcp: Way = { mode: to.tls === 'none' ? 'tcp' : to.tls === 'first' ? 'tls' : 'tls-in-band', port: to.port };
   const wanted = to.transport === 'auto' ? [tcp, webSocket] : [to.transport === 'tcp' ? tcp : webSocket];
   if (!isServiceBus || to.tls === 'none') return { wanted, others: [] };

@@ -4,7 +4,7 @@ import { sharedDriver } from '@pointsman/transport';
 import type { ByteStream } from '@pointsman/transport';
 import { Client } from '../client/client.js';
 import { within } from '../client/deferred.js';
-import { meaningOf } from '../run/connection-end.js';
+import { isBeforeOpen, meaningOf } from '../run/connection-end.js';
 import type { EndPlace } from '../run/connection-end.js';
 import type { Finding } from './finding.js';
 import type { Way } from './network.js';
@@ -16,6 +16,8 @@ export interface SessionExamination {
   readonly client: Client | undefined;
   /** It is Service Bus, as its mechanisms tell where the name does not. */
   readonly isServiceBus: boolean;
+  /** Somebody took the connection, and never spoke AMQP. */
+  readonly cameToNothing?: boolean;
 }
 
 /** A mechanism that nobody else has. */
@@ -73,6 +75,12 @@ export async function openConnection(
     const findings = step === 'open' && connection.saslMechanism !== undefined ? [saslFinding(patient, client)] : [];
     const isHttpPort = way.port === to.webSocketPort && !way.mode.startsWith('websocket') && isServiceBus;
     const cure = isHttpPort ? ` Port ${way.port} takes AMQP in a WebSocket alone: write transport: websocket.` : '';
+    const cameToNothing = end === undefined || isBeforeOpen(end);
+    const mayBeInspected =
+      cameToNothing && isServiceBus && way.mode.startsWith('tls') && to.transport === 'tcp' && cure === '';
+    const wayOut = mayBeInspected
+      ? ` Something on the way may look into TLS and let HTTP alone pass: transport: auto, or websocket, goes by port ${to.webSocketPort}.`
+      : '';
     const isEmulator = connector.connectionString !== undefined && to.tls === 'none' && end?.by === 'lost';
     const emulatorCure = isEmulator
       ? ' UseDevelopmentEmulator=true in the connectionString turns TLS off: take it out, unless it is an emulator.'
@@ -83,10 +91,10 @@ export async function openConnection(
       check,
       verdict: 'bad',
       subject: hostname,
-      text: `${capitalized(isEmulator ? text.replace(/ Check the port.*$/u, '') : text)}${cure}${emulatorCure}`,
+      text: `${capitalized(isEmulator ? text.replace(/ Check the port.*$/u, '') : text)}${cure}${wayOut}${emulatorCure}`,
       ms: performance.now() - started,
     };
-    return { findings: [...findings, bad], client: undefined, isServiceBus };
+    return { findings: [...findings, bad], client: undefined, isServiceBus, cameToNothing };
   }
   return {
     findings: [saslFinding(patient, client), { ...openFinding(patient, client), ms: performance.now() - started }],

@@ -55,6 +55,11 @@ export function isForWantOfLinks(end: ConnectionEnd): boolean {
   return isNormalClose(end) && classify(end.error?.condition, end.error?.description) === 'idle';
 }
 
+/** It ended before AMQP was open, and not since the peer had something against it. */
+export function isBeforeOpen({ by, phase }: ConnectionEnd): boolean {
+  return phase !== 'opened' && (by === 'lost' || by === 'idle' || by === 'protocol');
+}
+
 /** Says what the end of a connection that we did not close means, and what to change. */
 export function meaningOf(connection: Connection, end: ConnectionEnd, place: EndPlace): string {
   const { error } = end;

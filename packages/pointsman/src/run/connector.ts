@@ -19,7 +19,14 @@ import type {
 import type { ConnectorConfig } from '../config/model.js';
 import type { ProxyAddress } from '../config/proxy-address.js';
 import type { Logger } from '../log.js';
-import { delayAfter, isForWantOfLinks, isIdleRefusal, isNormalClose, meaningOf } from './connection-end.js';
+import {
+  delayAfter,
+  isBeforeOpen,
+  isForWantOfLinks,
+  isIdleRefusal,
+  isNormalClose,
+  meaningOf,
+} from './connection-end.js';
 import { ConnectorError, destinationOf } from './destination.js';
 import type { Destination } from './destination.js';
 import type { Environment } from './environment-proxy.js';
@@ -385,8 +392,7 @@ export class ConnectorRuntime {
       const where = `Connection to ${this.place} ended in the normal course of things (connector ${this.name})`;
       this.#context.log.log('SERVER', 'info', `${where}, connecting again. ${text}`);
     } else {
-      const cameToNothing = end.phase !== 'opened' && (end.by === 'lost' || end.by === 'idle' || end.by === 'protocol');
-      this.#report(cameToNothing ? text + this.#ways.cameToNothing(this.#places.current.port) : text);
+      this.#report(isBeforeOpen(end) ? text + this.#ways.cameToNothing(this.#places.current.port) : text);
     }
     this.#reportedAttempt = this.#kept?.state.attempts ?? 0;
   }
