@@ -55,6 +55,20 @@ class Tool {
     });
   }
 
+  /** Names of the frames that come from here on, in their order: events come in another one. */
+  frames(): readonly string[] {
+    const seen: string[] = [];
+    const session = this.#sender.session as unknown as Record<string, (frame: unknown) => void>;
+    for (const name of ['disposition', 'transfer']) {
+      const own = session[`on_${name}`]!.bind(session);
+      session[`on_${name}`] = (frame) => {
+        seen.push(name);
+        own(frame);
+      };
+    }
+    return seen;
+  }
+
   /** @throws AssertionError where the answer is another status */
   async get(status: number, operation: string, properties?: Ask['properties'], body?: unknown): Promise<unknown> {
     const answer = await this.ask({ operation, ...(properties === undefined ? {} : { properties }), body });
@@ -100,6 +114,14 @@ describe('a management tool', () => {
       const tool = await Tool.open(owner, router, node);
       assert.equal((await tool.rows(LISTENER, 'name')).length, 1, node);
     }
+  });
+
+  it('is told that its request was taken before it is answered', async (owner) => {
+    const tool = await Tool.open(owner, await startRouter(owner, CONF));
+    const frames = tool.frames();
+    await tool.rows(LISTENER, 'name');
+    await tool.rows(LISTENER, 'name');
+    assert.deepEqual(frames, ['disposition', 'transfer', 'disposition', 'transfer']);
   });
 
   it('creates a listener that listens at once, and deletes it while its connections stay', async (owner) => {
