@@ -29,6 +29,9 @@ import {
 import type { Scene } from './five-steps-fixture.js';
 import { DOCTOR_SCHEMA, assertShape } from './json-shape.js';
 
+/** Nobody has this port, whatever listens at the usual one of this machine. */
+const NO_HTTPS = { webSocketPort: 1 };
+
 const trusted = (one: Scene): string => sslProfile({ caCertFile: one.caCertFile });
 
 describe('doctor: a connector that works', () => {
@@ -36,7 +39,7 @@ describe('doctor: a connector that works', () => {
     'is followed from its name to its entities, and a message through one of them',
     scene(async (one) => {
       const cloud = await one.openNamespace({ certificate: one.certificate(days(-1, 100)) });
-      const text = trusted(one) + connector(cloud.port) + THROUGH_ORDERS;
+      const text = trusted(one) + connector(cloud.port, NO_HTTPS) + THROUGH_ORDERS;
       const { status, found } = await findings(
         one,
         text,
@@ -89,7 +92,7 @@ describe('doctor: a connector that works', () => {
     'gives back the messages of others that it meets',
     scene(async (one) => {
       const cloud = await one.openNamespace();
-      const text = trusted(one) + connector(cloud.port) + THROUGH_ORDERS;
+      const text = trusted(one) + connector(cloud.port, NO_HTTPS) + THROUGH_ORDERS;
       const router = await one.startRouter(text + section('listener', { host: '127.0.0.1', port: 0 }));
       await router.active();
       const { connect } = await import('../src/client/client.js');
