@@ -49,8 +49,6 @@ export class ManagementService {
     this.#logRequest(bytes, from);
     try {
       const answer = await this.#agent.answer(bytes, { connection: from === undefined ? undefined : String(from.id) });
-      // An answer follows the word that its request was taken: some clients take the other order for a failure.
-      for (const session of from?.connection.sessions ?? []) session.flush();
       if (answer === undefined) {
         this.#log.log('AGENT', 'warning', `${sourceOf(from)}Management request without a reply-to: nobody is answered`);
       } else if (!this.#router.send(answer.to, answer.message)) {
