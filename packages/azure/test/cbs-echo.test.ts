@@ -6,6 +6,7 @@ import type { Clock, ConnectionHandler } from '@pointsman/engine';
 import { CbsNode } from '../src/cbs-node.js';
 import { CbsClient, Secret } from '../src/index.js';
 import type { AzureToken } from '../src/index.js';
+import { carry } from './carry.js';
 
 const NOW = 1_800_000_000_000;
 /** Nothing runs out of time here. */
@@ -44,28 +45,13 @@ async function saidOf(kind: AzureToken['kind'], token: string): Promise<string> 
     onEvent: (event) => reasons.push('reason' in event ? event.reason : event.type),
   });
   let answer: string | undefined;
-  const carry = (): void => {
-    for (let moved = true; moved;) {
-      moved = false;
-      for (const [from, to] of [
-        [connection, service],
-        [service, connection],
-      ] as const) {
-        const buffers = from.takeOutput(0);
-        if (buffers === undefined) continue;
-        moved = true;
-        for (const buffer of buffers) to.receive(Uint8Array.from(buffer), 0);
-        from.releaseOutput(buffers, 0);
-      }
-    }
-  };
   connection.open();
-  carry();
+  carry(connection, service);
   cbs.authorize('orders', (error) => (answer = error?.description));
   for (let turn = 0; turn < 8 && answer === undefined; turn++) {
     // oxlint-disable-next-line no-await-in-loop
     await Promise.resolve();
-    carry();
+    carry(connection, service);
   }
   assert.ok(answer !== undefined, 'nothing was answered');
   return [answer, ...reasons, ...cbs.tokens.map(({ lastError }) => lastError)].join('\n');

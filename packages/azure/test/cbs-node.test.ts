@@ -5,6 +5,7 @@ import { Connection } from '@pointsman/engine';
 import type { ConnectionHandler, ReceiverHandler, SenderHandler } from '@pointsman/engine';
 import { decodeMessage, encodeMessage } from '@pointsman/wire';
 import { CbsNode } from '../src/cbs-node.js';
+import { carry } from './carry.js';
 
 const QUIET: ConnectionHandler = {
   onOpen: (connection) => connection.open(),
@@ -25,21 +26,6 @@ describe('the $cbs node of the router', () => {
       { role: 'client', containerId: 'C', now: 0 },
       { ...QUIET, onOpen: () => undefined, onBegin: () => undefined },
     );
-    const carry = (): void => {
-      for (let moved = true; moved;) {
-        moved = false;
-        for (const [from, to] of [
-          [client, server],
-          [server, client],
-        ] as const) {
-          const buffers = from.takeOutput(0);
-          if (buffers === undefined) continue;
-          moved = true;
-          for (const buffer of buffers) to.receive(Uint8Array.from(buffer), 0);
-          from.releaseOutput(buffers, 0);
-        }
-      }
-    };
     const seen: string[] = [];
     const requests: SenderHandler = {
       onSendable: () => undefined,
@@ -60,7 +46,7 @@ describe('the $cbs node of the router', () => {
       onLost: () => undefined,
     };
     client.open();
-    carry();
+    carry(client, server);
     const session = client.session();
     const sender = session.attachSender('out', requests, {
       source: { type: 'source' },
@@ -72,7 +58,7 @@ describe('the $cbs node of the router', () => {
         target: { type: 'target', address: 'replies' },
       })
       .addCredit(10);
-    carry();
+    carry(client, server);
     const request = encodeMessage({
       properties: { messageId: 'id', replyTo: 'replies' },
       applicationProperties: new Map([
@@ -84,7 +70,7 @@ describe('the $cbs node of the router', () => {
     });
     for (let i = 0; i < 2; i++) {
       sender.send(undefined, 0, false, undefined, request, 0, request.length, true, undefined);
-      carry();
+      carry(client, server);
     }
     assert.deepEqual(seen, ['accepted', 'answer 202', 'accepted', 'answer 202']);
   });

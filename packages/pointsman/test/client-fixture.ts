@@ -10,20 +10,7 @@ import type { CommandIo } from '../src/command.js';
 import { startNamespaceServer } from '../src/namespace-server/namespace-server.js';
 import type { NamespaceServer, NamespaceServerOptions } from '../src/namespace-server/namespace-server.js';
 
-const LOOK_MS = 2;
-/** Only ends a test that hangs. */
-const PATIENCE_MS = 60_000;
-
-/** Waits for a condition. */
-export async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = performance.now() + PATIENCE_MS;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`waited ${PATIENCE_MS} ms for ${what}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, LOOK_MS);
-    });
-  }
-}
+export { until } from './five-steps-fixture.js';
 
 /** What a test opened, to be closed whatever comes of it. */
 export class Opened {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { seeded } from './seeded.js';
 import { VirtualSite } from './virtual-site.js';
 
 const MINUTE = 60_000;
@@ -110,21 +111,12 @@ describe('an autolink that Service Bus does not want, over an hour', () => {
   });
 });
 
-/** Numbers from 0 to 1 that are the same each time. */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 const SEEDS = process.env['HARD_TIMES_SEED'] === undefined ? [1, 2] : [Number(process.env['HARD_TIMES_SEED'])];
 
 describe('hours in which everything happens, by chance', () => {
   for (const seed of SEEDS) {
     it(`end with all links there, and with as many timers as before: HARD_TIMES_SEED=${seed}`, async () => {
-      const chance = numbers(seed);
+      const chance = seeded(seed);
       const site = new VirtualSite({
         namespace: { queues: [{ name: 'orders' }, { name: 'bills' }, { name: 'hall', requiresSession: true }] },
         autoLinks: [

@@ -9,6 +9,7 @@ import type { Client } from '../src/client/client.js';
 import type { Delivery } from '../src/client/receiver.js';
 import { LISTENER, autoLink, connector, scene, section, sslProfile, until } from './five-steps-fixture.js';
 import type { RunningRouter, Scene, ServiceBusDouble } from './five-steps-fixture.js';
+import { seeded } from './seeded.js';
 
 /** `STORM=10000 node --test …/hub-storm.test.js` is the long one: a fault a second. */
 const LONG = Number(process.env['STORM'] ?? 0);
@@ -22,15 +23,6 @@ const reader = (partition: number): string => `hub/ConsumerGroups/$Default/Parti
 
 /** A partition whose link was refused four times in a row rests for half a minute. */
 const CALM_MS = 90_000;
-
-/** Small and the same each time: faults and handling times are drawn from it. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 function routerText(one: Scene, cloud: ServiceBusDouble, stateDir: string): string {
   return (

@@ -8,10 +8,11 @@ import type { Delivery } from '../src/client/receiver.js';
 import type { Sender } from '../src/client/sender.js';
 import { ROUTER, connector, scene, section, sslProfile } from './five-steps-fixture.js';
 import type { RunningRouter, Scene } from './five-steps-fixture.js';
+import { seeded } from './seeded.js';
 import { census, excess, heapUsed } from './storm-census.js';
 import { Ledger, keyOf } from './storm-ledger.js';
 import { Line } from './storm-line.js';
-import { Weather, seeded } from './storm-weather.js';
+import { Weather } from './storm-weather.js';
 
 /** `STORM=50000 STORM_SEED=7 node --test …/service-bus-storm.test.js` is another. */
 const COUNT = Number(process.env['STORM'] ?? 10_000);

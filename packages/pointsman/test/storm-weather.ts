@@ -30,15 +30,6 @@ const CUT_EVERY_MS = 3_500;
 /** Longest that a connection hangs before it ends. */
 const FROZEN_MS = 3_000;
 
-/** Small and the same each time: faults and handling times are drawn from it. */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 /** All that Service Bus does to those who are connected to it, at once: links, tokens, connections, throttling. */
 export class Weather {
   /** What it did, and how often. */
